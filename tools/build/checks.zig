@@ -1,0 +1,194 @@
+//! Tests, benchmarks and lint: what is built for them, and how they run.
+
+const std = @import("std");
+const parts_zig = @import("parts.zig");
+const sources = @import("sources.zig");
+
+const Parts = parts_zig.Parts;
+const Compile = std.Build.Step.Compile;
+const Run = std.Build.Step.Run;
+
+/// Executables for tests that are not installed but that scripts start go here, below the prefix.
+const test_bin = std.Build.InstallDir{ .custom = "tests" };
+
+pub const Checks = struct {
+    b: *std.Build,
+    parts: Parts,
+    testlib: *Compile,
+
+    pub fn init(parts: Parts) Checks {
+        const b = parts.kit.b;
+        return .{
+            .b = b,
+            .parts = parts,
+            .testlib = parts.kit.library("jqtestlib", sources.find(b, "tests/lib", .{}), .{
+                .system = &.{parts_zig.system.cmocka},
+            }),
+        };
+    }
+
+    /// Unit and scenario tests, the short run of the simulator, and the examples of libjq (built).
+    pub fn addTest(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("test", "Run unit and scenario tests and a short simulation (-- NAME.. runs only those named)");
+        const run = checks.runner();
+        for ([_][]const u8{ "tests/unit", "tests/scenario" }) |folder| {
+            for (sources.find(b, folder, .{ .prefix = "test_" })) |path| {
+                if (wanted(b, path)) run.addArtifactArg(checks.testExecutable(path));
+            }
+        }
+        if (wanted(b, "jqsim")) {
+            if (checks.simulator("jqsim", &.{})) |sim| run.addArtifactArg(sim);
+        }
+        step.dependOn(&run.step);
+        if (b.args == null) checks.addHelpers(step);
+    }
+
+    fn testExecutable(checks: Checks, path: []const u8) *Compile {
+        const b = checks.b;
+        const base = std.fs.path.basename(path);
+        const with_guard = std.mem.startsWith(u8, base, "test_guard") or sources.headContains(b, path, "link: guard");
+        const guard = if (with_guard) checks.parts.guard else &.{};
+        return checks.parts.kit.executable(sources.stem(path), sources.join(b, &.{path}, guard), .{
+            .libraries = checks.everything(),
+        });
+    }
+
+    /// `flags` reach the simulator's own sources and, where they plant a bug, the core's.
+    fn simulator(checks: Checks, name: []const u8, flags: sources.Paths) ?*Compile {
+        const b = checks.b;
+        const sim = sources.find(b, "tests/sim", .{});
+        if (sim.len == 0) return null;
+        const core: sources.Paths = if (flags.len == 0) &.{} else sources.find(b, "broker/core", .{});
+        return checks.parts.kit.executable(name, sources.join(b, sim, core), .{
+            .flags = flags,
+            .libraries = checks.everything(),
+        });
+    }
+
+    pub fn addSimulator(checks: Checks) void {
+        const b = checks.b;
+        const sim_step = b.step("sim", "Run the simulator (-- --seed N --steps M ..)");
+        const canary_step = b.step("sim-canary", "Run the simulator on a core with a planted bug, which it must catch");
+        if (checks.simulator("jqsim", &.{})) |sim| {
+            const run = b.addRunArtifact(sim);
+            passArgs(run);
+            sim_step.dependOn(&run.step);
+        }
+        if (checks.simulator("jqsim-canary", &.{"-DJQ_CANARY=1"})) |canary| {
+            const run = pythonScript(b, "tools/build/expect_failure.py");
+            run.addArtifactArg(canary);
+            passArgs(run);
+            canary_step.dependOn(&run.step);
+        }
+    }
+
+    /// End-to-end tests: real processes, driven by Python.
+    pub fn addE2e(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("e2e", "Run end-to-end tests with real processes (-- NAME.. runs only those named)");
+        const run = checks.runner();
+        checks.setPlaces(run, step);
+        for (sources.find(b, "tests/e2e", .{ .prefix = "test_", .suffix = ".py" })) |path| {
+            if (wanted(b, path)) run.addFileArg(b.path(path));
+        }
+        step.dependOn(&run.step);
+    }
+
+    pub fn addBench(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("bench", "Measure and print the figures, with this machine's fdatasync and echo rates");
+        checks.addScript(step, "tests/bench/run.py");
+    }
+
+    pub fn addDemo(checks: Checks) void {
+        const step = checks.b.step("demo", "Real CAD work through a durable broker (-- --keep leaves it running)");
+        checks.addScript(step, "tools/demo/demo.py");
+    }
+
+    fn addScript(checks: Checks, step: *std.Build.Step, path: []const u8) void {
+        const b = checks.b;
+        if (!sources.exists(b, path)) {
+            step.dependOn(&b.addFail(b.fmt("{s} does not exist yet", .{path})).step);
+            return;
+        }
+        const run = pythonScript(b, path);
+        checks.setPlaces(run, step);
+        passArgs(run);
+        step.dependOn(&run.step);
+    }
+
+    /// What a script that starts our programs needs: everything installed, and where it is.
+    fn setPlaces(checks: Checks, run: *Run, step: *std.Build.Step) void {
+        const b = checks.b;
+        run.setEnvironmentVariable("JQ_PREFIX", b.install_prefix);
+        run.setEnvironmentVariable("JQ_BIN", b.getInstallPath(.bin, ""));
+        run.setEnvironmentVariable("JQ_TEST_BIN", b.getInstallPath(test_bin, ""));
+        run.step.dependOn(b.getInstallStep());
+        checks.addHelpers(&run.step);
+        step.dependOn(&run.step);
+    }
+
+    /// Small programs that scripts start: the examples of libjq, the loads of the benchmark, helpers of e2e tests.
+    /// The examples link what any client would, and nothing else.
+    fn addHelpers(checks: Checks, step: *std.Build.Step) void {
+        const b = checks.b;
+        const libjq = checks.parts.list(&.{checks.parts.libjq});
+        for (sources.find(b, "common/libjq/examples", .{})) |path| {
+            checks.addHelper(step, path, &.{}, libjq);
+        }
+        const bench_shared = sources.find(b, "tests/bench", .{ .without_base_prefix = "bench_" });
+        for (sources.find(b, "tests/bench", .{ .prefix = "bench_" })) |path| {
+            checks.addHelper(step, path, bench_shared, checks.everything());
+        }
+        for (sources.find(b, "tests/e2e", .{})) |path| {
+            checks.addHelper(step, path, &.{}, checks.everything());
+        }
+    }
+
+    fn addHelper(
+        checks: Checks,
+        step: *std.Build.Step,
+        path: []const u8,
+        more: sources.Paths,
+        libraries: []const *Compile,
+    ) void {
+        const b = checks.b;
+        const files = sources.join(b, &.{path}, more);
+        const exe = checks.parts.kit.executable(sources.stem(path), files, .{ .libraries = libraries });
+        const place = b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = test_bin } });
+        step.dependOn(&place.step);
+    }
+
+    fn runner(checks: Checks) *Run {
+        return pythonScript(checks.b, "tools/build/run_tests.py");
+    }
+
+    fn everything(checks: Checks) []const *Compile {
+        return std.mem.concat(checks.b.allocator, *Compile, &.{
+            &.{checks.testlib}, checks.parts.all(),
+        }) catch @panic("OOM");
+    }
+};
+
+/// True if no test was named on the command line, or one whose name is part of `path`.
+fn wanted(b: *std.Build, path: []const u8) bool {
+    const args = b.args orelse return true;
+    for (args) |arg| {
+        if (std.mem.indexOf(u8, path, arg) != null) return true;
+    }
+    return args.len == 0;
+}
+
+pub fn pythonScript(b: *std.Build, path: []const u8) *Run {
+    const run = b.addSystemCommand(&.{"python3"});
+    run.setName(path);
+    run.addFileArg(b.path(path));
+    run.setCwd(b.path("."));
+    run.stdio = .inherit;
+    return run;
+}
+
+fn passArgs(run: *Run) void {
+    if (run.step.owner.args) |args| run.addArgs(args);
+}

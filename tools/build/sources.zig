@@ -1,0 +1,85 @@
+//! Finds C sources by walking folders at configure time, so that a new file needs no edit of build.zig.
+
+const std = @import("std");
+
+/// Paths relative to the build root, sorted so that the build does not depend on the order of the directory.
+pub const Paths = []const []const u8;
+
+pub const Filter = struct {
+    suffix: []const u8 = ".c",
+    /// Base names must start with this.
+    prefix: []const u8 = "",
+    /// Paths (relative to the build root) that start with one of these are left out.
+    without: Paths = &.{},
+    without_base_prefix: ?[]const u8 = null,
+};
+
+/// All files below `folder` that pass `filter`; none if the folder does not exist.
+pub fn find(b: *std.Build, folder: []const u8, filter: Filter) Paths {
+    return findFallible(b, folder, filter) catch |err| std.process.fatal("cannot walk {s}: {t}", .{ folder, err });
+}
+
+fn findFallible(b: *std.Build, folder: []const u8, filter: Filter) !Paths {
+    const io = b.graph.io;
+    var dir = b.build_root.handle.openDir(io, folder, .{ .iterate = true }) catch |err| switch (err) {
+        error.FileNotFound => return &.{},
+        else => return err,
+    };
+    defer dir.close(io);
+
+    var paths: std.ArrayList([]const u8) = .empty;
+    var walker = try dir.walk(b.allocator);
+    defer walker.deinit();
+    while (try walker.next(io)) |entry| {
+        if (entry.kind != .file) continue;
+        const path = b.pathJoin(&.{ folder, entry.path });
+        if (passes(path, filter)) try paths.append(b.allocator, path);
+    }
+    std.mem.sort([]const u8, paths.items, {}, lessThan);
+    return paths.items;
+}
+
+fn passes(path: []const u8, filter: Filter) bool {
+    const base = std.fs.path.basename(path);
+    if (base[0] == '.') return false; // Editors leave such files behind.
+    if (!std.mem.endsWith(u8, base, filter.suffix)) return false;
+    if (!std.mem.startsWith(u8, base, filter.prefix)) return false;
+    if (filter.without_base_prefix) |prefix| {
+        if (std.mem.startsWith(u8, base, prefix)) return false;
+    }
+    for (filter.without) |start| {
+        if (std.mem.startsWith(u8, path, start)) return false;
+    }
+    return true;
+}
+
+fn lessThan(_: void, a: []const u8, b: []const u8) bool {
+    return std.mem.lessThan(u8, a, b);
+}
+
+/// The paths of both lists.
+pub fn join(b: *std.Build, first: Paths, second: Paths) Paths {
+    return std.mem.concat(b.allocator, []const u8, &.{ first, second }) catch @panic("OOM");
+}
+
+pub fn exists(b: *std.Build, path: []const u8) bool {
+    b.build_root.handle.access(b.graph.io, path, .{}) catch return false;
+    return true;
+}
+
+/// True if the first lines of the file hold `text` (see `marker_size_max`).
+pub fn headContains(b: *std.Build, path: []const u8, text: []const u8) bool {
+    const io = b.graph.io;
+    var file = b.build_root.handle.openFile(io, path, .{}) catch return false;
+    defer file.close(io);
+    var buffer: [marker_size_max]u8 = undefined;
+    const size = file.readPositionalAll(io, &buffer, 0) catch return false;
+    return std.mem.indexOf(u8, buffer[0..size], text) != null;
+}
+
+const marker_size_max = 4096;
+
+/// "tests/unit/test_heap.c" -> "test_heap".
+pub fn stem(path: []const u8) []const u8 {
+    return std.fs.path.stem(path);
+}
