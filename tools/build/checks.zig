@@ -1,9 +1,11 @@
 //! Tests, benchmarks and lint: what is built for them, and how they run.
 
 const std = @import("std");
+const kit_zig = @import("kit.zig");
 const parts_zig = @import("parts.zig");
 const sources = @import("sources.zig");
 
+const Part = kit_zig.Part;
 const Parts = parts_zig.Parts;
 const Compile = std.Build.Step.Compile;
 const Run = std.Build.Step.Run;
@@ -14,16 +16,15 @@ const test_bin = std.Build.InstallDir{ .custom = "tests" };
 pub const Checks = struct {
     b: *std.Build,
     parts: Parts,
-    testlib: *Compile,
+    testlib: Part,
 
     pub fn init(parts: Parts) Checks {
         const b = parts.kit.b;
+        const testlib_files = sources.find(b, "tests/lib", .{});
         return .{
             .b = b,
             .parts = parts,
-            .testlib = parts.kit.library("jqtestlib", sources.find(b, "tests/lib", .{}), .{
-                .system = &.{parts_zig.system.cmocka},
-            }),
+            .testlib = parts.kit.library("jqtestlib", testlib_files, &.{parts_zig.system.cmocka}),
         };
     }
 
@@ -38,10 +39,10 @@ pub const Checks = struct {
             }
         }
         if (wanted(b, "jqsim")) {
-            if (checks.simulator("jqsim", &.{})) |sim| run.addArtifactArg(sim);
+            if (checks.simulator("jqsim", checks.parts.core)) |sim| run.addArtifactArg(sim);
         }
+        if (b.args == null) checks.addHelpers(&run.step);
         step.dependOn(&run.step);
-        if (b.args == null) checks.addHelpers(step);
     }
 
     fn testExecutable(checks: Checks, path: []const u8) *Compile {
@@ -49,33 +50,31 @@ pub const Checks = struct {
         const base = std.fs.path.basename(path);
         const with_guard = std.mem.startsWith(u8, base, "test_guard") or sources.headContains(b, path, "link: guard");
         const guard = if (with_guard) checks.parts.guard else &.{};
-        return checks.parts.kit.executable(sources.stem(path), sources.join(b, &.{path}, guard), .{
-            .libraries = checks.everything(),
-        });
+        return checks.parts.kit.executable(sources.stem(path), sources.join(b, &.{path}, guard), checks.everything());
     }
 
-    /// `flags` reach the simulator's own sources and, where they plant a bug, the core's.
-    fn simulator(checks: Checks, name: []const u8, flags: sources.Paths) ?*Compile {
-        const b = checks.b;
-        const sim = sources.find(b, "tests/sim", .{});
-        if (sim.len == 0) return null;
-        const core: sources.Paths = if (flags.len == 0) &.{} else sources.find(b, "broker/core", .{});
-        return checks.parts.kit.executable(name, sources.join(b, sim, core), .{
-            .flags = flags,
-            .libraries = checks.everything(),
-        });
+    fn simulator(checks: Checks, name: []const u8, core: Part) ?*Compile {
+        const files = sources.find(checks.b, "tests/sim", .{});
+        if (files.len == 0) return null;
+        return checks.parts.kit.executable(name, files, checks.everythingWithCore(core));
+    }
+
+    /// The core with the bug that JQ_CANARY plants.
+    fn canaryCore(checks: Checks) Part {
+        const files = sources.find(checks.b, "broker/core", .{});
+        return checks.parts.kit.libraryWith("jqcore-canary", files, &.{}, &.{"-DJQ_CANARY=1"});
     }
 
     pub fn addSimulator(checks: Checks) void {
         const b = checks.b;
         const sim_step = b.step("sim", "Run the simulator (-- --seed N --steps M ..)");
         const canary_step = b.step("sim-canary", "Run the simulator on a core with a planted bug, which it must catch");
-        if (checks.simulator("jqsim", &.{})) |sim| {
+        if (checks.simulator("jqsim", checks.parts.core)) |sim| {
             const run = b.addRunArtifact(sim);
             passArgs(run);
             sim_step.dependOn(&run.step);
         }
-        if (checks.simulator("jqsim-canary", &.{"-DJQ_CANARY=1"})) |canary| {
+        if (checks.simulator("jqsim-canary", checks.canaryCore())) |canary| {
             const run = pythonScript(b, "tools/build/expect_failure.py");
             run.addArtifactArg(canary);
             passArgs(run);
@@ -133,9 +132,9 @@ pub const Checks = struct {
     /// The examples link what any client would, and nothing else.
     fn addHelpers(checks: Checks, step: *std.Build.Step) void {
         const b = checks.b;
-        const libjq = checks.parts.list(&.{checks.parts.libjq});
-        for (sources.find(b, "common/libjq/examples", .{})) |path| {
-            checks.addHelper(step, path, &.{}, libjq);
+        const client = checks.parts.list(&.{checks.parts.libjq});
+        for (sources.find(b, parts_zig.examples_folder, .{})) |path| {
+            checks.addHelper(step, path, &.{}, client);
         }
         const bench_shared = sources.find(b, "tests/bench", .{ .without_base_prefix = "bench_" });
         for (sources.find(b, "tests/bench", .{ .prefix = "bench_" })) |path| {
@@ -146,28 +145,23 @@ pub const Checks = struct {
         }
     }
 
-    fn addHelper(
-        checks: Checks,
-        step: *std.Build.Step,
-        path: []const u8,
-        more: sources.Paths,
-        libraries: []const *Compile,
-    ) void {
+    fn addHelper(checks: Checks, step: *std.Build.Step, path: []const u8, more: sources.Paths, linked: []const Part) void {
         const b = checks.b;
-        const files = sources.join(b, &.{path}, more);
-        const exe = checks.parts.kit.executable(sources.stem(path), files, .{ .libraries = libraries });
-        const place = b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = test_bin } });
-        step.dependOn(&place.step);
+        const exe = checks.parts.kit.executable(sources.stem(path), sources.join(b, &.{path}, more), linked);
+        step.dependOn(&b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = test_bin } }).step);
     }
 
     fn runner(checks: Checks) *Run {
         return pythonScript(checks.b, "tools/build/run_tests.py");
     }
 
-    fn everything(checks: Checks) []const *Compile {
-        return std.mem.concat(checks.b.allocator, *Compile, &.{
-            &.{checks.testlib}, checks.parts.all(),
-        }) catch @panic("OOM");
+    fn everything(checks: Checks) []const Part {
+        return checks.everythingWithCore(checks.parts.core);
+    }
+
+    fn everythingWithCore(checks: Checks, core: Part) []const Part {
+        const lists = [_][]const Part{ &.{checks.testlib}, checks.parts.allWithCore(core) };
+        return std.mem.concat(checks.b.allocator, Part, &lists) catch @panic("OOM");
     }
 };
 

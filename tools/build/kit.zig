@@ -42,7 +42,11 @@ pub const Kit = struct {
     }
 
     /// A static library of `files`; an empty one if there are none yet.
-    pub fn library(kit: Kit, name: []const u8, files: sources.Paths, options: Options) *Compile {
+    pub fn library(kit: Kit, name: []const u8, files: sources.Paths, system: sources.Paths) Part {
+        return kit.libraryWith(name, files, system, &.{});
+    }
+
+    pub fn libraryWith(kit: Kit, name: []const u8, files: sources.Paths, system: sources.Paths, flags: sources.Paths) Part {
         const lib = kit.b.addLibrary(.{
             .name = name,
             .linkage = .static,
@@ -52,12 +56,15 @@ pub const Kit = struct {
         // Whoever links the archive brings the runtime of its own compiler.
         lib.bundle_compiler_rt = false;
         lib.bundle_ubsan_rt = false;
-        kit.fill(lib.root_module, if (files.len > 0) files else &.{"tools/build/empty.c"}, options);
-        return lib;
+        lib.root_module.addCSourceFiles(.{
+            .files = if (files.len > 0) files else &.{"tools/build/empty.c"},
+            .flags = sources.join(kit.b, kit.flags, flags),
+        });
+        return .{ .library = lib, .system = system };
     }
 
     /// A hardened executable: position independent, all relocations done and read-only before main().
-    pub fn executable(kit: Kit, name: []const u8, files: sources.Paths, options: Options) *Compile {
+    pub fn executable(kit: Kit, name: []const u8, files: sources.Paths, parts: []const Part) *Compile {
         const exe = kit.b.addExecutable(.{
             .name = name,
             .root_module = kit.module(),
@@ -67,27 +74,25 @@ pub const Kit = struct {
         exe.pie = true;
         exe.link_z_relro = true;
         exe.link_z_lazy = false;
-        kit.fill(exe.root_module, files, options);
+        exe.root_module.addCSourceFiles(.{ .files = files, .flags = kit.flags });
+        for (parts) |part| link(exe.root_module, part);
         return exe;
     }
-
-    fn fill(kit: Kit, mod: *std.Build.Module, files: sources.Paths, options: Options) void {
-        mod.addCSourceFiles(.{
-            .files = files,
-            .flags = sources.join(kit.b, kit.flags, options.flags),
-        });
-        for (options.libraries) |lib| mod.linkLibrary(lib);
-        // All of them lie where the compiler looks anyway (`--search-prefix` adds places), so that asking
-        // pkg-config again for each of some hundred executables would only cost time.
-        for (options.system) |name| mod.linkSystemLibrary(name, .{ .use_pkg_config = .no });
-    }
 };
 
-pub const Options = struct {
-    flags: sources.Paths = &.{},
-    libraries: []const *Compile = &.{},
-    system: sources.Paths = &.{},
+/// A static library of ours, and the system libraries that whoever links it needs. They are not linked to the library
+/// itself: Zig would put the .so files into the archive.
+pub const Part = struct {
+    library: *Compile,
+    system: sources.Paths,
 };
+
+fn link(mod: *std.Build.Module, part: Part) void {
+    mod.addObjectFile(part.library.getEmittedBin());
+    // All of them lie where the compiler looks anyway (`--search-prefix` adds places); to ask pkg-config again for
+    // each of some hundred executables would only cost time. Linking one twice does no harm.
+    for (part.system) |name| mod.linkSystemLibrary(name, .{ .use_pkg_config = .no });
+}
 
 const warnings = [_][]const u8{
     "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror",

@@ -5,7 +5,7 @@ const kit_zig = @import("kit.zig");
 const sources = @import("sources.zig");
 
 const Kit = kit_zig.Kit;
-const Compile = std.Build.Step.Compile;
+const Part = kit_zig.Part;
 
 /// System libraries, and what each is there for.
 pub const system = struct {
@@ -21,26 +21,26 @@ pub const system = struct {
 };
 
 const libjq_folder = "common/libjq";
-const examples_folder = libjq_folder ++ "/examples";
 const guard_prefix = "common/transport/guard";
+pub const examples_folder = libjq_folder ++ "/examples";
 
 pub const Parts = struct {
     kit: Kit,
-    common: *Compile,
-    /// The client library, whole: also holds all of common, so that a client links one archive.
-    libjq: *Compile,
-    client: *Compile,
-    core: *Compile,
-    record: *Compile,
-    journal: *Compile,
-    blob: *Compile,
-    broker_shell: *Compile,
-    agent: *Compile,
-    exec: *Compile,
-    pool: *Compile,
-    freecad: *Compile,
-    worker_shell: *Compile,
-    jqctl: *Compile,
+    common: Part,
+    client: Part,
+    /// The client library that is installed: common and client in one archive.
+    libjq: Part,
+    core: Part,
+    record: Part,
+    journal: Part,
+    blob: Part,
+    broker_shell: Part,
+    agent: Part,
+    exec: Part,
+    pool: Part,
+    freecad: Part,
+    worker_shell: Part,
+    jqctl: Part,
     /// Interposes libc calls of old NNG: linked into the two daemons only.
     guard: sources.Paths,
 
@@ -48,90 +48,99 @@ pub const Parts = struct {
         const b = kit.b;
         const common_files = sources.find(b, "common", .{ .without = &.{ libjq_folder, guard_prefix } });
         const client_files = sources.find(b, libjq_folder, .{ .without = &.{examples_folder} });
-        const client_system = [_][]const u8{ system.nng, system.msgpack, system.pthread };
+        const client_system: sources.Paths = &.{ system.nng, system.msgpack, system.pthread };
         return .{
             .kit = kit,
-            .common = kit.library("jqcommon", common_files, .{
-                .system = &(client_system ++ .{ system.inih, system.systemd }),
+            .common = kit.library("jqcommon", common_files, &.{
+                system.nng, system.msgpack, system.pthread, system.inih, system.systemd,
             }),
-            .client = kit.library("jqclient", client_files, .{ .system = &client_system }),
-            .libjq = kit.library("jq", sources.join(b, common_files, client_files), .{ .system = &client_system }),
-            .core = folderLibrary(kit, "jqcore", "broker/core", &.{}),
-            .record = kit.library("jqrecord", sources.find(b, "broker", .{
-                .prefix = "record",
-                .without = &.{ "broker/core/", "broker/journal/", "broker/blob/", "broker/shell/" },
-            }), .{}),
-            .journal = folderLibrary(kit, "jqjournal", "broker/journal", &.{system.zstd}),
-            .blob = folderLibrary(kit, "jqblob", "broker/blob", &.{system.zstd}),
-            .broker_shell = folderLibrary(kit, "jqbrokershell", "broker/shell", &.{
-                system.nng, system.pthread, system.systemd, system.microhttpd,
-            }),
-            .agent = folderLibrary(kit, "jqagent", "worker/agent", &.{}),
-            .exec = folderLibrary(kit, "jqexec", "worker/exec", &.{system.seccomp}),
-            .pool = folderLibrary(kit, "jqpool", "worker/pool", &.{}),
-            .freecad = folderLibrary(kit, "jqfreecad", "worker/freecad", &.{}),
-            .worker_shell = folderLibrary(kit, "jqworkershell", "worker/shell", &.{
-                system.nng, system.pthread, system.systemd,
-            }),
-            .jqctl = folderLibrary(kit, "jqctlparts", "tools/jqctl", &.{}),
+            .client = kit.library("jqclient", client_files, client_system),
+            .libjq = kit.library("jq", sources.join(b, common_files, client_files), client_system),
+            .core = folder(kit, "jqcore", "broker/core", &.{}),
+            .record = kit.library("jqrecord", recordFiles(b), &.{}),
+            .journal = folder(kit, "jqjournal", "broker/journal", &.{system.zstd}),
+            .blob = folder(kit, "jqblob", "broker/blob", &.{system.zstd}),
+            .broker_shell = folder(kit, "jqbrokershell", "broker/shell", &.{ system.systemd, system.microhttpd }),
+            .agent = folder(kit, "jqagent", "worker/agent", &.{}),
+            .exec = folder(kit, "jqexec", "worker/exec", &.{system.seccomp}),
+            .pool = folder(kit, "jqpool", "worker/pool", &.{}),
+            .freecad = folder(kit, "jqfreecad", "worker/freecad", &.{}),
+            .worker_shell = folder(kit, "jqworkershell", "worker/shell", &.{system.systemd}),
+            .jqctl = folder(kit, "jqctlparts", "tools/jqctl", &.{}),
             .guard = sources.find(b, "common/transport", .{ .prefix = "guard" }),
         };
     }
 
-    /// Everything but main() and the guard: what tests may use.
-    pub fn all(parts: Parts) []const *Compile {
+    pub fn broker(parts: Parts) []const Part {
         return parts.list(&.{
-            parts.broker_shell, parts.worker_shell, parts.jqctl,  parts.exec,    parts.pool,   parts.freecad,
-            parts.agent,        parts.blob,         parts.record, parts.journal, parts.core,   parts.client,
+            parts.broker_shell, parts.blob, parts.record, parts.journal, parts.core, parts.common,
+        });
+    }
+
+    pub fn worker(parts: Parts) []const Part {
+        return parts.list(&.{
+            parts.worker_shell, parts.exec,   parts.pool,   parts.freecad,
+            parts.agent,        parts.client, parts.common,
+        });
+    }
+
+    pub fn control(parts: Parts) []const Part {
+        return parts.list(&.{
+            parts.jqctl,   parts.client, parts.blob,   parts.record,
+            parts.journal, parts.core,   parts.common,
+        });
+    }
+
+    /// Everything but main() and the guard: what tests may use. `core` stands in for the core.
+    pub fn allWithCore(parts: Parts, core: Part) []const Part {
+        return parts.list(&.{
+            parts.broker_shell, parts.worker_shell, parts.jqctl,  parts.exec,    parts.pool, parts.freecad,
+            parts.agent,        parts.blob,         parts.record, parts.journal, core,       parts.client,
             parts.common,
         });
     }
 
-    pub fn list(parts: Parts, libraries: []const *Compile) []const *Compile {
-        return parts.kit.b.allocator.dupe(*Compile, libraries) catch @panic("OOM");
+    pub fn list(parts: Parts, some: []const Part) []const Part {
+        return parts.kit.b.allocator.dupe(Part, some) catch @panic("OOM");
     }
 };
 
-fn folderLibrary(kit: Kit, name: []const u8, folder: []const u8, system_libraries: sources.Paths) *Compile {
-    const files = sources.find(kit.b, folder, .{ .without_base_prefix = "main." });
-    return kit.library(name, files, .{ .system = system_libraries });
+/// A library of all sources below `path` but a main.c.
+fn folder(kit: Kit, name: []const u8, path: []const u8, system_libraries: sources.Paths) Part {
+    return kit.library(name, sources.find(kit.b, path, .{ .without_base_prefix = "main." }), system_libraries);
+}
+
+/// broker/record*.c and broker/record/*.c.
+fn recordFiles(b: *std.Build) sources.Paths {
+    return sources.join(b, sources.find(b, "broker", .{
+        .prefix = "record",
+        .without = &.{ "broker/core/", "broker/journal/", "broker/blob/", "broker/shell/", "broker/record/" },
+    }), sources.find(b, "broker/record", .{}));
 }
 
 /// Adds to the install step: jqbroker, jqworker, jqctl, libjq.a, jq.h and the data files that they need at run time.
 pub fn install(parts: Parts) void {
     const b = parts.kit.b;
-    const guard = parts.guard;
-    program(parts, "jqbroker", "broker/main.c", guard, &.{
-        parts.broker_shell, parts.blob, parts.record, parts.journal, parts.core, parts.common,
-    });
-    program(parts, "jqworker", "worker/main.c", guard, &.{
-        parts.worker_shell, parts.exec, parts.pool, parts.freecad, parts.agent, parts.client, parts.common,
-    });
-    program(parts, "jqctl", "tools/jqctl/main.c", &.{}, &.{
-        parts.jqctl, parts.client, parts.blob, parts.record, parts.journal, parts.core, parts.common,
-    });
-    b.installArtifact(parts.libjq);
-    if (sources.exists(b, libjq_folder ++ "/jq.h")) {
-        b.getInstallStep().dependOn(&b.addInstallHeaderFile(b.path(libjq_folder ++ "/jq.h"), "jq.h").step);
+    installProgram(parts, "jqbroker", "broker/main.c", parts.guard, parts.broker());
+    installProgram(parts, "jqworker", "worker/main.c", parts.guard, parts.worker());
+    installProgram(parts, "jqctl", "tools/jqctl/main.c", &.{}, parts.control());
+    b.installArtifact(parts.libjq.library);
+    const header = libjq_folder ++ "/jq.h";
+    if (sources.exists(b, header)) {
+        b.getInstallStep().dependOn(&b.addInstallHeaderFile(b.path(header), "jq.h").step);
     }
-    // The Python that runs inside FreeCAD and in warm processes.
-    for ([_][]const u8{ "freecad", "pool" }) |name| {
-        const folder = b.fmt("worker/{s}", .{name});
-        for (sources.find(b, folder, .{ .suffix = ".py" })) |path| {
-            b.installFile(path, b.fmt("share/jqmesh/{s}", .{path["worker/".len..]}));
-        }
-    }
+    installPython(b, "freecad"); // What runs inside FreeCAD.
+    installPython(b, "pool"); // What runs in a warm Python process.
 }
 
-fn program(
-    parts: Parts,
-    name: []const u8,
-    main_path: []const u8,
-    more: sources.Paths,
-    libraries: []const *Compile,
-) void {
+fn installProgram(parts: Parts, name: []const u8, main: []const u8, more: sources.Paths, linked: []const Part) void {
     const b = parts.kit.b;
-    if (!sources.exists(b, main_path)) return;
-    const files = sources.join(b, &.{main_path}, more);
-    b.installArtifact(parts.kit.executable(name, files, .{ .libraries = libraries }));
+    if (!sources.exists(b, main)) return;
+    b.installArtifact(parts.kit.executable(name, sources.join(b, &.{main}, more), linked));
+}
+
+fn installPython(b: *std.Build, name: []const u8) void {
+    for (sources.find(b, b.fmt("worker/{s}", .{name}), .{ .suffix = ".py" })) |path| {
+        b.installFile(path, b.fmt("share/jqmesh/{s}", .{path["worker/".len..]}));
+    }
 }
