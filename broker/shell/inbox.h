@@ -1,0 +1,52 @@
+/* inbox.h - the way of events to the core thread: many threads push, one takes all that waits at once.
+ *
+ * Pushing never blocks and takes no lock; the receiver is woken only when it sleeps, so a busy broker makes no system call for
+ * it. Order is kept per sender. Memory is bounded by the senders: each reserves the bytes of its event before it pushes
+ * (admit), and is refused above the mark; the receiver gives them back (settle) when the core is done with the event.
+ *
+ * Threads:   push, ring, admit, settle and the two queries from any thread; take and wait from the one receiver.
+ * Ownership: the item lies inside the sender's event, which is the receiver's from push on.
+ */
+#ifndef JQ_BROKER_SHELL_INBOX_H
+#define JQ_BROKER_SHELL_INBOX_H
+
+#include <stdatomic.h>
+
+#include "common/types.h"
+
+struct jq_inbox_item {
+    struct jq_inbox_item *next;
+};
+
+struct jq_inbox {
+    _Atomic(struct jq_inbox_item *) newest; /* a stack: the receiver takes it whole and turns it round */
+    atomic_uint asleep;                     /* 1 while the receiver sleeps; the word of its futex */
+    atomic_uint rung;
+    atomic_size_t in_flight_bytes;
+    size_t in_flight_max;
+};
+
+/* `in_flight_max`: bytes of events that may wait or be under way. */
+void jq_inbox_init(struct jq_inbox *inbox, size_t in_flight_max);
+
+/* Reserves `size` bytes. False above the mark: answer `busy` instead. An event is admitted to an empty inbox whatever its size. */
+bool jq_inbox_admit(struct jq_inbox *inbox, size_t size);
+/* Gives back what was admitted. */
+void jq_inbox_settle(struct jq_inbox *inbox, size_t size);
+
+void jq_inbox_push(struct jq_inbox *inbox, struct jq_inbox_item *item);
+
+/* Wakes the receiver without an event: something else that it looks at has changed. */
+void jq_inbox_ring(struct jq_inbox *inbox);
+
+/* All items, the oldest first, as a list that ends in NULL; NULL: none. */
+struct jq_inbox_item *jq_inbox_take_all(struct jq_inbox *inbox);
+
+/* Sleeps until there is an item, somebody rings, or `timeout_us` have passed (0 or less: does not sleep). A ring is used up. */
+void jq_inbox_wait(struct jq_inbox *inbox, int64_t timeout_us);
+
+/* A look without obligation: true if nothing waits. */
+bool jq_inbox_empty(struct jq_inbox *inbox);
+size_t jq_inbox_in_flight_bytes(struct jq_inbox *inbox);
+
+#endif
