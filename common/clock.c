@@ -1,0 +1,47 @@
+#define _GNU_SOURCE
+#include "common/clock.h"
+
+#include "common/err.h"
+
+#include <time.h>
+
+static struct timespec read_clock(clockid_t id) {
+    struct timespec now = {0};
+    /* These three clocks exist on every Linux that we run on. */
+    JQ_CHECK(clock_gettime(id, &now) == 0);
+    return now;
+}
+
+static int64_t read_ms(clockid_t id) {
+    const struct timespec now = read_clock(id);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t jq_clock_wall_ms(void) {
+    return read_ms(CLOCK_REALTIME);
+}
+
+int64_t jq_clock_boot_ms(void) {
+    return read_ms(CLOCK_BOOTTIME);
+}
+
+int64_t jq_clock_mono_ns(void) {
+    const struct timespec now = read_clock(CLOCK_MONOTONIC);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void jq_core_clock_init(struct jq_core_clock *clock, int64_t last_ms, int64_t wall_ms, int64_t boot_ms) {
+    clock->offset_ms = (last_ms > wall_ms ? last_ms : wall_ms) - boot_ms;
+}
+
+int64_t jq_core_clock_at_ms(const struct jq_core_clock *clock, int64_t boot_ms) {
+    return clock->offset_ms + boot_ms;
+}
+
+int64_t jq_core_clock_now_ms(const struct jq_core_clock *clock) {
+    return jq_core_clock_at_ms(clock, jq_clock_boot_ms());
+}
+
+int64_t jq_core_clock_wall_offset_ms(const struct jq_core_clock *clock) {
+    return jq_clock_wall_ms() - jq_core_clock_now_ms(clock);
+}
