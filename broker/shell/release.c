@@ -11,11 +11,9 @@ void jq_release_init(struct jq_release *release, uint64_t lsn) {
     release->marks[JQ_EFFECT_DURABLE] = lsn;
 }
 
-void jq_release_push(struct jq_release *release, struct jq_release_item *item, enum jq_effect_level level,
-                     uint64_t lsn) {
-    struct jq_release_queue *queue = &release->queues[level];
+void jq_release_push(struct jq_release *release, struct jq_release_item *item) {
+    struct jq_release_queue *queue = &release->queues[item->level];
     item->next = NULL;
-    item->lsn = lsn;
     item->order = release->pushed++;
     *queue->last = item;
     queue->last = &item->next;

@@ -15,6 +15,7 @@
 
 struct jq_release_item {
     struct jq_release_item *next;
+    enum jq_effect_level level;
     uint64_t lsn;
     uint64_t order; /* of the push, over all levels */
 };
@@ -34,9 +35,8 @@ struct jq_release {
 /* Both marks start at `lsn`: all of the log is on disk when a broker starts. The struct must not move afterwards. */
 void jq_release_init(struct jq_release *release, uint64_t lsn);
 
-/* `lsn` must not be below that of an earlier push of this level. */
-void jq_release_push(struct jq_release *release, struct jq_release_item *item, enum jq_effect_level level,
-                     uint64_t lsn);
+/* The pusher has set `level` and `lsn`, which must not be below that of an earlier push of this level. */
+void jq_release_push(struct jq_release *release, struct jq_release_item *item);
 
 /* The log has come further. Marks never go back, and nothing is durable that is not written. */
 void jq_release_advance(struct jq_release *release, uint64_t written_lsn, uint64_t durable_lsn);

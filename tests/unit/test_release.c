@@ -29,7 +29,9 @@ static int begin(void **state) {
 static void push(char name, enum jq_effect_level level, uint64_t lsn) {
     struct effect *effect = &effects[effect_count++];
     effect->name = name;
-    jq_release_push(&release, &effect->item, level, lsn);
+    effect->item.level = level;
+    effect->item.lsn = lsn;
+    jq_release_push(&release, &effect->item);
 }
 
 /* The names of all effects that are due now, in the order of their release, are `names`. */
