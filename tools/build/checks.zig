@@ -105,6 +105,33 @@ pub const Checks = struct {
         checks.addScript(step, "tools/demo/demo.py");
     }
 
+    pub fn addFmt(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("fmt", "Format all C and Zig sources in place");
+        step.dependOn(&pythonScript(b, "tools/lint/format.py").step);
+        step.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "tools/build" } }).step);
+    }
+
+    pub fn addLint(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("lint", "Check format, layers, banned calls, lengths, pure symbols; run clang-tidy and cppcheck");
+        const run = pythonScript(b, "tools/lint/run.py");
+        for ([_]Part{ checks.parts.common, checks.parts.core, checks.parts.agent }) |part| {
+            run.addArtifactArg(part.library);
+        }
+        step.dependOn(&run.step);
+        step.dependOn(&b.addFmt(.{ .paths = &.{ "build.zig", "tools/build" }, .check = true }).step);
+    }
+
+    pub fn addSanitize(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("sanitize", "Run the tests under gcc's address, undefined and thread sanitizers (-- NAME..)");
+        const run = pythonScript(b, "tools/build/sanitize.py");
+        run.addArg(b.cache_root.join(b.allocator, &.{"sanitize"}) catch @panic("OOM"));
+        passArgs(run);
+        step.dependOn(&run.step);
+    }
+
     fn addScript(checks: Checks, step: *std.Build.Step, path: []const u8) void {
         const b = checks.b;
         if (!sources.exists(b, path)) {

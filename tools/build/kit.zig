@@ -95,7 +95,7 @@ fn link(mod: *std.Build.Module, part: Part) void {
 }
 
 const warnings = [_][]const u8{
-    "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror",
+    "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wvla", "-Werror",
 };
 
 fn compileFlags(b: *std.Build, optimize: std.builtin.OptimizeMode) sources.Paths {
@@ -103,5 +103,5 @@ fn compileFlags(b: *std.Build, optimize: std.builtin.OptimizeMode) sources.Paths
     const hardening: sources.Paths = if (optimize == .Debug) &.{} else &.{
         "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2",
     };
-    return sources.join(b, &warnings, hardening);
+    return sources.join(b, &warnings, sources.join(b, hardening, &.{"-UNDEBUG"}));
 }

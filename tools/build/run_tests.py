@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs test programs, prints the output of those that fail, and ends with one line `N passed, N failed`.
 
-Usage: run_tests.py [--jobs N] [--timeout SECONDS] [--sum FILE] PROGRAM...
+Usage: run_tests.py [--jobs N] [--timeout SECONDS] PROGRAM...
 
 A PROGRAM is an executable that uses cmocka, a Python file that uses unittest, or anything that prints a line
 `N passed, N failed[, N skipped]` of its own. A program that dies, hangs or says nothing of its tests counts as a failure.
-`--sum FILE` adds the counts to those already in FILE and prints the total.
+
+The closing line is also written to the file that JQ_TEST_LAST names, and added up in the one that JQ_TEST_SUM names.
 """
 
 import argparse
@@ -25,10 +26,8 @@ class Counts:
     failed: int = 0
     skipped: int = 0
 
-    def add(self, other):
-        self.passed += other.passed
-        self.failed += other.failed
-        self.skipped += other.skipped
+    def __add__(self, other):
+        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
 
     @property
     def total(self):
@@ -127,38 +126,44 @@ def run_all(programs, jobs, timeout_s):
     total = Counts()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for counts, line, failure in pool.map(lambda program: run(program, timeout_s), programs):
-            total.add(counts)
+            total += counts
             print(line, flush=True)
             if failure:
                 print(failure, flush=True)
     return total
 
 
-def sum_up(total, path):
-    """Adds the counts of earlier runs, kept in `path`, so that several runs end in one closing line."""
+def leave_behind(total):
+    if last := os.environ.get("JQ_TEST_LAST"):
+        write(last, total)
+    if path := os.environ.get("JQ_TEST_SUM"):
+        write(path, read_counts(path) + total)
+
+
+def read_counts(path):
     try:
         with open(path, encoding="utf-8") as file:
-            total.add(count_own_line(file.read()) or Counts())
+            return count_own_line(file.read()) or Counts()
     except FileNotFoundError:
-        pass
+        return Counts()
+
+
+def write(path, counts):
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{total}\n")
+        file.write(f"{counts}\n")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=120.0)
-    parser.add_argument("--sum", default=os.environ.get("JQ_TEST_SUM"))
     parser.add_argument("programs", nargs="*")
     args = parser.parse_args()
 
     total = run_all(args.programs, args.jobs, args.timeout)
-    ok = total.failed == 0 and total.passed > 0
-    if args.sum:
-        sum_up(total, args.sum)
+    leave_behind(total)
     print(total, flush=True)
-    return 0 if ok else 1
+    return 0 if total.failed == 0 and total.passed > 0 else 1
 
 
 if __name__ == "__main__":

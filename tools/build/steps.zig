@@ -15,4 +15,7 @@ pub fn declare(b: *std.Build) void {
     checks.addSimulator();
     checks.addBench();
     checks.addDemo();
+    checks.addFmt();
+    checks.addLint();
+    checks.addSanitize();
 }

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Builds unit tests, scenario tests and the simulator with gcc's sanitizers and runs them: sanitize.py OUT [NAME...]
+
+Twice: address and undefined together, then thread. Objects are kept in OUT and built anew when their source, a header
+that it includes (gcc writes .d files) or this file changed. gcc also sees all sources with the project's warnings,
+which the build by Zig shows to clang only. NAMEs pick the test programs whose path holds one of them.
+"""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+JOBS = 2
+TIMEOUT_S = 400
+
+MODES = {"address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"], "thread": ["-fsanitize=thread"]}
+FLAGS = (
+    "-std=gnu11 -O1 -g -fno-omit-frame-pointer -I. -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
+    # At -O1 with sanitizers gcc 12 warns of variables that are set on every path.
+    " -Wno-maybe-uninitialized"
+).split()
+LIBRARIES = "-lcmocka -lnng -lmsgpackc -linih -lsystemd -lmicrohttpd -lseccomp -lzstd -lpthread -ldl".split()
+PRODUCT = ("common", "broker", "worker", "tools/jqctl", "tests/lib")
+NOT_SHARED = ("common/libjq/examples/", "common/transport/guard")
+OPTIONS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "LSAN_OPTIONS": f"suppressions={HERE}/lsan.supp:print_suppressions=0",
+    "TSAN_OPTIONS": f"suppressions={HERE}/tsan.supp:halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+def c_files(folder, prefix=""):
+    found = []
+    for place, _, names in os.walk(os.path.join(ROOT, folder)):
+        found += [os.path.join(place, name) for name in names if name.endswith(".c") and name.startswith(prefix)]
+    return sorted(os.path.relpath(path, ROOT) for path in found)
+
+
+def shared_files():
+    """What every test is linked with: all but main() and the guard against old NNG."""
+    files = [path for folder in PRODUCT for path in c_files(folder)]
+    return [path for path in files if not path.startswith(NOT_SHARED) and os.path.basename(path) != "main.c"]
+
+
+def has_mark(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return os.path.basename(path).startswith("test_guard") or "link: guard" in file.read(4096)
+
+
+def programs(names):
+    """{name: its own sources}."""
+    tests = [path for folder in ("tests/unit", "tests/scenario") for path in c_files(folder, "test_")]
+    guard = c_files("common/transport", "guard")
+    found = {path: [path, *(guard if has_mark(path) else [])] for path in tests}
+    if sim := c_files("tests/sim"):
+        found["tests/sim/jqsim"] = sim
+    return {path: files for path, files in found.items() if not names or any(name in path for name in names)}
+
+
+class Builder:
+    def __init__(self, out, mode):
+        self.out = os.path.join(out, mode)
+        self.flags = MODES[mode]
+        self.pool = concurrent.futures.ThreadPoolExecutor(JOBS)
+
+    def object_of(self, source):
+        return os.path.join(self.out, source[:-2] + ".o")
+
+    def compile(self, source):
+        target = self.object_of(source)
+        if fresh(target):
+            return
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        call(["gcc", *FLAGS, *self.flags, "-MMD", "-MF", target + ".d", "-c", source, "-o", target])
+
+    def link(self, program, sources, archive):
+        target = os.path.join(self.out, os.path.basename(program).removesuffix(".c"))
+        objects = [self.object_of(source) for source in sources]
+        if newest([*objects, archive]) > mtime(target):
+            call(["gcc", *self.flags, *objects, archive, *LIBRARIES, "-o", target])
+        return target
+
+    def build(self, wanted):
+        shared = shared_files()
+        own = sorted({source for sources in wanted.values() for source in sources})
+        list(self.pool.map(self.compile, [*shared, *own]))
+        archive = os.path.join(self.out, "everything.a")
+        if os.path.exists(archive):
+            os.unlink(archive)
+        call(["ar", "rcsP", archive, *(self.object_of(source) for source in shared)])
+        return list(self.pool.map(lambda item: self.link(*item, archive), wanted.items()))
+
+
+def mtime(path):
+    try:
+        return os.stat(os.path.join(ROOT, path)).st_mtime
+    except FileNotFoundError:
+        return -1.0
+
+
+def newest(paths):
+    return max(mtime(path) for path in paths)
+
+
+def fresh(target):
+    """True if the object is younger than all that its .d file names, and than this file."""
+    try:
+        with open(target + ".d", encoding="utf-8") as file:
+            needed = file.read().replace("\\\n", " ").split(":", 1)[1].split()
+    except (FileNotFoundError, IndexError):
+        return False
+    made = mtime(target)
+    return made >= 0 and all(0 <= mtime(path) <= made for path in [*needed, os.path.abspath(__file__)])
+
+
+def call(command):
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout.decode('utf-8', 'replace')}")
+
+
+def main():
+    out, names = sys.argv[1], sys.argv[2:]
+    wanted = programs(names)
+    if not wanted:
+        print("sanitize: there are no tests yet")
+        return 0
+    status = 0
+    for mode in MODES:
+        print(f"sanitize: {mode}", flush=True)
+        built = Builder(out, mode).build(wanted)
+        runner = [sys.executable, os.path.join(HERE, "run_tests.py"), f"--timeout={TIMEOUT_S}", *built]
+        status |= subprocess.run(runner, cwd=ROOT, env={**os.environ, **OPTIONS}).returncode
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
