@@ -57,7 +57,7 @@ uint32_t jq_crc32c_portable(uint32_t seed, const void *data, size_t size) {
 #include <nmmintrin.h>
 #include <wmmintrin.h>
 
-#define SSE __attribute__((target("sse4.2,pclmul")))
+#define SSE __attribute__((target("sse4.2,crc32,pclmul")))
 
 /* The crc instruction takes 3 cycles but one can start in every cycle: three lanes side by side. Then the lanes are joined: the
  * crc of a lane with n more bytes behind it is crc * x^(8n) mod P. The carry-less product with x^(8n - 33) mod P, reduced by the
