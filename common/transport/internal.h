@@ -1,0 +1,71 @@
+/* internal.h - what the files of this folder share. Nobody outside of common/transport includes it.
+ *
+ * This is the one header of jqmesh that includes NNG's.
+ */
+#ifndef JQ_COMMON_TRANSPORT_INTERNAL_H
+#define JQ_COMMON_TRANSPORT_INTERNAL_H
+
+#include <nng/nng.h>
+
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/protocol/survey0/respond.h>
+#include <nng/protocol/survey0/survey.h>
+
+#include "common/err.h"
+#include "common/transport/frame.h"
+#include "common/types.h"
+
+enum {
+    JQ_SP_HEADER_SIZE = 4, /* a request or survey id travels before the body and counts towards NNG_OPT_RECVMAXSZ */
+    JQ_NNG_BUFFER_COUNT = 8192, /* the deepest queue that NNG allows */
+};
+
+/* A frame is an NNG message under another name: there is nothing to wrap. */
+static inline nng_msg *jq_frame_msg(struct jq_frame *frame) {
+    return (nng_msg *)frame;
+}
+static inline struct jq_frame *jq_frame_of(nng_msg *msg) {
+    return (struct jq_frame *)msg;
+}
+static inline struct jq_bytes jq_msg_bytes(nng_msg *msg) {
+    return (struct jq_bytes){nng_msg_body(msg), nng_msg_len(msg)};
+}
+
+/* The code for an NNG error; 0 becomes JQ_OK. Fails fills *reterr with "what: reason". */
+enum jq_err jq_nng_err(int rv);
+enum jq_err jq_nng_fail(struct jq_error *reterr, int rv, const char *what);
+
+/* The size limit of a frame as configured: 0 stands for JQ_FRAME_SIZE_MAX. */
+static inline size_t jq_frame_limit(size_t configured) {
+    return configured == 0 ? (size_t)JQ_FRAME_SIZE_MAX : configured;
+}
+
+/* Options that every socket needs before it listens or dials. */
+enum jq_err jq_socket_prepare(nng_socket socket, size_t frame_size_max, struct jq_error *reterr);
+
+enum { JQ_URLS_MAX = 8 };
+
+/* JQ_ERR_ADDRESS: too few, too many, or one that cannot be (see address.h). */
+enum jq_err jq_urls_check(const char *const *urls, size_t url_count, struct jq_error *reterr);
+
+/* What a socket listens on. */
+struct jq_endpoints {
+    size_t count;
+    nng_listener listeners[JQ_URLS_MAX];
+    char urls[JQ_URLS_MAX][136]; /* as they can be dialled: port 0 replaced by the one that was given out */
+};
+
+/* Listens on every URL, or on none. `ipc_mode` is the mode of ipc sockets (0: 0600). JQ_ERR_ADDRESS names URL and reason. */
+enum jq_err jq_endpoints_listen(struct jq_endpoints *endpoints, nng_socket socket, const char *const *urls,
+                                size_t url_count, unsigned ipc_mode, struct jq_error *reterr);
+/* Takes no new connection any more, and removes ipc sockets from the file system. Idempotent. */
+void jq_endpoints_close(struct jq_endpoints *endpoints);
+
+/* Starts to dial every URL and to dial again for ever: a pause of min_ms grows to max_ms (0: 10 and 1000). Never waits. */
+enum jq_err jq_socket_dial(nng_socket socket, const char *const *urls, size_t url_count, int reconnect_min_ms,
+                           int reconnect_max_ms, struct jq_error *reterr);
+
+#endif

@@ -1,0 +1,120 @@
+#include "common/transport/peers.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void jq_peers_init(struct jq_peers *peers) {
+    *peers = (struct jq_peers){.count = 0};
+    JQ_CHECK(pthread_mutex_init(&peers->lock, NULL) == 0);
+}
+
+static void describe_tcp4(const nng_sockaddr_in *from, struct jq_peer *peer) {
+    char text[INET_ADDRSTRLEN] = "";
+    inet_ntop(AF_INET, &from->sa_addr, text, sizeof text);
+    peer->loopback = ntohl(from->sa_addr) >> 24 == 127;
+    snprintf(peer->address, sizeof peer->address, "%s:%u", text, ntohs(from->sa_port));
+}
+
+static void describe_tcp6(const nng_sockaddr_in6 *from, struct jq_peer *peer) {
+    struct in6_addr address;
+    char text[INET6_ADDRSTRLEN] = "";
+    memcpy(&address, from->sa_addr, sizeof address);
+    inet_ntop(AF_INET6, &address, text, sizeof text);
+    peer->loopback = IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == 127);
+    snprintf(peer->address, sizeof peer->address, "[%s]:%u", text, ntohs(from->sa_port));
+}
+
+static void describe_ipc(nng_pipe pipe, struct jq_peer *peer) {
+    uint64_t uid = 0;
+    peer->is_ipc = true;
+    peer->loopback = true;
+    peer->uid_known = nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) == 0;
+    peer->uid = (uint32_t)uid;
+    snprintf(peer->address, sizeof peer->address, "ipc");
+}
+
+void jq_peer_describe(nng_pipe pipe, struct jq_peer *ret_peer) {
+    nng_sockaddr from = {0};
+    *ret_peer = (struct jq_peer){.pipe_id = (uint32_t)nng_pipe_id(pipe)};
+    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &from) != 0) {
+        snprintf(ret_peer->address, sizeof ret_peer->address, "unknown");
+        return;
+    }
+    switch (from.s_family) {
+    case NNG_AF_INET: describe_tcp4(&from.s_in, ret_peer); break;
+    case NNG_AF_INET6: describe_tcp6(&from.s_in6, ret_peer); break;
+    case NNG_AF_INPROC:
+        ret_peer->loopback = true;
+        snprintf(ret_peer->address, sizeof ret_peer->address, "inproc");
+        break;
+    default: describe_ipc(pipe, ret_peer); break;
+    }
+}
+
+static struct jq_peer_entry **find(struct jq_peers *peers, uint32_t pipe_id) {
+    struct jq_peer_entry **link = &peers->buckets[pipe_id % JQ_PEER_BUCKET_COUNT];
+    while (*link != NULL && (*link)->peer.pipe_id != pipe_id) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+enum jq_err jq_peers_add(struct jq_peers *peers, const struct jq_peer *peer, size_t count_max) {
+    struct jq_peer_entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) {
+        return JQ_ERR_NOMEM;
+    }
+    entry->peer = *peer;
+    atomic_init(&entry->refs, 1);
+    pthread_mutex_lock(&peers->lock);
+    const bool full = count_max != 0 && peers->count >= count_max;
+    if (!full) {
+        struct jq_peer_entry **link = find(peers, peer->pipe_id);
+        JQ_CHECK(*link == NULL);
+        *link = entry;
+        peers->count++;
+    }
+    pthread_mutex_unlock(&peers->lock);
+    if (full) {
+        free(entry);
+    }
+    return full ? JQ_ERR_BUSY : JQ_OK;
+}
+
+struct jq_peer_entry *jq_peers_get(struct jq_peers *peers, uint32_t pipe_id) {
+    pthread_mutex_lock(&peers->lock);
+    struct jq_peer_entry *entry = *find(peers, pipe_id);
+    if (entry != NULL) {
+        atomic_fetch_add(&entry->refs, 1);
+    }
+    pthread_mutex_unlock(&peers->lock);
+    return entry;
+}
+
+bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id) {
+    pthread_mutex_lock(&peers->lock);
+    struct jq_peer_entry **link = find(peers, pipe_id);
+    struct jq_peer_entry *entry = *link;
+    if (entry != NULL) {
+        *link = entry->next;
+        peers->count--;
+        atomic_store(&entry->gone, true);
+    }
+    pthread_mutex_unlock(&peers->lock);
+    jq_peer_release(entry);
+    return entry != NULL;
+}
+
+size_t jq_peers_count(struct jq_peers *peers) {
+    pthread_mutex_lock(&peers->lock);
+    const size_t count = peers->count;
+    pthread_mutex_unlock(&peers->lock);
+    return count;
+}
+
+void jq_peer_release(struct jq_peer_entry *entry) {
+    if (entry != NULL && atomic_fetch_sub(&entry->refs, 1) == 1) {
+        free(entry);
+    }
+}
