@@ -133,8 +133,10 @@ def main():
     for mode in MODES:
         print(f"sanitize: {mode}", flush=True)
         built = Builder(out, mode).build(wanted)
+        env = {**os.environ, **OPTIONS}
+        env.pop("JQ_TEST_SUM", None)  # The same tests again: they are counted once.
         runner = [sys.executable, os.path.join(HERE, "run_tests.py"), f"--timeout={TIMEOUT_S}", *built]
-        status |= subprocess.run(runner, cwd=ROOT, env={**os.environ, **OPTIONS}).returncode
+        status |= subprocess.run(runner, cwd=ROOT, env=env).returncode
     return status
 
 
