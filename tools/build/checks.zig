@@ -47,10 +47,23 @@ pub const Checks = struct {
 
     fn testExecutable(checks: Checks, path: []const u8) *Compile {
         const b = checks.b;
+        const text = sources.read(b, path);
         const base = std.fs.path.basename(path);
-        const with_guard = std.mem.startsWith(u8, base, "test_guard") or sources.headContains(b, path, "link: guard");
+        const with_guard = std.mem.startsWith(u8, base, "test_guard") or contains(text, "link: guard");
         const guard = if (with_guard) checks.parts.guard else &.{};
-        return checks.parts.kit.executable(sources.stem(path), sources.join(b, &.{path}, guard), checks.everything());
+        return checks.parts.kit.executable(
+            sources.stem(path),
+            sources.join(b, &.{path}, guard),
+            checks.neededBy(text),
+        );
+    }
+
+    /// A test of common needs only common, so that a broken broker does not keep it from running.
+    fn neededBy(checks: Checks, text: []const u8) []const Part {
+        for ([_][]const u8{ "\"broker/", "\"worker/", "\"tools/", "\"tests/" }) |more| {
+            if (contains(text, more)) return checks.everything();
+        }
+        return checks.parts.list(&.{ checks.testlib, checks.parts.client, checks.parts.common });
     }
 
     fn simulator(checks: Checks, name: []const u8, core: Part) ?*Compile {
@@ -192,11 +205,15 @@ pub const Checks = struct {
     }
 };
 
+fn contains(text: []const u8, part: []const u8) bool {
+    return std.mem.indexOf(u8, text, part) != null;
+}
+
 /// True if no test was named on the command line, or one whose name is part of `path`.
 fn wanted(b: *std.Build, path: []const u8) bool {
     const args = b.args orelse return true;
     for (args) |arg| {
-        if (std.mem.indexOf(u8, path, arg) != null) return true;
+        if (contains(path, arg)) return true;
     }
     return args.len == 0;
 }

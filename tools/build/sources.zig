@@ -67,17 +67,10 @@ pub fn exists(b: *std.Build, path: []const u8) bool {
     return true;
 }
 
-/// True if the first lines of the file hold `text` (see `marker_size_max`).
-pub fn headContains(b: *std.Build, path: []const u8, text: []const u8) bool {
-    const io = b.graph.io;
-    var file = b.build_root.handle.openFile(io, path, .{}) catch return false;
-    defer file.close(io);
-    var buffer: [marker_size_max]u8 = undefined;
-    const size = file.readPositionalAll(io, &buffer, 0) catch return false;
-    return std.mem.indexOf(u8, buffer[0..size], text) != null;
+/// The text of a file, empty if it cannot be read.
+pub fn read(b: *std.Build, path: []const u8) []const u8 {
+    return b.build_root.handle.readFileAlloc(b.graph.io, path, b.allocator, .unlimited) catch "";
 }
-
-const marker_size_max = 4096;
 
 /// "tests/unit/test_heap.c" -> "test_heap".
 pub fn stem(path: []const u8) []const u8 {
