@@ -13,6 +13,7 @@ pub const system = struct {
     pub const msgpack = "msgpackc"; // Encoding of messages and records.
     pub const pthread = "pthread"; // Threads of shells, transport and libjq.
     pub const inih = "inih"; // Configuration files.
+    pub const nettle = "nettle"; // SHA-256 of access tokens.
     pub const systemd = "systemd"; // sd_notify, watchdog, socket activation, journald.
     pub const microhttpd = "microhttpd"; // Health, metrics and dashboard over HTTP.
     pub const seccomp = "seccomp"; // Sandbox of the worker's children.
@@ -52,7 +53,7 @@ pub const Parts = struct {
         return .{
             .kit = kit,
             .common = kit.library("jqcommon", common_files, &.{
-                system.nng, system.msgpack, system.pthread, system.inih, system.systemd,
+                system.nng, system.msgpack, system.pthread, system.inih, system.nettle, system.systemd,
             }),
             .client = kit.library("jqclient", client_files, client_system),
             .libjq = kit.library("jq", sources.join(b, common_files, client_files), client_system),
@@ -60,12 +61,12 @@ pub const Parts = struct {
             .record = kit.library("jqrecord", recordFiles(b), &.{}),
             .journal = folder(kit, "jqjournal", "broker/journal", &.{system.zstd}),
             .blob = folder(kit, "jqblob", "broker/blob", &.{system.zstd}),
-            .broker_shell = folder(kit, "jqbrokershell", "broker/shell", &.{ system.systemd, system.microhttpd }),
+            .broker_shell = kit.library("jqbrokershell", shellFiles(b, "broker"), &.{ system.systemd, system.microhttpd }),
             .agent = folder(kit, "jqagent", "worker/agent", &.{}),
             .exec = folder(kit, "jqexec", "worker/exec", &.{system.seccomp}),
             .pool = folder(kit, "jqpool", "worker/pool", &.{}),
             .freecad = folder(kit, "jqfreecad", "worker/freecad", &.{}),
-            .worker_shell = folder(kit, "jqworkershell", "worker/shell", &.{system.systemd}),
+            .worker_shell = kit.library("jqworkershell", shellFiles(b, "worker"), &.{system.systemd}),
             .jqctl = folder(kit, "jqctlparts", "tools/jqctl", &.{}),
             .guard = sources.find(b, "common/transport", .{ .prefix = "guard" }),
         };
@@ -108,6 +109,15 @@ pub const Parts = struct {
 /// A library of all sources below `path` but a main.c.
 fn folder(kit: Kit, name: []const u8, path: []const u8, system_libraries: sources.Paths) Part {
     return kit.library(name, sources.find(kit.b, path, .{ .without_base_prefix = "main." }), system_libraries);
+}
+
+/// PROGRAM/settings*.c and PROGRAM/shell/*.c.
+fn shellFiles(b: *std.Build, comptime program: []const u8) sources.Paths {
+    return sources.join(
+        b,
+        sources.find(b, program, .{ .prefix = "settings", .without = &.{program ++ "/shell/"} }),
+        sources.find(b, program ++ "/shell", .{ .without_base_prefix = "main." }),
+    );
 }
 
 /// broker/record*.c and broker/record/*.c.

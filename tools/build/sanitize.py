@@ -22,7 +22,7 @@ FLAGS = (
     # At -O1 with sanitizers gcc 12 warns of variables that are set on every path.
     " -Wno-maybe-uninitialized"
 ).split()
-LIBRARIES = "-lcmocka -lnng -lmsgpackc -linih -lsystemd -lmicrohttpd -lseccomp -lzstd -lpthread -ldl".split()
+LIBRARIES = "-lcmocka -lnng -lmsgpackc -linih -lnettle -lsystemd -lmicrohttpd -lseccomp -lzstd -lpthread -ldl".split()
 PRODUCT = ("common", "broker", "worker", "tools/jqctl", "tests/lib")
 NOT_SHARED = ("common/libjq/examples/", "common/transport/guard")
 OPTIONS = {
