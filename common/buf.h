@@ -1,11 +1,11 @@
 /* buf.h - a bounded, growable byte buffer, and a bounded reader over borrowed bytes.
  *
- * Integers are little-endian. A varint is unsigned LEB128 (7 bits a byte, low bits first, at most 10 bytes); a svarint is the
- * varint of the zigzag form, so that small negative numbers stay short.
+ * Integers are little-endian. A varint is unsigned LEB128 (7 bits a byte, low bits first, at most 10 bytes); a svarint
+ * is the varint of the zigzag form, so that small negative numbers stay short.
  *
- * Errors:    both are sticky. An append that would pass `size_max` or finds no memory sets `failed` and appends nothing; so do
- *            all later ones. A read that is short, over-long or over its bound sets `failed` and gives 0 or empty; so do all
- *            later ones. Encode or decode a whole message, then look at `failed` once.
+ * Errors:    both are sticky. An append that would pass `size_max` or finds no memory sets `failed` and appends
+ *            nothing; so do all later ones. A read that is short, over-long or over its bound sets `failed` and gives
+ *            0 or empty; so do all later ones. Encode or decode a whole message, then look at `failed` once.
  * Ownership: the buffer owns `data`; what jq_buf_bytes() lends ends with the next append, clear or fini.
  *            What a reader gives points into the bytes that it reads.
  */
@@ -33,7 +33,8 @@ void jq_buf_fini(struct jq_buf *buf);
 /* Empties the buffer, keeps its memory, resets `failed`. */
 void jq_buf_clear(struct jq_buf *buf);
 
-/* Makes room for `extra` more bytes. False, and `failed` set, over the bound or out of memory. Call through jq_buf_room(). */
+/* Makes room for `extra` more bytes; call it through jq_buf_room(). False, and `failed` set, when that is over the bound
+ * or there is no memory. */
 bool jq_buf_reserve(struct jq_buf *buf, size_t extra);
 
 /* Bytes that can be written at data + size after this returned true. `size` is the caller's to advance. */

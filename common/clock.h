@@ -1,7 +1,8 @@
 /* clock.h - the clocks of the machine, and core time.
  *
- * Core time starts at max(time of the last journalled block, wall clock) and then advances by CLOCK_BOOTTIME: it goes through
- * suspension, never goes back, and does not follow when somebody sets the clock. Leases, backoff, TTLs and limits use it.
+ * Core time starts at max(time of the last journalled block, wall clock) and then advances by CLOCK_BOOTTIME: it goes
+ * through suspension, never goes back, and does not follow when somebody sets the clock. Leases, backoff, TTLs and
+ * limits use it.
  */
 #ifndef JQ_COMMON_CLOCK_H
 #define JQ_COMMON_CLOCK_H
@@ -21,14 +22,14 @@ struct jq_core_clock {
     int64_t offset_ms; /* core time minus boot time */
 };
 
-/* `last_ms`: core time of the last block in the journal, or 0. The two clocks are arguments, so that tests choose them. */
+/* `last_ms`: core time of the last block in the journal, or 0. The clocks are arguments, so that tests choose them. */
 void jq_core_clock_init(struct jq_core_clock *clock, int64_t last_ms, int64_t wall_ms, int64_t boot_ms);
 
 /* Core time when the boot clock shows `boot_ms`, and core time now. */
 int64_t jq_core_clock_at_ms(const struct jq_core_clock *clock, int64_t boot_ms);
 int64_t jq_core_clock_now_ms(const struct jq_core_clock *clock);
 
-/* Wall time minus core time now: what the core is told (and journals) to place eta, expires and cron. May be negative. */
+/* Wall time minus core time now, which the core is told to place eta, expires and cron. May be negative. */
 int64_t jq_core_clock_wall_offset_ms(const struct jq_core_clock *clock);
 
 #endif

@@ -8,8 +8,8 @@
 /* The polynomial 0x1EDC6F41, bits reversed. */
 #define POLYNOMIAL UINT32_C(0x82f63b78)
 
-/* Row 0: the crc of one byte; row k: of that byte with k zero bytes behind it ("slicing-by-8": Kounavis, Berry, "A systematic
- * approach to building high performance software-based CRC generators", 2005). */
+/* Row 0: the crc of one byte; row k: of that byte with k zero bytes behind it ("slicing-by-8": Kounavis, Berry, "A
+ * systematic approach to building high performance software-based CRC generators", 2005). */
 static uint32_t table[8][256];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
@@ -59,10 +59,10 @@ uint32_t jq_crc32c_portable(uint32_t seed, const void *data, size_t size) {
 
 #define SSE __attribute__((target("sse4.2,crc32,pclmul")))
 
-/* The crc instruction takes 3 cycles but one can start in every cycle: three lanes side by side. Then the lanes are joined: the
- * crc of a lane with n more bytes behind it is crc * x^(8n) mod P. The carry-less product with x^(8n - 33) mod P, reduced by the
- * crc instruction (which multiplies by x^32; one more x comes from the reversed bits), gives just that (Gopal et al., "Fast CRC
- * computation for iSCSI polynomial using CRC32 instruction", Intel, 2011). */
+/* The crc instruction takes 3 cycles but one can start in every cycle: three lanes side by side. Then the lanes are
+ * joined: the crc of a lane with n more bytes behind it is crc * x^(8n) mod P. The carry-less product with x^(8n - 33)
+ * mod P, reduced by the crc instruction (which multiplies by x^32; one more x comes from the reversed bits), gives just
+ * that (Gopal et al., "Fast CRC computation for iSCSI polynomial using CRC32 instruction", Intel, 2011). */
 struct lanes {
     size_t size;        /* of one lane, bytes; a multiple of 8 */
     uint32_t shift_one; /* x^(8 size - 33) mod P, bits reversed */

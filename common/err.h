@@ -1,8 +1,9 @@
 /* err.h - the error codes of jqmesh and the struct that carries their detail.
  *
- * A function that can fail returns `enum jq_err` and takes `struct jq_error *reterr` as its last parameter. `reterr` may be
- * NULL; it is written only on failure. Outputs named `ret_*` are set only on JQ_OK. Libraries never log: they return.
- * A refusal that is part of the protocol (a stale lease, a full queue) is no error but an `enum jq_reply` (reply.h).
+ * A function that can fail returns `enum jq_err` and takes `struct jq_error *reterr` as its last parameter. `reterr`
+ * may be NULL; it is written only on failure. Outputs named `ret_*` are set only on JQ_OK. Libraries never log: they
+ * return. A refusal that is part of the protocol (a stale lease, a full queue) is no error but an `enum jq_reply`
+ * (reply.h).
  */
 #ifndef JQ_COMMON_ERR_H
 #define JQ_COMMON_ERR_H
@@ -52,8 +53,8 @@ const char *jq_err_text(enum jq_err code);
 enum jq_err jq_fail(struct jq_error *reterr, enum jq_err code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for a failed system call: appends ": " and the text of `sys_errno`. ENOSPC/EDQUOT become JQ_ERR_NO_SPACE, ENOMEM
- * JQ_ERR_NOMEM, EACCES/EPERM JQ_ERR_DENIED, ENOENT JQ_ERR_NOT_FOUND; anything else JQ_ERR_IO. */
+/* The same for a failed system call: appends ": " and the text of `sys_errno`. ENOSPC/EDQUOT become JQ_ERR_NO_SPACE,
+ * ENOMEM JQ_ERR_NOMEM, EACCES/EPERM JQ_ERR_DENIED, ENOENT JQ_ERR_NOT_FOUND; anything else JQ_ERR_IO. */
 enum jq_err jq_fail_errno(struct jq_error *reterr, int sys_errno, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,8 +1,8 @@
 /* hash.h - hashes that give the same on every machine: they end up in digests and in the journal's decisions.
  *
- * Sources: jq_hash_u64 is the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
- *          2014, with Stafford's "variant 13" constants). jq_siphash is SipHash-c-d (Aumasson, Bernstein, "SipHash: a fast
- *          short-input PRF", 2012).
+ * Sources: jq_hash_u64 is the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+ * generators", 2014, with Stafford's "variant 13" constants). jq_siphash is SipHash-c-d (Aumasson, Bernstein, "SipHash:
+ * a fast short-input PRF", 2012).
  */
 #ifndef JQ_COMMON_HASH_H
 #define JQ_COMMON_HASH_H

@@ -1,9 +1,9 @@
 /* heap.h - a 4-ary min-heap of (key, ref), which tells its owner where each ref lies.
  *
- * `key` is what sorts (a time, in general), `ref` names the owner's thing. Order is by key, then by ref, so that the minimum
- * depends on what is in the heap and not on how it got there. A position is index + 1; 0 means: not in the heap. The owner
- * keeps the position of each ref by the callback `moved`, and hands it back to remove or update in O(log n).
- * (Four children to a node: Johnson, "Priority queues with update and finding minimum spanning trees", 1975.)
+ * `key` is what sorts (a time, in general), `ref` names the owner's thing. Order is by key, then by ref, so that the
+ * minimum depends on what is in the heap and not on how it got there. A position is index + 1; 0 means: not in the
+ * heap. The owner keeps the position of each ref by the callback `moved`, and hands it back to remove or update in
+ * O(log n). (Four children to a node: Johnson, "Priority queues with update and finding minimum spanning trees", 1975.)
  */
 #ifndef JQ_COMMON_HEAP_H
 #define JQ_COMMON_HEAP_H
@@ -30,7 +30,8 @@ void jq_heap_fini(struct jq_heap *heap);
 /* False when out of memory: then nothing has changed. */
 bool jq_heap_put(struct jq_heap *heap, int64_t key, uint32_t ref);
 
-/* Takes out the entry at `position`, and tells that its ref is at 0 now. A position that is not in use is a programming error. */
+/* Takes out the entry at `position`, and tells that its ref is at 0 now. A position that is not in use is a programming
+ * error. */
 void jq_heap_remove(struct jq_heap *heap, uint32_t position);
 
 /* Gives the entry at `position` another key. */

@@ -27,8 +27,8 @@ static inline uint64_t slot_key(const struct slot *slot) {
     return (uint64_t)slot->key_high << 32 | slot->key_low;
 }
 
-/* The low bits of the hash choose the part, the high half the home in it: ascending hashes have ascending homes, so that a table
- * copied slot by slot is written almost in sequence. */
+/* The low bits of the hash choose the part, the high half the home in it: ascending hashes have ascending homes, so
+ * that a table copied slot by slot is written almost in sequence. */
 static inline uint32_t home_of(const struct jq_map_part *part, uint64_t key) {
     return (uint32_t)(((jq_hash_u64(key) >> 32) * part->capacity) >> 32);
 }
@@ -98,7 +98,8 @@ static bool part_put(struct jq_map_part *part, uint64_t key, uint32_t value, boo
     return true;
 }
 
-/* True when the entry at `from`, whose home is `home`, may not move to `hole`: home lies after hole, up to from, on the ring. */
+/* True when the entry at `from`, whose home is `home`, may not move to `hole`: home lies after hole, up to from, on the
+ * ring. */
 static inline bool stays(uint32_t home, uint32_t hole, uint32_t from) {
     return hole <= from ? (hole < home && home <= from) : (hole < home || home <= from);
 }

@@ -1,12 +1,12 @@
 /* map.h - hash maps from a number, or from a text, to a uint32_t (an index into somebody's table).
  *
- * jq_map is an open-addressing table with linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R: a removal shifts the cluster
- * back, there are no tombstones). From a few thousand keys on it is cut by hash into 1,024 parts that grow, and shrink, each on
- * its own: one operation moves at most a thousandth of the keys, so growth at ten million keys takes well below a millisecond.
- * 12 bytes a slot, loaded between 0.53 and 0.8 while it grows: 15 to 23 bytes a key.
+ * jq_map is an open-addressing table with linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R: a removal shifts the
+ * cluster back, there are no tombstones). From a few thousand keys on it is cut by hash into 1,024 parts that grow, and
+ * shrink, each on its own: one operation moves at most a thousandth of the keys, so growth at ten million keys takes
+ * well below a millisecond. 12 bytes a slot, loaded between 0.53 and 0.8 while it grows: 15 to 23 bytes a key.
  *
- * Keys are mixed by jq_hash_u64(), which is public: where strangers choose the keys, hash them with a secret seed first.
- * Order of iteration: arbitrary, but the same for the same history of operations on every machine.
+ * Keys are mixed by jq_hash_u64(), which is public: where strangers choose the keys, hash them with a secret seed
+ * first. The order of iteration is arbitrary, but the same for the same history of operations on every machine.
  */
 #ifndef JQ_COMMON_MAP_H
 #define JQ_COMMON_MAP_H
@@ -43,11 +43,12 @@ static inline size_t jq_map_count(const struct jq_map *map) {
 /* Bytes of memory held. */
 size_t jq_map_memory_bytes(const struct jq_map *map);
 
-/* Iteration: `uint64_t cursor = 0; while (jq_map_next(&map, &cursor, &key, &value))`. The map must not change meanwhile. */
+/* `uint64_t cursor = 0; while (jq_map_next(&map, &cursor, &key, &value))`: each key once. The map must not change
+ * meanwhile. */
 bool jq_map_next(const struct jq_map *map, uint64_t *cursor, uint64_t *ret_key, uint32_t *ret_value);
 
-/* Text to number. Keys are copied, may hold any bytes, and are at most UINT32_MAX bytes. Hashed under a seed: with a secret one
- * nobody outside can choose keys that collide. Each key costs one allocation and about 35 bytes more. */
+/* Text to number. Keys are copied, may hold any bytes, and are at most UINT32_MAX bytes. Hashed under a seed: with a
+ * secret one nobody outside can choose keys that collide. Each key costs one allocation and about 35 bytes more. */
 struct jq_strmap_cell;
 
 struct jq_strmap {

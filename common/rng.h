@@ -1,7 +1,7 @@
 /* rng.h - small seeded generator of pseudorandom numbers: the same seed gives the same numbers on every machine.
  *
- * xoshiro256** (Blackman, Vigna, "Scrambled linear pseudorandom number generators", 2018), its state filled by SplitMix64, as
- * its authors recommend. Not for secrets: see entropy.h.
+ * xoshiro256** (Blackman, Vigna, "Scrambled linear pseudorandom number generators", 2018), its state filled by
+ * SplitMix64, as its authors recommend. Not for secrets: see entropy.h.
  */
 #ifndef JQ_COMMON_RNG_H
 #define JQ_COMMON_RNG_H

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-/* Cells with one hash form a chain. Two different texts with one 64-bit hash are not expected in the life of a machine, but the
- * map is right all the same. Cells lie in chunks that never move, so that no operation copies them all. */
+/* Cells with one hash form a chain. Two different texts with one 64-bit hash are not expected in the life of a machine,
+ * but the map is right all the same. Cells lie in chunks that never move, so that no operation copies them all. */
 enum { CHUNK_SIZE = 1024 };
 static const uint32_t no_cell = UINT32_MAX;
 
