@@ -10,7 +10,8 @@
 struct jq_commit {
     struct jq_commit_config config;
 
-    pthread_mutex_t lock; /* of release */
+    pthread_mutex_t lock;   /* of release */
+    pthread_cond_t settled; /* no block is under way any more */
     struct jq_release release;
 
     pthread_t thread;
@@ -98,9 +99,10 @@ static void commit_job(struct jq_commit *commit) {
     pthread_mutex_lock(&commit->lock);
     jq_release_advance(&commit->release, end_lsn, end_lsn);
     struct jq_release_item *due = jq_release_take_all(&commit->release);
-    pthread_mutex_unlock(&commit->lock);
     atomic_store(&commit->durable_lsn, end_lsn);
     atomic_store(&commit->under_way, false);
+    pthread_cond_signal(&commit->settled);
+    pthread_mutex_unlock(&commit->lock);
     commit->config.done(commit->config.ctx);
     if (due != NULL)
         commit->config.release(commit->config.ctx, due);
@@ -126,6 +128,13 @@ void jq_commit_start(struct jq_commit *commit, const struct jq_sealed_block *blo
 }
 
 /* ---- the core thread's side ---- */
+
+void jq_commit_wait(struct jq_commit *commit) {
+    pthread_mutex_lock(&commit->lock);
+    while (!jq_commit_idle(commit))
+        pthread_cond_wait(&commit->settled, &commit->lock);
+    pthread_mutex_unlock(&commit->lock);
+}
 
 void jq_commit_hold(struct jq_commit *commit, struct jq_release_item *items) {
     pthread_mutex_lock(&commit->lock);
@@ -171,7 +180,7 @@ enum jq_err jq_commit_new(const struct jq_commit_config *config, struct jq_commi
     atomic_store(&commit->durable_lsn, stat.durable_lsn);
     jq_release_init(&commit->release, stat.durable_lsn);
     jq_inbox_init(&commit->jobs, SIZE_MAX);
-    JQ_CHECK(pthread_mutex_init(&commit->lock, NULL) == 0);
+    JQ_CHECK(pthread_mutex_init(&commit->lock, NULL) == 0 && pthread_cond_init(&commit->settled, NULL) == 0);
     const int rv = pthread_create(&commit->thread, NULL, commit_thread, commit);
     if (rv != 0) {
         free(commit);
@@ -187,6 +196,7 @@ void jq_commit_free(struct jq_commit *commit) {
     atomic_store(&commit->stopping, true);
     jq_inbox_ring(&commit->jobs);
     pthread_join(commit->thread, NULL);
+    pthread_cond_destroy(&commit->settled);
     pthread_mutex_destroy(&commit->lock);
     free(commit);
 }

@@ -6,7 +6,7 @@
  * While one block is under way the core thread decides the next one: that is the group commit, there is no timer. A core thread that
  * has nothing else to do commits by itself (run), which spares two changes of threads.
  *
- * Threads:   new, hold, idle, start, run and free from the core thread. `release` is called from either thread, `done` from the commit
+ * Threads:   new, hold, idle, wait, start, run and free from the core thread. `release` is called from either thread, `done` from the commit
  *            thread, `failed` from either.
  * Errors:    a failed write or sync ends in `failed`, which must not return: nothing that waits may be released any more.
  */
@@ -42,6 +42,9 @@ void jq_commit_hold(struct jq_commit *commit, struct jq_release_item *items);
 
 /* True if no block is under way. */
 bool jq_commit_idle(const struct jq_commit *commit);
+
+/* Blocks until no block is under way. */
+void jq_commit_wait(struct jq_commit *commit);
 
 /* Commits a block: start() by the commit thread, run() before it returns. Only while idle. The block's bytes are lent until it is done. */
 void jq_commit_start(struct jq_commit *commit, const struct jq_sealed_block *block);

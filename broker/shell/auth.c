@@ -1,0 +1,81 @@
+#include "broker/shell/auth.h"
+
+static bool uid_listed(const struct jq_auth *auth, uint32_t uid) {
+    for (size_t i = 0; i < auth->uid_count; i++) {
+        if (auth->uids[i] == uid)
+            return true;
+    }
+    return false;
+}
+
+static bool identify_by_uid(const struct jq_auth *auth, const struct jq_peer *peer,
+                            struct jq_principal *ret_principal) {
+    if (!peer->is_ipc || !peer->uid_known)
+        return false;
+    const bool own = peer->uid == 0 || peer->uid == auth->own_uid;
+    if (!own && !uid_listed(auth, peer->uid))
+        return false;
+    *ret_principal = (struct jq_principal){.role = own ? JQ_ROLE_ADMIN : auth->uid_role};
+    return true;
+}
+
+bool jq_auth_identify(const struct jq_auth *auth, const struct jq_peer *peer, struct jq_str token,
+                      struct jq_principal *ret_principal) {
+    if (auth->off) {
+        *ret_principal = (struct jq_principal){.role = JQ_ROLE_ADMIN};
+        return true;
+    }
+    if (token.size == 0)
+        return identify_by_uid(auth, peer, ret_principal);
+    const struct jq_token *found = auth->tokens != NULL ? jq_tokens_find(auth->tokens, token) : NULL;
+    if (found == NULL)
+        return false;
+    *ret_principal = (struct jq_principal){.role = found->role, .token = found};
+    return true;
+}
+
+/* The decoder lends the tasks for the time of the request: marking them is what `refused` is for. */
+static void permit_submit(const struct jq_token *token, struct jq_request *request) {
+    struct jq_submit_item *items = (struct jq_submit_item *)request->u.submit.items;
+    for (size_t i = 0; i < request->u.submit.count; i++) {
+        if (items[i].refused != JQ_REPLY_OK)
+            continue;
+        const bool queue = jq_token_may_queue(token, items[i].queue);
+        if (queue && jq_token_may_handler(token, items[i].handler))
+            continue;
+        items[i].refused = JQ_REPLY_FORBIDDEN;
+        items[i].field = queue ? "handler" : "queue";
+        items[i].reason = "the token does not allow it";
+    }
+}
+
+static bool permit_register(const struct jq_token *token, const struct jq_request *request) {
+    for (size_t i = 0; i < request->u.reg.handler_count; i++) {
+        if (!jq_token_may_handler(token, request->u.reg.handlers[i].name))
+            return false;
+    }
+    return true;
+}
+
+enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct jq_op_info *op,
+                             struct jq_request *request, const char **ret_field, const char **ret_reason) {
+    bool allowed = true;
+    if (!jq_role_allows(principal->role, op->role)) {
+        *ret_field = "op";
+        *ret_reason = "the role does not allow it";
+        return JQ_REPLY_FORBIDDEN;
+    }
+    if (principal->token == NULL)
+        return JQ_REPLY_OK;
+    if (request->op == JQ_OP_SUBMIT) {
+        permit_submit(principal->token, request);
+    } else if (request->op == JQ_OP_REGISTER) {
+        allowed = permit_register(principal->token, request);
+        *ret_field = "handlers";
+    } else if (request->op == JQ_OP_QUEUE_SET) {
+        allowed = jq_token_may_queue(principal->token, request->u.named.name);
+        *ret_field = "name";
+    }
+    *ret_reason = "the token does not allow it";
+    return allowed ? JQ_REPLY_OK : JQ_REPLY_FORBIDDEN;
+}

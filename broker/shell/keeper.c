@@ -1,0 +1,161 @@
+#include "broker/shell/keeper.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "broker/shell/timed.h"
+#include "common/list.h"
+#include "common/log.h"
+
+enum {
+    PERIOD_MS = 1000,
+    SLICE_BYTES = 256 * 1024, /* of zeros, each synced: short enough not to hold up a commit for long */
+    SLICE_PAUSE_MS = 10,
+    NICENESS = 10,
+};
+
+struct jq_keeper {
+    struct jq_keeper_config config;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t disposable_lsn;
+    bool spare_ready;
+    bool spare_failed; /* said so already */
+    bool delete_failed;
+    struct jq_inbound report;
+    atomic_bool report_under_way;
+};
+
+/* ---- the spare ---- */
+
+static void fill_slice(struct jq_keeper *keeper) {
+    struct jq_error error;
+    const enum jq_err err =
+        jq_journal_fill_spare_step(keeper->config.journal, SLICE_BYTES, &keeper->spare_ready, &error);
+    if (err != JQ_OK) {
+        keeper->spare_ready = true; /* Not again before the next period. */
+        if (!keeper->spare_failed)
+            JQ_LOG_ERROR("no space is set aside for the next segment: new tasks are refused", JQ_F_ERR(&error));
+    }
+    keeper->spare_failed = err != JQ_OK;
+}
+
+static bool spare_whole(struct jq_keeper *keeper) {
+    struct jq_journal_stat stat;
+    jq_journal_stat(keeper->config.journal, &stat);
+    return stat.spare_ready;
+}
+
+/* ---- old segments ---- */
+
+static uint64_t deletable_lsn(struct jq_keeper *keeper) {
+    struct jq_journal_stat stat;
+    jq_journal_stat(keeper->config.journal, &stat);
+    const uint64_t retention = keeper->config.retention_bytes;
+    const uint64_t past_retention = stat.durable_lsn > retention ? stat.durable_lsn - retention : 0;
+    pthread_mutex_lock(&keeper->lock);
+    const uint64_t lsn = keeper->disposable_lsn < past_retention ? keeper->disposable_lsn : past_retention;
+    pthread_mutex_unlock(&keeper->lock);
+    return lsn;
+}
+
+static void delete_segments(struct jq_keeper *keeper) {
+    struct jq_error error;
+    uint32_t count = 0;
+    const uint64_t lsn = deletable_lsn(keeper);
+    if (lsn == 0)
+        return;
+    const enum jq_err err = jq_journal_delete_below(keeper->config.journal, lsn, &count, &error);
+    if (err != JQ_OK && !keeper->delete_failed)
+        JQ_LOG_WARN("an old segment cannot be deleted", JQ_F_ERR(&error));
+    keeper->delete_failed = err != JQ_OK;
+    if (count > 0) {
+        jq_count(&keeper->config.metrics->segments_deleted, count);
+        JQ_LOG_DEBUG("segments deleted", JQ_F_UINT("count", count), JQ_F_UINT("below_lsn", lsn));
+    }
+}
+
+/* ---- the disk ---- */
+
+static void report_done(struct jq_inbound *inbound) {
+    struct jq_keeper *keeper = JQ_CONTAINER_OF(inbound, struct jq_keeper, report);
+    atomic_store(&keeper->report_under_way, false);
+}
+
+static void report_disk(struct jq_keeper *keeper) {
+    struct jq_journal_stat stat;
+    struct jq_error error;
+    uint64_t free_bytes = 0;
+    if (atomic_load(&keeper->report_under_way))
+        return; /* The core thread waits for the disk. */
+    jq_journal_stat(keeper->config.journal, &stat);
+    const struct jq_disk *disk = keeper->config.disk;
+    if (disk->free_space(disk->ctx, keeper->config.dir, &free_bytes, &error) != JQ_OK)
+        JQ_LOG_WARN("free space cannot be measured", JQ_F_ERR(&error));
+    keeper->report = (struct jq_inbound){
+        .event = {.type = JQ_EVENT_DISK,
+                  .u.disk = {.free_bytes = keeper->spare_failed ? 0 : free_bytes, .log_bytes = stat.file_bytes}},
+        .done = report_done,
+    };
+    atomic_store(&keeper->report_under_way, true);
+    jq_inbox_push(keeper->config.inbox, &keeper->report.item);
+}
+
+/* ---- the thread ---- */
+
+static void sleep_ms(struct jq_keeper *keeper, int64_t ms) {
+    const struct timespec end = jq_timed_end(ms);
+    pthread_mutex_lock(&keeper->lock);
+    (void)pthread_cond_timedwait(&keeper->changed, &keeper->lock, &end);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+static void fill_spare(struct jq_keeper *keeper) {
+    keeper->spare_ready = spare_whole(keeper);
+    for (int64_t spent_ms = 0; !keeper->spare_ready && spent_ms < PERIOD_MS; spent_ms += SLICE_PAUSE_MS) {
+        fill_slice(keeper);
+        sleep_ms(keeper, SLICE_PAUSE_MS);
+    }
+}
+
+static void *keeper_thread(void *arg) {
+    struct jq_keeper *keeper = arg;
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+    while (true) {
+        report_disk(keeper);
+        fill_spare(keeper);
+        delete_segments(keeper);
+        sleep_ms(keeper, PERIOD_MS);
+    }
+    return NULL;
+}
+
+void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn) {
+    pthread_mutex_lock(&keeper->lock);
+    keeper->disposable_lsn = lsn;
+    pthread_cond_signal(&keeper->changed);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_keeper **ret_keeper,
+                            struct jq_error *reterr) {
+    struct jq_keeper *keeper = calloc(1, sizeof(*keeper));
+    if (keeper == NULL)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "housekeeping");
+    keeper->config = *config;
+    JQ_CHECK(pthread_mutex_init(&keeper->lock, NULL) == 0);
+    jq_timed_init(&keeper->changed);
+    pthread_t thread;
+    const int rv = pthread_create(&thread, NULL, keeper_thread, keeper);
+    if (rv != 0) {
+        free(keeper);
+        return jq_fail_errno(reterr, rv, "housekeeping thread");
+    }
+    (void)pthread_detach(thread);
+    *ret_keeper = keeper;
+    return JQ_OK;
+}

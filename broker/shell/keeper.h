@@ -1,0 +1,32 @@
+/* keeper.h - the housekeeping of the journal on a thread of low priority: fills the spare segment, deletes segments that nobody
+ * needs any more, and measures the disk once a second.
+ *
+ * Threads:   one of its own; disposable() from any thread.
+ * Errors:    a spare that cannot be made is no reason to stop: it is logged once, tried again, and the free space that the core is told of
+ *            becomes 0, so that it takes no new tasks. A segment that cannot be deleted is logged and tried again.
+ */
+#ifndef JQ_BROKER_SHELL_KEEPER_H
+#define JQ_BROKER_SHELL_KEEPER_H
+
+#include "broker/journal/journal.h"
+#include "broker/shell/inbound.h"
+#include "broker/shell/metrics.h"
+
+struct jq_keeper; /* Opaque: jq_keeper_start() .. end of the process. */
+
+struct jq_keeper_config {
+    struct jq_journal *journal;
+    const struct jq_disk *disk;
+    const char *dir;
+    uint64_t retention_bytes; /* of log kept beyond what is needed */
+    struct jq_metrics *metrics;
+    struct jq_inbox *inbox; /* where the core learns of the disk */
+};
+
+enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_keeper **ret_keeper,
+                            struct jq_error *reterr);
+
+/* Segments wholly below `lsn` may go, as far as the retention allows. */
+void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn);
+
+#endif

@@ -1,0 +1,61 @@
+#include "broker/shell/news.h"
+
+#include "common/log.h"
+#include "common/text.h"
+
+static void tell_task(enum jq_log_level level, const char *message, const struct jq_news *news) {
+    char id[JQ_TASK_ID_TEXT_SIZE];
+    if (!jq_log_enabled(level))
+        return;
+    JQ_LOG_AT(level, message, JQ_F_STR("task", jq_text_format_task_id(news->task, id)), JQ_F_TEXT("name", news->name),
+              JQ_F_STR("state", jq_state_name(news->state)), JQ_F_STR("outcome", jq_outcome_name(news->outcome)),
+              JQ_F_UINT("attempts", news->attempts), JQ_F_UINT("crashes", news->crashes),
+              JQ_F_UINT("losses", news->losses), JQ_F_INT("number", news->number));
+}
+
+static void count_outcome(atomic_uint_fast64_t *counts, enum jq_outcome outcome) {
+    if (outcome <= JQ_OUTCOME_LOST_LIMIT)
+        jq_count(&counts[outcome], 1);
+}
+
+static void tell_worker(struct jq_metrics *metrics, const struct jq_news *news) {
+    if (news->type == JQ_NEWS_WORKER_REGISTERED) {
+        JQ_LOG_INFO("worker registered", JQ_F_TEXT("worker", news->name));
+    } else if (news->type == JQ_NEWS_WORKER_DEAD) {
+        jq_count(&metrics->workers_dead, 1);
+        JQ_LOG_WARN("worker dead", JQ_F_TEXT("worker", news->name), JQ_F_INT("surveys_unanswered", news->number));
+    } else {
+        JQ_LOG_INFO("worker draining", JQ_F_TEXT("worker", news->name), JQ_F_INT("on", news->number));
+    }
+}
+
+static void tell_end(struct jq_metrics *metrics, const struct jq_news *news) {
+    const bool dead = news->state == JQ_STATE_DEAD;
+    count_outcome(metrics->ends, news->outcome);
+    tell_task(dead ? JQ_LOG_LEVEL_INFO : JQ_LOG_LEVEL_DEBUG, dead ? "task dead" : "task ended", news);
+}
+
+void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
+    switch (news->type) {
+    case JQ_NEWS_TASK_SUBMITTED: tell_task(JQ_LOG_LEVEL_DEBUG, "task submitted", news); break;
+    case JQ_NEWS_TASK_READY: tell_task(JQ_LOG_LEVEL_DEBUG, "task ready", news); break;
+    case JQ_NEWS_TASK_LEASED: tell_task(JQ_LOG_LEVEL_DEBUG, "task leased", news); break;
+    case JQ_NEWS_TASK_CANCELLING: tell_task(JQ_LOG_LEVEL_DEBUG, "task cancelling", news); break;
+    case JQ_NEWS_TASK_REVIVED: tell_task(JQ_LOG_LEVEL_DEBUG, "task revived", news); break;
+    case JQ_NEWS_TASK_FORGOTTEN: tell_task(JQ_LOG_LEVEL_DEBUG, "task forgotten", news); break;
+    case JQ_NEWS_TASK_RETRIED:
+        count_outcome(metrics->retries, news->outcome);
+        tell_task(JQ_LOG_LEVEL_DEBUG, "task to be retried", news);
+        break;
+    case JQ_NEWS_TASK_ENDED: tell_end(metrics, news); break;
+    case JQ_NEWS_WORKER_REGISTERED:
+    case JQ_NEWS_WORKER_DEAD:
+    case JQ_NEWS_WORKER_DRAINING: tell_worker(metrics, news); break;
+    case JQ_NEWS_QUEUE_SET:
+        JQ_LOG_INFO("queue set", JQ_F_TEXT("queue", news->name), JQ_F_BOOL("paused", news->number != 0));
+        break;
+    case JQ_NEWS_MARK:
+        JQ_LOG_WARN("watermark", JQ_F_TEXT("mark", news->name), JQ_F_BOOL("above", news->number != 0));
+        break;
+    }
+}
