@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/transport/address.h"
@@ -48,6 +47,7 @@ struct request {
 
 struct jq_conn {
     nng_socket socket;
+    struct jq_dialers dialers;
     struct jq_conn_config config;
     char first_url[JQ_ADDRESS_SIZE_MAX + 1];
     size_t frame_size_max;
@@ -133,6 +133,7 @@ static void request_end(struct request *request) {
     pthread_mutex_lock(&request->lock);
     request->state = REQUEST_RESTING;
     request->generation++;
+    request->canceled = false;
     pthread_mutex_unlock(&request->lock);
     pthread_mutex_lock(&request->conn->lock);
     request->conn->outstanding--;
@@ -148,11 +149,6 @@ static void request_rest(struct request *request) {
 }
 
 /* ---- the two stages of a request ---- */
-
-static int64_t deadline_after(int64_t timeout_ms) {
-    const int64_t limit_ms = INT64_MAX / 2000000;
-    return timeout_ms < 0 || timeout_ms > limit_ms ? INT64_MAX : jq_clock_mono_ns() + timeout_ms * 1000000;
-}
 
 static nng_duration remaining_ms(int64_t deadline_ns) {
     if (deadline_ns == INT64_MAX) {
@@ -233,8 +229,7 @@ static void request_cb(void *arg) {
 
 static jq_conn_ticket request_arm(struct request *request, nng_msg *msg, int64_t timeout_ms) {
     pthread_mutex_lock(&request->lock);
-    request->canceled = false;
-    request->deadline_ns = deadline_after(timeout_ms);
+    request->deadline_ns = jq_deadline_ns(timeout_ms);
     nng_aio_set_msg(request->aio, msg);
     const jq_conn_ticket ticket = {(uint64_t)request->generation << 32 | request->index};
     pthread_mutex_unlock(&request->lock);
@@ -380,12 +375,17 @@ void jq_conn_cancel(struct jq_conn *conn, jq_conn_ticket ticket) {
 
 void jq_conn_stop(struct jq_conn *conn) {
     pthread_mutex_lock(&conn->lock);
+    const bool first = !conn->stopped;
     conn->stopped = true;
     pthread_mutex_unlock(&conn->lock);
+    if (!first) {
+        return;
+    }
     struct request *request = NULL;
     for (uint32_t i = 0; (request = request_at(conn, i)) != NULL; i++) {
         request_cancel(request, 0);
     }
+    jq_dialers_close(&conn->dialers);
 }
 
 /* ---- the connection ---- */
@@ -424,12 +424,8 @@ bool jq_conn_connected(struct jq_conn *conn) {
     return connected;
 }
 
-static struct timespec timespec_of(int64_t ns) {
-    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-}
-
 enum jq_err jq_conn_wait(struct jq_conn *conn, int64_t timeout_ms, struct jq_error *reterr) {
-    const struct timespec deadline = timespec_of(deadline_after(timeout_ms));
+    const struct timespec deadline = jq_monotonic_deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&conn->lock);
     while (conn->pipe_count == 0 && rc == 0) {
@@ -438,16 +434,6 @@ enum jq_err jq_conn_wait(struct jq_conn *conn, int64_t timeout_ms, struct jq_err
     const bool connected = conn->pipe_count > 0;
     pthread_mutex_unlock(&conn->lock);
     return connected ? JQ_OK : jq_address_reason(conn->first_url, REASON_TIMEOUT_MS, reterr);
-}
-
-static void conn_init_locks(struct jq_conn *conn) {
-    pthread_condattr_t attr;
-    JQ_CHECK(pthread_condattr_init(&attr) == 0);
-    JQ_CHECK(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    JQ_CHECK(pthread_cond_init(&conn->connected, &attr) == 0);
-    JQ_CHECK(pthread_mutex_init(&conn->lock, NULL) == 0);
-    JQ_CHECK(pthread_mutex_init(&conn->state_lock, NULL) == 0);
-    pthread_condattr_destroy(&attr);
 }
 
 static struct jq_conn *conn_new(const struct jq_conn_config *config) {
@@ -464,7 +450,9 @@ static struct jq_conn *conn_new(const struct jq_conn_config *config) {
         free(conn);
         return NULL;
     }
-    conn_init_locks(conn);
+    jq_monotonic_cond_init(&conn->connected);
+    JQ_CHECK(pthread_mutex_init(&conn->lock, NULL) == 0);
+    JQ_CHECK(pthread_mutex_init(&conn->state_lock, NULL) == 0);
     return conn;
 }
 
@@ -495,8 +483,8 @@ enum jq_err jq_conn_open(const struct jq_conn_config *config, struct jq_conn **r
     snprintf(conn->first_url, sizeof conn->first_url, "%s", config->urls[0]);
     err = conn_open_socket(conn, reterr);
     if (err == JQ_OK) {
-        err = jq_socket_dial(conn->socket, config->urls, config->url_count, config->reconnect_min_ms,
-                             config->reconnect_max_ms, reterr);
+        err = jq_dialers_start(&conn->dialers, conn->socket, config->urls, config->url_count, config->reconnect_min_ms,
+                               config->reconnect_max_ms, reterr);
     }
     if (err == JQ_OK) {
         *ret_conn = conn;

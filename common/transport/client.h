@@ -45,7 +45,7 @@ typedef void jq_conn_reply_fn(void *ctx, enum jq_err err, struct jq_bytes reply)
 /* Starts to dial; does not wait for a connection. JQ_ERR_ADDRESS names the URL and what is wrong with it. */
 enum jq_err jq_conn_open(const struct jq_conn_config *config, struct jq_conn **ret_conn, struct jq_error *reterr);
 
-/* Cancels all requests under way; later ones fail with JQ_ERR_CLOSED. Idempotent. */
+/* Closes the connection, dials no more, and cancels all requests under way; later ones fail with JQ_ERR_CLOSED. Idempotent. */
 void jq_conn_stop(struct jq_conn *conn);
 
 bool jq_conn_connected(struct jq_conn *conn);

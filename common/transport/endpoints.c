@@ -170,9 +170,10 @@ static int set_reconnect(nng_socket socket, int min_ms, int max_ms) {
     return rv != 0 ? rv : nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, max_ms > 0 ? max_ms : RECONNECT_MAX_MS);
 }
 
-enum jq_err jq_socket_dial(nng_socket socket, const char *const *urls, size_t url_count, int reconnect_min_ms,
-                           int reconnect_max_ms, struct jq_error *reterr) {
+enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, const char *const *urls, size_t url_count,
+                             int reconnect_min_ms, int reconnect_max_ms, struct jq_error *reterr) {
     const enum jq_err err = jq_urls_check(urls, url_count, reterr);
+    dialers->count = 0;
     if (err != JQ_OK) {
         return err;
     }
@@ -181,10 +182,18 @@ enum jq_err jq_socket_dial(nng_socket socket, const char *const *urls, size_t ur
         return jq_nng_fail(reterr, rv, "pause between attempts to connect");
     }
     for (size_t i = 0; i < url_count; i++) {
-        rv = nng_dial(socket, urls[i], NULL, NNG_FLAG_NONBLOCK);
+        rv = nng_dial(socket, urls[i], &dialers->dialers[i], NNG_FLAG_NONBLOCK);
         if (rv != 0) {
+            jq_dialers_close(dialers);
             return jq_nng_fail(reterr, rv, urls[i]);
         }
+        dialers->count++;
     }
     return JQ_OK;
+}
+
+void jq_dialers_close(struct jq_dialers *dialers) {
+    while (dialers->count > 0) {
+        nng_dialer_close(dialers->dialers[--dialers->count]);
+    }
 }

@@ -13,6 +13,8 @@
 #include <nng/protocol/reqrep0/req.h>
 #include <nng/protocol/survey0/respond.h>
 #include <nng/protocol/survey0/survey.h>
+#include <pthread.h>
+#include <time.h>
 
 #include "common/err.h"
 #include "common/transport/frame.h"
@@ -61,11 +63,24 @@ struct jq_endpoints {
 /* Listens on every URL, or on none. `ipc_mode` is the mode of ipc sockets (0: 0600). JQ_ERR_ADDRESS names URL and reason. */
 enum jq_err jq_endpoints_listen(struct jq_endpoints *endpoints, nng_socket socket, const char *const *urls,
                                 size_t url_count, unsigned ipc_mode, struct jq_error *reterr);
-/* Takes no new connection any more, and removes ipc sockets from the file system. Idempotent. */
+/* Takes no new connection any more, closes those there are, and removes ipc sockets from the file system. Idempotent. */
 void jq_endpoints_close(struct jq_endpoints *endpoints);
 
+/* Waiting with a limit. Deadlines are of CLOCK_MONOTONIC; `timeout_ms` < 0 is none: INT64_MAX ns. */
+int64_t jq_deadline_ns(int64_t timeout_ms);
+struct timespec jq_monotonic_deadline(int64_t timeout_ms);
+void jq_monotonic_cond_init(pthread_cond_t *cond);
+
+/* What a socket dials. */
+struct jq_dialers {
+    size_t count;
+    nng_dialer dialers[JQ_URLS_MAX];
+};
+
 /* Starts to dial every URL and to dial again for ever: a pause of min_ms grows to max_ms (0: 10 and 1000). Never waits. */
-enum jq_err jq_socket_dial(nng_socket socket, const char *const *urls, size_t url_count, int reconnect_min_ms,
-                           int reconnect_max_ms, struct jq_error *reterr);
+enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, const char *const *urls, size_t url_count,
+                             int reconnect_min_ms, int reconnect_max_ms, struct jq_error *reterr);
+/* Dials no more and closes the connections. Idempotent. */
+void jq_dialers_close(struct jq_dialers *dialers);
 
 #endif

@@ -41,6 +41,8 @@ struct jq_server {
     pthread_mutex_t lock; /* of the pool */
     struct jq_call *pool;
 
+    pthread_cond_t drained; /* no call under way; told only while draining */
+    atomic_bool draining;
     atomic_bool stopped;
     atomic_size_t calls;
     atomic_size_t idle;
@@ -119,11 +121,16 @@ static void recycle(struct jq_call *call) {
 
 /* Forgets the requester, when NNG is done with the answer: a peer that reads no answers is held to its number of calls. */
 static void call_settle(struct jq_call *call) {
+    struct jq_server *server = call->server;
     jq_call_release_frame(call);
-    atomic_fetch_sub(&call->server->calls, 1);
     atomic_fetch_sub(&call->peer->calls, 1);
     jq_peer_release(call->peer);
     call->peer = NULL;
+    if (atomic_fetch_sub(&server->calls, 1) == 1 && atomic_load(&server->draining)) {
+        pthread_mutex_lock(&server->lock);
+        pthread_cond_broadcast(&server->drained);
+        pthread_mutex_unlock(&server->lock);
+    }
 }
 
 static void call_send(struct jq_call *call, nng_msg *msg) {
@@ -151,7 +158,7 @@ static void call_deliver(struct jq_call *call) {
         jq_server_disconnect(server, call->peer->peer.pipe_id);
         atomic_fetch_add(&server->refused, 1);
         jq_call_drop(call);
-    } else if (calls > config->calls_max || atomic_load(&server->stopped)) {
+    } else if (calls > config->calls_max || atomic_load(&server->draining)) {
         call_refuse(call);
     } else {
         config->on_request(config->ctx, call, jq_msg_bytes(call->request), &call->peer->peer);
@@ -256,7 +263,7 @@ static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     struct jq_peer peer;
     (void)event;
     jq_peer_describe(pipe, &peer);
-    const bool welcome = !atomic_load(&server->stopped) &&
+    const bool welcome = !atomic_load(&server->draining) &&
                          (server->config.on_peer == NULL || server->config.on_peer(server->config.ctx, &peer));
     if (!welcome || jq_peers_add(&server->peers, &peer, server->config.peers_max) != JQ_OK) {
         nng_pipe_close(pipe);
@@ -338,6 +345,7 @@ enum jq_err jq_server_open(const struct jq_server_config *config, struct jq_serv
     server->config = *config;
     fill_defaults(&server->config);
     jq_peers_init(&server->peers);
+    jq_monotonic_cond_init(&server->drained);
     JQ_CHECK(pthread_mutex_init(&server->lock, NULL) == 0);
 
     enum jq_err err = copy_refusal(server, reterr);
@@ -358,7 +366,20 @@ enum jq_err jq_server_open(const struct jq_server_config *config, struct jq_serv
     return JQ_OK;
 }
 
+enum jq_err jq_server_drain(struct jq_server *server, int64_t timeout_ms) {
+    const struct timespec deadline = jq_monotonic_deadline(timeout_ms);
+    int rc = 0;
+    atomic_store(&server->draining, true);
+    pthread_mutex_lock(&server->lock);
+    while (atomic_load(&server->calls) > 0 && rc == 0) {
+        rc = pthread_cond_timedwait(&server->drained, &server->lock, &deadline);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return atomic_load(&server->calls) == 0 ? JQ_OK : JQ_ERR_TIMEOUT;
+}
+
 void jq_server_stop(struct jq_server *server) {
+    atomic_store(&server->draining, true);
     if (!atomic_exchange(&server->stopped, true)) {
         jq_endpoints_close(&server->endpoints);
     }

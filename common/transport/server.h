@@ -48,8 +48,12 @@ struct jq_server_config {
 enum jq_err jq_server_open(const struct jq_server_config *config, struct jq_server **ret_server,
                            struct jq_error *reterr);
 
-/* Takes no new connection, removes ipc sockets from the file system, and refuses every request from now on. Calls under way can
- * still be answered. Idempotent. */
+/* Refuses every request and connection from now on, and waits until no call is under way, at most `timeout_ms`: the last answers
+ * are then in the kernel's hands. JQ_ERR_TIMEOUT: some call is still open. Blocks; not inside a callback. */
+enum jq_err jq_server_drain(struct jq_server *server, int64_t timeout_ms);
+
+/* Closes all connections, takes no new one, and removes ipc sockets from the file system. Calls under way still have to be
+ * answered or dropped, though nobody hears the answers. Idempotent. */
 void jq_server_stop(struct jq_server *server);
 
 /* The URL `index` as it can be dialled: a port 0 has become the one that the system gave. NULL: no such index. */
@@ -60,7 +64,7 @@ struct jq_server_stats {
     size_t calls;      /* received, not yet answered */
     size_t idle;       /* contexts that stand ready */
     uint64_t requests; /* received since the start */
-    uint64_t refused;  /* of them, beyond a limit or after jq_server_stop() */
+    uint64_t refused;  /* of them, beyond a limit or after jq_server_drain() */
     uint64_t orphaned; /* of them, from a peer that was gone already */
 };
 void jq_server_stats(struct jq_server *server, struct jq_server_stats *ret_stats);

@@ -103,8 +103,10 @@ struct outcome {
 
 static void note_reply(void *ctx, enum jq_err err, struct jq_bytes reply) {
     struct outcome *outcome = ctx;
+    pthread_mutex_lock(&outcome->done.lock); /* Some tests let several requests end in one outcome. */
     outcome->err = err;
     snprintf(outcome->text, sizeof outcome->text, "%.*s", (int)reply.size, (const char *)reply.data);
+    pthread_mutex_unlock(&outcome->done.lock);
     event_add(&outcome->done);
 }
 
@@ -457,6 +459,37 @@ static void outstanding_requests_are_bounded(void **state) {
     assert_true(event_wait(&outcome.done, 2));
 }
 
+static void *drop_first_kept(void *arg) {
+    struct station *station = arg;
+    jq_call_drop(station->kept[0]);
+    return NULL;
+}
+
+/* A server that drains refuses newcomers and waits for the calls that it has; when the last has ended it is done. */
+static void a_draining_server_waits_for_its_calls(void **state) {
+    (void)state;
+    struct station *station = station_new(
+        (struct jq_server_config){.on_request = keep_call, .refusal = bytes_of("draining")}, "tcp://127.0.0.1:0");
+    struct jq_conn *conn = connect_station(station);
+    struct outcome outcome = {.done = EVENT_INIT};
+    assert_int_equal(jq_conn_request(conn, bytes_of("1"), -1, note_reply, &outcome, NULL), JQ_OK);
+    assert_true(event_wait(&station->arrived, 1));
+    assert_int_equal(jq_server_drain(station->server, 1), JQ_ERR_TIMEOUT);
+
+    struct jq_frame *reply = NULL;
+    assert_int_equal(jq_conn_call(conn, bytes_of("2"), 10000, &reply, NULL), JQ_OK);
+    assert_memory_equal(jq_frame_data(reply), "draining", 8);
+    jq_frame_free(reply);
+
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, drop_first_kept, station), 0);
+    assert_int_equal(jq_server_drain(station->server, 20000), JQ_OK);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    jq_server_stop(station->server);
+    jq_conn_stop(conn);
+    assert_true(event_wait(&outcome.done, 1));
+}
+
 static void note_state(void *ctx, bool connected) {
     struct event *events = ctx;
     event_add(&events[connected ? 1 : 0]);
@@ -494,6 +527,7 @@ int main(void) {
         cmocka_unit_test(a_peer_can_be_turned_away),
         cmocka_unit_test(threads_share_a_connection),
         cmocka_unit_test(outstanding_requests_are_bounded),
+        cmocka_unit_test(a_draining_server_waits_for_its_calls),
         cmocka_unit_test(the_state_of_a_connection_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
