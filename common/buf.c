@@ -55,8 +55,8 @@ bool jq_buf_reserve(struct jq_buf *buf, size_t extra) {
     return true;
 }
 
-static void append_long_format(struct jq_buf *buf, size_t size, const char *format, va_list args) {
-    /* vsnprintf wants a byte for its NUL, which may lie over the bound: format aside. */
+/* vsnprintf wants a byte for its NUL, which may lie over the bound: text is formatted aside. */
+static void append_long(struct jq_buf *buf, size_t size, const char *format, va_list args) {
     char *text = malloc(size + 1);
     if (!text) {
         buf->failed = true;
@@ -67,22 +67,24 @@ static void append_long_format(struct jq_buf *buf, size_t size, const char *form
     free(text);
 }
 
-void jq_buf_append_format(struct jq_buf *buf, const char *format, ...) {
+static void append_vformat(struct jq_buf *buf, const char *format, va_list args) {
     char text[256];
+    va_list again;
+    va_copy(again, args);
+    const int size = vsnprintf(text, sizeof(text), format, args);
+    if (size < 0 || (size_t)size > buf->size_max - buf->size)
+        buf->failed = true;
+    else if ((size_t)size < sizeof(text))
+        jq_buf_append(buf, text, (size_t)size);
+    else
+        append_long(buf, (size_t)size, format, again);
+    va_end(again);
+}
+
+void jq_buf_append_format(struct jq_buf *buf, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    const int size = vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    if (size < 0 || (size_t)size > buf->size_max - buf->size) {
-        buf->failed = true;
-        return;
-    }
-    if ((size_t)size < sizeof(text)) {
-        jq_buf_append(buf, text, (size_t)size);
-        return;
-    }
-    va_start(args, format);
-    append_long_format(buf, (size_t)size, format, args);
+    append_vformat(buf, format, args);
     va_end(args);
 }
 
