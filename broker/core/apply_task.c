@@ -1,0 +1,316 @@
+/* apply_task.c - what each fact about a task changes. Every change of an entry is bracketed by taking its hash out of the digest
+ * and putting the new one in; queues, buckets, timers and the leases' owners follow as indexes. */
+#include "broker/core/state.h"
+#include "common/hash.h"
+
+/* ---- leaving one state and entering another ---- */
+
+static void lease_end(struct jq_core *core, struct task *task) {
+    const uint32_t ref = task->lease;
+    struct lease *lease = lease_at(core, ref);
+    struct worker *worker = worker_at(core, lease->worker);
+    if (lease->prev) {
+        lease_at(core, lease->prev)->next = lease->next;
+    } else {
+        worker->lease_head = lease->next;
+    }
+    if (lease->next) {
+        lease_at(core, lease->next)->prev = lease->prev;
+    } else {
+        worker->lease_tail = lease->prev;
+    }
+    worker->lease_count--;
+    worker->suspects -= lease->suspect;
+    worker->held_sum -= jq_hash_u64(lease->token);
+    worker->stable_since_survey = core->surveys_sent + 1;
+    worker_reserve(core, worker, task, lease->alternative, false);
+    task->lease = 0;
+    jq_slab_give(&core->leases, ref);
+}
+
+/* Takes the task out of every index of its present state. Its hash is out of the digest already. */
+static void leave(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    struct queue *queue = &core->queues[task->queue];
+    task_clear_timer(core, ref);
+    switch ((enum jq_state)task->state) {
+    case JQ_STATE_SCHEDULED:
+        queue->scheduled--;
+        core->scheduled_count--;
+        break;
+    case JQ_STATE_READY:
+        ready_remove(core, ref);
+        break;
+    case JQ_STATE_RUNNING:
+    case JQ_STATE_CANCELLING:
+        queue->running--;
+        core->running_count--;
+        lease_end(core, task);
+        break;
+    case JQ_STATE_DEAD:
+    case JQ_STATE_SUCCEEDED:
+    case JQ_STATE_CANCELLED:
+    case JQ_STATE_EXPIRED:
+        finished_remove(core, ref);
+        break;
+    case JQ_STATE_NONE:
+    case JQ_STATE_WAITING:
+        break;
+    }
+}
+
+/* Scheduled, or ready at once when its time has come. `now_ms` is the record's time. */
+static void enter_queue(struct jq_core *core, uint32_t ref, int64_t now_ms) {
+    struct task *task = task_at(core, ref);
+    const bool eta = task->flags & TASK_FLAG_ETA;
+    if (!eta && task->at_ms <= now_ms) {
+        task_make_ready(core, ref);
+        return;
+    }
+    task->state = JQ_STATE_SCHEDULED;
+    core->queues[task->queue].scheduled++;
+    core->scheduled_count++;
+    int64_t at_ms = task->at_ms;
+    const struct side *side = task_side_if(core, task);
+    if (eta && side && side->expires_wall_ms > 0 && side->expires_wall_ms < at_ms) {
+        at_ms = side->expires_wall_ms;
+    }
+    task_set_timer(core, ref, at_ms, eta);
+}
+
+void task_make_ready(struct jq_core *core, uint32_t ref) {
+    const struct side *side = task_side_if(core, task_at(core, ref));
+    if (side && side->expires_wall_ms > 0) {
+        task_set_timer(core, ref, side->expires_wall_ms, true);
+    }
+    ready_add(core, ref);
+}
+
+void task_wake(struct jq_core *core, uint32_t ref) {
+    leave(core, ref);
+    task_make_ready(core, ref);
+}
+
+static void keep_report(struct jq_core *core, struct task *task, const struct jq_record *record, struct jq_bytes body) {
+    if (body.size == 0) {
+        return;
+    }
+    struct side *side = task_side(core, task);
+    if (side->last_size != 0) {
+        segment_unpin(core, side->last_lsn);
+    }
+    side->last_lsn = record->lsn;
+    side->last_size = record->size;
+    segment_pin(core, record->lsn);
+}
+
+/* ---- one function per fact ---- */
+
+static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    const jq_task_id id = record->u.task_submitted.task;
+    const uint16_t queue = record->u.task_submitted.queue, class_index = record->u.task_submitted.class_index;
+    const uint32_t options = record->u.task_submitted.options;
+    if (queue >= core->queue_count || class_index >= core->class_count || options >= core->options_count ||
+        record->u.task_submitted.priority >= JQ_PRIORITY_COUNT || task_find(core, id) != 0) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: submitted twice, or to a queue or class that is not defined",
+                       (unsigned long long)id.value);
+    }
+    const uint32_t ref = task_add(core, id);
+    struct task *task = task_at(core, ref);
+    task->body_lsn = record->lsn;
+    task->body_size = record->size;
+    task->at_ms = record->u.task_submitted.ready_at_ms;
+    task->first_ready_ms = record->u.task_submitted.eta ? 0 : task->at_ms;
+    task->options = options;
+    task->queue = queue;
+    task->class_index = class_index;
+    task->priority = record->u.task_submitted.priority;
+    task->flags = record->u.task_submitted.eta ? TASK_FLAG_ETA : 0;
+    if (record->u.task_submitted.expires_wall_ms > 0) {
+        task_side(core, task)->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
+    }
+    segment_pin(core, record->lsn);
+    core->classes[class_index].refs++;
+    core->options[options].refs++;
+    if (record->u.task_submitted.key_expires_ms > 0) {
+        key_add(core, record->u.task_submitted.key, id, record->lsn, record->u.task_submitted.key_expires_ms);
+    }
+    enter_queue(core, ref, record->time_ms);
+    core->digest += task_hash(core, task);
+    return JQ_OK;
+}
+
+static void apply_due(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    task->flags = (uint8_t)(task->flags & ~TASK_FLAG_ETA);
+    task->at_ms = record->time_ms;
+    task->first_ready_ms = record->time_ms;
+    task_make_ready(core, ref);
+}
+
+static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    const uint32_t lease_ref = jq_slab_take(&core->leases);
+    struct lease *lease = lease_at(core, lease_ref);
+    struct worker *worker = worker_at(core, record->u.task_leased.worker);
+    *lease = (struct lease){.task = ref,
+                            .worker = record->u.task_leased.worker,
+                            .token = record->u.task_leased.token.value,
+                            .lsn = record->lsn,
+                            .prev = worker->lease_tail,
+                            .alternative = record->u.task_leased.alternative,
+                            .suspect = task_suspect(core, task)};
+    if (worker->lease_tail) {
+        lease_at(core, worker->lease_tail)->next = lease_ref;
+    } else {
+        worker->lease_head = lease_ref;
+    }
+    worker->lease_tail = lease_ref;
+    worker->lease_count++;
+    worker->suspects += lease->suspect;
+    worker->held_sum += jq_hash_u64(lease->token);
+    worker->grant_lsn = record->lsn;
+    worker->stable_since_survey = core->surveys_sent + 1;
+    worker_reserve(core, worker, task, lease->alternative, true);
+    task->lease = lease_ref;
+    task->state = JQ_STATE_RUNNING;
+    task->at_ms = record->time_ms;
+    task->runs = (uint16_t)(task->runs + (task->runs < UINT16_MAX));
+    core->queues[task->queue].running++;
+    core->running_count++;
+}
+
+static void apply_retried(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    task->outcome = record->u.task_retried.outcome;
+    task->attempts = record->u.task_retried.attempts;
+    task->crashes = record->u.task_retried.crashes;
+    task->at_ms = record->u.task_retried.ready_at_ms;
+    if (record->u.task_retried.losses || record->u.task_retried.shortages || task->side) {
+        struct side *side = task_side(core, task);
+        side->losses = record->u.task_retried.losses;
+        side->shortages = record->u.task_retried.shortages;
+        side->grace_ms = 0;
+    }
+    keep_report(core, task, record, record->u.task_retried.body);
+    enter_queue(core, ref, record->time_ms);
+}
+
+static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    task->flags = (uint8_t)(task->flags & ~TASK_FLAG_ETA);
+    task->state = record->u.task_ended.state;
+    task->outcome = record->u.task_ended.outcome;
+    task->attempts = record->u.task_ended.attempts;
+    task->crashes = record->u.task_ended.crashes;
+    task->at_ms = record->time_ms;
+    keep_report(core, task, record, record->u.task_ended.body);
+    finished_add(core, ref);
+}
+
+static void apply_revived(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    task->attempts = 0;
+    task->crashes = 0;
+    task->at_ms = record->time_ms;
+    task->first_ready_ms = record->time_ms;
+    if (task->side) {
+        struct side *side = task_side(core, task);
+        side->losses = 0;
+        side->shortages = 0;
+        side->grace_ms = 0;
+        side->expires_wall_ms = 0;
+    }
+    enter_queue(core, ref, record->time_ms);
+}
+
+static void apply_cancelling(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    task->state = JQ_STATE_CANCELLING;
+    if (record->u.task_cancelling.grace_ms > 0) {
+        task_side(core, task)->grace_ms = record->u.task_cancelling.grace_ms;
+    }
+}
+
+/* ---- which fact fits which state ---- */
+
+static bool fits(const struct jq_core *core, const struct task *task, const struct jq_record *record) {
+    const enum jq_state state = task->state;
+    const bool queued = state == JQ_STATE_SCHEDULED || state == JQ_STATE_READY;
+    const bool leased = state == JQ_STATE_RUNNING || state == JQ_STATE_CANCELLING;
+    switch (record->type) {
+    case JQ_RECORD_TASK_DUE:
+        return state == JQ_STATE_SCHEDULED && (task->flags & TASK_FLAG_ETA);
+    case JQ_RECORD_TASK_LEASED:
+        return queued && record->u.task_leased.worker > 0 && record->u.task_leased.worker < core->worker_count &&
+               core->workers[record->u.task_leased.worker].used;
+    case JQ_RECORD_TASK_RETRIED:
+        return leased;
+    case JQ_RECORD_TASK_CANCELLING:
+        return state == JQ_STATE_RUNNING;
+    case JQ_RECORD_TASK_ENDED:
+        return (queued || leased) && jq_state_is_final(record->u.task_ended.state) &&
+               record->u.task_ended.state <= JQ_STATE_EXPIRED;
+    case JQ_RECORD_TASK_REVIVED:
+        return state == JQ_STATE_DEAD;
+    case JQ_RECORD_TASK_FORGOTTEN:
+        return jq_state_is_final(state);
+    default:
+        return false;
+    }
+}
+
+static void apply_fact(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    switch (record->type) {
+    case JQ_RECORD_TASK_DUE:
+        apply_due(core, ref, record);
+        break;
+    case JQ_RECORD_TASK_LEASED:
+        apply_leased(core, ref, record);
+        break;
+    case JQ_RECORD_TASK_RETRIED:
+        apply_retried(core, ref, record);
+        break;
+    case JQ_RECORD_TASK_CANCELLING:
+        apply_cancelling(core, ref, record);
+        break;
+    case JQ_RECORD_TASK_ENDED:
+        apply_ended(core, ref, record);
+        break;
+    case JQ_RECORD_TASK_REVIVED:
+        apply_revived(core, ref, record);
+        break;
+    default:
+        break;
+    }
+}
+
+enum jq_err apply_task_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    if (record->type == JQ_RECORD_TASK_SUBMITTED) {
+        return apply_submitted(core, record, reterr);
+    }
+    const jq_task_id id = record->u.task_due.task; /* the first field of all of them */
+    const uint32_t ref = task_find(core, id);
+    if (ref == 0 && core->partial) {
+        return JQ_OK;
+    }
+    if (ref == 0 || !fits(core, task_at(core, ref), record)) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "record type %d does not fit task %llu (%s)", (int)record->type,
+                       (unsigned long long)id.value,
+                       ref ? jq_state_name((enum jq_state)task_at(core, ref)->state) : "unknown");
+    }
+    core->digest -= task_hash(core, task_at(core, ref));
+    if (record->type == JQ_RECORD_TASK_FORGOTTEN) {
+        leave(core, ref);
+        task_remove(core, ref);
+        return JQ_OK;
+    }
+    apply_fact(core, ref, record);
+    core->digest += task_hash(core, task_at(core, ref));
+    return JQ_OK;
+}

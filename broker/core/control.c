@@ -1,0 +1,209 @@
+/* control.c - what operators do: cancel, replay and remove dead letters, pause queues, drain workers. */
+#include "broker/core/state.h"
+
+enum { GRACE_DEFAULT_MS = 10000 };
+
+/* The part that all of them share: the window, one verdict an item, the answer. */
+static void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count) {
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = request->op,
+                                          .u.many = {.exceptions = core->exceptions,
+                                                     .exception_count = core->exception_count,
+                                                     .count = count}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+/* True: the request has had its answer. */
+static bool answered_before(struct jq_core *core, const struct jq_request *request) {
+    const struct answer *answer = NULL;
+    const enum window_verdict seen = window_look(core, request, &answer);
+    core->exception_count = 0;
+    if (seen == WINDOW_NEW) {
+        return false;
+    }
+    if (seen == WINDOW_FORGOTTEN) {
+        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+        return true;
+    }
+    core->totals.duplicate_total++;
+    exceptions_unpack(core, answer->verdict.exceptions);
+    many_reply(core, request, answer->verdict.count);
+    return true;
+}
+
+static void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count) {
+    if (count > 0) {
+        const struct jq_verdict verdict = {
+            .op = (uint8_t)request->op,
+            .count = count,
+            .exceptions = exceptions_pack(core, core->exceptions, core->exception_count)};
+        window_record(core, &request->sender, request->id, request->done, &verdict);
+    }
+    many_reply(core, request, count);
+}
+
+static bool except(struct jq_core *core, uint32_t index, jq_task_id task, enum jq_reply status, const char *reason) {
+    exception_add(core,
+                  (struct jq_exception){.index = index, .status = status, .task = task, .reason = reason, .field = "id"});
+    return false;
+}
+
+typedef bool (*task_action)(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref);
+
+static void for_each_task(struct jq_core *core, const struct jq_request *request, task_action action) {
+    if (answered_before(core, request)) {
+        return;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < request->u.tasks.count; i++) {
+        const uint32_t ref = task_find(core, request->u.tasks.ids[i]);
+        if (ref == 0) {
+            except(core, i, request->u.tasks.ids[i], JQ_REPLY_NOT_FOUND, "no such task: never submitted, or forgotten");
+        } else {
+            count += action(core, request, i, ref);
+        }
+    }
+    many_done(core, request, count);
+}
+
+/* ---- cancel ---- */
+
+static bool cancel_running(struct jq_core *core, const struct jq_request *request, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    const uint32_t worker = lease_at(core, task->lease)->worker;
+    const uint32_t grace_ms = request->u.tasks.grace_ms ? request->u.tasks.grace_ms : GRACE_DEFAULT_MS;
+    struct jq_record record = {.type = JQ_RECORD_TASK_CANCELLING,
+                               .u.task_cancelling = {.task = {task->id}, .grace_ms = grace_ms}};
+    emit(core, &record);
+    news_task(core, JQ_NEWS_TASK_CANCELLING, task);
+    worker_command_cancel(core, worker, (jq_task_id){task->id});
+    const struct jq_effect notice = {
+        .type = JQ_EFFECT_NOTICE, .level = JQ_EFFECT_WRITTEN, .u.notice_worker = worker_at(core, worker)->name};
+    core->output->effect(core->output->ctx, &notice);
+    return true;
+}
+
+static bool cancel_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
+    const struct task *task = task_at(core, ref);
+    switch ((enum jq_state)task->state) {
+    case JQ_STATE_RUNNING:
+        return cancel_running(core, request, ref);
+    case JQ_STATE_CANCELLING:
+        return true;
+    case JQ_STATE_WAITING:
+    case JQ_STATE_SCHEDULED:
+    case JQ_STATE_READY:
+        task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
+        return true;
+    default:
+        return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task has ended");
+    }
+}
+
+void cancel_request(struct jq_core *core, const struct jq_request *request) {
+    for_each_task(core, request, cancel_one);
+    for (uint32_t i = 0; i < core->parked_count; i++) { /* those with a new command: their polls end now */
+        const uint32_t index = core->parked[i];
+        if (worker_has_commands(core, worker_at(core, index)) && worker_at(core, index)->gather_count == 0) {
+            poll_answer(core, index, 0);
+            i--;
+        }
+    }
+}
+
+/* ---- dead letters ---- */
+
+static bool replay_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
+    (void)request;
+    const struct task *task = task_at(core, ref);
+    if (task->state != JQ_STATE_DEAD) {
+        return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task is not dead");
+    }
+    struct jq_record record = {.type = JQ_RECORD_TASK_REVIVED, .u.task_revived = {{task->id}}};
+    emit(core, &record);
+    news_task(core, JQ_NEWS_TASK_REVIVED, task);
+    return true;
+}
+
+static bool rm_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
+    (void)request;
+    const struct task *task = task_at(core, ref);
+    if (task->state != JQ_STATE_DEAD) {
+        return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task is not dead");
+    }
+    news_task(core, JQ_NEWS_TASK_FORGOTTEN, task);
+    struct jq_record record = {.type = JQ_RECORD_TASK_FORGOTTEN, .u.task_forgotten = {{task->id}}};
+    emit(core, &record);
+    return true;
+}
+
+void dead_replay_request(struct jq_core *core, const struct jq_request *request) {
+    for_each_task(core, request, replay_one);
+}
+
+void dead_rm_request(struct jq_core *core, const struct jq_request *request) {
+    for_each_task(core, request, rm_one);
+}
+
+/* ---- queues and workers ---- */
+
+static void queue_heat(struct jq_core *core, const struct queue *queue) {
+    for (int priority = 0; priority < LEVEL_COUNT; priority++) {
+        const struct level *level = &queue->levels[priority];
+        for (uint32_t i = 0; i < level->count; i++) {
+            const struct bucket *bucket = jq_slab_at(&core->buckets, level->buckets[i]);
+            class_heat(core, bucket->class_index);
+        }
+    }
+}
+
+void queue_set_request(struct jq_core *core, const struct jq_request *request) {
+    if (answered_before(core, request)) {
+        return;
+    }
+    uint16_t at = 0;
+    if (queue_intern(core, request->u.named.name, &at) != JQ_REPLY_OK) {
+        reply_refuse(core, request, JQ_REPLY_BUSY, "limits", "queues_max reached");
+        return;
+    }
+    struct jq_record record = {.type = JQ_RECORD_QUEUE_SET,
+                               .u.queue_set = {.queue = at, .paused = request->u.named.on}};
+    emit(core, &record);
+    news_name(core, JQ_NEWS_QUEUE_SET, core->queues[at].name, request->u.named.on);
+    queue_heat(core, &core->queues[at]); /* resumed: parked workers may take what waits */
+    many_done(core, request, 1);
+}
+
+uint32_t worker_of_name(const struct jq_core *core, struct jq_str name) {
+    for (uint32_t i = 1; i < core->worker_count; i++) {
+        if (core->workers[i].used && jq_str_equal(core->workers[i].name, name)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+void worker_drain_request(struct jq_core *core, const struct jq_request *request) {
+    if (answered_before(core, request)) {
+        return;
+    }
+    const uint32_t index = worker_of_name(core, request->u.named.name);
+    if (index == 0) {
+        reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "name", "no such worker");
+        return;
+    }
+    struct jq_record record = {.type = JQ_RECORD_WORKER_SET,
+                               .u.worker_set = {.worker = index, .draining = request->u.named.on}};
+    emit(core, &record);
+    struct worker *worker = worker_at(core, index);
+    worker->drain_told = false;
+    news_name(core, JQ_NEWS_WORKER_DRAINING, worker->name, request->u.named.on);
+    if (worker->poll.call != 0) {
+        worker_fill(core, index);
+        if (worker_has_commands(core, worker)) {
+            poll_answer(core, index, 0);
+        }
+    }
+    many_done(core, request, 1);
+}

@@ -1,0 +1,293 @@
+/* core.c - making, starting and freeing a core; its digest. */
+#include "broker/core/core.h"
+
+#include <stdlib.h>
+
+#include "broker/core/state.h"
+#include "common/hash.h"
+
+void jq_core_config_init(struct jq_core_config *config) {
+    *config = (struct jq_core_config){.depth_max = 10 * 1000 * 1000,
+                                      .memory_max = UINT64_C(4) << 30,
+                                      .disk_free_min = UINT64_C(256) << 20,
+                                      .classes_max = 4096,
+                                      .queues_max = 10000,
+                                      .options_max = 65536,
+                                      .workers_max = 10000,
+                                      .senders_max = 65536,
+                                      .finished_max = 1000 * 1000,
+                                      .parked_max = 20000,
+                                      .heartbeat_ms = 2000,
+                                      .liveness_ms = 15000,
+                                      .crash_limit = 3,
+                                      .lost_limit = 10,
+                                      .shortage_limit = 20,
+                                      .aging_interval_ms = 600000,
+                                      .request_window_ms = 600000,
+                                      .key_ttl_ms = 86400000};
+}
+
+/* ---- where heaps keep the positions of their refs ---- */
+
+static void task_moved(void *ctx, uint32_t ref, uint32_t position) {
+    struct jq_core *core = ctx;
+    task_at(core, ref)->timer = position;
+}
+
+static void queue_moved(void *ctx, uint32_t ref, uint32_t position) {
+    struct jq_core *core = ctx;
+    core->queues[ref].active_position = position;
+}
+
+static void options_moved(void *ctx, uint32_t ref, uint32_t position) {
+    struct jq_core *core = ctx;
+    core->options[ref].retain_position = position;
+}
+
+static void poll_moved(void *ctx, uint32_t ref, uint32_t position) {
+    struct jq_core *core = ctx;
+    worker_at(core, ref)->poll_timer = position;
+}
+
+static void wait_moved(void *ctx, uint32_t ref, uint32_t position) {
+    struct jq_core *core = ctx;
+    ((struct waiter *)jq_slab_at(&core->waiters, ref))->timer = position;
+}
+
+/* ---- */
+
+static void tables_init(struct jq_core *core) {
+    jq_slab_init(&core->tasks, sizeof(struct task));
+    jq_slab_init(&core->sides, sizeof(struct side));
+    jq_slab_init(&core->leases, sizeof(struct lease));
+    jq_slab_init(&core->keys, sizeof(struct key));
+    jq_slab_init(&core->waiters, sizeof(struct waiter));
+    jq_slab_init(&core->wait_links, sizeof(struct wait_link));
+    jq_slab_init(&core->buckets, sizeof(struct bucket));
+    jq_map_init(&core->id_pages);
+    jq_map_init(&core->bucket_map);
+    jq_map_init(&core->key_map);
+    jq_map_init(&core->wait_map);
+    jq_strmap_init(&core->queue_names, core->hash_seed);
+    jq_strmap_init(&core->class_names, core->hash_seed);
+    jq_strmap_init(&core->options_names, core->hash_seed);
+    jq_strmap_init(&core->resource_names, core->hash_seed);
+    jq_strmap_init(&core->profile_names, core->hash_seed);
+    jq_strmap_init(&core->sender_ids, core->hash_seed);
+    jq_strmap_init(&core->worker_ids, core->hash_seed);
+    jq_strmap_init(&core->worker_sessions, core->hash_seed);
+    jq_heap_init(&core->timers, task_moved, core);
+    jq_heap_init(&core->wall_timers, task_moved, core);
+    jq_heap_init(&core->active, queue_moved, core);
+    jq_heap_init(&core->retain, options_moved, core);
+    jq_heap_init(&core->poll_timers, poll_moved, core);
+    jq_heap_init(&core->wait_timers, wait_moved, core);
+}
+
+enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed, struct jq_core **ret_core,
+                        struct jq_error *reterr) {
+    if (config->queues_max > UINT16_MAX || config->classes_max > UINT16_MAX) {
+        return jq_fail(reterr, JQ_ERR_INVALID, "queues_max and classes_max: at most %d", UINT16_MAX);
+    }
+    struct jq_core *core = calloc(1, sizeof(*core));
+    if (!core) {
+        return jq_fail(reterr, JQ_ERR_NOMEM, "core");
+    }
+    core->config = *config;
+    core->hash_seed = hash_seed;
+    core->id_page_free = UINT32_MAX;
+    core->next_id = 1;
+    core->ids_limit = 1;
+    core->worker_count = 1; /* index 0 is none */
+    core->sender_count = 1;
+    core->next_survey_ms = INT64_MAX;
+    core->disk_free_bytes = UINT64_MAX;
+    tables_init(core);
+    core->queues = calloc(config->queues_max, sizeof(*core->queues));
+    core->classes = calloc(config->classes_max, sizeof(*core->classes));
+    core->options = calloc(config->options_max, sizeof(*core->options));
+    core->hot = calloc(config->classes_max, sizeof(*core->hot));
+    core->workers = array_grow(NULL, 0, &core->worker_capacity, sizeof(*core->workers));
+    core->senders = array_grow(NULL, 0, &core->sender_capacity, sizeof(*core->senders));
+    core->segments = array_grow(NULL, 0, &core->segment_capacity, sizeof(*core->segments));
+    JQ_CHECK(core->queues && core->classes && core->options && core->hot);
+    core->workers[0] = (struct worker){0};
+    core->senders[0] = (struct sender){0};
+    core->segments[core->segment_count++] = (struct segment){0};
+    core->digest = jq_core_digest_slow(core);
+    *ret_core = core;
+    return JQ_OK;
+}
+
+static void queue_limits(struct jq_core *core) {
+    for (uint32_t i = 0; i < core->config.queue_count; i++) {
+        const int at = queue_find(core, jq_str_of(core->config.queues[i].name));
+        if (at >= 0) {
+            queue_configure(core, (uint16_t)at);
+        }
+    }
+}
+
+void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t wall_ms,
+                   const struct jq_output *output) {
+    JQ_CHECK(!core->started && epoch > 0 && epoch < UINT64_C(1) << (64 - TOKEN_COUNTER_BITS));
+    JQ_CHECK(now_ms >= core->now_ms);
+    core->started = true;
+    core->partial = false;
+    core->output = output;
+    core->epoch = epoch;
+    core->now_ms = now_ms;
+    core->stepped_ms = now_ms;
+    core->awake_ms = now_ms;
+    core->wall_ms = wall_ms;
+    queue_limits(core);
+    for (uint32_t i = 1; i < core->worker_count; i++) {
+        if (core->workers[i].used) {
+            worker_heard(core, i);
+        }
+    }
+    core->output = NULL;
+}
+
+uint64_t jq_core_digest(const struct jq_core *core) {
+    return core->digest;
+}
+
+static uint64_t tables_digest(const struct jq_core *core) {
+    uint64_t sum = jq_hash_combine(core->ids_limit, 4) + jq_hash_combine((uint64_t)core->wall_offset_ms, 5);
+    for (uint16_t i = 0; i < core->queue_count; i++) {
+        sum += queue_hash(core, i);
+    }
+    for (uint16_t i = 0; i < core->class_count; i++) {
+        sum += class_hash(core, i);
+    }
+    for (uint32_t i = 0; i < core->options_count; i++) {
+        sum += options_hash(core, i);
+    }
+    for (uint32_t i = 1; i < core->worker_count; i++) {
+        sum += core->workers[i].used ? worker_hash(core, &core->workers[i]) : 0;
+    }
+    for (uint32_t at = core->lru_head; at != 0; at = core->senders[at].lru_next) {
+        sum += sender_hash(core, &core->senders[at]);
+    }
+    for (uint32_t ref = core->key_oldest; ref != 0; ref = key_at(core, ref)->newer) {
+        sum += key_hash(key_at(core, ref));
+    }
+    return sum;
+}
+
+uint64_t jq_core_digest_slow(const struct jq_core *core) {
+    uint64_t sum = tables_digest(core), cursor = 0, page = 0;
+    uint32_t at = 0;
+    while (jq_map_next(&core->id_pages, &cursor, &page, &at)) {
+        for (int i = 0; i < ID_PAGE_COUNT; i++) {
+            const uint32_t ref = core->id_page_at[at][i];
+            sum += ref ? task_hash(core, task_at(core, ref)) : 0;
+        }
+    }
+    return sum;
+}
+
+/* ---- freeing ---- */
+
+static void free_text(struct jq_str text) {
+    free((char *)(uintptr_t)text.data);
+}
+
+static void free_tables(struct jq_core *core) {
+    for (uint32_t i = 0; i < core->queue_count; i++) {
+        free_text(core->queues[i].name);
+        for (int priority = 0; priority < LEVEL_COUNT; priority++) {
+            free(core->queues[i].levels[priority].buckets);
+        }
+    }
+    for (uint32_t i = 0; i < core->class_count; i++) {
+        free_text(core->classes[i].handler);
+        free_text(core->classes[i].need);
+        jq_need_fini(&core->classes[i].parsed);
+    }
+    for (uint32_t i = 0; i < core->resource_count; i++) {
+        free_text(core->resources[i]);
+    }
+    for (uint32_t at = core->lru_head; at != 0; at = core->senders[at].lru_next) {
+        for (uint32_t i = 0; i < core->senders[at].count; i++) {
+            free((uint8_t *)(uintptr_t)core->senders[at].answers[i].verdict.exceptions.data);
+        }
+        free(core->senders[at].answers);
+    }
+    keys_forget_below(core, UINT64_MAX);
+}
+
+static void free_workers(struct jq_core *core) {
+    for (uint32_t i = 1; i < core->worker_count; i++) {
+        struct worker *worker = &core->workers[i];
+        if (worker->used) {
+            free_text(worker->name);
+            profile_release(core, worker->profile);
+            free(worker->cancels);
+            free(worker->kills);
+        }
+    }
+    free(core->profiles);
+    free(core->workers);
+}
+
+static void free_tasks(struct jq_core *core) {
+    for (uint32_t ref = 1; ref < core->sides.fresh; ref++) {
+        free(((struct side *)jq_slab_at(&core->sides, ref))->progress);
+    }
+    for (uint32_t ref = core->waiter_head; ref != 0;) {
+        const struct waiter *waiter = jq_slab_at(&core->waiters, ref);
+        free(waiter->ids);
+        ref = waiter->next;
+    }
+    for (uint32_t i = 0; i < core->id_page_count; i++) {
+        free(core->id_page_at[i]);
+    }
+    free(core->id_page_at);
+    free(core->id_page_live);
+}
+
+static void free_containers(struct jq_core *core) {
+    struct jq_slab *slabs[] = {&core->tasks,   &core->sides,      &core->leases, &core->keys,
+                               &core->waiters, &core->wait_links, &core->buckets};
+    struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->key_map, &core->wait_map};
+    struct jq_strmap *texts[] = {&core->queue_names,   &core->class_names, &core->options_names, &core->resource_names,
+                                 &core->profile_names, &core->sender_ids,  &core->worker_ids,    &core->worker_sessions};
+    struct jq_heap *heaps[] = {&core->timers, &core->wall_timers, &core->active,
+                               &core->retain, &core->poll_timers, &core->wait_timers};
+    for (size_t i = 0; i < sizeof(slabs) / sizeof(slabs[0]); i++) {
+        jq_slab_fini(slabs[i]);
+    }
+    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+        jq_map_fini(maps[i]);
+    }
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        jq_strmap_fini(texts[i]);
+    }
+    for (size_t i = 0; i < sizeof(heaps) / sizeof(heaps[0]); i++) {
+        jq_heap_fini(heaps[i]);
+    }
+}
+
+void jq_core_free(struct jq_core *core) {
+    if (!core) {
+        return;
+    }
+    free_tables(core);
+    free_workers(core);
+    free_tasks(core);
+    free_containers(core);
+    free(core->queues);
+    free(core->classes);
+    free(core->options);
+    free(core->senders);
+    free(core->hot);
+    free(core->parked);
+    free(core->gathering);
+    free(core->waiters_due);
+    free(core->segments);
+    free(core->exceptions);
+    free(core->verdict_bytes);
+    free(core);
+}

@@ -1,0 +1,85 @@
+/* core.h - the broker's core: a pure, deterministic state machine. An event goes in; records and effects come out.
+ *
+ * No clock, socket, file, thread, randomness or log of its own. `step` decides, emits records and changes durable state only by
+ * applying what it emitted; `apply` is the only mutator of durable state, so recovery is: apply every record of the log, then
+ * jq_core_start(). Session state (parked polls, last-seen times, load, progress) is changed by step, is empty after a start,
+ * and is neither in the digest nor in the journal.
+ *
+ * Ownership: the core copies what it keeps. One thread owns a core.
+ * Errors:    what outsiders can cause is answered in an effect. Memory that runs out in spite of `memory_max` stops the process.
+ */
+#ifndef JQ_BROKER_CORE_CORE_H
+#define JQ_BROKER_CORE_CORE_H
+
+#include "broker/core/effect.h"
+#include "broker/core/event.h"
+#include "broker/core/record.h"
+#include "common/err.h"
+
+/* Policy. Read by step only: changing it never changes what an old log means. */
+struct jq_core_config {
+    uint64_t depth_max;     /* queued tasks per queue */
+    uint64_t memory_max;    /* bytes of core memory at which submits are refused; resumed at 7/8 of it */
+    uint64_t disk_free_min; /* bytes; below: submits are refused; resumed at 9/8 of it */
+    uint32_t classes_max, queues_max, options_max, workers_max, senders_max;
+    uint64_t finished_max;
+    uint32_t parked_max; /* parked polls and waits */
+    int64_t heartbeat_ms, liveness_ms;
+    uint32_t crash_limit, lost_limit, shortage_limit;
+    int64_t aging_interval_ms;
+    int64_t request_window_ms;
+    int64_t key_ttl_ms;
+    int64_t dead_ttl_ms; /* 0: dead letters stay until removed */
+    struct {
+        const char *name;
+        uint64_t depth_max; /* 0: the broker's */
+    } queues[64];
+    uint32_t queue_count;
+};
+
+/* The defaults of semantics.md. */
+void jq_core_config_init(struct jq_core_config *config);
+
+/* Where a step's output goes. `record` gives the record its place (sets lsn and size) and keeps its bytes; it must not fail:
+ * the shell stops the broker if the log cannot take it. `effect` is called after the records it depends on. */
+struct jq_output {
+    void *ctx;
+    void (*record)(void *ctx, struct jq_record *record);
+    void (*effect)(void *ctx, const struct jq_effect *effect);
+};
+
+struct jq_core;
+
+/* `hash_seed` only spreads keys over tables (take it from the log's id); it changes no decision. */
+enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed, struct jq_core **ret_core,
+                        struct jq_error *reterr);
+void jq_core_free(struct jq_core *core);
+
+/* Before the first record, when the log's oldest byte is not its birth (LSN 0): tasks older than it are unknown. */
+void jq_core_replay_from(struct jq_core *core, uint64_t lsn);
+
+/* Recovery: each record of the log in order. Returns an error for a record that contradicts the state (a damaged or foreign log);
+ * records about tasks that a shortened log no longer introduces are skipped. */
+enum jq_err jq_core_replay(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+
+/* After the last record: the session begins. `epoch` is that of this run, durable already. Every lease gets a full liveness. */
+void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t wall_ms, const struct jq_output *output);
+
+/* Decides. now_ms must not be below that of the step before. */
+void jq_core_step(struct jq_core *core, const struct jq_event *event, const struct jq_output *output);
+
+/* When the core next wants to be stepped (JQ_EVENT_TIME), in core time. INT64_MAX: not by itself. */
+int64_t jq_core_deadline_ms(const struct jq_core *core);
+
+/* Sum of hashes of durable entries: equal states have equal digests, whatever their history. Kept up to date: O(1). */
+uint64_t jq_core_digest(const struct jq_core *core);
+/* The same, computed from all entries: for tests of the former. */
+uint64_t jq_core_digest_slow(const struct jq_core *core);
+
+/* Every log record from this LSN on is needed; segments wholly below may be deleted once a later prologue is durable. */
+uint64_t jq_core_needs_from(const struct jq_core *core);
+
+/* A few numbers without a request: for metrics. */
+void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row);
+
+#endif

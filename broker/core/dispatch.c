@@ -1,0 +1,270 @@
+/* dispatch.c - which task for which worker.
+ *
+ * A worker that asks (worker_fill) gets, among the queues that have something for it, the one with the least virtual time
+ * (stride scheduling: Waldspurger, Weihl, 1995), and there the first task in Order. A task that becomes ready (dispatch_hot)
+ * makes the best of the parked workers ask: the one whose scarcest offer has the least left over.
+ */
+#include "broker/core/state.h"
+
+enum { STRIDE = 1 << 16, ITEM_BYTES = 64, AMOUNT_BYTES = 12 };
+
+/* ---- queues with ready tasks ---- */
+
+void queue_activate(struct jq_core *core, uint16_t at) {
+    struct queue *queue = &core->queues[at];
+    if (queue->virtual_time < core->virtual_now) {
+        queue->virtual_time = core->virtual_now; /* no credit for having been idle */
+    }
+    JQ_CHECK(jq_heap_put(&core->active, queue->virtual_time, at));
+}
+
+void queue_deactivate(struct jq_core *core, uint16_t at) {
+    jq_heap_remove(&core->active, core->queues[at].active_position);
+}
+
+static void queue_charge(struct jq_core *core, uint16_t at) {
+    struct queue *queue = &core->queues[at];
+    core->virtual_now = queue->virtual_time;
+    queue->virtual_time += STRIDE;
+    queue->leases_since_aging++;
+    jq_heap_update(&core->active, queue->active_position, queue->virtual_time);
+    queue->drain_count++;
+    if (core->now_ms - queue->drain_mark_ms >= 1000) {
+        const double rate = 1000.0 * (double)queue->drain_count / (double)(core->now_ms - queue->drain_mark_ms);
+        queue->drain_per_s = queue->drain_per_s > 0 ? 0.5 * queue->drain_per_s + 0.5 * rate : rate;
+        queue->drain_mark_ms = core->now_ms;
+        queue->drain_count = 0;
+    }
+}
+
+/* ---- does it fit? ---- */
+
+static int64_t free_of(const struct worker *worker, uint8_t resource) {
+    const int64_t account = worker->free[resource], told = worker->told[resource];
+    return told < account ? told : account;
+}
+
+static bool alternative_fits(const struct worker *worker, const struct plan *plan,
+                             const struct plan_alternative *alternative) {
+    for (uint32_t i = 0; i < alternative->count; i++) {
+        const struct plan_amount *amount = &plan->amounts[alternative->first + i];
+        if (free_of(worker, amount->resource) < (int64_t)amount->amount) {
+            return false;
+        }
+    }
+    return alternative->possible;
+}
+
+int plan_fits(const struct worker *worker, const struct plan *plan) {
+    for (int i = 0; i < plan->alternative_count; i++) {
+        if (alternative_fits(worker, plan, &plan->alternatives[i])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool class_allowed(const struct jq_core *core, const struct worker *worker, uint16_t class_index) {
+    return worker->shunned_class != class_index + 1u || core->now_ms >= worker->shunned_until_ms;
+}
+
+/* ---- the first task of a queue that the worker can take ---- */
+
+struct choice {
+    uint32_t ref; /* 0: none */
+    int alternative;
+};
+
+static void consider(struct jq_core *core, const struct worker *worker, uint32_t bucket_ref, struct choice *best) {
+    const struct bucket *bucket = jq_slab_at(&core->buckets, bucket_ref);
+    const struct plan *plan = profile_plan(core, worker->profile, bucket->class_index);
+    if (!plan->possible || !class_allowed(core, worker, bucket->class_index)) {
+        return;
+    }
+    const int alternative = plan_fits(worker, plan);
+    const uint32_t first = alternative < 0 ? 0 : bucket_first(core, bucket, worker->suspects > 0);
+    if (first != 0 && (best->ref == 0 || task_before(task_at(core, first), task_at(core, best->ref)))) {
+        *best = (struct choice){first, alternative};
+    }
+}
+
+static void consider_level(struct jq_core *core, const struct worker *worker, const struct level *level,
+                           struct choice *best) {
+    for (uint32_t i = 0; i < level->count; i++) {
+        consider(core, worker, level->buckets[i], best);
+    }
+}
+
+/* Every eighth lease goes to the task that has been ready for longest, if that is long enough. */
+static bool choose_aged(struct jq_core *core, const struct worker *worker, struct queue *queue, struct choice *best) {
+    if (queue->leases_since_aging + 1 < AGING_TURN) {
+        return false;
+    }
+    queue->leases_since_aging = 0;
+    for (int priority = 0; priority < LEVEL_COUNT; priority++) {
+        consider_level(core, worker, &queue->levels[priority], best);
+    }
+    if (best->ref != 0 && core->now_ms - task_at(core, best->ref)->at_ms >= core->config.aging_interval_ms) {
+        return true;
+    }
+    best->ref = 0;
+    return false;
+}
+
+static struct choice choose_in_queue(struct jq_core *core, const struct worker *worker, struct queue *queue) {
+    struct choice best = {0};
+    if (queue->paused || choose_aged(core, worker, queue, &best)) {
+        return best;
+    }
+    for (int priority = LEVEL_COUNT - 1; priority >= 0 && best.ref == 0; priority--) {
+        if (queue->levels_used & 1u << priority) {
+            consider_level(core, worker, &queue->levels[priority], &best);
+        }
+    }
+    return best;
+}
+
+static struct choice choose(struct jq_core *core, const struct worker *worker) {
+    const struct jq_heap *active = &core->active;
+    struct choice best = {0};
+    if (active->count == 0) {
+        return best;
+    }
+    best = choose_in_queue(core, worker, &core->queues[active->entries[0].ref]);
+    if (best.ref != 0) {
+        return best; /* the fairest queue has something: the usual case */
+    }
+    int64_t least = 0;
+    for (uint32_t i = 1; i < active->count; i++) {
+        const struct jq_heap_entry *entry = &active->entries[i];
+        if (best.ref == 0 || entry->key < least) {
+            const struct choice found = choose_in_queue(core, worker, &core->queues[entry->ref]);
+            if (found.ref != 0) {
+                best = found;
+                least = entry->key;
+            }
+        }
+    }
+    return best;
+}
+
+/* ---- handing out ---- */
+
+static uint32_t item_bytes(const struct jq_core *core, const struct task *task) {
+    return task->body_size + ITEM_BYTES + (uint32_t)core->queues[task->queue].name.size +
+           (uint32_t)core->classes[task->class_index].handler.size + 4 * AMOUNT_BYTES;
+}
+
+static bool wants_more(const struct jq_core *core, const struct worker *worker) {
+    return worker->poll.call != 0 && worker->gather_count < worker->poll.want && !worker->draining &&
+           worker->gather_count < LEASES_PER_ANSWER_MAX && !core->stopping;
+}
+
+static void assign(struct jq_core *core, uint32_t index, struct choice choice) {
+    struct worker *worker = worker_at(core, index);
+    struct task *task = task_at(core, choice.ref);
+    queue_charge(core, task->queue);
+    struct jq_record record = {.type = JQ_RECORD_TASK_LEASED,
+                               .u.task_leased = {.task = {task->id},
+                                                 .token = {core->epoch << TOKEN_COUNTER_BITS | ++core->next_token},
+                                                 .worker = index,
+                                                 .alternative = (uint8_t)choice.alternative}};
+    JQ_CHECK(core->next_token >> TOKEN_COUNTER_BITS == 0);
+    emit(core, &record);
+    if (worker->gather_count == 0) {
+        worker->gather_first = worker->lease_tail;
+        core->gathering =
+            array_grow(core->gathering, core->gathering_count, &core->gathering_capacity, sizeof(*core->gathering));
+        core->gathering[core->gathering_count++] = index;
+    }
+    worker->gather_count++;
+    worker->gather_bytes += item_bytes(core, task);
+    core->totals.leased_total++;
+    news_task(core, JQ_NEWS_TASK_LEASED, task);
+}
+
+/* One more task for the worker's poll; false when there is none for it or the answer is full. */
+static bool take_one(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    if (!wants_more(core, worker)) {
+        return false;
+    }
+    const struct choice choice = choose(core, worker);
+    if (choice.ref == 0) {
+        return false;
+    }
+    const uint32_t bytes = item_bytes(core, task_at(core, choice.ref));
+    if (worker->gather_count > 0 && worker->gather_bytes + bytes > worker->poll.bytes_max) {
+        return false;
+    }
+    assign(core, index, choice);
+    return true;
+}
+
+void worker_fill(struct jq_core *core, uint32_t index) {
+    while (take_one(core, index)) {
+    }
+}
+
+/* What the scarcest offer would have left, in thousandths of its total. */
+static int64_t left_over(const struct worker *worker, const struct plan *plan, int at) {
+    const struct plan_alternative *alternative = &plan->alternatives[at];
+    int64_t least = 1000;
+    for (uint32_t i = 0; i < alternative->count; i++) {
+        const struct plan_amount *amount = &plan->amounts[alternative->first + i];
+        const int64_t total = worker->profile->totals[amount->resource];
+        const int64_t left = free_of(worker, amount->resource) - (int64_t)amount->amount;
+        const int64_t share = total > 0 ? left / (total / 1000 + 1) : 0;
+        least = share < least ? share : least;
+    }
+    return least;
+}
+
+/* The parked worker that fits best; 0: none. Begins at another place each time, looks at no more than PARKED_SCAN_MAX. */
+static uint32_t best_parked(struct jq_core *core, uint16_t class_index) {
+    uint32_t best = 0, eligible = 0;
+    int64_t best_left = INT64_MAX;
+    core->parked_turn++;
+    for (uint32_t i = 0; i < core->parked_count && eligible < PARKED_SCAN_MAX; i++) {
+        const uint32_t index = core->parked[(core->parked_turn + i) % core->parked_count];
+        struct worker *worker = worker_at(core, index);
+        if (!wants_more(core, worker) || worker->tried_stamp == core->dispatch_stamp) {
+            continue;
+        }
+        const struct plan *plan = profile_plan(core, worker->profile, class_index);
+        const int alternative = plan->possible ? plan_fits(worker, plan) : -1;
+        if (alternative < 0) {
+            continue;
+        }
+        eligible++;
+        const int64_t left = left_over(worker, plan, alternative);
+        if (left < best_left || (left == best_left && worker->lease_count < worker_at(core, best)->lease_count)) {
+            best = index;
+            best_left = left;
+        }
+    }
+    return best;
+}
+
+static void dispatch_class(struct jq_core *core, uint16_t class_index) {
+    core->dispatch_stamp++;
+    while (core->classes[class_index].ready > 0) {
+        const uint32_t index = best_parked(core, class_index);
+        if (index == 0) {
+            return;
+        }
+        if (!take_one(core, index)) {
+            worker_at(core, index)->tried_stamp = core->dispatch_stamp;
+        }
+    }
+}
+
+void dispatch_hot(struct jq_core *core) {
+    for (uint32_t i = 0; i < core->hot_count; i++) {
+        core->classes[core->hot[i]].hot = false;
+        if (core->parked_count > 0) {
+            dispatch_class(core, core->hot[i]);
+        }
+    }
+    core->hot_count = 0;
+}

@@ -1,0 +1,234 @@
+/* effect.h - what the core wants done: answers, surveys, notices, and news for people.
+ *
+ * Each effect names the durability it needs; the shell releases it when the log has come that far beyond everything that was
+ * emitted before the effect. Ownership: everything is borrowed for the one call of jq_output.effect().
+ */
+#ifndef JQ_BROKER_CORE_EFFECT_H
+#define JQ_BROKER_CORE_EFFECT_H
+
+#include "broker/core/event.h"
+#include "broker/core/record.h"
+
+enum jq_effect_level {
+    JQ_EFFECT_AT_ONCE, /* surveys, news, metrics */
+    JQ_EFFECT_WRITTEN, /* lease answers */
+    JQ_EFFECT_DURABLE  /* everything else that answers somebody */
+};
+
+/* A place in the log whose record holds a body. size 0: none. */
+struct jq_body_ref {
+    uint64_t lsn;
+    uint32_t size; /* of the whole record */
+};
+
+/* Item `index` of a submit, or report `index`, that was not simply accepted. */
+struct jq_exception {
+    uint32_t index;
+    enum jq_reply status; /* OK: a duplicate key, `task` is the first submit's id */
+    jq_task_id task;
+    int64_t retry_after_ms; /* with busy */
+    const char *field;      /* NULL where the status says all */
+    const char *reason;
+};
+
+struct jq_lease_item {
+    jq_task_id task;
+    jq_lease_token token;
+    uint32_t attempt; /* 1 for the first */
+    struct jq_str queue, handler;
+    int64_t soft_limit_ms, hard_limit_ms; /* effective; 0: none */
+    const struct jq_amount *reserved;     /* what the account holds for it */
+    size_t reserved_count;
+    struct jq_body_ref body;
+};
+
+enum jq_command_type { JQ_COMMAND_CANCEL = 1, JQ_COMMAND_KILL = 2, JQ_COMMAND_DRAIN = 3, JQ_COMMAND_SEND_HELD = 4 };
+struct jq_command {
+    enum jq_command_type type;
+    jq_task_id task;
+    jq_lease_token token;
+    uint32_t grace_ms;
+};
+
+/* One task as ls, show and wait tell it. */
+struct jq_task_row {
+    jq_task_id id;
+    enum jq_state state;
+    enum jq_outcome outcome; /* of the last attempt, or of the end */
+    struct jq_str queue, handler, need;
+    int priority;
+    uint32_t attempts, crashes, losses;
+    int64_t first_ready_ms, at_ms; /* core time; at: due, ready, leased or ended since, by state */
+    int64_t wall_offset_ms;        /* add to show as UTC */
+    int64_t expires_wall_ms;
+    struct jq_options options;
+    struct jq_str worker;    /* while running */
+    int progress_permille;   /* -1: none */
+    struct jq_str progress;
+    struct jq_body_ref body; /* payload and headers */
+    struct jq_body_ref last; /* report of the last attempt: result, error, tails */
+};
+
+struct jq_queue_row {
+    struct jq_str name;
+    bool paused;
+    uint64_t scheduled, ready, running, dead, finished;
+    uint64_t depth_max;
+    uint64_t submitted_total, ended_total;
+    double drain_per_s;
+    int64_t oldest_ready_ms; /* age; -1: none */
+};
+
+struct jq_worker_row {
+    struct jq_str name;
+    struct jq_uuid id;
+    bool draining, registered, alive;
+    uint32_t leases, parked;
+    int64_t seen_ms_ago;
+    uint32_t load_permille, memory_permille;
+    const struct jq_amount *totals; /* `amount` of offers */
+    const uint64_t *free;           /* parallel to totals */
+    size_t offer_count;
+    const struct jq_name_value *facts;
+    size_t fact_count;
+    const struct jq_handler_def *handlers;
+    size_t handler_count;
+};
+
+/* Why a task is not running: one line each, the first is the most decisive. */
+enum jq_why {
+    JQ_WHY_ENDED = 1,
+    JQ_WHY_RUNNING,
+    JQ_WHY_NOT_DUE,          /* delay, eta or backoff */
+    JQ_WHY_QUEUE_PAUSED,
+    JQ_WHY_NO_WORKER_CAN,    /* no registered worker could ever run it */
+    JQ_WHY_NO_WORKER_FREE,   /* some could, none has room now */
+    JQ_WHY_WORKER_LACKS_HANDLER,
+    JQ_WHY_WORKER_FAILS_TERM, /* detail: the term */
+    JQ_WHY_WORKER_NO_ROOM,    /* detail: the offer that is short */
+    JQ_WHY_WORKER_DRAINING,
+    JQ_WHY_WORKER_SILENT,     /* registered before, not heard since the start or dead */
+    JQ_WHY_WORKER_NOT_ASKING, /* no poll is parked */
+    JQ_WHY_WORKER_SUSPECT,    /* runs a suspect alone, or would */
+    JQ_WHY_BEHIND,            /* n tasks stand before it */
+    JQ_WHY_NEXT               /* nothing stands in its way */
+};
+struct jq_why_line {
+    enum jq_why why;
+    struct jq_str worker; /* of the WORKER lines */
+    struct jq_str detail;
+    int64_t number; /* BEHIND: tasks before it; NOT_DUE: ms to go; NO_ROOM: thousandths short */
+};
+
+struct jq_server_row {
+    uint64_t epoch, digest, tasks_live, tasks_finished, scheduled, ready, running, dead;
+    uint64_t submitted_total, leased_total, ended_total[JQ_STATE_EXPIRED + 1], refused_total, duplicate_total, stale_total;
+    uint64_t retried_total, lost_total, crashed_total;
+    uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, senders;
+    uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn;
+    bool draining, memory_busy, disk_busy;
+};
+
+struct jq_reply_effect {
+    uint64_t call;
+    uint64_t request;
+    enum jq_op op;
+    enum jq_reply status;
+    const char *field;  /* of a refusal; NULL: none */
+    const char *reason; /* NULL: none */
+    int64_t retry_after_ms;
+    union {
+        struct {
+            uint64_t first;  /* ids of accepted items count up from here, in order, exceptions left out */
+            uint32_t count;  /* items in the request */
+            const struct jq_exception *exceptions;
+            size_t exception_count;
+            uint64_t depth;  /* of the last item's queue, afterwards */
+            bool unmatched;  /* no known worker could ever run one of them */
+        } submit;
+        struct {
+            struct jq_uuid session;
+        } reg;
+        struct {
+            const struct jq_lease_item *items;
+            size_t count;
+            const struct jq_exception *verdicts; /* reports refused */
+            size_t verdict_count;
+            uint32_t report_count;
+            const struct jq_command *commands;
+            size_t command_count;
+        } lease; /* lease and report */
+        struct {
+            const struct jq_task_row *rows;
+            size_t count;
+            uint64_t next; /* task.ls: ask on with after = next; 0: that was all */
+        } tasks; /* wait, show, ls */
+        struct {
+            const struct jq_task_row *row;
+            const struct jq_why_line *lines;
+            size_t count;
+        } explain;
+        struct {
+            const struct jq_exception *exceptions;
+            size_t exception_count;
+            uint32_t count; /* items that were done */
+        } many;             /* cancel, replay, rm, and the sets with count 1 */
+        struct {
+            const struct jq_queue_row *rows;
+            size_t count;
+        } queues;
+        struct {
+            const struct jq_worker_row *rows;
+            size_t count;
+        } workers;
+        struct jq_server_row server;
+    } u;
+};
+
+/* A change that people and metrics want to hear of; the scenario tests' traces are made of these. */
+enum jq_news_type {
+    JQ_NEWS_TASK_SUBMITTED = 1,
+    JQ_NEWS_TASK_READY,
+    JQ_NEWS_TASK_LEASED,
+    JQ_NEWS_TASK_RETRIED,
+    JQ_NEWS_TASK_CANCELLING,
+    JQ_NEWS_TASK_ENDED,
+    JQ_NEWS_TASK_REVIVED,
+    JQ_NEWS_TASK_FORGOTTEN,
+    JQ_NEWS_WORKER_REGISTERED,
+    JQ_NEWS_WORKER_DEAD,
+    JQ_NEWS_WORKER_DRAINING,
+    JQ_NEWS_QUEUE_SET,
+    JQ_NEWS_MARK /* a watermark was crossed: text names it, number 1 above, 0 below */
+};
+struct jq_news {
+    enum jq_news_type type;
+    jq_task_id task;
+    struct jq_str name;      /* queue, worker or mark */
+    enum jq_state state;
+    enum jq_outcome outcome;
+    int64_t number;          /* RETRIED: ready in ms; WORKER_DEAD: surveys unanswered */
+    uint32_t attempts, crashes, losses;
+};
+
+enum jq_effect_type {
+    JQ_EFFECT_REPLY,
+    JQ_EFFECT_DROP,   /* the call is no longer wanted: free it without an answer */
+    JQ_EFFECT_SURVEY, /* ask all workers */
+    JQ_EFFECT_NOTICE, /* tell a worker by PUB that a command waits */
+    JQ_EFFECT_NEWS
+};
+
+struct jq_effect {
+    enum jq_effect_type type;
+    enum jq_effect_level level;
+    union {
+        struct jq_reply_effect reply;
+        uint64_t drop_call;
+        uint32_t survey;
+        struct jq_str notice_worker;
+        struct jq_news news;
+    } u;
+};
+
+#endif

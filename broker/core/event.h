@@ -1,0 +1,199 @@
+/* event.h - everything that can happen to the core: decoded requests, responses to surveys, news of the log, the passing of time.
+ *
+ * Ownership: all texts, bytes and arrays are borrowed for the one call of jq_core_step().
+ * The shell has checked sizes, names and types (message table); the core checks what needs its state.
+ */
+#ifndef JQ_BROKER_CORE_EVENT_H
+#define JQ_BROKER_CORE_EVENT_H
+
+#include "common/types.h"
+#include "common/vocab.h"
+
+/* Requests that reach the core. Those marked W change something and go through the request window. */
+#define JQ_OP_LIST(X)                                                                                                  \
+    X(JQ_OP_NONE, 0, "none")                                                                                           \
+    X(JQ_OP_SUBMIT, 1, "submit")             /* W */                                                                   \
+    X(JQ_OP_REGISTER, 2, "register")         /* W */                                                                   \
+    X(JQ_OP_LEASE, 3, "lease")               /* W */                                                                   \
+    X(JQ_OP_REPORT, 4, "report")             /* W */                                                                   \
+    X(JQ_OP_WAIT, 5, "wait")                                                                                           \
+    X(JQ_OP_TASK_SHOW, 6, "task.show")                                                                                 \
+    X(JQ_OP_TASK_LS, 7, "task.ls")                                                                                     \
+    X(JQ_OP_TASK_EXPLAIN, 8, "task.explain")                                                                           \
+    X(JQ_OP_TASK_CANCEL, 9, "task.cancel")   /* W */                                                                   \
+    X(JQ_OP_DEAD_REPLAY, 10, "dead.replay")  /* W */                                                                   \
+    X(JQ_OP_DEAD_RM, 11, "dead.rm")          /* W */                                                                   \
+    X(JQ_OP_QUEUE_LS, 12, "queue.ls")                                                                                  \
+    X(JQ_OP_QUEUE_SET, 13, "queue.set")      /* W */                                                                   \
+    X(JQ_OP_WORKER_LS, 14, "worker.ls")                                                                                \
+    X(JQ_OP_WORKER_SHOW, 15, "worker.show")                                                                            \
+    X(JQ_OP_WORKER_DRAIN, 16, "worker.drain") /* W */                                                                  \
+    X(JQ_OP_SERVER_STATUS, 17, "server.status")
+
+#define JQ_OP_ENUM(name, number, text) name = (number),
+enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
+#undef JQ_OP_ENUM
+
+/* One task of a submit. `refused` != JQ_REPLY_OK: the shell found it invalid; the core passes the verdict on. */
+struct jq_submit_item {
+    enum jq_reply refused;
+    const char *field;  /* static string: which field was refused */
+    const char *reason; /* static string, or text that lives for the call */
+    struct jq_str queue, handler;
+    struct jq_str need; /* canonical text (need.h) */
+    struct jq_str key;  /* empty: none */
+    int priority;
+    int64_t delay_ms;
+    int64_t eta_wall_ms;     /* 0: none */
+    int64_t expires_wall_ms; /* 0: never */
+    uint32_t retry_max, retry_base_ms, retry_cap_ms;
+    int64_t soft_limit_ms, hard_limit_ms; /* 0: the handler's */
+    int64_t result_ttl_ms;
+    struct jq_bytes body; /* payload and headers, encoded, as record and lease carry them */
+};
+
+struct jq_name_value {
+    struct jq_str name, value;
+};
+struct jq_amount {
+    struct jq_str name;
+    uint64_t amount; /* thousandths */
+};
+
+struct jq_handler_def {
+    struct jq_str name, version;
+    struct jq_str need; /* canonical */
+    int64_t soft_limit_ms, hard_limit_ms; /* 0: none */
+    bool pure;
+};
+
+/* The end of one attempt, as its worker tells it. */
+struct jq_report {
+    jq_task_id task;
+    jq_lease_token token;
+    enum jq_outcome outcome; /* success, an error class, cancelled or handed_back */
+    bool crashed;            /* a signal, out of memory, or the soft limit ignored */
+    struct jq_bytes body;    /* the report, encoded, kept with the task */
+};
+
+/* One lease a worker says it holds. */
+struct jq_held {
+    jq_task_id task;
+    jq_lease_token token;
+};
+
+struct jq_request {
+    uint64_t call; /* names the parked call to the shell; every request is answered or dropped exactly once */
+    uint64_t pipe; /* the connection it came by */
+    struct jq_uuid sender;
+    uint64_t id;   /* ascending per sender */
+    uint64_t done; /* every id below has been answered */
+    enum jq_op op;
+    union {
+        struct {
+            const struct jq_submit_item *items;
+            size_t count;
+        } submit;
+        struct {
+            struct jq_uuid id;
+            struct jq_uuid session; /* 16 fresh random bytes by the shell */
+            uint64_t incarnation;
+            struct jq_str name;
+            const struct jq_amount *offers;
+            size_t offer_count;
+            const struct jq_name_value *facts;
+            size_t fact_count;
+            const struct jq_handler_def *handlers;
+            size_t handler_count;
+        } reg;
+        struct {
+            struct jq_uuid session;
+            uint32_t want;            /* tasks it would take now; 0: only commands */
+            uint32_t bytes_max;       /* of bodies in the answer */
+            int64_t wait_ms;          /* how long the poll may be parked */
+            const struct jq_amount *free; /* offers left by its own account: can only lower the broker's */
+            size_t free_count;
+            const struct jq_report *reports;
+            size_t report_count;
+            const struct jq_held *held; /* the answer to `send_held` */
+            size_t held_count;
+            bool held_given; /* held answers send_held: ascending by token */
+            bool held_whole; /* held is all; else the newest of it */
+        } lease; /* also of JQ_OP_REPORT: session and reports only */
+        struct {
+            const jq_task_id *ids;
+            size_t count;
+            int64_t wait_ms;
+        } wait; /* answered as soon as one of them has ended */
+        struct {
+            jq_task_id id;
+        } task; /* show, explain */
+        struct {
+            jq_task_id after; /* rows with a greater id */
+            uint32_t limit;
+            struct jq_str queue, handler; /* empty: any */
+            uint32_t states;              /* bit per enum jq_state; 0: any */
+        } list;
+        struct {
+            const jq_task_id *ids;
+            size_t count;
+            uint32_t grace_ms;
+        } tasks; /* cancel, dead.replay, dead.rm */
+        struct {
+            struct jq_str name;
+            bool on; /* queue.set: paused; worker.drain: draining */
+        } named; /* queue.ls (name may be empty), queue.set, worker.show, worker.drain */
+    } u;
+};
+
+struct jq_progress {
+    jq_task_id task;
+    uint16_t permille;
+    struct jq_str text; /* <= 120 bytes */
+};
+
+struct jq_survey_response {
+    uint32_t survey;
+    struct jq_uuid session;
+    uint64_t incarnation;
+    uint32_t held_count;
+    uint64_t held_sum; /* sum of jq_hash_u64(token) over the leases held, modulo 2^64 */
+    uint32_t load_permille, memory_permille;
+    const struct jq_progress *progress;
+    size_t progress_count;
+};
+
+enum jq_event_type {
+    JQ_EVENT_TIME,            /* nothing but the passing of time: deadlines */
+    JQ_EVENT_REQUEST,
+    JQ_EVENT_PIPE_GONE,       /* a connection closed: its parked calls are dropped */
+    JQ_EVENT_SURVEY_RESPONSE,
+    JQ_EVENT_WRITTEN,         /* the log is written up to an LSN: lease answers before it have gone out */
+    JQ_EVENT_SEGMENT,         /* a new segment starts: write a prologue */
+    JQ_EVENT_DISK,            /* free space and size of the log */
+    JQ_EVENT_STOP             /* no new work; parked calls are answered `draining` */
+};
+
+struct jq_event {
+    enum jq_event_type type;
+    int64_t now_ms;  /* core time; never goes back */
+    int64_t wall_ms; /* UTC */
+    union {
+        struct jq_request request;
+        struct {
+            uint64_t pipe;
+        } pipe_gone;
+        struct jq_survey_response survey;
+        struct {
+            uint64_t lsn;
+        } written;
+        struct {
+            uint64_t free_bytes, log_bytes;
+        } disk;
+    } u;
+};
+
+/* "task.show" of JQ_OP_TASK_SHOW; "?" outside the list. */
+const char *jq_op_name(enum jq_op op);
+
+#endif

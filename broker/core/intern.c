@@ -1,0 +1,300 @@
+/* intern.c - queues, classes and option sets: named once in the log, then by a small index.
+ *
+ * A table that is full gives the place of an entry that no task uses any more to the newcomer; only when all are in use is the
+ * newcomer refused (`busy`).
+ */
+#include <stdlib.h>
+
+#include "broker/core/state.h"
+#include "common/hash.h"
+
+enum { CLASS_KEY_SIZE_MAX = JQ_NAME_SIZE_MAX + 1 + JQ_NEED_SIZE_MAX };
+
+struct jq_str text_copy(struct jq_str text) {
+    char *copy = malloc(text.size + 1);
+    JQ_CHECK(copy != NULL);
+    if (text.size > 0) {
+        memcpy(copy, text.data, text.size);
+    }
+    copy[text.size] = '\0';
+    return (struct jq_str){copy, text.size};
+}
+
+static uint64_t text_hash(struct jq_str text) {
+    return jq_hash_bytes(text.data, text.size, 0);
+}
+
+/* ---- queues ---- */
+
+int queue_find(const struct jq_core *core, struct jq_str name) {
+    const uint32_t at = jq_strmap_get(&core->queue_names, name, UINT32_MAX);
+    return at == UINT32_MAX ? -1 : (int)at;
+}
+
+/* A queue that nobody would miss. */
+static bool queue_idle(const struct queue *queue) {
+    return queue->used && !queue->paused &&
+           queue->scheduled + queue->ready + queue->running + queue->dead + queue->finished == 0;
+}
+
+static int queue_place(const struct jq_core *core) {
+    if (core->queue_count < core->config.queues_max) {
+        return (int)core->queue_count;
+    }
+    for (uint32_t i = 0; i < core->queue_count; i++) {
+        if (queue_idle(&core->queues[i])) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+void queue_configure(struct jq_core *core, uint16_t at) {
+    for (uint32_t i = 0; i < core->config.queue_count; i++) {
+        if (jq_str_equal(core->queues[at].name, jq_str_of(core->config.queues[i].name))) {
+            core->queues[at].depth_max = core->config.queues[i].depth_max;
+        }
+    }
+}
+
+enum jq_reply queue_intern(struct jq_core *core, struct jq_str name, uint16_t *ret_queue) {
+    int at = queue_find(core, name);
+    if (at < 0) {
+        at = queue_place(core);
+        if (at < 0) {
+            return JQ_REPLY_BUSY;
+        }
+        struct jq_record record = {.type = JQ_RECORD_QUEUE_DEFINED,
+                                   .u.queue_defined = {.queue = (uint16_t)at, .name = name}};
+        emit(core, &record);
+        queue_configure(core, (uint16_t)at);
+    }
+    *ret_queue = (uint16_t)at;
+    return JQ_REPLY_OK;
+}
+
+uint64_t queue_hash(const struct jq_core *core, uint16_t at) {
+    const struct queue *queue = &core->queues[at];
+    return jq_hash_combine(text_hash(queue->name), (uint64_t)at << 8 | (uint64_t)queue->paused << 1 | 1);
+}
+
+/* ---- classes ---- */
+
+static struct jq_str class_key(char *out, struct jq_str handler, struct jq_str need) {
+    JQ_CHECK(handler.size <= JQ_NAME_SIZE_MAX && need.size <= JQ_NEED_SIZE_MAX);
+    memcpy(out, handler.data, handler.size);
+    out[handler.size] = ' ';
+    if (need.size > 0) {
+        memcpy(out + handler.size + 1, need.data, need.size);
+    }
+    return (struct jq_str){out, handler.size + 1 + need.size};
+}
+
+static int class_place(const struct jq_core *core) {
+    if (core->class_count < core->config.classes_max) {
+        return (int)core->class_count;
+    }
+    for (uint32_t i = 0; i < core->class_count; i++) {
+        if (core->classes[i].refs == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct jq_str need, uint16_t *ret_class) {
+    char buffer[CLASS_KEY_SIZE_MAX];
+    const struct jq_str key = class_key(buffer, handler, need);
+    uint32_t at = jq_strmap_get(&core->class_names, key, UINT32_MAX);
+    if (at == UINT32_MAX) {
+        const int place = class_place(core);
+        if (place < 0) {
+            return JQ_REPLY_BUSY;
+        }
+        at = (uint32_t)place;
+        struct jq_record record = {
+            .type = JQ_RECORD_CLASS_DEFINED,
+            .u.class_defined = {.class_index = (uint16_t)at, .handler = handler, .need = need}};
+        emit(core, &record);
+    }
+    *ret_class = (uint16_t)at;
+    return JQ_REPLY_OK;
+}
+
+uint64_t class_hash(const struct jq_core *core, uint16_t at) {
+    const struct class_entry *entry = &core->classes[at];
+    const uint64_t hash = jq_hash_combine(text_hash(entry->handler), text_hash(entry->need));
+    return jq_hash_combine(hash, (uint64_t)at << 8 | 2);
+}
+
+/* ---- option sets ---- */
+
+static struct jq_str options_key(const struct jq_options *options, int64_t packed[6]) {
+    packed[0] = options->retry_max;
+    packed[1] = options->retry_base_ms;
+    packed[2] = options->retry_cap_ms;
+    packed[3] = options->soft_limit_ms;
+    packed[4] = options->hard_limit_ms;
+    packed[5] = options->result_ttl_ms;
+    return (struct jq_str){(const char *)packed, 6 * sizeof(packed[0])};
+}
+
+static int64_t options_place(const struct jq_core *core) {
+    if (core->options_count < core->config.options_max) {
+        return core->options_count;
+    }
+    for (uint32_t i = 0; i < core->options_count; i++) {
+        if (core->options[i].refs == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+enum jq_reply options_intern(struct jq_core *core, const struct jq_options *options, uint32_t *ret_options) {
+    int64_t packed[6];
+    uint32_t at = jq_strmap_get(&core->options_names, options_key(options, packed), UINT32_MAX);
+    if (at == UINT32_MAX) {
+        const int64_t place = options_place(core);
+        if (place < 0) {
+            return JQ_REPLY_BUSY;
+        }
+        at = (uint32_t)place;
+        struct jq_record record = {.type = JQ_RECORD_OPTIONS_DEFINED,
+                                   .u.options_defined = {.index = at, .options = *options}};
+        emit(core, &record);
+    }
+    *ret_options = at;
+    return JQ_REPLY_OK;
+}
+
+uint64_t options_hash(const struct jq_core *core, uint32_t at) {
+    int64_t packed[6];
+    return jq_hash_combine(text_hash(options_key(&core->options[at].options, packed)), (uint64_t)at << 8 | 3);
+}
+
+/* ---- the applies ---- */
+
+static enum jq_err apply_queue_defined(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    const uint16_t at = record->u.queue_defined.queue;
+    if (at > core->queue_count || at >= core->config.queues_max) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "queue %u defined out of turn", at);
+    }
+    struct queue *queue = &core->queues[at];
+    if (queue->used) {
+        if (jq_str_equal(queue->name, record->u.queue_defined.name)) {
+            return JQ_OK; /* re-stated by a prologue */
+        }
+        core->digest -= queue_hash(core, at);
+        JQ_CHECK(jq_strmap_remove(&core->queue_names, queue->name));
+        free((char *)(uintptr_t)queue->name.data);
+        for (int i = 0; i < LEVEL_COUNT; i++) {
+            free(queue->levels[i].buckets);
+        }
+        *queue = (struct queue){0};
+    } else {
+        core->queue_count++;
+    }
+    queue->used = true;
+    queue->name = text_copy(record->u.queue_defined.name);
+    JQ_CHECK(jq_strmap_put(&core->queue_names, queue->name, at));
+    core->digest += queue_hash(core, at);
+    return JQ_OK;
+}
+
+static enum jq_err apply_queue_set(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    const uint16_t at = record->u.queue_set.queue;
+    if (at >= core->queue_count) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "queue %u set but not defined", at);
+    }
+    core->digest -= queue_hash(core, at);
+    core->queues[at].paused = record->u.queue_set.paused;
+    core->digest += queue_hash(core, at);
+    return JQ_OK;
+}
+
+static void class_clear(struct jq_core *core, uint16_t at) {
+    struct class_entry *entry = &core->classes[at];
+    char buffer[CLASS_KEY_SIZE_MAX];
+    core->digest -= class_hash(core, at);
+    JQ_CHECK(jq_strmap_remove(&core->class_names, class_key(buffer, entry->handler, entry->need)));
+    free((char *)(uintptr_t)entry->handler.data);
+    free((char *)(uintptr_t)entry->need.data);
+    jq_need_fini(&entry->parsed);
+    *entry = (struct class_entry){0};
+    profiles_drop_class(core, at);
+}
+
+static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    const uint16_t at = record->u.class_defined.class_index;
+    const struct jq_str handler = record->u.class_defined.handler, need = record->u.class_defined.need;
+    if (at > core->class_count || at >= core->config.classes_max || handler.size > JQ_NAME_SIZE_MAX) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "class %u defined out of turn", at);
+    }
+    struct class_entry *entry = &core->classes[at];
+    if (entry->used && jq_str_equal(entry->handler, handler) && jq_str_equal(entry->need, need)) {
+        return JQ_OK;
+    }
+    struct jq_need parsed;
+    const enum jq_err err = jq_need_parse(need, &parsed, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    if (entry->used) {
+        class_clear(core, at);
+    } else {
+        core->class_count++;
+    }
+    *entry = (struct class_entry){.used = true, .parsed = parsed, .handler = text_copy(handler), .need = text_copy(need)};
+    char buffer[CLASS_KEY_SIZE_MAX];
+    JQ_CHECK(jq_strmap_put(&core->class_names, class_key(buffer, handler, need), at));
+    core->digest += class_hash(core, at);
+    return JQ_OK;
+}
+
+static enum jq_err apply_options_defined(struct jq_core *core, const struct jq_record *record,
+                                         struct jq_error *reterr) {
+    const uint32_t at = record->u.options_defined.index;
+    if (at > core->options_count || at >= core->config.options_max) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "option set %u defined out of turn", at);
+    }
+    struct options_entry *entry = &core->options[at];
+    int64_t packed[6];
+    if (entry->used) {
+        core->digest -= options_hash(core, at);
+        (void)jq_strmap_remove(&core->options_names, options_key(&entry->options, packed));
+    } else {
+        core->options_count++;
+    }
+    entry->used = true;
+    entry->options = record->u.options_defined.options;
+    JQ_CHECK(jq_strmap_put(&core->options_names, options_key(&entry->options, packed), at));
+    core->digest += options_hash(core, at);
+    return JQ_OK;
+}
+
+enum jq_err apply_intern_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    switch (record->type) {
+    case JQ_RECORD_QUEUE_DEFINED:
+        return apply_queue_defined(core, record, reterr);
+    case JQ_RECORD_QUEUE_SET:
+        return apply_queue_set(core, record, reterr);
+    case JQ_RECORD_CLASS_DEFINED:
+        return apply_class_defined(core, record, reterr);
+    default:
+        return apply_options_defined(core, record, reterr);
+    }
+}
+
+int resource_intern(struct jq_core *core, struct jq_str name) {
+    const uint32_t at = jq_strmap_get(&core->resource_names, name, UINT32_MAX);
+    if (at != UINT32_MAX) {
+        return (int)at;
+    }
+    if (core->resource_count == RESOURCES_MAX) {
+        return -1;
+    }
+    core->resources[core->resource_count] = text_copy(name);
+    JQ_CHECK(jq_strmap_put(&core->resource_names, name, core->resource_count));
+    return (int)core->resource_count++;
+}

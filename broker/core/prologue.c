@@ -1,0 +1,85 @@
+/* prologue.c - what stands at the head of each segment: everything durable that is not tied to one task. */
+#include "broker/core/state.h"
+
+static void say_tables(struct jq_core *core) {
+    for (uint16_t i = 0; i < core->queue_count; i++) {
+        struct jq_record defined = {.type = JQ_RECORD_QUEUE_DEFINED,
+                                    .u.queue_defined = {.queue = i, .name = core->queues[i].name}};
+        emit(core, &defined);
+        if (core->queues[i].paused) {
+            struct jq_record set = {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.queue = i, .paused = true}};
+            emit(core, &set);
+        }
+    }
+    for (uint16_t i = 0; i < core->class_count; i++) {
+        struct jq_record defined = {.type = JQ_RECORD_CLASS_DEFINED,
+                                    .u.class_defined = {.class_index = i,
+                                                        .handler = core->classes[i].handler,
+                                                        .need = core->classes[i].need}};
+        emit(core, &defined);
+    }
+    for (uint32_t i = 0; i < core->options_count; i++) {
+        struct jq_record defined = {.type = JQ_RECORD_OPTIONS_DEFINED,
+                                    .u.options_defined = {.index = i, .options = core->options[i].options}};
+        emit(core, &defined);
+    }
+}
+
+static void say_workers(struct jq_core *core) {
+    for (uint32_t i = 1; i < core->worker_count; i++) {
+        const struct worker *worker = worker_at(core, i);
+        if (!worker->used) {
+            continue;
+        }
+        /* Copies: applying the record frees the text that the worker has now. */
+        const struct jq_str name = worker->name;
+        char text[JQ_NAME_SIZE_MAX];
+        JQ_CHECK(name.size <= sizeof(text));
+        memcpy(text, name.data, name.size);
+        struct jq_record registered = {.type = JQ_RECORD_WORKER_REGISTERED,
+                                       .u.worker_registered = {.worker = i,
+                                                               .id = worker->id,
+                                                               .session = worker->session,
+                                                               .incarnation = worker->incarnation,
+                                                               .name = {text, name.size}}};
+        emit(core, &registered);
+        if (worker_at(core, i)->draining) {
+            struct jq_record set = {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {.worker = i, .draining = true}};
+            emit(core, &set);
+        }
+    }
+}
+
+static void say_senders(struct jq_core *core) {
+    for (uint32_t at = core->lru_head; at != 0; at = core->senders[at].lru_next) {
+        struct jq_record floor = {
+            .type = JQ_RECORD_SENDER_TRIMMED,
+            .u.sender_trimmed = {.sender = core->senders[at].id, .floor = core->senders[at].floor}};
+        emit(core, &floor);
+        for (uint32_t i = 0; i < core->senders[at].count; i++) {
+            const struct answer *answer = &core->senders[at].answers[i];
+            struct jq_record answered = {.type = JQ_RECORD_REQUEST_ANSWERED,
+                                         .u.request_answered = {.sender = core->senders[at].id,
+                                                                .request = answer->request,
+                                                                .done = core->senders[at].floor,
+                                                                .verdict = answer->verdict}};
+            emit(core, &answered);
+        }
+    }
+}
+
+void prologue_write(struct jq_core *core) {
+    struct jq_record begin = {.type = JQ_RECORD_PROLOGUE_BEGIN};
+    emit(core, &begin);
+    struct jq_record ids = {.type = JQ_RECORD_IDS_RESERVED, .u.ids_reserved = {core->ids_limit}};
+    emit(core, &ids);
+    struct jq_record wall = {.type = JQ_RECORD_WALL_OFFSET, .u.wall_offset = {core->wall_offset_ms}};
+    emit(core, &wall);
+    say_tables(core);
+    say_workers(core);
+    say_senders(core);
+    struct jq_record end = {
+        .type = JQ_RECORD_PROLOGUE_END,
+        .u.prologue_end = {.needs_from = jq_core_needs_from(core), .digest = core->digest}};
+    emit(core, &end);
+}

@@ -1,0 +1,304 @@
+/* query.c - reading: tasks, queues, workers, the server. Answers wait until what they tell is durable. */
+#include <stdlib.h>
+
+#include "broker/core/state.h"
+
+enum { ROWS_MAX = 200, SCANNED_MAX = 10000, QUEUE_ROWS_MAX = 500, WORKER_ROWS_MAX = 300 };
+
+static void lease_columns(const struct jq_core *core, const struct task *task, struct jq_task_row *row) {
+    if (task->lease != 0) {
+        row->worker = worker_at(core, lease_at(core, task->lease)->worker)->name;
+    }
+}
+
+void task_row(const struct jq_core *core, const struct task *task, struct jq_task_row *ret_row) {
+    const struct side *side = task_side_if(core, task);
+    *ret_row = (struct jq_task_row){.id = {task->id},
+                                    .state = (enum jq_state)task->state,
+                                    .outcome = (enum jq_outcome)task->outcome,
+                                    .queue = core->queues[task->queue].name,
+                                    .handler = core->classes[task->class_index].handler,
+                                    .need = core->classes[task->class_index].need,
+                                    .priority = task->priority,
+                                    .attempts = task->attempts,
+                                    .crashes = task->crashes,
+                                    .first_ready_ms = task->first_ready_ms,
+                                    .at_ms = task->at_ms,
+                                    .wall_offset_ms = core->wall_ms - core->now_ms,
+                                    .options = core->options[task->options].options,
+                                    .progress_permille = -1,
+                                    .body = {task->body_lsn, task->body_size}};
+    if (task->flags & TASK_FLAG_ETA) {
+        ret_row->at_ms -= ret_row->wall_offset_ms; /* told in core time, like all others */
+    }
+    lease_columns(core, task, ret_row);
+    if (side) {
+        ret_row->losses = side->losses;
+        ret_row->expires_wall_ms = side->expires_wall_ms;
+        ret_row->last = (struct jq_body_ref){side->last_lsn, side->last_size};
+        if (side->progress_permille > 0 && task->lease != 0) {
+            ret_row->progress_permille = side->progress_permille - 1;
+            ret_row->progress = jq_str_of(side->progress);
+        }
+    }
+}
+
+static void tasks_reply(struct jq_core *core, const struct jq_request *request, const struct jq_task_row *rows,
+                        size_t count, uint64_t next) {
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = request->op,
+                                          .u.tasks = {.rows = rows, .count = count, .next = next}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+void task_show_request(struct jq_core *core, const struct jq_request *request) {
+    const uint32_t ref = task_find(core, request->u.task.id);
+    if (ref == 0) {
+        reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "id", "no such task: never submitted, or forgotten");
+        return;
+    }
+    struct jq_task_row row;
+    task_row(core, task_at(core, ref), &row);
+    tasks_reply(core, request, &row, 1, 0);
+}
+
+/* ---- task.ls: ids upwards, a bounded stretch at a time ---- */
+
+static bool wanted(const struct jq_core *core, const struct task *task, const struct jq_request *request) {
+    const uint32_t states = request->u.list.states;
+    const struct jq_str queue = request->u.list.queue, handler = request->u.list.handler;
+    return (states == 0 || (states & 1u << task->state)) &&
+           (queue.size == 0 || jq_str_equal(queue, core->queues[task->queue].name)) &&
+           (handler.size == 0 || jq_str_equal(handler, core->classes[task->class_index].handler));
+}
+
+/* Dead letters stand in a list of their own: found without looking at the living. */
+static void dead_ls(struct jq_core *core, const struct jq_request *request, uint32_t limit) {
+    struct jq_task_row rows[ROWS_MAX];
+    size_t count = 0;
+    uint32_t ref = core->dead_head;
+    const uint32_t after = request->u.list.after.value ? task_find(core, request->u.list.after) : 0;
+    if (after != 0 && task_at(core, after)->state == JQ_STATE_DEAD) {
+        ref = task_at(core, after)->next;
+    }
+    uint64_t next = 0;
+    for (int scanned = 0; ref != 0; scanned++) {
+        if (count == limit || scanned == SCANNED_MAX) {
+            break;
+        }
+        const struct task *task = task_at(core, ref);
+        if (wanted(core, task, request)) {
+            task_row(core, task, &rows[count++]);
+        }
+        next = task->id;
+        ref = task->next;
+    }
+    tasks_reply(core, request, rows, count, ref != 0 ? next : 0);
+}
+
+void task_ls_request(struct jq_core *core, const struct jq_request *request) {
+    const uint32_t limit = request->u.list.limit > 0 && request->u.list.limit < ROWS_MAX ? request->u.list.limit : ROWS_MAX;
+    if (request->u.list.states == 1u << JQ_STATE_DEAD) {
+        dead_ls(core, request, limit);
+        return;
+    }
+    struct jq_task_row rows[ROWS_MAX];
+    size_t count = 0;
+    uint64_t id = request->u.list.after.value + 1;
+    for (int scanned = 0; id < core->next_id && count < limit && scanned < SCANNED_MAX; scanned++) {
+        const uint32_t ref = task_find(core, (jq_task_id){id});
+        if (ref == 0 && jq_map_get(&core->id_pages, id / ID_PAGE_COUNT, UINT32_MAX) == UINT32_MAX) {
+            id = (id / ID_PAGE_COUNT + 1) * ID_PAGE_COUNT; /* nothing left of this page */
+            continue;
+        }
+        if (ref != 0 && wanted(core, task_at(core, ref), request)) {
+            task_row(core, task_at(core, ref), &rows[count++]);
+        }
+        id++;
+    }
+    tasks_reply(core, request, rows, count, id < core->next_id ? id - 1 : 0);
+}
+
+/* ---- queues ---- */
+
+static int64_t oldest_ready_ms(const struct jq_core *core, const struct queue *queue) {
+    uint32_t oldest = 0;
+    for (int priority = 0; priority < LEVEL_COUNT; priority++) {
+        for (uint32_t i = 0; i < queue->levels[priority].count; i++) {
+            const uint32_t ref =
+                bucket_first(core, jq_slab_at(&core->buckets, queue->levels[priority].buckets[i]), false);
+            if (oldest == 0 || task_before(task_at(core, ref), task_at(core, oldest))) {
+                oldest = ref;
+            }
+        }
+    }
+    return oldest ? core->now_ms - task_at(core, oldest)->first_ready_ms : -1;
+}
+
+static void queue_row(const struct jq_core *core, const struct queue *queue, struct jq_queue_row *ret_row) {
+    *ret_row = (struct jq_queue_row){.name = queue->name,
+                                     .paused = queue->paused,
+                                     .scheduled = queue->scheduled,
+                                     .ready = queue->ready,
+                                     .running = queue->running,
+                                     .dead = queue->dead,
+                                     .finished = queue->finished,
+                                     .depth_max = queue->depth_max ? queue->depth_max : core->config.depth_max,
+                                     .submitted_total = queue->submitted_total,
+                                     .ended_total = queue->ended_total,
+                                     .drain_per_s = queue->drain_per_s,
+                                     .oldest_ready_ms = oldest_ready_ms(core, queue)};
+}
+
+void queue_ls_request(struct jq_core *core, const struct jq_request *request) {
+    struct jq_queue_row rows[QUEUE_ROWS_MAX];
+    const struct jq_str name = request->u.named.name;
+    size_t count = 0;
+    for (uint32_t i = 0; i < core->queue_count && count < QUEUE_ROWS_MAX; i++) {
+        if (core->queues[i].used && (name.size == 0 || jq_str_equal(name, core->queues[i].name))) {
+            queue_row(core, &core->queues[i], &rows[count++]);
+        }
+    }
+    if (name.size > 0 && count == 0) {
+        reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "name", "no such queue");
+        return;
+    }
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = request->op,
+                                          .u.queues = {.rows = rows, .count = count}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+/* ---- workers ---- */
+
+/* Totals and free amounts, side by side, in arrays that the caller frees. */
+static void worker_offers(const struct jq_core *core, const struct worker *worker, struct jq_amount *totals,
+                          uint64_t *free_amounts, struct jq_worker_row *row) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < core->resource_count; i++) {
+        if (worker->profile->totals[i] > 0) {
+            totals[count] = (struct jq_amount){core->resources[i], (uint64_t)worker->profile->totals[i]};
+            free_amounts[count++] = worker->free[i] > 0 ? (uint64_t)worker->free[i] : 0;
+        }
+    }
+    row->totals = totals;
+    row->free = free_amounts;
+    row->offer_count = count;
+}
+
+struct worker_scratch {
+    struct jq_amount totals[RESOURCES_MAX];
+    uint64_t free_amounts[RESOURCES_MAX];
+    struct jq_name_value facts[JQ_FACTS_COUNT_MAX];
+};
+
+static void worker_row(const struct jq_core *core, const struct worker *worker, struct worker_scratch *scratch,
+                       bool whole, struct jq_worker_row *row) {
+    *row = (struct jq_worker_row){.name = worker->name,
+                                  .id = worker->id,
+                                  .draining = worker->draining,
+                                  .registered = worker->profile != NULL,
+                                  .alive = core->now_ms - worker->seen_ms < core->config.liveness_ms,
+                                  .leases = worker->lease_count,
+                                  .parked = worker->poll.call != 0,
+                                  .seen_ms_ago = core->now_ms - worker->seen_ms,
+                                  .load_permille = worker->load_permille,
+                                  .memory_permille = worker->memory_permille};
+    if (!worker->profile) {
+        return;
+    }
+    worker_offers(core, worker, scratch->totals, scratch->free_amounts, row);
+    if (whole) {
+        for (size_t i = 0; i < worker->profile->facts.count; i++) {
+            scratch->facts[i] =
+                (struct jq_name_value){worker->profile->facts.items[i].name, worker->profile->facts.items[i].text};
+        }
+        row->facts = scratch->facts;
+        row->fact_count = worker->profile->facts.count;
+        row->handlers = worker->profile->handlers;
+        row->handler_count = worker->profile->handler_count;
+    }
+}
+
+static void workers_reply(struct jq_core *core, const struct jq_request *request, const struct jq_worker_row *rows,
+                          size_t count) {
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = request->op,
+                                          .u.workers = {.rows = rows, .count = count}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+static void worker_show(struct jq_core *core, const struct jq_request *request) {
+    const uint32_t index = worker_of_name(core, request->u.named.name);
+    if (index == 0) {
+        reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "name", "no such worker");
+        return;
+    }
+    struct worker_scratch scratch;
+    struct jq_worker_row row;
+    worker_row(core, worker_at(core, index), &scratch, true, &row);
+    workers_reply(core, request, &row, 1);
+}
+
+void worker_ls_request(struct jq_core *core, const struct jq_request *request) {
+    if (request->op == JQ_OP_WORKER_SHOW) {
+        worker_show(core, request);
+        return;
+    }
+    struct worker_scratch *scratch = calloc(WORKER_ROWS_MAX, sizeof(*scratch));
+    struct jq_worker_row *rows = calloc(WORKER_ROWS_MAX, sizeof(*rows));
+    JQ_CHECK(scratch && rows);
+    size_t count = 0;
+    for (uint32_t i = 1; i < core->worker_count && count < WORKER_ROWS_MAX; i++) {
+        if (core->workers[i].used) {
+            worker_row(core, worker_at(core, i), &scratch[count], false, &rows[count]);
+            count++;
+        }
+    }
+    workers_reply(core, request, rows, count);
+    free(rows);
+    free(scratch);
+}
+
+/* ---- the server ---- */
+
+void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
+    *ret_row = core->totals;
+    ret_row->epoch = core->epoch;
+    ret_row->digest = core->digest;
+    ret_row->scheduled = core->scheduled_count;
+    ret_row->ready = core->ready_count;
+    ret_row->running = core->running_count;
+    ret_row->dead = core->dead_count;
+    ret_row->tasks_live = core->scheduled_count + core->ready_count + core->running_count;
+    ret_row->tasks_finished = core->finished_count;
+    ret_row->queues = core->queue_count;
+    ret_row->classes = core->class_count;
+    ret_row->workers = 0;
+    ret_row->workers_alive = 0;
+    for (uint32_t i = 1; i < core->worker_count; i++) {
+        ret_row->workers += core->workers[i].used;
+        ret_row->workers_alive += core->workers[i].used && core->workers[i].profile != NULL;
+    }
+    ret_row->parked_polls = core->parked_count;
+    ret_row->parked_waits = core->waiters.used_count;
+    ret_row->senders = core->senders_used;
+    ret_row->keys = core->keys.used_count;
+    ret_row->memory_bytes = tasks_memory_bytes(core);
+    ret_row->memory_max = core->config.memory_max;
+    ret_row->disk_free_bytes = core->disk_free_bytes;
+    ret_row->log_bytes = core->log_bytes;
+    ret_row->needs_from_lsn = jq_core_needs_from(core);
+    ret_row->draining = core->stopping;
+    ret_row->memory_busy = core->memory_busy;
+    ret_row->disk_busy = core->disk_busy;
+}
+
+void server_status_request(struct jq_core *core, const struct jq_request *request) {
+    struct jq_reply_effect reply = {.call = request->call, .request = request->id, .op = request->op};
+    jq_core_status(core, &reply.u.server);
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}

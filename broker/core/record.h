@@ -1,0 +1,171 @@
+/* record.h - the facts that the core journals. Durable state is the fold of these, in order, by jq_core_apply().
+ *
+ * A record carries absolute times and everything that apply needs: apply reads no clock and no configuration. Texts and bytes
+ * are borrowed for the call. Queues, classes and option sets are named by small indices that a `*_defined` record introduced
+ * before; broker/record.h turns a record into bytes and back. Adding a fact: a type here, its fields in the union, one case in
+ * apply.c, one row in broker/record.c.
+ */
+#ifndef JQ_BROKER_CORE_RECORD_H
+#define JQ_BROKER_CORE_RECORD_H
+
+#include "common/types.h"
+#include "common/vocab.h"
+
+enum jq_record_type {
+    /* 1 is the clock record: broker/record.c makes and consumes it, the core never sees one. */
+    JQ_RECORD_PROLOGUE_BEGIN = 2, /* a new segment starts: what follows re-states what is not tied to one task */
+    JQ_RECORD_PROLOGUE_END = 3,
+    JQ_RECORD_IDS_RESERVED = 4,
+    JQ_RECORD_QUEUE_DEFINED = 5,
+    JQ_RECORD_QUEUE_SET = 6,
+    JQ_RECORD_CLASS_DEFINED = 7,
+    JQ_RECORD_OPTIONS_DEFINED = 8,
+    JQ_RECORD_WORKER_REGISTERED = 9,
+    JQ_RECORD_WORKER_SET = 10,
+    JQ_RECORD_WORKER_GONE = 11,
+    JQ_RECORD_REQUEST_ANSWERED = 12,
+    JQ_RECORD_SENDER_TRIMMED = 13,
+    /* 14 is free. */
+    JQ_RECORD_KEYS_FORGOTTEN = 15,
+    JQ_RECORD_WALL_OFFSET = 16,
+    JQ_RECORD_TASK_SUBMITTED = 17,
+    JQ_RECORD_TASK_DUE = 18,
+    JQ_RECORD_TASK_LEASED = 19,
+    JQ_RECORD_TASK_RETRIED = 20,
+    JQ_RECORD_TASK_CANCELLING = 21,
+    JQ_RECORD_TASK_ENDED = 22,
+    JQ_RECORD_TASK_REVIVED = 23,
+    JQ_RECORD_TASK_FORGOTTEN = 24,
+    JQ_RECORD_TYPE_END /* one past the last */
+};
+
+/* What of a task is alike for many and therefore interned. Times in ms, 0 = none for the two limits. */
+struct jq_options {
+    uint32_t retry_max;
+    uint32_t retry_base_ms;
+    uint32_t retry_cap_ms;
+    int64_t soft_limit_ms;
+    int64_t hard_limit_ms;
+    int64_t result_ttl_ms;
+};
+
+/* What the request window keeps of an answer: enough to give it again, never bytes of a task. */
+struct jq_verdict {
+    uint8_t op;     /* enum jq_op */
+    uint8_t status; /* enum jq_reply */
+    uint64_t first; /* submit: id of the first task accepted; lease: first token; else a count or an id */
+    uint32_t count; /* submit: items in the request; lease: tokens given */
+    struct jq_bytes exceptions; /* encoded by window.c: items that were not simply accepted, reports that were refused */
+};
+
+struct jq_record {
+    enum jq_record_type type;
+    int64_t time_ms; /* core time of the step that made it */
+    uint64_t lsn;    /* set by the emitter (or by the reader on replay): where the record stands in the log */
+    uint32_t size;   /* likewise: bytes of the whole record, as a body reader fetches them */
+    union {
+        struct {
+            uint64_t needs_from; /* LSN of the segment that holds the oldest live body */
+            uint64_t digest;     /* jq_core_digest() when everything before this record was applied */
+        } prologue_end;
+        struct {
+            uint64_t limit; /* ids below this one may be in use */
+        } ids_reserved;
+        struct {
+            uint16_t queue;
+            struct jq_str name;
+        } queue_defined;
+        struct {
+            uint16_t queue;
+            bool paused;
+        } queue_set;
+        struct {
+            uint16_t class_index;
+            struct jq_str handler;
+            struct jq_str need; /* canonical text */
+        } class_defined;
+        struct {
+            uint32_t index;
+            struct jq_options options;
+        } options_defined;
+        struct {
+            uint32_t worker;
+            struct jq_uuid id;          /* of the worker: stays over its restarts */
+            struct jq_uuid session;     /* 128 random bits */
+            uint64_t incarnation;       /* random at the worker's start */
+            struct jq_str name;
+        } worker_registered;
+        struct {
+            uint32_t worker;
+            bool draining;
+        } worker_set;
+        struct {
+            uint32_t worker;
+        } worker_gone;
+        struct {
+            struct jq_uuid sender;
+            uint64_t request;
+            uint64_t done; /* ids below were answered: forgotten */
+            struct jq_verdict verdict;
+        } request_answered;
+        struct {
+            struct jq_uuid sender;
+            uint64_t floor; /* ids below are forgotten */
+            bool whole;     /* the sender is forgotten altogether */
+        } sender_trimmed;
+        struct {
+            uint64_t below_lsn; /* keys whose submit stands below are forgotten */
+        } keys_forgotten;
+        struct {
+            int64_t offset_ms; /* wall time - core time */
+        } wall_offset;
+        struct {
+            jq_task_id task;
+            uint16_t queue;
+            uint16_t class_index;
+            uint32_t options;
+            uint8_t priority;
+            bool eta;                /* ready_at_ms is wall time: a `due` record will follow */
+            int64_t ready_at_ms;     /* core time (or wall, see eta) */
+            int64_t expires_wall_ms; /* 0: never */
+            int64_t key_expires_ms;  /* 0: no key */
+            struct jq_str key;       /* scope, 0 byte, key */
+            struct jq_bytes body;    /* opaque: payload and headers as the shell encoded them */
+        } task_submitted;
+        struct {
+            jq_task_id task;
+        } task_due; /* an eta has come: ready since time_ms */
+        struct {
+            jq_task_id task;
+            jq_lease_token token;
+            uint32_t worker;
+            uint8_t alternative; /* which of the alternatives of its effective need was reserved */
+        } task_leased;
+        struct {
+            jq_task_id task;
+            uint8_t outcome; /* enum jq_outcome of the attempt that ended */
+            uint8_t attempts, crashes, losses, shortages; /* the counters from now on */
+            int64_t ready_at_ms;
+            struct jq_bytes body; /* opaque: the report as the shell encoded it; empty keeps the one before */
+        } task_retried;
+        struct {
+            jq_task_id task;
+            uint32_t grace_ms;
+        } task_cancelling;
+        struct {
+            jq_task_id task;
+            uint8_t state;   /* a final enum jq_state */
+            uint8_t outcome; /* enum jq_outcome: why */
+            uint8_t attempts, crashes;
+            struct jq_bytes body; /* opaque: result or last report; empty keeps the one before */
+        } task_ended;
+        struct {
+            jq_task_id task; /* dead, again in its queue with fresh counters, ready at time_ms */
+        } task_revived;
+        struct {
+            jq_task_id task;
+        } task_forgotten;
+    } u;
+};
+
+#endif

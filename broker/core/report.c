@@ -1,0 +1,246 @@
+/* report.c - how attempts end: verdicts on reports, retries with backoff, limits that make a task dead. */
+#include "broker/core/state.h"
+#include "common/hash.h"
+
+/* ---- ends ---- */
+
+static void end_task(struct jq_core *core, struct task *task, enum jq_state state, enum jq_outcome outcome,
+                     struct jq_bytes body) {
+    struct jq_record record = {.type = JQ_RECORD_TASK_ENDED,
+                               .u.task_ended = {.task = {task->id},
+                                                .state = (uint8_t)state,
+                                                .outcome = (uint8_t)outcome,
+                                                .attempts = task->attempts,
+                                                .crashes = task->crashes,
+                                                .body = body}};
+    emit(core, &record);
+    core->totals.ended_total[state]++;
+    core->queues[task->queue].ended_total++;
+    waiters_wake(core, (jq_task_id){task->id});
+    news_task(core, JQ_NEWS_TASK_ENDED, task);
+}
+
+void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_outcome outcome) {
+    end_task(core, task_at(core, ref), state, outcome, (struct jq_bytes){NULL, 0});
+}
+
+/* min(base * 2^(failures - 1), cap), times a factor in [0.5, 1) that a replay gives again. */
+int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t failures) {
+    int64_t wait_ms = options->retry_base_ms;
+    for (uint32_t i = 1; i < failures && wait_ms < options->retry_cap_ms; i++) {
+        wait_ms *= 2;
+    }
+    if (wait_ms > options->retry_cap_ms) {
+        wait_ms = options->retry_cap_ms;
+    }
+    const uint64_t spread = jq_hash_combine(task, failures) >> 44; /* 20 bits */
+    return wait_ms / 2 + (int64_t)((uint64_t)(wait_ms - wait_ms / 2) * spread >> 20);
+}
+
+struct counters {
+    uint32_t attempts, crashes, losses, shortages;
+};
+
+static struct counters counters_of(const struct jq_core *core, const struct task *task) {
+    const struct side *side = task_side_if(core, task);
+    return (struct counters){task->attempts, task->crashes, side ? side->losses : 0u, side ? side->shortages : 0u};
+}
+
+static uint8_t clip(uint32_t count) {
+    return count > UINT8_MAX ? UINT8_MAX : (uint8_t)count;
+}
+
+static void retry_task(struct jq_core *core, struct task *task, enum jq_outcome outcome, struct counters counters,
+                       int64_t wait_ms, struct jq_bytes body) {
+    struct jq_record record = {.type = JQ_RECORD_TASK_RETRIED,
+                               .u.task_retried = {.task = {task->id},
+                                                  .outcome = (uint8_t)outcome,
+                                                  .attempts = clip(counters.attempts),
+                                                  .crashes = clip(counters.crashes),
+                                                  .losses = clip(counters.losses),
+                                                  .shortages = clip(counters.shortages),
+                                                  .ready_at_ms = core->now_ms + wait_ms,
+                                                  .body = body}};
+    emit(core, &record);
+    core->totals.retried_total++;
+    news_task(core, JQ_NEWS_TASK_RETRIED, task);
+}
+
+/* Dead, with the counters that made it so. */
+static void kill_task(struct jq_core *core, struct task *task, enum jq_outcome outcome, struct counters counters,
+                      struct jq_bytes body) {
+    struct jq_record record = {.type = JQ_RECORD_TASK_ENDED,
+                               .u.task_ended = {.task = {task->id},
+                                                .state = JQ_STATE_DEAD,
+                                                .outcome = (uint8_t)outcome,
+                                                .attempts = clip(counters.attempts),
+                                                .crashes = clip(counters.crashes),
+                                                .body = body}};
+    emit(core, &record);
+    core->totals.ended_total[JQ_STATE_DEAD]++;
+    core->queues[task->queue].ended_total++;
+    waiters_wake(core, (jq_task_id){task->id});
+    news_task(core, JQ_NEWS_TASK_ENDED, task);
+}
+
+/* ---- what follows from each outcome ---- */
+
+static void after_failure(struct jq_core *core, struct task *task, const struct jq_report *report) {
+    const struct jq_options *options = &core->options[task->options].options;
+    struct counters counters = counters_of(core, task);
+    counters.attempts++;
+    counters.shortages = 0;
+    if (report->crashed) {
+        counters.crashes++;
+        core->totals.crashed_total++;
+    }
+    if (counters.crashes >= core->config.crash_limit) {
+        kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, report->body);
+    } else if (counters.attempts >= options->retry_max) {
+        kill_task(core, task, report->outcome, counters, report->body);
+    } else {
+        retry_task(core, task, report->outcome, counters, backoff_ms(options, task->id, counters.attempts),
+                   report->body);
+    }
+}
+
+/* The host was short of something: the attempt does not count, and this worker takes no more of the class for a while. */
+static void after_shortage(struct jq_core *core, struct task *task, const struct jq_report *report) {
+    const struct jq_options *options = &core->options[task->options].options;
+    struct worker *worker = worker_at(core, lease_at(core, task->lease)->worker);
+    struct counters counters = counters_of(core, task);
+    if (++counters.shortages > core->config.shortage_limit) {
+        kill_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, report->body);
+        return;
+    }
+    const int64_t wait_ms = backoff_ms(options, task->id, counters.shortages);
+    worker->shunned_class = task->class_index + 1u;
+    worker->shunned_until_ms = core->now_ms + wait_ms;
+    retry_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, wait_ms, report->body);
+}
+
+/* A cancel was asked for: only an outcome that came first stands. */
+static void after_cancelling(struct jq_core *core, struct task *task, const struct jq_report *report) {
+    if (report->outcome == JQ_OUTCOME_SUCCESS) {
+        end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report->body);
+    } else {
+        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, report->body);
+    }
+}
+
+static void report_apply(struct jq_core *core, struct task *task, const struct jq_report *report) {
+    if (task->state == JQ_STATE_CANCELLING) {
+        after_cancelling(core, task, report);
+        return;
+    }
+    switch (report->outcome) {
+    case JQ_OUTCOME_SUCCESS:
+        end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report->body);
+        break;
+    case JQ_OUTCOME_INVALID_INPUT:
+        end_task(core, task, JQ_STATE_DEAD, JQ_OUTCOME_INVALID_INPUT, report->body);
+        break;
+    case JQ_OUTCOME_RESOURCE_EXHAUSTED:
+        after_shortage(core, task, report);
+        break;
+    case JQ_OUTCOME_CANCELLED: /* nobody asked for it: the worker gave it up */
+    case JQ_OUTCOME_HANDED_BACK:
+        retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, report->body);
+        break;
+    default:
+        after_failure(core, task, report);
+        break;
+    }
+}
+
+/* ---- leases that end without a report ---- */
+
+void attempt_lost(struct jq_core *core, uint32_t ref, bool alone) {
+    struct task *task = task_at(core, ref);
+    const struct jq_bytes none = {NULL, 0};
+    core->totals.lost_total++;
+    if (task->state == JQ_STATE_CANCELLING) {
+        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_LOST, none);
+        return;
+    }
+    struct counters counters = counters_of(core, task);
+    if (alone) {
+        counters.crashes++;
+        core->totals.crashed_total++;
+    } else {
+        counters.losses++;
+    }
+    if (counters.crashes >= core->config.crash_limit) {
+        kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, none);
+    } else if (counters.losses >= core->config.lost_limit) {
+        kill_task(core, task, JQ_OUTCOME_LOST_LIMIT, counters, none);
+    } else {
+        retry_task(core, task, JQ_OUTCOME_LOST, counters, 0, none);
+    }
+}
+
+void attempt_returned(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    if (task->state == JQ_STATE_CANCELLING) {
+        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, (struct jq_bytes){NULL, 0});
+        return;
+    }
+    retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, (struct jq_bytes){NULL, 0});
+}
+
+/* ---- the requests ---- */
+
+void reports_process(struct jq_core *core, uint32_t worker, const struct jq_report *reports, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t ref = task_find(core, reports[i].task);
+        const uint32_t lease = ref ? task_at(core, ref)->lease : 0;
+        if (lease == 0 || lease_at(core, lease)->token != reports[i].token.value ||
+            lease_at(core, lease)->worker != worker) {
+            core->totals.stale_total++;
+            exception_add(core, (struct jq_exception){
+                                    .index = (uint32_t)i, .status = JQ_REPLY_STALE_LEASE, .task = reports[i].task});
+            continue;
+        }
+        report_apply(core, task_at(core, ref), &reports[i]);
+    }
+}
+
+static void report_reply(struct jq_core *core, const struct jq_request *request) {
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = JQ_OP_REPORT,
+                                          .u.lease = {.verdicts = core->exceptions,
+                                                      .verdict_count = core->exception_count,
+                                                      .report_count = (uint32_t)request->u.lease.report_count}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+void report_request(struct jq_core *core, const struct jq_request *request) {
+    const uint32_t index = worker_asking(core, request);
+    if (index == 0) {
+        return;
+    }
+    const struct answer *answer = NULL;
+    const enum window_verdict seen = window_look(core, request, &answer);
+    if (seen == WINDOW_FORGOTTEN) {
+        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+        return;
+    }
+    core->exception_count = 0;
+    if (seen == WINDOW_AGAIN) {
+        core->totals.duplicate_total++;
+        exceptions_unpack(core, answer->verdict.exceptions);
+        report_reply(core, request);
+        return;
+    }
+    reports_process(core, index, request->u.lease.reports, request->u.lease.report_count);
+    if (request->u.lease.report_count > 0) {
+        const struct jq_verdict verdict = {
+            .op = JQ_OP_REPORT, .exceptions = exceptions_pack(core, core->exceptions, core->exception_count)};
+        window_record(core, &request->sender, request->id, request->done, &verdict);
+    }
+    report_reply(core, request);
+    if (worker_at(core, index)->poll.call != 0) { /* there is room again */
+        worker_fill(core, index);
+    }
+}

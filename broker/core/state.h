@@ -1,0 +1,518 @@
+/* state.h - inside the core: its entries and who links to whom. Private to broker/core.
+ *
+ * Entries live in slabs or growing arrays and name each other by index; 0 is none. "D" marks durable state: changed by apply
+ * (apply*.c) alone and part of the digest. "I" marks indexes over it, rebuilt by the same applies. "S" marks session state:
+ * changed by step, empty after a start.
+ */
+#ifndef JQ_BROKER_CORE_STATE_H
+#define JQ_BROKER_CORE_STATE_H
+
+#include "broker/core/core.h"
+#include "broker/core/slab.h"
+#include "common/buf.h"
+#include "common/heap.h"
+#include "common/map.h"
+#include "common/need.h"
+
+enum {
+    RESOURCES_MAX = 32,          /* distinct offer names in one broker */
+    SENDER_ANSWERS_MAX = 64,     /* answers kept per sender */
+    ANSWERS_MAX = 65536,         /* answers kept per broker */
+    PARKED_SCAN_MAX = 64,        /* parked workers looked at for one task */
+    IDS_PER_RESERVATION = 65536,
+    ID_PAGE_COUNT = 256,
+    LEVEL_COUNT = JQ_PRIORITY_COUNT,
+    LEASES_PER_ANSWER_MAX = 1024,
+    AGING_TURN = 8,              /* every eighth lease of a queue */
+    TOKEN_COUNTER_BITS = 44,
+};
+
+enum task_flag {
+    TASK_FLAG_ETA = 1,       /* D: at_ms is wall time */
+    TASK_FLAG_IN_TREE = 2,   /* I: in its bucket's tree, not in its list */
+    TASK_FLAG_WALL_TIMER = 4, /* I: its timer is in the wall heap */
+};
+
+/* 72 bytes: there may be ten million. */
+struct task {
+    uint64_t id;            /* D */
+    uint64_t body_lsn;      /* D, not in the digest: where the submit stands */
+    int64_t first_ready_ms; /* D: the order key, with id */
+    int64_t at_ms;          /* D: due (scheduled), ready since, leased at, ended at */
+    uint32_t body_size;
+    uint32_t prev, next; /* I: list links (bucket, retention, dead), or left and right in the bucket's tree */
+    uint32_t lease;      /* I: while running or cancelling; else 0 */
+    uint32_t timer;      /* I: position in a heap + 1 */
+    uint32_t options;    /* D */
+    uint32_t side;       /* D: what few tasks have */
+    uint16_t queue;      /* D */
+    uint16_t class_index; /* D */
+    uint16_t runs;       /* D: leases so far */
+    uint8_t state;       /* D: enum jq_state; scheduled and ready are one in the digest */
+    uint8_t priority;    /* D */
+    uint8_t attempts;    /* D: failed attempts that count */
+    uint8_t crashes;     /* D */
+    uint8_t outcome;     /* D: enum jq_outcome of the last attempt or of the end */
+    uint8_t flags;
+};
+
+struct side { /* D */
+    int64_t expires_wall_ms;
+    uint64_t last_lsn; /* the record with the last report */
+    uint32_t last_size;
+    uint32_t grace_ms;
+    uint8_t losses, shortages;
+    uint16_t progress_permille; /* S: 1 + permille; 0 none */
+    char *progress;             /* S */
+};
+
+struct lease {
+    uint32_t task, worker;  /* D */
+    uint64_t token;         /* D */
+    uint64_t lsn;           /* I: of the record that granted it */
+    uint32_t prev, next;    /* I: the worker's leases in the order of granting */
+    uint8_t alternative;    /* D */
+    bool suspect;           /* I: its task was lost before */
+};
+
+/* The ready tasks of one (queue, priority, class): a list in key order, and a tree for those that came out of order. */
+struct bucket {
+    uint16_t queue, class_index;
+    uint8_t priority;
+    uint32_t place; /* in its level's array */
+    uint32_t head, tail, root;
+    uint64_t count;
+};
+
+struct level {
+    uint32_t *buckets; /* non-empty ones */
+    uint32_t count, capacity;
+};
+
+struct queue {
+    struct jq_str name;    /* D, owned */
+    bool used;             /* D */
+    bool paused;           /* D */
+    uint16_t levels_used;  /* I: bit per priority */
+    struct level levels[LEVEL_COUNT];
+    uint64_t scheduled, ready, running, dead, finished; /* I */
+    uint64_t submitted_total, ended_total;              /* S */
+    uint64_t depth_max;                                 /* S */
+    int64_t virtual_time;                               /* S */
+    uint32_t active_position;                           /* S: in core->active, + 1 */
+    uint32_t leases_since_aging;                        /* S */
+    int64_t drain_mark_ms;                              /* S: start of the window in which drain_count counts */
+    uint64_t drain_count;
+    double drain_per_s;
+};
+
+struct class_entry {
+    struct jq_str handler, need; /* D, owned */
+    struct jq_need parsed;       /* I */
+    bool used;                   /* D */
+    uint64_t refs;               /* I: tasks of it */
+    uint64_t ready;              /* I */
+    uint64_t possible_at;        /* S: profiles_changed when `possible` was worked out */
+    bool possible;               /* S: some registered worker could run it */
+    bool hot;                    /* S: got ready tasks in this step */
+};
+
+struct options_entry {
+    struct jq_options options; /* D */
+    bool used;
+    uint64_t refs;                 /* I */
+    uint32_t head, tail;           /* I: finished tasks, the oldest first */
+    uint32_t retain_position;      /* I: in core->retain, + 1 */
+};
+
+struct answer { /* D */
+    uint64_t request;
+    struct jq_verdict verdict; /* exceptions owned */
+};
+
+struct sender {
+    struct jq_uuid id;  /* D */
+    bool used;
+    uint64_t floor;     /* D: ids below are forgotten */
+    struct answer *answers; /* D: ascending */
+    uint32_t count, capacity;
+    int64_t used_ms;    /* I */
+    uint32_t lru_prev, lru_next; /* I: by last recorded use */
+};
+
+struct key { /* D */
+    char *text;
+    uint32_t size;
+    uint32_t chain; /* next with the same hash */
+    uint64_t hash;
+    uint64_t task;
+    uint64_t lsn; /* of the submit: pins its segment */
+    int64_t expires_ms;
+    uint32_t newer;
+};
+
+/* What one kind of worker can do: shared by all workers that registered alike. */
+struct plan_amount {
+    uint8_t resource;
+    uint64_t amount;
+};
+struct plan_alternative {
+    uint32_t first, count; /* into amounts and named */
+    bool possible;         /* facts and totals allow it */
+};
+struct plan { /* how a class would run there */
+    bool known, possible;
+    uint8_t alternative_count;
+    struct plan_alternative *alternatives;
+    struct plan_amount *amounts;
+    struct jq_amount *named; /* the same, as a lease carries them */
+};
+struct profile { /* S */
+    struct jq_buf signature; /* offers, facts and handlers as text: equal for equal workers */
+    uint32_t refs;
+    struct jq_offers offers;
+    struct jq_facts facts;
+    int64_t totals[RESOURCES_MAX];
+    struct jq_handler_def *handlers; /* texts owned */
+    struct jq_need *handler_needs;
+    size_t handler_count;
+    struct jq_strmap handler_names;
+    struct plan *plans; /* by class */
+    uint32_t plan_count;
+};
+
+struct parked { /* a lease poll */
+    uint64_t call, request, pipe;
+    uint32_t want, bytes_max;
+    int64_t deadline_ms;
+};
+
+struct worker {
+    bool used;             /* D */
+    struct jq_uuid id;     /* D */
+    struct jq_uuid session; /* D */
+    uint64_t incarnation;  /* D */
+    struct jq_str name;    /* D, owned */
+    bool draining;         /* D */
+    uint32_t lease_head, lease_tail, lease_count; /* I */
+    uint32_t suspects;                            /* I */
+    uint64_t held_sum;                            /* I */
+    struct profile *profile;      /* S: NULL until it registered in this session */
+    int64_t free[RESOURCES_MAX];  /* S: totals - needs of leases; below 0 after a smaller re-registration */
+    int64_t told[RESOURCES_MAX]; /* S: what it said is free, at its last poll */
+    struct jq_uuid sender;        /* S: of its parked poll */
+    uint64_t poll_done;
+    struct parked poll;           /* S: call 0: none */
+    uint32_t parked_place;        /* S: in core->parked, + 1 */
+    uint32_t poll_timer;          /* S: in core->poll_timers, + 1 */
+    bool gathering;               /* S: got leases in this step, answer to come */
+    uint32_t gather_first;        /* S: the first of them */
+    uint32_t gather_count, gather_bytes;
+    int64_t seen_ms;
+    uint64_t seen_survey; /* S: surveys sent when it was last heard */
+    uint32_t seen_prev, seen_next; /* S: by seen_ms */
+    uint64_t stable_since_survey; /* S: its leases have not changed since this survey */
+    uint64_t grant_lsn;           /* S: of its last lease */
+    uint32_t mismatches;          /* S */
+    bool held_wanted, held_asked, drain_told;
+    uint64_t held_asked_token;    /* S: leases up to this token are judged by the list */
+    int64_t commands_sent_ms;
+    jq_task_id *cancels; /* S: cancelling tasks it must be told of */
+    uint32_t cancel_count, cancel_capacity;
+    struct jq_held *kills; /* S: tokens it holds that are unknown here */
+    uint32_t kill_count, kill_capacity;
+    uint32_t shunned_class; /* S: + 1: short of something this class needs */
+    int64_t shunned_until_ms;
+    uint32_t load_permille, memory_permille;
+    uint64_t tried_stamp; /* S: had nothing to take in this round of dispatch */
+};
+
+struct waiter { /* S: a parked wait */
+    uint64_t call, request, pipe;
+    struct jq_uuid sender;
+    jq_task_id *ids;
+    uint32_t count;
+    uint32_t timer;
+    bool due; /* one of its tasks ended in this step */
+    uint32_t prev, next;
+};
+struct wait_link { /* S: a task's waiters */
+    uint32_t waiter, next;
+};
+
+struct segment {
+    uint64_t lsn; /* of its prologue */
+    uint64_t live; /* bodies and keys that stand in it */
+};
+
+struct jq_core {
+    struct jq_core_config config;
+    uint64_t hash_seed;
+    const struct jq_output *output; /* during a step */
+    int64_t now_ms, wall_ms;
+    uint64_t epoch;
+    bool partial, prologue_begun, started, stopping;
+    uint64_t replay_lsn;      /* of the log's oldest byte when it was replayed */
+    uint64_t end_lsn;         /* one past the last record */
+    uint64_t written_lsn;
+    uint64_t digest;          /* D */
+    int64_t wall_offset_ms;   /* D */
+
+    uint64_t next_id, ids_limit; /* limit: D */
+    struct jq_slab tasks, sides, leases, keys, waiters, wait_links, buckets;
+    struct jq_map id_pages; /* id / ID_PAGE_COUNT -> index in id_page_at */
+    uint32_t **id_page_at;
+    uint16_t *id_page_live;
+    uint32_t id_page_count, id_page_capacity, id_page_free;
+    uint64_t id_page_cached; /* page number + 1 */
+    uint32_t id_page_cached_at;
+
+    struct queue *queues;
+    uint32_t queue_count;
+    struct class_entry *classes;
+    uint32_t class_count;
+    struct options_entry *options;
+    uint32_t options_count;
+    struct jq_strmap queue_names, class_names, options_names, resource_names, profile_names;
+    struct jq_str resources[RESOURCES_MAX];
+    uint32_t resource_count;
+    struct jq_map bucket_map;
+    struct jq_heap timers, wall_timers; /* tasks, by core and by wall time */
+    struct jq_heap retain;              /* option sets with finished tasks, by when the first is forgotten */
+    struct jq_heap active;              /* queues with ready tasks, by virtual time */
+    int64_t virtual_now;
+    uint64_t finished_count, dead_count, ready_count, scheduled_count, running_count;
+    uint32_t dead_head, dead_tail; /* by time of death */
+
+    struct sender *senders;
+    uint32_t sender_count, sender_capacity, sender_free, senders_used;
+    uint32_t lru_head, lru_tail;
+    uint64_t answer_count;
+    struct jq_strmap sender_ids;
+    struct jq_map key_map; /* hash -> first key */
+    uint32_t key_oldest, key_newest;
+
+    struct worker *workers;
+    uint32_t worker_count, worker_capacity;
+    struct jq_strmap worker_ids, worker_sessions;
+    struct profile **profiles;
+    uint32_t profile_count, profile_capacity;
+    uint64_t profiles_changed; /* counts registrations and losses */
+    uint64_t dispatch_stamp;
+    uint32_t seen_oldest, seen_newest;
+    uint32_t *parked;
+    uint32_t parked_count, parked_capacity, parked_turn;
+    struct jq_heap poll_timers, wait_timers;
+    uint32_t *gathering;
+    uint32_t gathering_count, gathering_capacity;
+    uint16_t *hot;
+    uint32_t hot_count;
+    uint64_t next_token;
+
+    uint64_t surveys_sent; /* the last survey's number */
+    int64_t next_survey_ms;
+    uint64_t survey_written_lsn; /* written_lsn when it was sent */
+    int64_t awake_ms, stepped_ms;
+    uint64_t awake_survey;
+
+    struct jq_map wait_map; /* task id -> first wait_link */
+    uint32_t waiter_head, waiter_tail;
+    uint32_t *waiters_due;
+    uint32_t waiters_due_count, waiters_due_capacity;
+
+    struct segment *segments;
+    uint32_t segment_count, segment_capacity;
+
+    bool memory_busy, disk_busy;
+    uint64_t disk_free_bytes, log_bytes;
+    uint64_t extra_bytes; /* texts and arrays outside the slabs */
+    struct jq_server_row totals;
+
+    /* Scratch of one step. */
+    struct jq_exception *exceptions;
+    uint32_t exception_count, exception_capacity;
+    uint8_t *verdict_bytes;
+    size_t verdict_capacity;
+};
+
+/* ---- tasks.c: the table of tasks, their hashes and timers ---- */
+static inline struct task *task_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->tasks, ref);
+}
+uint32_t task_find(struct jq_core *core, jq_task_id id); /* 0: none */
+uint32_t task_add(struct jq_core *core, jq_task_id id);
+void task_remove(struct jq_core *core, uint32_t ref); /* entry, id, body and side; must be in no list, heap or lease */
+struct side *task_side(struct jq_core *core, struct task *task); /* makes it */
+const struct side *task_side_if(const struct jq_core *core, const struct task *task);
+uint64_t task_hash(const struct jq_core *core, const struct task *task);
+void task_set_timer(struct jq_core *core, uint32_t ref, int64_t at_ms, bool wall);
+void task_clear_timer(struct jq_core *core, uint32_t ref);
+uint64_t tasks_memory_bytes(const struct jq_core *core);
+void segment_pin(struct jq_core *core, uint64_t lsn);
+void segment_unpin(struct jq_core *core, uint64_t lsn);
+
+/* ---- ready.c: buckets ---- */
+void ready_add(struct jq_core *core, uint32_t ref);
+void ready_remove(struct jq_core *core, uint32_t ref);
+void class_heat(struct jq_core *core, uint16_t class_index); /* parked workers are to be asked for it after this step */
+/* First of the bucket in key order; with `no_suspects` a suspect at the head of the tree is passed over. 0: none. */
+uint32_t bucket_first(const struct jq_core *core, const struct bucket *bucket, bool no_suspects);
+bool task_before(const struct task *a, const struct task *b);
+bool task_suspect(const struct jq_core *core, const struct task *task);
+
+/* ---- intern.c: queues, classes, option sets, resources ---- */
+enum jq_reply queue_intern(struct jq_core *core, struct jq_str name, uint16_t *ret_queue);
+enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct jq_str need, uint16_t *ret_class);
+enum jq_reply options_intern(struct jq_core *core, const struct jq_options *options, uint32_t *ret_options);
+enum jq_err apply_intern_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+void queue_configure(struct jq_core *core, uint16_t at); /* what the configuration says of a queue of that name */
+int queue_find(const struct jq_core *core, struct jq_str name); /* -1: none */
+int resource_intern(struct jq_core *core, struct jq_str name);  /* -1: too many */
+struct jq_str text_copy(struct jq_str text);
+uint64_t queue_hash(const struct jq_core *core, uint16_t queue);
+uint64_t class_hash(const struct jq_core *core, uint16_t class_index);
+uint64_t options_hash(const struct jq_core *core, uint32_t index);
+
+/* ---- window.c: senders and the answers they got ---- */
+enum window_verdict { WINDOW_NEW, WINDOW_AGAIN, WINDOW_FORGOTTEN };
+enum window_verdict window_look(struct jq_core *core, const struct jq_request *request, const struct answer **ret_answer);
+void window_record(struct jq_core *core, const struct jq_uuid *sender, uint64_t request, uint64_t done,
+                   const struct jq_verdict *verdict);
+struct jq_bytes exceptions_pack(struct jq_core *core, const struct jq_exception *exceptions, size_t count);
+size_t exceptions_unpack(struct jq_core *core, struct jq_bytes packed); /* into core->exceptions */
+void window_expire(struct jq_core *core);
+int64_t window_deadline_ms(const struct jq_core *core);
+uint64_t sender_hash(const struct jq_core *core, const struct sender *sender);
+void exception_add(struct jq_core *core, struct jq_exception exception);
+
+/* ---- keys.c: idempotency keys ---- */
+uint32_t key_find(const struct jq_core *core, struct jq_str text);
+static inline struct key *key_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->keys, ref);
+}
+void key_add(struct jq_core *core, struct jq_str text, jq_task_id task, uint64_t lsn, int64_t expires_ms);
+void keys_forget_below(struct jq_core *core, uint64_t lsn);
+void keys_expire(struct jq_core *core);
+int64_t keys_deadline_ms(const struct jq_core *core);
+uint64_t key_hash(const struct key *key);
+
+/* ---- apply.c, apply_task.c ---- */
+enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+enum jq_err apply_task_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+enum jq_err apply_sender_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+void task_make_ready(struct jq_core *core, uint32_t ref); /* of a task in no index: into its bucket */
+void task_wake(struct jq_core *core, uint32_t ref);       /* of a scheduled task whose time has come */
+/* step's way to apply: stamps, journals and applies one record. */
+void emit(struct jq_core *core, struct jq_record *record);
+
+/* ---- workers.c ---- */
+static inline struct worker *worker_at(const struct jq_core *core, uint32_t index) {
+    return &core->workers[index];
+}
+uint32_t worker_of_session(const struct jq_core *core, const struct jq_uuid *session);
+void worker_register(struct jq_core *core, const struct jq_request *request);
+void worker_heard(struct jq_core *core, uint32_t index);
+void worker_forget_session(struct jq_core *core, uint32_t index);
+void worker_dead(struct jq_core *core, uint32_t index);
+void worker_lose_leases(struct jq_core *core, uint32_t index);
+/* Takes (or gives back) what the task reserves there, in the worker's account. Nothing while its offers are unknown. */
+void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative, bool take);
+uint64_t worker_hash(const struct jq_core *core, const struct worker *worker);
+
+/* ---- liveness.c ---- */
+void survey_send(struct jq_core *core);
+void survey_response(struct jq_core *core, const struct jq_survey_response *response);
+void workers_check_liveness(struct jq_core *core);
+int64_t liveness_deadline_ms(const struct jq_core *core);
+void held_list_check(struct jq_core *core, uint32_t index, const struct jq_request *request);
+
+/* ---- profile.c: what kinds of worker can run which classes ---- */
+enum jq_err profile_make(struct jq_core *core, const struct jq_request *request, struct profile **ret_profile,
+                         struct jq_error *reterr);
+void profile_release(struct jq_core *core, struct profile *profile);
+const struct plan *profile_plan(struct jq_core *core, struct profile *profile, uint16_t class_index);
+const struct jq_handler_def *profile_handler(const struct profile *profile, struct jq_str name);
+void profiles_drop_class(struct jq_core *core, uint16_t class_index);
+bool class_is_possible(struct jq_core *core, uint16_t class_index);
+
+/* ---- dispatch.c: which task for which worker ---- */
+int plan_fits(const struct worker *worker, const struct plan *plan); /* alternative, or -1 */
+void worker_fill(struct jq_core *core, uint32_t index);  /* leases what fits its parked poll */
+void dispatch_hot(struct jq_core *core);                 /* new ready tasks to parked workers */
+void queue_activate(struct jq_core *core, uint16_t queue);
+void queue_deactivate(struct jq_core *core, uint16_t queue);
+
+/* ---- lease.c: polls, their answers, commands ---- */
+uint32_t worker_asking(struct jq_core *core, const struct jq_request *request);
+void lease_request(struct jq_core *core, const struct jq_request *request);
+void poll_answer(struct jq_core *core, uint32_t index, uint32_t report_count); /* answers the parked poll with what was gathered and commands */
+void poll_drop(struct jq_core *core, uint32_t index);
+void gathered_flush(struct jq_core *core);
+void worker_command_cancel(struct jq_core *core, uint32_t index, jq_task_id task);
+void worker_command_kill(struct jq_core *core, uint32_t index, const struct jq_held *held);
+bool worker_has_commands(const struct jq_core *core, const struct worker *worker);
+void polls_expire(struct jq_core *core);
+static inline struct lease *lease_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->leases, ref);
+}
+
+/* ---- report.c ---- */
+void reports_process(struct jq_core *core, uint32_t worker, const struct jq_report *reports, size_t count);
+void report_request(struct jq_core *core, const struct jq_request *request);
+void attempt_lost(struct jq_core *core, uint32_t ref, bool alone);
+void attempt_returned(struct jq_core *core, uint32_t ref);
+
+void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_outcome outcome);
+int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t failures);
+
+/* ---- submit.c ---- */
+void submit_request(struct jq_core *core, const struct jq_request *request);
+
+/* ---- control.c ---- */
+void cancel_request(struct jq_core *core, const struct jq_request *request);
+void dead_replay_request(struct jq_core *core, const struct jq_request *request);
+void dead_rm_request(struct jq_core *core, const struct jq_request *request);
+void queue_set_request(struct jq_core *core, const struct jq_request *request);
+void worker_drain_request(struct jq_core *core, const struct jq_request *request);
+
+uint32_t worker_of_name(const struct jq_core *core, struct jq_str name);
+
+/* ---- wait.c ---- */
+void wait_request(struct jq_core *core, const struct jq_request *request);
+void waiters_wake(struct jq_core *core, jq_task_id task);
+void waiters_flush(struct jq_core *core);
+void waits_expire(struct jq_core *core);
+void waits_drop_pipe(struct jq_core *core, uint64_t pipe);
+void waits_stop(struct jq_core *core);
+
+/* ---- query.c, explain.c ---- */
+void task_show_request(struct jq_core *core, const struct jq_request *request);
+void task_ls_request(struct jq_core *core, const struct jq_request *request);
+void queue_ls_request(struct jq_core *core, const struct jq_request *request);
+void worker_ls_request(struct jq_core *core, const struct jq_request *request);
+void server_status_request(struct jq_core *core, const struct jq_request *request);
+void task_row(const struct jq_core *core, const struct task *task, struct jq_task_row *ret_row);
+void explain_request(struct jq_core *core, const struct jq_request *request);
+
+/* ---- retain.c: what has ended and when it is forgotten ---- */
+void finished_add(struct jq_core *core, uint32_t ref);
+void finished_remove(struct jq_core *core, uint32_t ref);
+void finished_expire(struct jq_core *core);
+int64_t finished_deadline_ms(const struct jq_core *core);
+
+/* ---- prologue.c ---- */
+void prologue_write(struct jq_core *core);
+
+/* ---- effects.c: short ways to say things ---- */
+void reply_send(struct jq_core *core, const struct jq_reply_effect *reply, enum jq_effect_level level);
+void reply_refuse(struct jq_core *core, const struct jq_request *request, enum jq_reply status, const char *field,
+                  const char *reason);
+void call_drop(struct jq_core *core, uint64_t call);
+void news_task(struct jq_core *core, enum jq_news_type type, const struct task *task);
+void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number);
+
+/* ---- arrays ---- */
+/* Makes room for one more; stops the process when memory is out (memory_max stands well before). */
+void *array_grow(void *array, uint32_t count, uint32_t *capacity, size_t item_size);
+
+#endif

@@ -1,0 +1,245 @@
+/* submit.c - new tasks: each item of a batch gets its own verdict. */
+#include "broker/core/state.h"
+
+enum { RETRY_AFTER_UNKNOWN_MS = 1000, KEY_TEXT_MAX = 320 };
+static const double retry_after_min_ms = 50, retry_after_max_ms = 60000;
+
+/* The last queue, class and option set of the batch: neighbours are mostly alike. */
+struct batch {
+    struct jq_str queue_name, handler, need;
+    struct jq_options option_values;
+    uint16_t queue, class_index;
+    uint32_t options;
+    bool queue_known, class_known, options_known;
+    uint64_t first;
+    uint32_t accepted;
+    bool unmatched;
+};
+
+static bool same_text(struct jq_str a, struct jq_str b) {
+    return (a.data == b.data && a.size == b.size) || jq_str_equal(a, b);
+}
+
+static uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue) {
+    return queue->depth_max ? queue->depth_max : core->config.depth_max;
+}
+
+/* How long the queue takes to work off a tenth of its bound at the rate measured. */
+static int64_t retry_after_ms(const struct jq_core *core, const struct queue *queue) {
+    if (queue->drain_per_s <= 0) {
+        return RETRY_AFTER_UNKNOWN_MS;
+    }
+    const double wait_ms = 1000.0 * ((double)queue_depth_max(core, queue) / 10 + 1) / queue->drain_per_s;
+    return (int64_t)(wait_ms < retry_after_min_ms ? retry_after_min_ms : wait_ms > retry_after_max_ms ? retry_after_max_ms : wait_ms);
+}
+
+static void refuse_item(struct jq_core *core, uint32_t index, enum jq_reply status, const char *field,
+                        const char *reason, int64_t wait_ms) {
+    core->totals.refused_total++;
+    exception_add(core, (struct jq_exception){.index = index,
+                                              .status = status,
+                                              .retry_after_ms = wait_ms,
+                                              .field = field,
+                                              .reason = reason});
+}
+
+/* ---- interning ---- */
+
+static enum jq_reply intern_options(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch) {
+    const struct jq_options values = {.retry_max = item->retry_max,
+                                      .retry_base_ms = item->retry_base_ms,
+                                      .retry_cap_ms = item->retry_cap_ms,
+                                      .soft_limit_ms = item->soft_limit_ms,
+                                      .hard_limit_ms = item->hard_limit_ms,
+                                      .result_ttl_ms = item->result_ttl_ms};
+    const struct jq_options *last = &batch->option_values;
+    if (batch->options_known && last->retry_max == values.retry_max && last->retry_base_ms == values.retry_base_ms &&
+        last->retry_cap_ms == values.retry_cap_ms && last->soft_limit_ms == values.soft_limit_ms &&
+        last->hard_limit_ms == values.hard_limit_ms && last->result_ttl_ms == values.result_ttl_ms) {
+        return JQ_REPLY_OK;
+    }
+    const enum jq_reply verdict = options_intern(core, &values, &batch->options);
+    batch->options_known = verdict == JQ_REPLY_OK;
+    batch->option_values = values;
+    return verdict;
+}
+
+/* NULL, or the name of the table that is full. */
+static const char *intern_item(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch) {
+    if (!batch->queue_known || !same_text(batch->queue_name, item->queue)) {
+        batch->queue_known = queue_intern(core, item->queue, &batch->queue) == JQ_REPLY_OK;
+        batch->queue_name = item->queue;
+        if (!batch->queue_known) {
+            return "queues_max reached";
+        }
+    }
+    if (!batch->class_known || !same_text(batch->handler, item->handler) || !same_text(batch->need, item->need)) {
+        batch->class_known = class_intern(core, item->handler, item->need, &batch->class_index) == JQ_REPLY_OK;
+        batch->handler = item->handler;
+        batch->need = item->need;
+        if (!batch->class_known) {
+            return "classes_max reached";
+        }
+        batch->unmatched |= !class_is_possible(core, batch->class_index);
+    }
+    return intern_options(core, item, batch) == JQ_REPLY_OK ? NULL : "options_max reached";
+}
+
+/* ---- keys ---- */
+
+/* Keys are unique inside a namespace, the first part of the queue's name: "ns" 0 "key". */
+static struct jq_str scoped_key(const struct jq_submit_item *item, char out[KEY_TEXT_MAX]) {
+    size_t scope = 0;
+    while (scope < item->queue.size && item->queue.data[scope] != '.') {
+        scope++;
+    }
+    memcpy(out, item->queue.data, scope);
+    out[scope] = '\0';
+    memcpy(out + scope + 1, item->key.data, item->key.size);
+    return (struct jq_str){out, scope + 1 + item->key.size};
+}
+
+/* True: the key is known, the item is a duplicate and has its verdict. */
+static bool duplicate(struct jq_core *core, struct jq_str key, uint32_t index) {
+    const uint32_t ref = key_find(core, key);
+    if (ref == 0 || key_at(core, ref)->expires_ms <= core->now_ms) {
+        return false;
+    }
+    core->totals.duplicate_total++;
+    exception_add(core, (struct jq_exception){
+                            .index = index, .status = JQ_REPLY_OK, .task = {key_at(core, ref)->task}});
+    return true;
+}
+
+/* ---- one item ---- */
+
+static jq_task_id next_id(struct jq_core *core) {
+    if (core->next_id == core->ids_limit) {
+        struct jq_record record = {.type = JQ_RECORD_IDS_RESERVED,
+                                   .u.ids_reserved = {core->ids_limit + IDS_PER_RESERVATION}};
+        emit(core, &record);
+    }
+    return (jq_task_id){core->next_id++};
+}
+
+static void accept_item(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch,
+                        struct jq_str key) {
+    const jq_task_id id = next_id(core);
+    const bool eta = item->eta_wall_ms > core->wall_ms;
+    struct jq_record record = {
+        .type = JQ_RECORD_TASK_SUBMITTED,
+        .u.task_submitted = {.task = id,
+                             .queue = batch->queue,
+                             .class_index = batch->class_index,
+                             .options = batch->options,
+                             .priority = (uint8_t)item->priority,
+                             .eta = eta,
+                             .ready_at_ms = eta ? item->eta_wall_ms : core->now_ms + item->delay_ms,
+                             .expires_wall_ms = item->expires_wall_ms,
+                             .key_expires_ms = key.size ? core->now_ms + core->config.key_ttl_ms : 0,
+                             .key = key,
+                             .body = item->body}};
+    emit(core, &record);
+    core->totals.submitted_total++;
+    core->queues[batch->queue].submitted_total++;
+    if (batch->accepted++ == 0) {
+        batch->first = id.value;
+    }
+    news_task(core, JQ_NEWS_TASK_SUBMITTED, task_at(core, task_find(core, id)));
+}
+
+static void submit_item(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch) {
+    if (item->refused != JQ_REPLY_OK) {
+        refuse_item(core, index, item->refused, item->field, item->reason, 0);
+        return;
+    }
+    if (core->memory_busy || core->disk_busy) {
+        refuse_item(core, index, JQ_REPLY_BUSY, core->memory_busy ? "memory_max" : "disk_free_min",
+                    core->memory_busy ? "the broker's memory is full" : "the broker's disk is full",
+                    RETRY_AFTER_UNKNOWN_MS);
+        return;
+    }
+    char buffer[KEY_TEXT_MAX];
+    const struct jq_str key = item->key.size ? scoped_key(item, buffer) : (struct jq_str){NULL, 0};
+    if (key.size && duplicate(core, key, index)) {
+        return;
+    }
+    const char *full = intern_item(core, item, batch);
+    if (full) {
+        refuse_item(core, index, JQ_REPLY_BUSY, "limits", full, RETRY_AFTER_UNKNOWN_MS);
+        return;
+    }
+    const struct queue *queue = &core->queues[batch->queue];
+    if (queue->scheduled + queue->ready >= queue_depth_max(core, queue)) {
+        refuse_item(core, index, JQ_REPLY_BUSY, "depth_max", "the queue is full", retry_after_ms(core, queue));
+        return;
+    }
+    accept_item(core, item, batch, key);
+}
+
+/* ---- the request ---- */
+
+static void submit_reply(struct jq_core *core, const struct jq_request *request, const struct batch *batch) {
+    const int queue = queue_find(core, request->u.submit.count ? request->u.submit.items[0].queue : JQ_STR(""));
+    const struct jq_reply_effect reply = {
+        .call = request->call,
+        .request = request->id,
+        .op = JQ_OP_SUBMIT,
+        .u.submit = {.first = batch->first,
+                     .count = (uint32_t)request->u.submit.count,
+                     .exceptions = core->exceptions,
+                     .exception_count = core->exception_count,
+                     .depth = queue < 0 ? 0 : core->queues[queue].scheduled + core->queues[queue].ready,
+                     .unmatched = batch->unmatched}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+/* The reasons of refusals are not kept in the window: the items that come with a resend say them again. */
+static void reasons_restore(struct jq_core *core, const struct jq_request *request) {
+    for (uint32_t i = 0; i < core->exception_count; i++) {
+        struct jq_exception *exception = &core->exceptions[i];
+        if (exception->index < request->u.submit.count) {
+            exception->field = request->u.submit.items[exception->index].field;
+            exception->reason = request->u.submit.items[exception->index].reason;
+        }
+    }
+}
+
+static void submit_again(struct jq_core *core, const struct jq_request *request, const struct answer *answer) {
+    const struct batch batch = {.first = answer->verdict.first};
+    core->totals.duplicate_total++;
+    exceptions_unpack(core, answer->verdict.exceptions);
+    reasons_restore(core, request);
+    submit_reply(core, request, &batch);
+}
+
+void submit_request(struct jq_core *core, const struct jq_request *request) {
+    const struct answer *answer = NULL;
+    const enum window_verdict seen = window_look(core, request, &answer);
+    if (seen == WINDOW_AGAIN) {
+        submit_again(core, request, answer);
+        return;
+    }
+    if (seen == WINDOW_FORGOTTEN) {
+        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+        return;
+    }
+    if (core->stopping) {
+        reply_refuse(core, request, JQ_REPLY_DRAINING, NULL, "the broker is stopping");
+        return;
+    }
+    core->exception_count = 0;
+    struct batch batch = {0};
+    for (uint32_t i = 0; i < request->u.submit.count; i++) {
+        submit_item(core, &request->u.submit.items[i], i, &batch);
+    }
+    if (batch.accepted > 0) {
+        const struct jq_verdict verdict = {
+            .op = JQ_OP_SUBMIT,
+            .first = batch.first,
+            .count = (uint32_t)request->u.submit.count,
+            .exceptions = exceptions_pack(core, core->exceptions, core->exception_count)};
+        window_record(core, &request->sender, request->id, request->done, &verdict);
+    }
+    submit_reply(core, request, &batch);
+}

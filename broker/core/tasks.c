@@ -1,0 +1,194 @@
+/* tasks.c - the table of tasks: by reference, by id, by time; their hashes; which segments of the log they pin. */
+#include <stdlib.h>
+
+#include "broker/core/state.h"
+#include "common/hash.h"
+
+/* ---- id -> reference: pages of consecutive ids, 4 bytes a task ---- */
+
+static bool page_find(struct jq_core *core, uint64_t number, uint32_t *ret_at) {
+    if (core->id_page_cached == number + 1) {
+        *ret_at = core->id_page_cached_at;
+        return true;
+    }
+    const uint32_t at = jq_map_get(&core->id_pages, number, UINT32_MAX);
+    if (at == UINT32_MAX) {
+        return false;
+    }
+    core->id_page_cached = number + 1;
+    core->id_page_cached_at = at;
+    *ret_at = at;
+    return true;
+}
+
+static uint32_t page_add(struct jq_core *core, uint64_t number) {
+    uint32_t at = core->id_page_free;
+    if (at != UINT32_MAX) {
+        core->id_page_free = core->id_page_at[at][0]; /* a free page is linked through its first entry */
+        memset(core->id_page_at[at], 0, ID_PAGE_COUNT * sizeof(uint32_t));
+    } else {
+        uint32_t capacity = core->id_page_capacity;
+        core->id_page_at = array_grow(core->id_page_at, core->id_page_count, &capacity, sizeof(*core->id_page_at));
+        core->id_page_live =
+            array_grow(core->id_page_live, core->id_page_count, &core->id_page_capacity, sizeof(*core->id_page_live));
+        at = core->id_page_count++;
+        core->id_page_at[at] = calloc(ID_PAGE_COUNT, sizeof(uint32_t));
+        JQ_CHECK(core->id_page_at[at] != NULL);
+    }
+    core->id_page_live[at] = 0;
+    JQ_CHECK(jq_map_put(&core->id_pages, number, at));
+    return at;
+}
+
+static void page_clear(struct jq_core *core, uint64_t id) {
+    const uint64_t number = id / ID_PAGE_COUNT;
+    uint32_t at = 0;
+    JQ_CHECK(page_find(core, number, &at));
+    core->id_page_at[at][id % ID_PAGE_COUNT] = 0;
+    if (--core->id_page_live[at] == 0) {
+        JQ_CHECK(jq_map_remove(&core->id_pages, number));
+        core->id_page_cached = 0;
+        core->id_page_at[at][0] = core->id_page_free;
+        core->id_page_free = at;
+    }
+}
+
+uint32_t task_find(struct jq_core *core, jq_task_id id) {
+    uint32_t at = 0;
+    return page_find(core, id.value / ID_PAGE_COUNT, &at) ? core->id_page_at[at][id.value % ID_PAGE_COUNT] : 0;
+}
+
+uint32_t task_add(struct jq_core *core, jq_task_id id) {
+    uint32_t at = 0;
+    if (!page_find(core, id.value / ID_PAGE_COUNT, &at)) {
+        at = page_add(core, id.value / ID_PAGE_COUNT);
+    }
+    const uint32_t ref = jq_slab_take(&core->tasks);
+    core->id_page_at[at][id.value % ID_PAGE_COUNT] = ref;
+    core->id_page_live[at]++;
+    task_at(core, ref)->id = id.value;
+    return ref;
+}
+
+void task_remove(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    JQ_CHECK(task->timer == 0 && task->lease == 0);
+    segment_unpin(core, task->body_lsn);
+    if (task->side != 0) {
+        struct side *side = jq_slab_at(&core->sides, task->side);
+        if (side->last_size != 0) {
+            segment_unpin(core, side->last_lsn);
+        }
+        free(side->progress);
+        side->progress = NULL;
+        jq_slab_give(&core->sides, task->side);
+    }
+    core->classes[task->class_index].refs--;
+    core->options[task->options].refs--;
+    page_clear(core, task->id);
+    jq_slab_give(&core->tasks, ref);
+}
+
+/* ---- what few tasks have ---- */
+
+struct side *task_side(struct jq_core *core, struct task *task) {
+    if (task->side == 0) {
+        task->side = jq_slab_take(&core->sides);
+    }
+    return jq_slab_at(&core->sides, task->side);
+}
+
+const struct side *task_side_if(const struct jq_core *core, const struct task *task) {
+    return task->side ? jq_slab_at(&core->sides, task->side) : NULL;
+}
+
+bool task_suspect(const struct jq_core *core, const struct task *task) {
+    const struct side *side = task_side_if(core, task);
+    return side && side->losses > 0;
+}
+
+/* ---- hashes ---- */
+
+static uint64_t side_hash(const struct side *side) {
+    const uint64_t small = (uint64_t)side->grace_ms << 16 | (uint64_t)side->losses << 8 | side->shortages;
+    return jq_hash_u64((uint64_t)side->expires_wall_ms) * 3 + jq_hash_u64(small);
+}
+
+uint64_t task_hash(const struct jq_core *core, const struct task *task) {
+    const uint8_t state = task->state == JQ_STATE_READY ? (uint8_t)JQ_STATE_SCHEDULED : task->state;
+    const uint64_t small = (uint64_t)state << 56 | (uint64_t)task->priority << 48 | (uint64_t)task->attempts << 40 |
+                           (uint64_t)task->crashes << 32 | (uint64_t)task->outcome << 24 | (uint64_t)task->runs << 8 |
+                           (uint64_t)(task->flags & TASK_FLAG_ETA);
+    uint64_t hash = jq_hash_combine(task->id, (uint64_t)task->at_ms);
+    hash = jq_hash_combine(hash, (uint64_t)task->first_ready_ms);
+    hash = jq_hash_combine(hash, small);
+    hash = jq_hash_combine(hash, (uint64_t)task->options << 32 | (uint64_t)task->queue << 16 | task->class_index);
+    const struct side *side = task_side_if(core, task);
+    if (side) {
+        hash += side_hash(side); /* 0 for a side that holds nothing but a report */
+    }
+    if (task->lease != 0) {
+        const struct lease *lease = lease_at(core, task->lease);
+        hash = jq_hash_combine(hash, lease->token);
+        hash = jq_hash_combine(hash, (uint64_t)lease->worker << 8 | lease->alternative);
+    }
+    return hash;
+}
+
+/* ---- timers ---- */
+
+void task_set_timer(struct jq_core *core, uint32_t ref, int64_t at_ms, bool wall) {
+    struct task *task = task_at(core, ref);
+    JQ_CHECK(task->timer == 0);
+    task->flags = (uint8_t)(wall ? task->flags | TASK_FLAG_WALL_TIMER : task->flags & ~TASK_FLAG_WALL_TIMER);
+    JQ_CHECK(jq_heap_put(wall ? &core->wall_timers : &core->timers, at_ms, ref));
+}
+
+void task_clear_timer(struct jq_core *core, uint32_t ref) {
+    const struct task *task = task_at(core, ref);
+    if (task->timer != 0) {
+        jq_heap_remove(task->flags & TASK_FLAG_WALL_TIMER ? &core->wall_timers : &core->timers, task->timer);
+    }
+}
+
+/* ---- segments: how many live bodies stand in each ---- */
+
+static struct segment *segment_of(struct jq_core *core, uint64_t lsn) {
+    uint32_t low = 0, high = core->segment_count;
+    while (high - low > 1) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (core->segments[middle].lsn <= lsn) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return &core->segments[low];
+}
+
+void segment_pin(struct jq_core *core, uint64_t lsn) {
+    segment_of(core, lsn)->live++;
+}
+
+void segment_unpin(struct jq_core *core, uint64_t lsn) {
+    struct segment *segment = segment_of(core, lsn);
+    JQ_CHECK(segment->live > 0);
+    segment->live--;
+}
+
+uint64_t jq_core_needs_from(const struct jq_core *core) {
+    for (uint32_t i = 0; i + 1 < core->segment_count; i++) {
+        if (core->segments[i].live > 0) {
+            return core->segments[i].lsn;
+        }
+    }
+    return core->segments[core->segment_count - 1].lsn;
+}
+
+uint64_t tasks_memory_bytes(const struct jq_core *core) {
+    return jq_slab_bytes(&core->tasks) + jq_slab_bytes(&core->sides) + jq_slab_bytes(&core->leases) +
+           jq_slab_bytes(&core->keys) + jq_slab_bytes(&core->waiters) + jq_slab_bytes(&core->wait_links) +
+           (uint64_t)core->id_page_count * ID_PAGE_COUNT * sizeof(uint32_t) + jq_map_memory_bytes(&core->key_map) +
+           (uint64_t)(core->timers.capacity + core->wall_timers.capacity) * sizeof(struct jq_heap_entry) +
+           core->extra_bytes;
+}

@@ -1,0 +1,192 @@
+/* workers.c - who works here: registration, the account of what is free, and losing a worker. */
+#include <stdlib.h>
+
+#include "broker/core/state.h"
+
+uint32_t worker_of_session(const struct jq_core *core, const struct jq_uuid *session) {
+    return jq_strmap_get(&core->worker_sessions, (struct jq_str){(const char *)session->bytes, 16}, 0);
+}
+
+/* ---- the account ---- */
+
+void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative,
+                    bool take) {
+    if (!worker->profile) {
+        return;
+    }
+    const struct plan *plan = profile_plan(core, worker->profile, task->class_index);
+    if (alternative >= plan->alternative_count) {
+        return;
+    }
+    const struct plan_alternative *chosen = &plan->alternatives[alternative];
+    for (uint32_t i = 0; i < chosen->count; i++) {
+        const struct plan_amount *amount = &plan->amounts[chosen->first + i];
+        const int64_t change = take ? -(int64_t)amount->amount : (int64_t)amount->amount;
+        worker->free[amount->resource] += change;
+        worker->told[amount->resource] += change;
+    }
+}
+
+static void account_open(struct jq_core *core, struct worker *worker) {
+    memcpy(worker->free, worker->profile->totals, sizeof(worker->free));
+    memcpy(worker->told, worker->profile->totals, sizeof(worker->told));
+    for (uint32_t ref = worker->lease_head; ref != 0; ref = lease_at(core, ref)->next) {
+        const struct lease *lease = lease_at(core, ref);
+        worker_reserve(core, worker, task_at(core, lease->task), lease->alternative, true);
+    }
+}
+
+/* ---- heard of, last first ---- */
+
+static void seen_remove(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    if (worker->seen_prev) {
+        worker_at(core, worker->seen_prev)->seen_next = worker->seen_next;
+    } else if (core->seen_oldest == index) {
+        core->seen_oldest = worker->seen_next;
+    }
+    if (worker->seen_next) {
+        worker_at(core, worker->seen_next)->seen_prev = worker->seen_prev;
+    } else if (core->seen_newest == index) {
+        core->seen_newest = worker->seen_prev;
+    }
+    worker->seen_prev = 0;
+    worker->seen_next = 0;
+}
+
+void worker_heard(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    seen_remove(core, index);
+    worker->seen_ms = core->now_ms;
+    worker->seen_survey = core->surveys_sent;
+    worker->seen_prev = core->seen_newest;
+    if (core->seen_newest) {
+        worker_at(core, core->seen_newest)->seen_next = index;
+    } else {
+        core->seen_oldest = index;
+    }
+    core->seen_newest = index;
+    if (core->next_survey_ms == INT64_MAX) {
+        core->next_survey_ms = core->now_ms + core->config.heartbeat_ms;
+    }
+}
+
+/* What is known of it only while it is here. Its leases stay. */
+void worker_forget_session(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    poll_drop(core, index);
+    profile_release(core, worker->profile);
+    worker->profile = NULL;
+    worker->cancel_count = 0;
+    worker->kill_count = 0;
+    worker->held_wanted = false;
+    worker->held_asked = false;
+    worker->drain_told = false;
+    worker->mismatches = 0;
+}
+
+void worker_lose_leases(struct jq_core *core, uint32_t index) {
+    const bool alone = worker_at(core, index)->lease_count == 1;
+    while (worker_at(core, index)->lease_head != 0) {
+        attempt_lost(core, lease_at(core, worker_at(core, index)->lease_head)->task, alone);
+    }
+}
+
+/* Dead: its leases end; it is forgotten unless an operator's word (drain) must outlive it. */
+void worker_dead(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    const int64_t unanswered = (int64_t)(core->surveys_sent - worker->seen_survey);
+    news_name(core, JQ_NEWS_WORKER_DEAD, worker->name, unanswered);
+    worker_lose_leases(core, index);
+    worker_forget_session(core, index);
+    seen_remove(core, index);
+    if (!worker_at(core, index)->draining) {
+        free(worker->cancels);
+        free(worker->kills);
+        struct jq_record record = {.type = JQ_RECORD_WORKER_GONE, .u.worker_gone = {index}};
+        emit(core, &record);
+    }
+}
+
+/* ---- registration ---- */
+
+static uint32_t place_for(const struct jq_core *core, const struct jq_uuid *id) {
+    const uint32_t known = jq_strmap_get(&core->worker_ids, (struct jq_str){(const char *)id->bytes, 16}, 0);
+    if (known != 0) {
+        return known;
+    }
+    for (uint32_t i = 1; i < core->worker_count; i++) {
+        if (!core->workers[i].used) {
+            return i;
+        }
+    }
+    return core->worker_count <= core->config.workers_max ? core->worker_count : 0;
+}
+
+static void register_reply(struct jq_core *core, const struct jq_request *request, uint32_t index) {
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = request->op,
+                                          .u.reg = {worker_at(core, index)->session}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+static void cancels_restore(struct jq_core *core, uint32_t index) {
+    for (uint32_t ref = worker_at(core, index)->lease_head; ref != 0; ref = lease_at(core, ref)->next) {
+        const struct task *task = task_at(core, lease_at(core, ref)->task);
+        if (task->state == JQ_STATE_CANCELLING) {
+            worker_command_cancel(core, index, (jq_task_id){task->id});
+        }
+    }
+}
+
+static void enrol(struct jq_core *core, const struct jq_request *request, uint32_t index, struct profile *profile) {
+    const bool known = index < core->worker_count && worker_at(core, index)->used;
+    if (known && worker_at(core, index)->incarnation != request->u.reg.incarnation) {
+        worker_lose_leases(core, index);
+    }
+    if (known) {
+        worker_forget_session(core, index);
+    }
+    struct jq_record record = {.type = JQ_RECORD_WORKER_REGISTERED,
+                               .u.worker_registered = {.worker = index,
+                                                       .id = request->u.reg.id,
+                                                       .session = request->u.reg.session,
+                                                       .incarnation = request->u.reg.incarnation,
+                                                       .name = request->u.reg.name}};
+    emit(core, &record);
+    struct worker *worker = worker_at(core, index);
+    worker->profile = profile;
+    account_open(core, worker);
+    cancels_restore(core, index);
+    worker_heard(core, index);
+    news_name(core, JQ_NEWS_WORKER_REGISTERED, worker->name, 0);
+}
+
+void worker_register(struct jq_core *core, const struct jq_request *request) {
+    const struct answer *answer = NULL;
+    const enum window_verdict seen = window_look(core, request, &answer);
+    if (seen == WINDOW_FORGOTTEN) {
+        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+        return;
+    }
+    const uint32_t index = place_for(core, &request->u.reg.id);
+    if (seen == WINDOW_AGAIN && index < core->worker_count && worker_at(core, index)->used) {
+        register_reply(core, request, index);
+        return;
+    }
+    if (index == 0) {
+        reply_refuse(core, request, JQ_REPLY_BUSY, "workers", "workers_max reached");
+        return;
+    }
+    struct profile *profile = NULL;
+    struct jq_error error;
+    if (profile_make(core, request, &profile, &error) != JQ_OK) {
+        reply_refuse(core, request, JQ_REPLY_INVALID, "register", error.message);
+        return;
+    }
+    enrol(core, request, index, profile);
+    const struct jq_verdict verdict = {.op = (uint8_t)request->op, .first = index};
+    window_record(core, &request->sender, request->id, request->done, &verdict);
+    register_reply(core, request, index);
+}

@@ -1,0 +1,427 @@
+#include "broker/record.h"
+
+#include "common/crc32c.h"
+
+/* One row a type: its name, how its fields become bytes and come back. */
+struct codec {
+    const char *name;
+    void (*encode)(const struct jq_record *record, struct jq_buf *out);
+    void (*decode)(struct jq_reader *in, struct jq_record *record);
+    bool has_body;
+};
+
+/* ---- pieces ---- */
+
+static void put_time(struct jq_buf *out, int64_t at_ms, int64_t base_ms) {
+    jq_buf_append_svarint(out, at_ms - base_ms);
+}
+
+/* Wraps instead of overflowing: damaged bytes must not be undefined behaviour. */
+static int64_t get_time(struct jq_reader *in, int64_t base_ms) {
+    return (int64_t)((uint64_t)jq_read_svarint(in) + (uint64_t)base_ms);
+}
+
+static uint64_t get_bounded(struct jq_reader *in, uint64_t max) {
+    const uint64_t value = jq_read_varint(in);
+    if (value > max) {
+        in->failed = true;
+        return 0;
+    }
+    return value;
+}
+
+static void put_uuid(struct jq_buf *out, const struct jq_uuid *id) {
+    jq_buf_append(out, id->bytes, sizeof(id->bytes));
+}
+
+static struct jq_uuid get_uuid(struct jq_reader *in) {
+    struct jq_uuid id = {{0}};
+    const struct jq_bytes bytes = jq_read_bytes(in, sizeof(id.bytes));
+    if (bytes.size == sizeof(id.bytes)) {
+        memcpy(id.bytes, bytes.data, sizeof(id.bytes));
+    }
+    return id;
+}
+
+/* What stays of the record: the body, and its CRC in the last four bytes. Written last, read last. */
+static void put_body(struct jq_buf *out, struct jq_bytes body) {
+    jq_buf_append_varint(out, body.size);
+    jq_buf_append(out, body.data, body.size);
+    jq_buf_append_u32(out, jq_crc32c(0, body.data, body.size));
+}
+
+/* The block's CRC covers it during a replay; jq_record_body() checks the body's own. */
+static struct jq_bytes get_body(struct jq_reader *in) {
+    const uint64_t size = jq_read_varint(in);
+    const struct jq_bytes body = size <= JQ_FRAME_SIZE_MAX ? jq_read_bytes(in, (size_t)size) : (struct jq_bytes){0};
+    (void)jq_read_u32(in);
+    in->failed |= size > JQ_FRAME_SIZE_MAX;
+    return body;
+}
+
+/* ---- the log itself ---- */
+
+static void encode_nothing(const struct jq_record *record, struct jq_buf *out) {
+    (void)record;
+    (void)out;
+}
+static void decode_nothing(struct jq_reader *in, struct jq_record *record) {
+    (void)in;
+    (void)record;
+}
+
+static void encode_prologue_end(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.prologue_end.needs_from);
+    jq_buf_append_u64(out, record->u.prologue_end.digest);
+}
+static void decode_prologue_end(struct jq_reader *in, struct jq_record *record) {
+    record->u.prologue_end.needs_from = jq_read_varint(in);
+    record->u.prologue_end.digest = jq_read_u64(in);
+}
+
+static void encode_ids_reserved(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.ids_reserved.limit);
+}
+static void decode_ids_reserved(struct jq_reader *in, struct jq_record *record) {
+    record->u.ids_reserved.limit = jq_read_varint(in);
+}
+
+static void encode_wall_offset(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_svarint(out, record->u.wall_offset.offset_ms);
+}
+static void decode_wall_offset(struct jq_reader *in, struct jq_record *record) {
+    record->u.wall_offset.offset_ms = jq_read_svarint(in);
+}
+
+static void encode_keys_forgotten(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.keys_forgotten.below_lsn);
+}
+static void decode_keys_forgotten(struct jq_reader *in, struct jq_record *record) {
+    record->u.keys_forgotten.below_lsn = jq_read_varint(in);
+}
+
+/* ---- queues, classes, options ---- */
+
+static void encode_queue_defined(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.queue_defined.queue);
+    jq_buf_append_str(out, record->u.queue_defined.name);
+}
+static void decode_queue_defined(struct jq_reader *in, struct jq_record *record) {
+    record->u.queue_defined.queue = (uint16_t)get_bounded(in, UINT16_MAX);
+    record->u.queue_defined.name = jq_read_str(in, JQ_NAME_SIZE_MAX);
+}
+
+static void encode_queue_set(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.queue_set.queue);
+    jq_buf_append_u8(out, record->u.queue_set.paused);
+}
+static void decode_queue_set(struct jq_reader *in, struct jq_record *record) {
+    record->u.queue_set.queue = (uint16_t)get_bounded(in, UINT16_MAX);
+    record->u.queue_set.paused = jq_read_u8(in) != 0;
+}
+
+static void encode_class_defined(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.class_defined.class_index);
+    jq_buf_append_str(out, record->u.class_defined.handler);
+    jq_buf_append_str(out, record->u.class_defined.need);
+}
+static void decode_class_defined(struct jq_reader *in, struct jq_record *record) {
+    record->u.class_defined.class_index = (uint16_t)get_bounded(in, UINT16_MAX);
+    record->u.class_defined.handler = jq_read_str(in, JQ_NAME_SIZE_MAX);
+    record->u.class_defined.need = jq_read_str(in, JQ_NEED_SIZE_MAX);
+}
+
+static void encode_options_defined(const struct jq_record *record, struct jq_buf *out) {
+    const struct jq_options *options = &record->u.options_defined.options;
+    jq_buf_append_varint(out, record->u.options_defined.index);
+    jq_buf_append_varint(out, options->retry_max);
+    jq_buf_append_varint(out, options->retry_base_ms);
+    jq_buf_append_varint(out, options->retry_cap_ms);
+    jq_buf_append_svarint(out, options->soft_limit_ms);
+    jq_buf_append_svarint(out, options->hard_limit_ms);
+    jq_buf_append_svarint(out, options->result_ttl_ms);
+}
+static void decode_options_defined(struct jq_reader *in, struct jq_record *record) {
+    struct jq_options *options = &record->u.options_defined.options;
+    record->u.options_defined.index = (uint32_t)get_bounded(in, UINT32_MAX);
+    options->retry_max = (uint32_t)get_bounded(in, UINT32_MAX);
+    options->retry_base_ms = (uint32_t)get_bounded(in, UINT32_MAX);
+    options->retry_cap_ms = (uint32_t)get_bounded(in, UINT32_MAX);
+    options->soft_limit_ms = jq_read_svarint(in);
+    options->hard_limit_ms = jq_read_svarint(in);
+    options->result_ttl_ms = jq_read_svarint(in);
+}
+
+/* ---- workers ---- */
+
+static void encode_worker_registered(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.worker_registered.worker);
+    put_uuid(out, &record->u.worker_registered.id);
+    put_uuid(out, &record->u.worker_registered.session);
+    jq_buf_append_u64(out, record->u.worker_registered.incarnation);
+    jq_buf_append_str(out, record->u.worker_registered.name);
+}
+static void decode_worker_registered(struct jq_reader *in, struct jq_record *record) {
+    record->u.worker_registered.worker = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.worker_registered.id = get_uuid(in);
+    record->u.worker_registered.session = get_uuid(in);
+    record->u.worker_registered.incarnation = jq_read_u64(in);
+    record->u.worker_registered.name = jq_read_str(in, JQ_NAME_SIZE_MAX);
+}
+
+static void encode_worker_set(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.worker_set.worker);
+    jq_buf_append_u8(out, record->u.worker_set.draining);
+}
+static void decode_worker_set(struct jq_reader *in, struct jq_record *record) {
+    record->u.worker_set.worker = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.worker_set.draining = jq_read_u8(in) != 0;
+}
+
+static void encode_worker_gone(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.worker_gone.worker);
+}
+static void decode_worker_gone(struct jq_reader *in, struct jq_record *record) {
+    record->u.worker_gone.worker = (uint32_t)get_bounded(in, UINT32_MAX);
+}
+
+/* ---- the request window ---- */
+
+static void encode_request_answered(const struct jq_record *record, struct jq_buf *out) {
+    const struct jq_verdict *verdict = &record->u.request_answered.verdict;
+    put_uuid(out, &record->u.request_answered.sender);
+    jq_buf_append_varint(out, record->u.request_answered.request);
+    jq_buf_append_varint(out, record->u.request_answered.done);
+    jq_buf_append_u8(out, verdict->op);
+    jq_buf_append_u8(out, verdict->status);
+    jq_buf_append_varint(out, verdict->first);
+    jq_buf_append_varint(out, verdict->count);
+    jq_buf_append_varint(out, verdict->exceptions.size);
+    jq_buf_append(out, verdict->exceptions.data, verdict->exceptions.size);
+}
+static void decode_request_answered(struct jq_reader *in, struct jq_record *record) {
+    struct jq_verdict *verdict = &record->u.request_answered.verdict;
+    record->u.request_answered.sender = get_uuid(in);
+    record->u.request_answered.request = jq_read_varint(in);
+    record->u.request_answered.done = jq_read_varint(in);
+    verdict->op = jq_read_u8(in);
+    verdict->status = jq_read_u8(in);
+    verdict->first = jq_read_varint(in);
+    verdict->count = (uint32_t)get_bounded(in, UINT32_MAX);
+    verdict->exceptions = jq_read_bytes(in, (size_t)get_bounded(in, 1 << 20));
+}
+
+static void encode_sender_trimmed(const struct jq_record *record, struct jq_buf *out) {
+    put_uuid(out, &record->u.sender_trimmed.sender);
+    jq_buf_append_varint(out, record->u.sender_trimmed.floor);
+    jq_buf_append_u8(out, record->u.sender_trimmed.whole);
+}
+static void decode_sender_trimmed(struct jq_reader *in, struct jq_record *record) {
+    record->u.sender_trimmed.sender = get_uuid(in);
+    record->u.sender_trimmed.floor = jq_read_varint(in);
+    record->u.sender_trimmed.whole = jq_read_u8(in) != 0;
+}
+
+/* ---- tasks: all begin with the id ---- */
+
+enum { SUBMIT_ETA = 1, SUBMIT_EXPIRES = 2, SUBMIT_KEY = 4 };
+
+static void encode_task(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_due.task.value);
+}
+static void decode_task(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_due.task = (jq_task_id){jq_read_varint(in)};
+}
+
+static void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
+    const bool key = record->u.task_submitted.key_expires_ms > 0, expires = record->u.task_submitted.expires_wall_ms > 0;
+    jq_buf_append_varint(out, record->u.task_submitted.task.value);
+    jq_buf_append_u8(out, (uint8_t)((record->u.task_submitted.eta ? SUBMIT_ETA : 0) | (expires ? SUBMIT_EXPIRES : 0) |
+                                    (key ? SUBMIT_KEY : 0)));
+    jq_buf_append_varint(out, record->u.task_submitted.queue);
+    jq_buf_append_varint(out, record->u.task_submitted.class_index);
+    jq_buf_append_varint(out, record->u.task_submitted.options);
+    jq_buf_append_u8(out, record->u.task_submitted.priority);
+    put_time(out, record->u.task_submitted.ready_at_ms, record->time_ms);
+    if (expires) {
+        put_time(out, record->u.task_submitted.expires_wall_ms, record->time_ms);
+    }
+    if (key) {
+        put_time(out, record->u.task_submitted.key_expires_ms, record->time_ms);
+        jq_buf_append_str(out, record->u.task_submitted.key);
+    }
+    put_body(out, record->u.task_submitted.body);
+}
+static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_submitted.task = (jq_task_id){jq_read_varint(in)};
+    const uint8_t flags = jq_read_u8(in);
+    record->u.task_submitted.eta = flags & SUBMIT_ETA;
+    record->u.task_submitted.queue = (uint16_t)get_bounded(in, UINT16_MAX);
+    record->u.task_submitted.class_index = (uint16_t)get_bounded(in, UINT16_MAX);
+    record->u.task_submitted.options = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.task_submitted.priority = jq_read_u8(in);
+    record->u.task_submitted.ready_at_ms = get_time(in, record->time_ms);
+    if (flags & SUBMIT_EXPIRES) {
+        record->u.task_submitted.expires_wall_ms = get_time(in, record->time_ms);
+    }
+    if (flags & SUBMIT_KEY) {
+        record->u.task_submitted.key_expires_ms = get_time(in, record->time_ms);
+        record->u.task_submitted.key = jq_read_str(in, 2 * JQ_KEY_SIZE_MAX);
+    }
+    record->u.task_submitted.body = get_body(in);
+}
+
+static void encode_leased(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_leased.task.value);
+    jq_buf_append_varint(out, record->u.task_leased.token.value);
+    jq_buf_append_varint(out, record->u.task_leased.worker);
+    jq_buf_append_u8(out, record->u.task_leased.alternative);
+}
+static void decode_leased(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_leased.task = (jq_task_id){jq_read_varint(in)};
+    record->u.task_leased.token = (jq_lease_token){jq_read_varint(in)};
+    record->u.task_leased.worker = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.task_leased.alternative = jq_read_u8(in);
+}
+
+static void encode_retried(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_retried.task.value);
+    jq_buf_append_u8(out, record->u.task_retried.outcome);
+    jq_buf_append_u8(out, record->u.task_retried.attempts);
+    jq_buf_append_u8(out, record->u.task_retried.crashes);
+    jq_buf_append_u8(out, record->u.task_retried.losses);
+    jq_buf_append_u8(out, record->u.task_retried.shortages);
+    put_time(out, record->u.task_retried.ready_at_ms, record->time_ms);
+    put_body(out, record->u.task_retried.body);
+}
+static void decode_retried(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_retried.task = (jq_task_id){jq_read_varint(in)};
+    record->u.task_retried.outcome = jq_read_u8(in);
+    record->u.task_retried.attempts = jq_read_u8(in);
+    record->u.task_retried.crashes = jq_read_u8(in);
+    record->u.task_retried.losses = jq_read_u8(in);
+    record->u.task_retried.shortages = jq_read_u8(in);
+    record->u.task_retried.ready_at_ms = get_time(in, record->time_ms);
+    record->u.task_retried.body = get_body(in);
+}
+
+static void encode_cancelling(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_cancelling.task.value);
+    jq_buf_append_varint(out, record->u.task_cancelling.grace_ms);
+}
+static void decode_cancelling(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_cancelling.task = (jq_task_id){jq_read_varint(in)};
+    record->u.task_cancelling.grace_ms = (uint32_t)get_bounded(in, UINT32_MAX);
+}
+
+static void encode_ended(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_ended.task.value);
+    jq_buf_append_u8(out, record->u.task_ended.state);
+    jq_buf_append_u8(out, record->u.task_ended.outcome);
+    jq_buf_append_u8(out, record->u.task_ended.attempts);
+    jq_buf_append_u8(out, record->u.task_ended.crashes);
+    put_body(out, record->u.task_ended.body);
+}
+static void decode_ended(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_ended.task = (jq_task_id){jq_read_varint(in)};
+    record->u.task_ended.state = jq_read_u8(in);
+    record->u.task_ended.outcome = jq_read_u8(in);
+    record->u.task_ended.attempts = jq_read_u8(in);
+    record->u.task_ended.crashes = jq_read_u8(in);
+    record->u.task_ended.body = get_body(in);
+}
+
+/* ---- the table ---- */
+
+static const struct codec codecs[JQ_RECORD_TYPE_END] = {
+    [JQ_RECORD_PROLOGUE_BEGIN] = {"prologue_begin", encode_nothing, decode_nothing, false},
+    [JQ_RECORD_PROLOGUE_END] = {"prologue_end", encode_prologue_end, decode_prologue_end, false},
+    [JQ_RECORD_IDS_RESERVED] = {"ids_reserved", encode_ids_reserved, decode_ids_reserved, false},
+    [JQ_RECORD_QUEUE_DEFINED] = {"queue_defined", encode_queue_defined, decode_queue_defined, false},
+    [JQ_RECORD_QUEUE_SET] = {"queue_set", encode_queue_set, decode_queue_set, false},
+    [JQ_RECORD_CLASS_DEFINED] = {"class_defined", encode_class_defined, decode_class_defined, false},
+    [JQ_RECORD_OPTIONS_DEFINED] = {"options_defined", encode_options_defined, decode_options_defined, false},
+    [JQ_RECORD_WORKER_REGISTERED] = {"worker_registered", encode_worker_registered, decode_worker_registered, false},
+    [JQ_RECORD_WORKER_SET] = {"worker_set", encode_worker_set, decode_worker_set, false},
+    [JQ_RECORD_WORKER_GONE] = {"worker_gone", encode_worker_gone, decode_worker_gone, false},
+    [JQ_RECORD_REQUEST_ANSWERED] = {"request_answered", encode_request_answered, decode_request_answered, false},
+    [JQ_RECORD_SENDER_TRIMMED] = {"sender_trimmed", encode_sender_trimmed, decode_sender_trimmed, false},
+    [JQ_RECORD_KEYS_FORGOTTEN] = {"keys_forgotten", encode_keys_forgotten, decode_keys_forgotten, false},
+    [JQ_RECORD_WALL_OFFSET] = {"wall_offset", encode_wall_offset, decode_wall_offset, false},
+    [JQ_RECORD_TASK_SUBMITTED] = {"task_submitted", encode_submitted, decode_submitted, true},
+    [JQ_RECORD_TASK_DUE] = {"task_due", encode_task, decode_task, false},
+    [JQ_RECORD_TASK_LEASED] = {"task_leased", encode_leased, decode_leased, false},
+    [JQ_RECORD_TASK_RETRIED] = {"task_retried", encode_retried, decode_retried, true},
+    [JQ_RECORD_TASK_CANCELLING] = {"task_cancelling", encode_cancelling, decode_cancelling, false},
+    [JQ_RECORD_TASK_ENDED] = {"task_ended", encode_ended, decode_ended, true},
+    [JQ_RECORD_TASK_REVIVED] = {"task_revived", encode_task, decode_task, false},
+    [JQ_RECORD_TASK_FORGOTTEN] = {"task_forgotten", encode_task, decode_task, false},
+};
+
+static const struct codec *codec_of(uint8_t type) {
+    return type < JQ_RECORD_TYPE_END && codecs[type].name ? &codecs[type] : NULL;
+}
+
+void jq_record_encode(const struct jq_record *record, struct jq_buf *out) {
+    const struct codec *codec = codec_of((uint8_t)record->type);
+    JQ_CHECK(codec != NULL);
+    codec->encode(record, out);
+}
+
+void jq_record_encode_clock(int64_t from_ms, int64_t to_ms, struct jq_buf *out) {
+    jq_buf_append_svarint(out, to_ms - from_ms);
+}
+
+enum jq_err jq_record_decode(uint8_t type, struct jq_bytes bytes, int64_t *time_ms, struct jq_record *ret_record,
+                             bool *ret_clock, struct jq_error *reterr) {
+    struct jq_reader in = jq_reader_of(bytes);
+    if (type == JQ_RECORD_CLOCK) {
+        const int64_t at_ms = get_time(&in, *time_ms);
+        if (in.failed || in.at != in.end) {
+            return jq_fail(reterr, JQ_ERR_CORRUPT, "clock record: bad length");
+        }
+        *time_ms = at_ms;
+        *ret_clock = true;
+        return JQ_OK;
+    }
+    const struct codec *codec = codec_of(type);
+    if (!codec) {
+        return jq_fail(reterr, JQ_ERR_VERSION, "record type %u is not known to this version", type);
+    }
+    struct jq_record record = {.type = (enum jq_record_type)type, .time_ms = *time_ms};
+    codec->decode(&in, &record);
+    if (in.failed || in.at != in.end) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "%s record: bad length or value", codec->name);
+    }
+    *ret_record = record;
+    *ret_clock = false;
+    return JQ_OK;
+}
+
+enum jq_err jq_record_body(uint8_t type, struct jq_bytes bytes, struct jq_bytes *ret_body, struct jq_error *reterr) {
+    const struct codec *codec = codec_of(type);
+    if (!codec || !codec->has_body) {
+        *ret_body = (struct jq_bytes){NULL, 0};
+        return JQ_OK;
+    }
+    struct jq_record record = {.type = (enum jq_record_type)type};
+    struct jq_reader in = jq_reader_of(bytes);
+    codec->decode(&in, &record);
+    if (in.failed || in.at != in.end) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "%s record: bad length or value", codec->name);
+    }
+    const struct jq_bytes body = type == JQ_RECORD_TASK_SUBMITTED ? record.u.task_submitted.body
+                                 : type == JQ_RECORD_TASK_RETRIED ? record.u.task_retried.body
+                                                                  : record.u.task_ended.body;
+    struct jq_reader tail = jq_reader_of((struct jq_bytes){bytes.data + bytes.size - 4, 4});
+    if (jq_read_u32(&tail) != jq_crc32c(0, body.data, body.size)) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "body of a %s record: checksum mismatch", codec->name);
+    }
+    *ret_body = body;
+    return JQ_OK;
+}
+
+const char *jq_record_type_name(uint8_t type) {
+    const struct codec *codec = codec_of(type);
+    return codec ? codec->name : type == JQ_RECORD_CLOCK ? "clock" : "?";
+}

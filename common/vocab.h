@@ -1,0 +1,99 @@
+/* vocab.h - the words that broker, worker, clients and logs share: each a small integer with one name.
+ *
+ * The integers are part of the wire protocol and of the journal: never renumber, only append.
+ */
+#ifndef JQ_COMMON_VOCAB_H
+#define JQ_COMMON_VOCAB_H
+
+#include <stdbool.h>
+
+#include "common/types.h"
+
+/* Status of a reply (PROTOCOL.md): number, name. A refusal is an ordinary reply. */
+#define JQ_REPLY_LIST(X)                                                                                               \
+    X(JQ_REPLY_OK, 0, "ok")                                                                                            \
+    X(JQ_REPLY_BUSY, 1, "busy")                                                                                        \
+    X(JQ_REPLY_MOVED, 2, "moved")                                                                                      \
+    X(JQ_REPLY_NOT_LEADER, 3, "not_leader")                                                                            \
+    X(JQ_REPLY_UNAUTHORIZED, 4, "unauthorized")                                                                        \
+    X(JQ_REPLY_FORBIDDEN, 5, "forbidden")                                                                              \
+    X(JQ_REPLY_INVALID, 6, "invalid")                                                                                  \
+    X(JQ_REPLY_NOT_FOUND, 7, "not_found")                                                                              \
+    X(JQ_REPLY_CONFLICT, 8, "conflict")                                                                                \
+    X(JQ_REPLY_STALE_LEASE, 9, "stale_lease")                                                                          \
+    X(JQ_REPLY_TOO_BIG, 10, "too_big")                                                                                 \
+    X(JQ_REPLY_DRAINING, 11, "draining")                                                                               \
+    X(JQ_REPLY_UNAVAILABLE, 12, "unavailable")
+
+/* Where a task is in its life (semantics.md). The last four are final. */
+#define JQ_STATE_LIST(X)                                                                                               \
+    X(JQ_STATE_NONE, 0, "none")                                                                                        \
+    X(JQ_STATE_WAITING, 1, "waiting")                                                                                  \
+    X(JQ_STATE_SCHEDULED, 2, "scheduled")                                                                              \
+    X(JQ_STATE_READY, 3, "ready")                                                                                      \
+    X(JQ_STATE_RUNNING, 4, "running")                                                                                  \
+    X(JQ_STATE_CANCELLING, 5, "cancelling")                                                                            \
+    X(JQ_STATE_SUCCEEDED, 6, "succeeded")                                                                              \
+    X(JQ_STATE_DEAD, 7, "dead")                                                                                        \
+    X(JQ_STATE_CANCELLED, 8, "cancelled")                                                                              \
+    X(JQ_STATE_EXPIRED, 9, "expired")
+
+/* How an attempt ended: the error classes of semantics.md, and the three ends that are no error of the handler. */
+#define JQ_OUTCOME_LIST(X)                                                                                             \
+    X(JQ_OUTCOME_NONE, 0, "none")                                                                                      \
+    X(JQ_OUTCOME_SUCCESS, 1, "success")                                                                                \
+    X(JQ_OUTCOME_INVALID_INPUT, 2, "invalid_input")                                                                    \
+    X(JQ_OUTCOME_RESOURCE_EXHAUSTED, 3, "resource_exhausted")                                                          \
+    X(JQ_OUTCOME_PROCESS_FAILURE, 4, "process_failure")                                                                \
+    X(JQ_OUTCOME_NETWORK, 5, "network")                                                                                \
+    X(JQ_OUTCOME_TIMEOUT, 6, "timeout")                                                                                \
+    X(JQ_OUTCOME_LOST, 7, "lost")                                                                                      \
+    X(JQ_OUTCOME_CANCELLED, 8, "cancelled")                                                                            \
+    X(JQ_OUTCOME_HANDED_BACK, 9, "handed_back")                                                                        \
+    X(JQ_OUTCOME_EXPIRED, 10, "expired")                                                                               \
+    X(JQ_OUTCOME_DAMAGED, 11, "damaged")                                                                               \
+    X(JQ_OUTCOME_CRASH_LIMIT, 12, "crash_limit")                                                                       \
+    X(JQ_OUTCOME_LOST_LIMIT, 13, "lost_limit")
+
+/* What a principal may do (protocol.md, Security). */
+#define JQ_ROLE_LIST(X)                                                                                                \
+    X(JQ_ROLE_NONE, 0, "none")                                                                                         \
+    X(JQ_ROLE_OBSERVER, 1, "observer")                                                                                 \
+    X(JQ_ROLE_CLIENT, 2, "client")                                                                                     \
+    X(JQ_ROLE_WORKER, 3, "worker")                                                                                     \
+    X(JQ_ROLE_ADMIN, 4, "admin")
+
+/* How far on disk an answer waits to be (journal.md). */
+#define JQ_DURABILITY_LIST(X)                                                                                          \
+    X(JQ_DURABILITY_MEMORY, 0, "memory")                                                                               \
+    X(JQ_DURABILITY_WRITE, 1, "write")                                                                                 \
+    X(JQ_DURABILITY_FSYNC, 2, "fsync")
+
+#define JQ_VOCAB_ENUM(name, number, text) name = (number),
+enum jq_reply { JQ_REPLY_LIST(JQ_VOCAB_ENUM) };
+enum jq_state { JQ_STATE_LIST(JQ_VOCAB_ENUM) };
+enum jq_outcome { JQ_OUTCOME_LIST(JQ_VOCAB_ENUM) };
+enum jq_role { JQ_ROLE_LIST(JQ_VOCAB_ENUM) };
+enum jq_durability { JQ_DURABILITY_LIST(JQ_VOCAB_ENUM) };
+#undef JQ_VOCAB_ENUM
+
+/* Names; "?" for a number that is none of them. */
+const char *jq_reply_name(enum jq_reply reply);
+const char *jq_state_name(enum jq_state state);
+const char *jq_outcome_name(enum jq_outcome outcome);
+const char *jq_role_name(enum jq_role role);
+const char *jq_durability_name(enum jq_durability durability);
+
+/* The number of a name; false if there is none such. */
+bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state);
+bool jq_outcome_of_name(struct jq_str name, enum jq_outcome *ret_outcome);
+bool jq_role_of_name(struct jq_str name, enum jq_role *ret_role);
+
+static inline bool jq_state_is_final(enum jq_state state) {
+    return state >= JQ_STATE_SUCCEEDED;
+}
+
+/* Priorities by name: urgent 9, high 7, normal 5, low 3, background 1, or one digit. -1 if neither. */
+int jq_priority_of_name(struct jq_str name);
+
+#endif
