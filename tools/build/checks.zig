@@ -141,6 +141,7 @@ pub const Checks = struct {
         const step = b.step("sanitize", "Run the tests under gcc's address, undefined and thread sanitizers (-- NAME..)");
         const run = pythonScript(b, "tools/build/sanitize.py");
         run.addArg(b.cache_root.join(b.allocator, &.{"sanitize"}) catch @panic("OOM"));
+        run.addArgs(&parts_zig.system.flags);
         passArgs(run);
         step.dependOn(&run.step);
     }

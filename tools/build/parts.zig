@@ -12,6 +12,7 @@ pub const system = struct {
     pub const nng = "nng"; // Transport: REQ/REP, PUB/SUB, SURVEYOR/RESPONDENT over ipc and tcp.
     pub const msgpack = "msgpackc"; // Encoding of messages and records.
     pub const pthread = "pthread"; // Threads of shells, transport and libjq.
+    pub const jansson = "jansson"; // JSON documents of people and handlers.
     pub const inih = "inih"; // Configuration files.
     pub const nettle = "nettle"; // SHA-256 of access tokens.
     pub const systemd = "systemd"; // sd_notify, watchdog, socket activation, journald.
@@ -19,6 +20,19 @@ pub const system = struct {
     pub const seccomp = "seccomp"; // Sandbox of the worker's children.
     pub const zstd = "zstd"; // Compression of blobs and of sealed journal segments.
     pub const cmocka = "cmocka"; // Tests only.
+
+    /// "-lnng", .. for whoever links by hand.
+    pub const flags = blk: {
+        const names = @typeInfo(@This()).@"struct".decls;
+        var list: [names.len - 1][]const u8 = undefined;
+        var count = 0;
+        for (names) |decl| {
+            if (std.mem.eql(u8, decl.name, "flags")) continue;
+            list[count] = "-l" ++ @field(@This(), decl.name);
+            count += 1;
+        }
+        break :blk list;
+    };
 };
 
 const libjq_folder = "common/libjq";
@@ -53,7 +67,8 @@ pub const Parts = struct {
         return .{
             .kit = kit,
             .common = kit.library("jqcommon", common_files, &.{
-                system.nng, system.msgpack, system.pthread, system.inih, system.nettle, system.systemd,
+                system.nng,    system.msgpack, system.pthread, system.inih, system.jansson,
+                system.nettle, system.systemd,
             }),
             .client = kit.library("jqclient", client_files, client_system),
             .libjq = kit.library("jq", sources.join(b, common_files, client_files), client_system),
@@ -111,21 +126,20 @@ fn folder(kit: Kit, name: []const u8, path: []const u8, system_libraries: source
     return kit.library(name, sources.find(kit.b, path, .{ .without_base_prefix = "main." }), system_libraries);
 }
 
-/// PROGRAM/settings*.c and PROGRAM/shell/*.c.
-fn shellFiles(b: *std.Build, comptime program: []const u8) sources.Paths {
-    return sources.join(
-        b,
-        sources.find(b, program, .{ .prefix = "settings", .without = &.{program ++ "/shell/"} }),
-        sources.find(b, program ++ "/shell", .{ .without_base_prefix = "main." }),
-    );
-}
-
 /// broker/record*.c and broker/record/*.c.
 fn recordFiles(b: *std.Build) sources.Paths {
-    return sources.join(b, sources.find(b, "broker", .{
-        .prefix = "record",
-        .without = &.{ "broker/core/", "broker/journal/", "broker/blob/", "broker/shell/", "broker/record/" },
-    }), sources.find(b, "broker/record", .{}));
+    const beside = sources.find(b, "broker", .{ .prefix = "record", .deep = false });
+    return sources.join(b, beside, sources.find(b, "broker/record", .{}));
+}
+
+/// The shell of broker or worker: its folder, and what lies beside main.c but is no record.
+fn shellFiles(b: *std.Build, path: []const u8) sources.Paths {
+    const beside = sources.find(b, path, .{
+        .deep = false,
+        .without_base_prefix = "main.",
+        .without = &.{"broker/record"},
+    });
+    return sources.join(b, beside, sources.find(b, b.fmt("{s}/shell", .{path}), .{}));
 }
 
 /// Adds to the install step: jqbroker, jqworker, jqctl, libjq.a, jq.h and the data files that they need at run time.

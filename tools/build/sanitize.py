@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds unit tests, scenario tests and the simulator with gcc's sanitizers and runs them: sanitize.py OUT [NAME...]
+"""Builds unit tests, scenario tests and the simulator with gcc's sanitizers and runs them: sanitize.py OUT -lLIBRARY... [NAME...]
 
 Twice: address and undefined together, then thread. Objects are kept in OUT and built anew when their source, a header
 that it includes (gcc writes .d files) or this file changed. gcc also sees all sources with the project's warnings,
@@ -22,7 +22,6 @@ FLAGS = (
     # At -O1 with sanitizers gcc 12 warns of variables that are set on every path.
     " -Wno-maybe-uninitialized"
 ).split()
-LIBRARIES = "-lcmocka -lnng -lmsgpackc -linih -lnettle -lsystemd -lmicrohttpd -lseccomp -lzstd -lpthread -ldl".split()
 PRODUCT = ("common", "broker", "worker", "tools/jqctl", "tests/lib")
 NOT_SHARED = ("common/libjq/examples/", "common/transport/guard")
 OPTIONS = {
@@ -62,8 +61,9 @@ def programs(names):
 
 
 class Builder:
-    def __init__(self, out, mode):
+    def __init__(self, out, mode, libraries):
         self.out = os.path.join(out, mode)
+        self.libraries = libraries
         self.flags = MODES[mode]
         self.pool = concurrent.futures.ThreadPoolExecutor(JOBS)
 
@@ -81,7 +81,7 @@ class Builder:
         target = os.path.join(self.out, os.path.basename(program).removesuffix(".c"))
         objects = [self.object_of(source) for source in sources]
         if newest([*objects, archive]) > mtime(target):
-            call(["gcc", *self.flags, *objects, archive, *LIBRARIES, "-o", target])
+            call(["gcc", *self.flags, *objects, archive, *self.libraries, "-o", target])
         return target
 
     def build(self, wanted):
@@ -124,7 +124,9 @@ def call(command):
 
 
 def main():
-    out, names = sys.argv[1], sys.argv[2:]
+    out = sys.argv[1]
+    libraries = [arg for arg in sys.argv[2:] if arg.startswith("-l")]
+    names = [arg for arg in sys.argv[2:] if not arg.startswith("-l")]
     wanted = programs(names)
     if not wanted:
         print("sanitize: there are no tests yet")
@@ -132,7 +134,7 @@ def main():
     status = 0
     for mode in MODES:
         print(f"sanitize: {mode}", flush=True)
-        built = Builder(out, mode).build(wanted)
+        built = Builder(out, mode, libraries).build(wanted)
         env = {**os.environ, **OPTIONS}
         env.pop("JQ_TEST_SUM", None)  # The same tests again: they are counted once.
         runner = [sys.executable, os.path.join(HERE, "run_tests.py"), f"--timeout={TIMEOUT_S}", *built]

@@ -12,6 +12,8 @@ pub const Filter = struct {
     /// Paths (relative to the build root) that start with one of these are left out.
     without: Paths = &.{},
     without_base_prefix: ?[]const u8 = null,
+    /// False: only the folder's own files.
+    deep: bool = true,
 };
 
 /// All files below `folder` that pass `filter`; none if the folder does not exist.
@@ -32,6 +34,7 @@ fn findFallible(b: *std.Build, folder: []const u8, filter: Filter) !Paths {
     defer walker.deinit();
     while (try walker.next(io)) |entry| {
         if (entry.kind != .file) continue;
+        if (!filter.deep and entry.depth() > 1) continue;
         const path = b.pathJoin(&.{ folder, entry.path });
         if (passes(path, filter)) try paths.append(b.allocator, path);
     }
