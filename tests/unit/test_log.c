@@ -32,6 +32,7 @@ int sd_journal_sendv(const struct iovec *parts, int count) {
         journal[size++] = '\n';
     }
     journal[size] = '\0';
+    errno = EPIPE;
     return journal_answer;
 }
 
@@ -84,6 +85,8 @@ static void values_cannot_forge_a_line(void **state) {
     JQ_LOG_ERROR("refused", JQ_F_TEXT("name", JQ_STR("x\nts=9 level=info msg=\"ok\"\x1b[2J\0\xff")));
     assert_string_equal(logged(), "level=error msg=refused name=\"x\\nts=9 level=info msg=\\\"ok\\\"\\u001b[2J\\u0000"
                                   "\xef\xbf\xbd\"\n");
+    JQ_LOG_ERROR("refused", JQ_F_STR("name", "x\ny"), JQ_F_STR("tab", "\t"), JQ_F_STR("letter", "\xc3\xa4"));
+    assert_string_equal(logged(), "level=error msg=refused name=\"x\\ny\" tab=\"\\t\" letter=\"\xc3\xa4\"\n");
 }
 
 /* What is below the level is not written, and its values are not even looked at; the level can change while running. */
