@@ -1,0 +1,37 @@
+/* decode_internal.h - what the files of the decoder share. Nobody else includes it. */
+#ifndef JQ_BROKER_SHELL_DECODE_INTERNAL_H
+#define JQ_BROKER_SHELL_DECODE_INTERNAL_H
+
+#include "broker/shell/decode.h"
+#include "broker/shell/decode_arena.h"
+#include "broker/shell/decode_need.h"
+#include "common/codec_fields.h"
+
+struct jq_decoder {
+    struct jq_arena arena; /* the frame, arrays and texts of the request */
+    struct jq_buf bodies;  /* what the core keeps opaque; never moves within one request */
+    struct jq_need_cache needs;
+    struct jq_fault fault;
+    struct jq_refusal refusal;
+};
+
+/* Each fills the part of the request that is its op's. False: decoder->fault is set. */
+typedef bool jq_decode_body(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request);
+jq_decode_body jq_decode_submit;
+jq_decode_body jq_decode_register;
+jq_decode_body jq_decode_lease;
+jq_decode_body jq_decode_report;
+
+/* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
+void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);
+
+/* A canonical need. False: the fault says why, at `field`. */
+bool jq_decode_need(struct jq_decoder *decoder, struct jq_str text, const char *field, struct jq_str *ret_canonical);
+
+/* Checks what a field reader cannot: the soft limit lies below the hard one. 0: none. */
+bool jq_decode_limits(struct jq_decoder *decoder, uint64_t soft_ms, uint64_t hard_ms);
+
+/* The text behind "prefix: " in an error's message: our faults name the field apart. */
+const char *jq_decode_reason(const struct jq_error *error, const char *prefix);
+
+#endif

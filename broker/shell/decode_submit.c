@@ -1,0 +1,101 @@
+/* decode_submit.c - the tasks of a submit. A bad one is marked and passed on: the others go their way. */
+#include "broker/shell/decode_internal.h"
+#include "common/need.h"
+
+/* Puts payload and headers behind each other, as journal and lease carry them: two objects, nil for none. The buffer was given
+ * room for the whole frame, so that what is in it stays where it is. */
+static bool pack_body(struct jq_decoder *decoder, const struct jq_values *values, struct jq_bytes *ret_body) {
+    struct jq_pack pack = jq_pack_of(&decoder->bodies);
+    const size_t start = decoder->bodies.size;
+    if (jq_given(values, JQ_AT_TASK_PAYLOAD))
+        jq_pack_bin(&pack, values->at[JQ_AT_TASK_PAYLOAD].bytes);
+    else
+        jq_pack_nil(&pack);
+    const size_t headers = decoder->bodies.size;
+    if (jq_given(values, JQ_AT_TASK_HEADERS))
+        msgpack_pack_object(&pack.packer, *values->at[JQ_AT_TASK_HEADERS].object);
+    else
+        jq_pack_nil(&pack);
+    JQ_CHECK(!decoder->bodies.failed);
+    const size_t headers_size = decoder->bodies.size - headers;
+    if (headers_size > JQ_HEADERS_SIZE_MAX)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "headers", "%zu bytes, at most %d", headers_size,
+                            JQ_HEADERS_SIZE_MAX);
+    *ret_body = (struct jq_bytes){decoder->bodies.data + start, decoder->bodies.size - start};
+    return true;
+}
+
+static bool read_times(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item) {
+    item->delay_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_DELAY, 0);
+    item->eta_wall_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_ETA, 0);
+    item->expires_wall_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_EXPIRES, 0);
+    item->soft_limit_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_SOFT_LIMIT, 0);
+    item->hard_limit_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_HARD_LIMIT, 0);
+    item->result_ttl_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_RESULT_TTL, JQ_RESULT_TTL_MS_DEFAULT);
+    if (item->delay_ms > 0 && item->eta_wall_ms > 0)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "eta_ms", "given together with delay_ms");
+    return jq_decode_limits(decoder, (uint64_t)item->soft_limit_ms, (uint64_t)item->hard_limit_ms);
+}
+
+static bool read_retry(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item) {
+    struct jq_values retry;
+    retry.given = 0; /* Not {0}: that would clear a kilobyte for each task. */
+    const msgpack_object *object = jq_value_object(values, JQ_AT_TASK_RETRY);
+    if (object && !jq_fields_read(&jq_message_retry, object, &retry, &decoder->fault))
+        return jq_fault_within(&decoder->fault, "retry");
+    item->retry_max = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_MAX, JQ_RETRY_MAX_DEFAULT);
+    item->retry_base_ms = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_BASE, JQ_RETRY_BASE_MS_DEFAULT);
+    item->retry_cap_ms = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_CAP, JQ_RETRY_CAP_MS_DEFAULT);
+    return true;
+}
+
+static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *item) {
+    const size_t size = item->body.size + item->need.size + item->key.size + item->queue.size + item->handler.size;
+    if (size <= JQ_TASK_SIZE_MAX)
+        return true;
+    return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "", "the task has %zu bytes, at most %d", size,
+                        JQ_TASK_SIZE_MAX);
+}
+
+static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, struct jq_submit_item *item) {
+    struct jq_values values;
+    if (!jq_fields_read(&jq_message_task, object, &values, &decoder->fault))
+        return false;
+    item->handler = values.at[JQ_AT_TASK_HANDLER].text;
+    item->queue = jq_given(&values, JQ_AT_TASK_QUEUE) ? values.at[JQ_AT_TASK_QUEUE].text : JQ_STR("default");
+    item->key = jq_value_text(&values, JQ_AT_TASK_KEY);
+    item->priority = (int)jq_value_uint(&values, JQ_AT_TASK_PRIORITY, JQ_PRIORITY_DEFAULT);
+    return read_times(decoder, &values, item) && read_retry(decoder, &values, item) &&
+           jq_decode_need(decoder, jq_value_text(&values, JQ_AT_TASK_NEED), "need", &item->need) &&
+           pack_body(decoder, &values, &item->body) && check_size(decoder, item);
+}
+
+/* False: out of memory. */
+static bool mark_refused(struct jq_decoder *decoder, struct jq_submit_item *item) {
+    const struct jq_fault *fault = &decoder->fault;
+    if (fault->status == JQ_REPLY_UNAVAILABLE)
+        return false;
+    const struct jq_str field = jq_arena_text(&decoder->arena, jq_str_of(fault->field));
+    const struct jq_str reason = jq_arena_text(&decoder->arena, jq_str_of(fault->reason));
+    if (!field.data || !reason.data)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_UNAVAILABLE, "", "out of memory");
+    *item = (struct jq_submit_item){
+        .refused = fault->status, .field = field.size > 0 ? field.data : NULL, .reason = reason.data};
+    return true;
+}
+
+bool jq_decode_submit(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    const msgpack_object_array *tasks = &values->at[JQ_AT_SUBMIT_TASKS].object->via.array;
+    struct jq_submit_item *items = jq_decode_array(decoder, tasks->size, sizeof(*items));
+    if (!items)
+        return false;
+    for (uint32_t i = 0; i < tasks->size; i++) {
+        items[i].refused = JQ_REPLY_OK;
+        items[i].field = items[i].reason = NULL;
+        if (!read_task(decoder, &tasks->ptr[i], &items[i]) && !mark_refused(decoder, &items[i]))
+            return false;
+    }
+    request->u.submit.items = items;
+    request->u.submit.count = tasks->size;
+    return true;
+}

@@ -1,0 +1,35 @@
+/* encode_internal.h - what the files of the encoder share. Nobody else includes it. */
+#ifndef JQ_BROKER_SHELL_ENCODE_INTERNAL_H
+#define JQ_BROKER_SHELL_ENCODE_INTERNAL_H
+
+#include "broker/shell/encode.h"
+#include "common/codec.h"
+
+struct encoder {
+    struct jq_pack pack;
+    struct jq_buf *out;
+    const struct jq_encode_context *context;
+};
+
+/* Each writes the body of the answers to some ops. */
+void encode_lease(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_tasks(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_explain(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_queues(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_workers(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply);
+
+/* The list of exceptions, in at most about `budget` bytes: longer reasons are shortened, then left out. */
+void encode_exceptions(struct encoder *encoder, const struct jq_exception *exceptions, size_t count, size_t budget);
+
+void encode_amounts(struct encoder *encoder, const struct jq_amount *amounts, size_t count);
+
+/* Bytes that the frame still holds. */
+static inline size_t encode_room(const struct encoder *encoder) {
+    return JQ_FRAME_SIZE_MAX - encoder->out->size;
+}
+
+/* A row of a list has been packed from `start` on. False: it does not fit beside what must follow, and was taken back. */
+bool encode_row_fits(struct encoder *encoder, size_t start);
+
+#endif

@@ -1,0 +1,205 @@
+/* message.h - the message table: every op, message and field of the protocol, once. PROTOCOL.md is the same for people.
+ *
+ * The decoder checks against it, the encoder takes its key names from it, PROTOCOL.md's tables and jqctl's help are made of it.
+ * Adding a field: a row in message_fields.h. Adding an op: its messages there and in JQ_MESSAGE_LIST, a row in JQ_OP_ROWS.
+ *
+ * Everything here is constant data and pure functions.
+ */
+#ifndef JQ_COMMON_MESSAGE_H
+#define JQ_COMMON_MESSAGE_H
+
+#include "common/message_fields.h"
+#include "common/types.h"
+#include "common/vocab.h"
+
+enum {
+    JQ_PROTOCOL_VERSION = 1,
+    JQ_SUBMIT_COUNT_MAX = 1000, /* tasks of one submit */
+    JQ_REPORT_COUNT_MAX = 256,  /* reports of one lease or report */
+    JQ_LEASE_COUNT_MAX = 256,   /* tasks of one lease answer */
+    JQ_HELD_COUNT_MAX = 3000,
+    JQ_IDS_COUNT_MAX = 1000,
+    JQ_LIST_COUNT_MAX = 1000,
+    JQ_LIST_COUNT_DEFAULT = 100,
+    JQ_HEADERS_COUNT_MAX = 256,
+    JQ_MESSAGE_TEXT_SIZE_MAX = 1024,
+    JQ_PROGRESS_TEXT_SIZE_MAX = 120,
+    JQ_WAIT_MS_MAX = 20000, /* a long poll is answered by then; its sender gives up 5 s later */
+    JQ_GRACE_MS_DEFAULT = 5000,
+    JQ_RETRY_MAX_DEFAULT = 3,
+    JQ_RETRY_BASE_MS_DEFAULT = 1000,
+    JQ_RETRY_CAP_MS_DEFAULT = 600000,
+    JQ_RESULT_TTL_MS_DEFAULT = 86400000,
+    /* Bytes that a lease answer takes beside its tasks and verdicts, and that one of its verdicts takes at most. */
+    JQ_LEASE_REPLY_OVERHEAD = 1024,
+    JQ_VERDICT_SIZE_MAX = 24,
+};
+#define JQ_SPAN_MS_MAX    UINT64_C(315576000000)    /* ten years */
+#define JQ_WALL_MS_MAX    UINT64_C(253402300799999) /* the end of the year 9999 */
+#define JQ_BACKOFF_MS_MAX UINT64_C(2592000000)      /* thirty days */
+#define JQ_U32_MAX        UINT64_C(4294967295)
+#define JQ_UINT_ANY       UINT64_MAX
+
+/* type, word in PROTOCOL.md, what `min` and `max` bound */
+#define JQ_FIELD_TYPE_LIST(X)                                                                                          \
+    X(JQ_FIELD_UINT, "uint")            /* its value */                                                                \
+    X(JQ_FIELD_NUMBER, "number")        /* nothing: an integer or a float */                                           \
+    X(JQ_FIELD_BOOL, "bool")            /* nothing */                                                                  \
+    X(JQ_FIELD_TEXT, "str")             /* its bytes; no NUL in it */                                                  \
+    X(JQ_FIELD_NAME, "name")            /* nothing: [a-z0-9_.-]{1,64} */                                               \
+    X(JQ_FIELD_NEED, "need")            /* its bytes, before it becomes canonical */                                   \
+    X(JQ_FIELD_BIN, "bin")              /* its bytes */                                                                \
+    X(JQ_FIELD_UUID, "bin 16")          /* nothing */                                                                  \
+    X(JQ_FIELD_TASKS, "[uint]")         /* number of task ids, none of them 0 */                                       \
+    X(JQ_FIELD_WORDS, "[str]")          /* number of words, 64 bytes each at most */                                   \
+    X(JQ_FIELD_AMOUNTS, "{name: uint}") /* number of entries */                                                        \
+    X(JQ_FIELD_TEXTS, "{str: str}")     /* number of entries */                                                        \
+    X(JQ_FIELD_MAP, "map")              /* nothing; `of` names the message in it */                                    \
+    X(JQ_FIELD_LIST, "list")            /* number of elements; `of` names the message in each */
+
+enum jq_field_type {
+#define JQ_FIELD_TYPE_ENUM(type, word) type,
+    JQ_FIELD_TYPE_LIST(JQ_FIELD_TYPE_ENUM)
+#undef JQ_FIELD_TYPE_ENUM
+};
+
+enum jq_field_flag {
+    JQ_FIELD_REQUIRED = 1, /* must be given, and not be nil */
+    JQ_FIELD_LATER = 2     /* known, but refused until a later version */
+};
+
+struct jq_message;
+
+struct jq_field {
+    const char *name;
+    uint8_t name_size;
+    uint8_t type;  /* enum jq_field_type */
+    uint8_t flags; /* enum jq_field_flag */
+    uint64_t min, max;
+    const struct jq_message *of; /* NULL: opaque */
+    const char *help;
+};
+
+enum { JQ_FIELDS_MAX = 64 }; /* of one message: a bit each */
+
+struct jq_message {
+    const char *name;
+    bool tuple; /* an array with the fields in order, not a map; it may be longer, and shorter by fields not required */
+    uint8_t count;
+    uint64_t required; /* a bit per field */
+    const struct jq_field *fields;
+};
+
+/* name, fields, is a tuple */
+#define JQ_MESSAGE_LIST(X)                                                                                             \
+    X(request, JQ_FIELDS_REQUEST, true)                                                                                \
+    X(reply, JQ_FIELDS_REPLY, true)                                                                                    \
+    X(refusal, JQ_FIELDS_REFUSAL, false)                                                                               \
+    X(hello, JQ_FIELDS_HELLO, false)                                                                                   \
+    X(hello_reply, JQ_FIELDS_HELLO_REPLY, false)                                                                       \
+    X(register, JQ_FIELDS_REGISTER, false)                                                                             \
+    X(handler, JQ_FIELDS_HANDLER, false)                                                                               \
+    X(register_reply, JQ_FIELDS_REGISTER_REPLY, false)                                                                 \
+    X(submit, JQ_FIELDS_SUBMIT, false)                                                                                 \
+    X(task, JQ_FIELDS_TASK, false)                                                                                     \
+    X(retry, JQ_FIELDS_RETRY, false)                                                                                   \
+    X(submit_reply, JQ_FIELDS_SUBMIT_REPLY, false)                                                                     \
+    X(exception, JQ_FIELDS_EXCEPTION, true)                                                                            \
+    X(lease, JQ_FIELDS_LEASE, false)                                                                                   \
+    X(report_item, JQ_FIELDS_REPORT_ITEM, true)                                                                        \
+    X(detail, JQ_FIELDS_DETAIL, false)                                                                                 \
+    X(held, JQ_FIELDS_HELD, true)                                                                                      \
+    X(lease_reply, JQ_FIELDS_LEASE_REPLY, false)                                                                       \
+    X(leased, JQ_FIELDS_LEASED, true)                                                                                  \
+    X(command, JQ_FIELDS_COMMAND, true)                                                                                \
+    X(report, JQ_FIELDS_REPORT, false)                                                                                 \
+    X(report_reply, JQ_FIELDS_REPORT_REPLY, false)                                                                     \
+    X(wait, JQ_FIELDS_WAIT, false)                                                                                     \
+    X(task_id, JQ_FIELDS_TASK_ID, false)                                                                               \
+    X(task_ls, JQ_FIELDS_TASK_LS, false)                                                                               \
+    X(tasks_reply, JQ_FIELDS_TASKS_REPLY, false)                                                                       \
+    X(row, JQ_FIELDS_ROW, false)                                                                                       \
+    X(explain_reply, JQ_FIELDS_EXPLAIN_REPLY, false)                                                                   \
+    X(why, JQ_FIELDS_WHY, false)                                                                                       \
+    X(task_cancel, JQ_FIELDS_TASK_CANCEL, false)                                                                       \
+    X(task_ids, JQ_FIELDS_TASK_IDS, false)                                                                             \
+    X(many_reply, JQ_FIELDS_MANY_REPLY, false)                                                                         \
+    X(queue_ls, JQ_FIELDS_QUEUE_LS, false)                                                                             \
+    X(queues_reply, JQ_FIELDS_QUEUES_REPLY, false)                                                                     \
+    X(queue, JQ_FIELDS_QUEUE, false)                                                                                   \
+    X(queue_set, JQ_FIELDS_QUEUE_SET, false)                                                                           \
+    X(worker_show, JQ_FIELDS_WORKER_SHOW, false)                                                                       \
+    X(worker_drain, JQ_FIELDS_WORKER_DRAIN, false)                                                                     \
+    X(workers_reply, JQ_FIELDS_WORKERS_REPLY, false)                                                                   \
+    X(worker, JQ_FIELDS_WORKER, false)                                                                                 \
+    X(server, JQ_FIELDS_SERVER, false)                                                                                 \
+    X(survey, JQ_FIELDS_SURVEY, true)                                                                                  \
+    X(survey_response, JQ_FIELDS_SURVEY_RESPONSE, true)                                                                \
+    X(progress, JQ_FIELDS_PROGRESS, true)                                                                              \
+    X(notice, JQ_FIELDS_NOTICE, false)
+
+/* The place of each field in its message: JQ_AT_TASK_HANDLER is 0. */
+#define JQ_FIELD_PLACE(place, ...)             place,
+#define JQ_MESSAGE_PLACES(name, fields, tuple) enum { fields(JQ_FIELD_PLACE) JQ_COUNT_##name };
+JQ_MESSAGE_LIST(JQ_MESSAGE_PLACES)
+
+/* jq_message_task and so on; jq_message_none has no fields. */
+#define JQ_MESSAGE_DECLARE(name, fields, tuple) extern const struct jq_message jq_message_##name;
+JQ_MESSAGE_LIST(JQ_MESSAGE_DECLARE)
+extern const struct jq_message jq_message_none;
+
+/* All of them, in the order of JQ_MESSAGE_LIST. */
+extern const struct jq_message *const jq_messages[];
+extern const size_t jq_messages_count;
+
+/* number (that of broker/core/event.h; hello, which the core never sees, is 0), name, role, changes something, request, reply,
+ * help */
+#define JQ_OP_ROWS(X)                                                                                                  \
+    X(0, "hello", NONE, false, hello, hello_reply, "who are you, and what are your limits?")                           \
+    X(1, "submit", CLIENT, true, submit, submit_reply, "take these tasks")                                             \
+    X(2, "register", WORKER, true, register, register_reply, "I am a worker, and this is what I offer")                \
+    X(3, "lease", WORKER, true, lease, lease_reply, "give me tasks; here are my reports (a long poll)")                \
+    X(4, "report", WORKER, true, report, report_reply, "reports alone, while a lease poll is parked")                  \
+    X(5, "wait", OBSERVER, false, wait, tasks_reply, "tell me when one of these has ended (a long poll)")              \
+    X(6, "task.show", OBSERVER, false, task_id, tasks_reply, "one task, with payload and last report")                 \
+    X(7, "task.ls", OBSERVER, false, task_ls, tasks_reply, "a page of tasks by ascending id")                          \
+    X(8, "task.explain", OBSERVER, false, task_id, explain_reply, "why is it not running?")                            \
+    X(9, "task.cancel", CLIENT, true, task_cancel, many_reply, "cancel tasks, running ones too")                       \
+    X(10, "dead.replay", ADMIN, true, task_ids, many_reply, "dead letters back into their queues")                     \
+    X(11, "dead.rm", ADMIN, true, task_ids, many_reply, "forget dead letters")                                         \
+    X(12, "queue.ls", OBSERVER, false, queue_ls, queues_reply, "all queues, or one")                                   \
+    X(13, "queue.set", ADMIN, true, queue_set, many_reply, "pause or resume a queue")                                  \
+    X(14, "worker.ls", OBSERVER, false, none, workers_reply, "all workers")                                            \
+    X(15, "worker.show", OBSERVER, false, worker_show, workers_reply, "one worker, with facts and handlers")           \
+    X(16, "worker.drain", ADMIN, true, worker_drain, many_reply, "give a worker nothing more, or again")               \
+    X(17, "server.status", OBSERVER, false, none, server, "the broker's numbers")
+
+struct jq_op_info {
+    uint8_t number;
+    uint8_t name_size;
+    const char *name;
+    enum jq_role role; /* least that is needed, see jq_role_allows() */
+    bool changes;      /* goes through the request window */
+    const struct jq_message *request, *reply;
+    const char *help;
+};
+
+/* Indexed by number. */
+extern const struct jq_op_info jq_ops[];
+extern const size_t jq_ops_count;
+
+/* NULL: no such op. */
+const struct jq_op_info *jq_op_find(struct jq_str name);
+
+/* The place of a field by its name on the wire, or -1. Looks from place `from` on first: whoever writes the fields in our
+ * order is served at the first look. */
+int jq_message_place(const struct jq_message *message, struct jq_str name, unsigned from);
+
+/* The word of PROTOCOL.md for a type. */
+const char *jq_field_type_word(enum jq_field_type type);
+
+/* May somebody of role `held` do what needs `needed`? Everybody may do what needs none; an admin everything; a client and a
+ * worker also what an observer may. */
+bool jq_role_allows(enum jq_role held, enum jq_role needed);
+
+#endif
