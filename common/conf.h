@@ -59,7 +59,7 @@ enum jq_conf_type {
 };
 
 struct jq_conf_list {
-    char **items; /* one block with the texts */
+    char **items; /* one block with the texts; a NULL follows the last, as in an argv */
     size_t count;
 };
 

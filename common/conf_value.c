@@ -70,6 +70,7 @@ static enum jq_err split(struct splitter *splitter, struct jq_conf_list *list, s
     for (;;) {
         while (splitter->pos < splitter->text.size && is_separator(splitter, splitter->text.data[splitter->pos]))
             splitter->pos++;
+        list->items[list->count] = NULL;
         if (splitter->pos == splitter->text.size)
             return JQ_OK;
         if (list->count == JQ_CONF_WORDS_MAX)
@@ -86,10 +87,10 @@ enum jq_err jq_conf_list_parse(struct jq_str text, bool quotes, struct jq_conf_l
     size_t words_max = text.size / 2 + 1;
     if (words_max > JQ_CONF_WORDS_MAX)
         words_max = JQ_CONF_WORDS_MAX;
-    struct jq_conf_list list = {.items = malloc(words_max * sizeof(char *) + text.size + 1)};
+    struct jq_conf_list list = {.items = malloc((words_max + 1) * sizeof(char *) + text.size + 1)};
     if (list.items == NULL)
         return jq_fail(reterr, JQ_ERR_NOMEM, "out of memory");
-    struct splitter splitter = {.text = text, .quotes = quotes, .out = (char *)(list.items + words_max)};
+    struct splitter splitter = {.text = text, .quotes = quotes, .out = (char *)(list.items + words_max + 1)};
     const enum jq_err err = split(&splitter, &list, reterr);
     if (err != JQ_OK) {
         free(list.items);

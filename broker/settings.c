@@ -1,0 +1,242 @@
+#include "broker/settings.h"
+
+#include "common/transport/address.h"
+#include "common/vocab.h"
+
+/* ---- table of keys ---------------------------------------------------------------------------------------------------- */
+
+#define S struct jq_broker_settings
+#define NUMBER(key, kind, member, low, high, text, about)                                                              \
+    {                                                                                                                  \
+        .name = key, .type = kind, .offset = JQ_CONF_FIELD(S, member, int64_t), .standard = text, .min = low,          \
+        .max = high, .help = about                                                                                     \
+    }
+#define INT(key, member, low, high, text, about)  NUMBER(key, JQ_CONF_INT, member, low, high, text, about)
+#define SIZE(key, member, low, high, text, about) NUMBER(key, JQ_CONF_SIZE, member, low, high, text, about)
+#define TIME(key, member, low, high, text, about) NUMBER(key, JQ_CONF_DURATION, member, low, high, text, about)
+#define ENUM(key, member, names, text, about)                                                                          \
+    {                                                                                                                  \
+        .name = key, .type = JQ_CONF_ENUM, .offset = JQ_CONF_FIELD(S, member, int64_t), .standard = text,              \
+        .choices = names, .help = about                                                                                \
+    }
+#define TEXT(key, kind, member, text, about)                                                                           \
+    { .name = key, .type = kind, .offset = JQ_CONF_FIELD(S, member, char *), .standard = text, .help = about }
+#define URLS(key, member, text, about)                                                                                 \
+    {                                                                                                                  \
+        .name = key, .type = JQ_CONF_LIST, .offset = JQ_CONF_FIELD(S, member, struct jq_conf_list), .standard = text,  \
+        .min = 1, .max = JQ_SETTINGS_URLS_MAX, .help = about                                                           \
+    }
+
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define YEAR   (366 * DAY)
+#define KIB    INT64_C(1024)
+#define MIB    (1024 * KIB)
+#define GIB    (1024 * MIB)
+
+static const char *const durability_names[] = {"memory", "write", "fsync", NULL}; /* enum jq_durability */
+static const char *const queue_durability_names[] = {"memory", "write", "fsync", "broker", NULL};
+static const char *const auth_names[] = {"off", "tokens", NULL};
+static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+_Static_assert(JQ_DURABILITY_MEMORY == 0 && JQ_DURABILITY_WRITE == 1 && JQ_DURABILITY_FSYNC == 2,
+               "names are in this order");
+
+static const struct jq_conf_key broker_keys[] = {
+    TEXT("data_dir", JQ_CONF_PATH, data_dir, "/var/lib/jqmesh", "Where the journal and all else that lasts is kept."),
+    ENUM("durability", durability, durability_names, "fsync",
+         "What an answer waits for: fsync survives power loss, write survives the broker, memory nothing."),
+    URLS("listen_request", request_urls, "tcp://127.0.0.1:7710 ipc:///run/jqmesh/broker.sock",
+         "Where clients and workers ask: tcp://HOST:PORT or ipc:///PATH."),
+    URLS("listen_notice", notice_urls, "tcp://127.0.0.1:7711", "Where hints are published."),
+    URLS("listen_survey", survey_urls, "tcp://127.0.0.1:7712", "Where workers are asked whether they live."),
+    TEXT("listen_http", JQ_CONF_STRING, http_address, "127.0.0.1:7780",
+         "HOST:PORT of /healthz, /readyz and /metrics; empty for none."),
+    ENUM("auth", auth, auth_names, "tokens",
+         "Who may ask: off trusts this machine and listens on nothing else; tokens wants one of everybody."),
+    TEXT("tokens_file", JQ_CONF_PATH, tokens_file, "/etc/jqmesh/tokens",
+         "Hashes of the tokens, with their roles: `jqctl token new` prints lines for it."),
+    {.name = "ipc_mode",
+     .type = JQ_CONF_MODE,
+     .offset = JQ_CONF_FIELD(S, ipc_mode, int64_t),
+     .standard = "0660",
+     .min = 0600,
+     .max = 0777,
+     .help = "Mode of ipc sockets in the file system."},
+    {.name = "queues_declared",
+     .type = JQ_CONF_BOOL,
+     .offset = JQ_CONF_FIELD(S, queues_declared, bool),
+     .standard = "no",
+     .help = "Whether only queues with a [queue NAME] section exist; else the first use makes one."},
+    TIME("drain", drain_ms, 0, HOUR, "10s", "How long a stop waits for answers under way."),
+    ENUM("log_level", log_level, log_level_names, "info", "The least that is logged."),
+};
+
+static const struct jq_conf_key limit_keys[] = {
+    INT("depth_max", depth_max, 1, INT64_C(1) << 40, "10000000", "Tasks that wait in one queue; beyond: busy."),
+    SIZE("bytes_max", bytes_max, 0, INT64_C(1) << 50, "0",
+         "Bytes of the tasks that wait in one queue; beyond: busy; 0: no limit."),
+    SIZE("memory_max", memory_max_bytes, 16 * MIB, INT64_C(1) << 50, "2G",
+         "Memory of the broker's state; beyond: busy."),
+    SIZE("disk_free_min", disk_free_min_bytes, 0, INT64_C(1) << 50, "256M",
+         "Free space below which no new task is taken; outcomes still are."),
+    SIZE("in_flight_max", in_flight_max_bytes, MIB, 16 * GIB, "64M",
+         "Bytes of requests that were received and not decided; beyond: busy."),
+    INT("classes_max", classes_max, 16, 1000000, "4096", "Different pairs of need and handler; beyond: busy."),
+    INT("queues_max", queues_max, 1, 1000000, "10000", "Queues; beyond: busy."),
+    INT("groups_max", groups_max, 1, 100000000, "1000000", "Groups of all queues; beyond: busy."),
+    INT("workers_max", workers_max, 1, 100000, "10000", "Workers that are registered at one time."),
+    INT("senders_max", senders_max, 1, 10000000, "100000", "Senders whose answered requests are remembered."),
+    INT("finished_max", finished_max, 0, 1000000000, "1000000",
+        "Finished tasks that are remembered; the oldest go first."),
+    INT("parked_max", parked_max, 16, 1000000, "16384", "Polls and waits that are parked at one time."),
+    INT("connections_max", connections_max, 16, 1000000, "16384", "Connections to the request sockets."),
+    TIME("wait_max", wait_max_ms, SECOND, HOUR, "20s", "How long a poll or a wait is parked at most."),
+};
+
+static const struct jq_conf_key liveness_keys[] = {
+    TIME("heartbeat", heartbeat_ms, 50, HOUR, "2s", "How often workers are asked whether they live."),
+    TIME("liveness", liveness_ms, 150, DAY, "15s", "How long a silent worker keeps its tasks; at least 3 heartbeats."),
+};
+
+static const struct jq_conf_key retry_keys[] = {
+    INT("max", retry_max, 0, 1000, "3", "Failed attempts after which a task is dead, unless it says otherwise."),
+    TIME("base", retry_base_ms, 0, DAY, "1s", "Backoff after the first failed attempt; it doubles with each."),
+    TIME("cap", retry_cap_ms, 0, 30 * DAY, "10m", "The longest backoff."),
+    INT("crash_limit", crash_limit, 1, 1000, "3", "Crashes after which a task is dead."),
+    INT("lost_limit", lost_limit, 1, 1000, "10", "Times that a task can go down with its worker before it is dead."),
+    INT("shortage_limit", shortage_limit, 1, 10000, "20", "Shortages of the host in a row after which a task is dead."),
+};
+
+static const struct jq_conf_key order_keys[] = {
+    TIME("aging_interval", aging_interval_ms, 0, 30 * DAY, "10m",
+         "A task that was ready for so long is let past higher priorities, every eighth time."),
+    TIME("reserve_after", reserve_after_ms, 0, DAY, "30s", "A task that fits nowhere for so long reserves a worker."),
+};
+
+static const struct jq_conf_key window_keys[] = {
+    TIME("request_window", request_window_ms, 10 * SECOND, DAY, "10m",
+         "How long the answer to a request is remembered, for a request that is sent again."),
+    TIME("key_ttl", key_ttl_ms, 0, YEAR, "1d", "How long an idempotency key gives the first task's id."),
+    TIME("result_ttl", result_ttl_ms, 0, YEAR, "1d", "How long a result is kept, unless its task says otherwise."),
+    TIME("dead_ttl", dead_ttl_ms, 0, 10 * YEAR, "0s",
+         "How long a dead letter stays; 0s: until it is replayed or removed."),
+};
+
+static const struct jq_conf_key journal_keys[] = {
+    SIZE("segment_size", segment_size_bytes, MIB, 4 * GIB, "64M", "Size of one file of the journal."),
+    SIZE("first_segment_size", first_segment_size_bytes, 64 * KIB, 4 * GIB, "4M",
+         "Size of the first file after a start: small, so that nobody waits for it."),
+    TIME("retention_time", retention_ms, 0, 10 * YEAR, "0s",
+         "How long files without live tasks are kept; 0s: not at all."),
+    SIZE("retention_bytes", retention_bytes, 0, INT64_C(1) << 50, "0",
+         "How many bytes of files without live tasks are kept; 0: as retention_time says."),
+};
+
+#undef S
+#define S struct jq_queue_settings
+static const struct jq_conf_key queue_keys[] = {
+    INT("depth_max", depth_max, 0, INT64_C(1) << 40, "0", "Tasks that wait in it; 0: as [limits] says."),
+    SIZE("bytes_max", bytes_max, 0, INT64_C(1) << 50, "0", "Bytes of the tasks that wait in it; 0: as [limits] says."),
+    ENUM("durability", durability, queue_durability_names, "broker",
+         "What an answer waits for; broker: as [broker] says."),
+    INT("weight", weight, 1, 1000, "1", "Its share of the workers, beside other queues."),
+    {.name = "paused",
+     .type = JQ_CONF_BOOL,
+     .offset = JQ_CONF_FIELD(S, paused, bool),
+     .standard = "no",
+     .help = "Whether it starts paused: it takes tasks and hands out none."},
+};
+
+#define KEYS(table) .keys = table, .key_count = sizeof table / sizeof table[0]
+static const struct jq_conf_section sections[] = {
+    {.name = "broker",
+     .help = "The broker itself: what it keeps, where it listens, whom it serves.",
+     KEYS(broker_keys)},
+    {.name = "limits",
+     .help = "Bounds. What would pass one is refused with `busy` and the name of the limit.",
+     KEYS(limit_keys)},
+    {.name = "liveness", .help = "When a worker counts as dead.", KEYS(liveness_keys)},
+    {.name = "retry", .help = "What happens after a failure.", KEYS(retry_keys)},
+    {.name = "order", .help = "Guards against starvation.", KEYS(order_keys)},
+    {.name = "window", .help = "How long things are remembered.", KEYS(window_keys)},
+    {.name = "journal", .help = "The log on disk.", KEYS(journal_keys)},
+    {.name = "queue",
+     .help = "One queue that differs, and its name.",
+     KEYS(queue_keys),
+     .offset = JQ_CONF_FIELD(struct jq_broker_settings, queues, struct jq_conf_items),
+     .item_size = sizeof(struct jq_queue_settings),
+     .count_max = JQ_SETTINGS_QUEUES_MAX,
+     .example = "cad"},
+};
+
+const struct jq_conf_schema jq_broker_schema = {
+    .program = "jqbroker",
+    .help = "The broker of jqmesh: keeps tasks on disk and hands them to workers that fit.",
+    .sections = sections,
+    .section_count = sizeof sections / sizeof sections[0],
+};
+
+/* ---- what no single key can tell -------------------------------------------------------------------------------------- */
+
+static enum jq_err check_urls(const char *key, const struct jq_conf_list *urls, bool auth_off,
+                              struct jq_error *reterr) {
+    for (size_t i = 0; i < urls->count; i++) {
+        struct jq_address address;
+        struct jq_error why = {0};
+        const enum jq_err err = jq_address_parse(urls->items[i], &address, &why);
+        if (err != JQ_OK)
+            return jq_fail(reterr, err, "[broker] %s: %s", key, why.message);
+        if (auth_off && !address.loopback)
+            return jq_fail(reterr, JQ_ERR_DENIED,
+                           "[broker] %s: %s is open to other machines: set auth = tokens and tokens_file first", key,
+                           urls->items[i]);
+    }
+    return JQ_OK;
+}
+
+static enum jq_err check_access(const struct jq_broker_settings *settings, struct jq_error *reterr) {
+    const bool off = settings->auth == JQ_AUTH_OFF;
+    if (!off && settings->tokens_file[0] == '\0')
+        return jq_fail(reterr, JQ_ERR_INVALID, "[broker] tokens_file: auth = tokens needs one");
+    enum jq_err err = check_urls("listen_request", &settings->request_urls, off, reterr);
+    if (err == JQ_OK)
+        err = check_urls("listen_notice", &settings->notice_urls, off, reterr);
+    if (err == JQ_OK)
+        err = check_urls("listen_survey", &settings->survey_urls, off, reterr);
+    return err;
+}
+
+enum jq_err jq_broker_settings_check(const struct jq_broker_settings *settings, struct jq_error *reterr) {
+    if (settings->data_dir[0] == '\0')
+        return jq_fail(reterr, JQ_ERR_INVALID, "[broker] data_dir: empty");
+    if (settings->liveness_ms < 3 * settings->heartbeat_ms)
+        return jq_fail(reterr, JQ_ERR_INVALID,
+                       "[liveness] liveness: less than 3 heartbeats: one lost message would kill a worker");
+    if (settings->retry_cap_ms < settings->retry_base_ms)
+        return jq_fail(reterr, JQ_ERR_INVALID, "[retry] cap: less than base");
+    if (settings->first_segment_size_bytes > settings->segment_size_bytes)
+        return jq_fail(reterr, JQ_ERR_INVALID, "[journal] first_segment_size: more than segment_size");
+    return check_access(settings, reterr);
+}
+
+enum jq_err jq_broker_settings_load(const struct jq_conf_args *args, struct jq_broker_settings *settings,
+                                    struct jq_error *reterr) {
+    enum jq_err err = jq_conf_load(&jq_broker_schema, args, JQ_BROKER_CONF_FILE, settings, reterr);
+    if (err != JQ_OK)
+        return err;
+    err = jq_broker_settings_check(settings, reterr);
+    if (err != JQ_OK)
+        jq_broker_settings_fini(settings);
+    return err;
+}
+
+void jq_broker_settings_fini(struct jq_broker_settings *settings) {
+    jq_conf_fini(&jq_broker_schema, settings);
+}
+
+const struct jq_queue_settings *jq_broker_settings_queue(const struct jq_broker_settings *settings,
+                                                         struct jq_str name) {
+    return jq_conf_find_item(&settings->queues, sizeof(struct jq_queue_settings), name);
+}

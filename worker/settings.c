@@ -1,0 +1,298 @@
+#include "worker/settings.h"
+
+#include <unistd.h>
+
+#include "worker/settings_check.h"
+
+/* ---- table of keys ---------------------------------------------------------------------------------------------------- */
+
+#define S                 struct jq_worker_settings
+#define FIELD(member, of) JQ_CONF_FIELD(S, member, of)
+#define NUMBER(key, kind, member, low, high, text, about)                                                              \
+    {                                                                                                                  \
+        .name = key, .type = kind, .offset = FIELD(member, int64_t), .standard = text, .min = low, .max = high,        \
+        .help = about                                                                                                  \
+    }
+#define INT(key, member, low, high, text, about)  NUMBER(key, JQ_CONF_INT, member, low, high, text, about)
+#define SIZE(key, member, low, high, text, about) NUMBER(key, JQ_CONF_SIZE, member, low, high, text, about)
+#define TIME(key, member, low, high, text, about) NUMBER(key, JQ_CONF_DURATION, member, low, high, text, about)
+#define ENUM(key, member, names, text, about)                                                                          \
+    {                                                                                                                  \
+        .name = key, .type = JQ_CONF_ENUM, .offset = FIELD(member, int64_t), .standard = text, .choices = names,       \
+        .help = about                                                                                                  \
+    }
+#define BOOL(key, member, text, about)                                                                                 \
+    { .name = key, .type = JQ_CONF_BOOL, .offset = FIELD(member, bool), .standard = text, .help = about }
+#define TEXT(key, member, checker, text, about)                                                                        \
+    {                                                                                                                  \
+        .name = key, .type = JQ_CONF_STRING, .offset = FIELD(member, char *), .standard = text, .check = checker,      \
+        .help = about                                                                                                  \
+    }
+#define PATH(key, member, text, about)                                                                                 \
+    { .name = key, .type = JQ_CONF_PATH, .offset = FIELD(member, char *), .standard = text, .help = about }
+#define LIST(key, kind, member, checker, text, about)                                                                  \
+    {                                                                                                                  \
+        .name = key, .type = kind, .offset = FIELD(member, struct jq_conf_list), .standard = text, .check = checker,   \
+        .help = about                                                                                                  \
+    }
+
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define KIB    INT64_C(1024)
+#define TIB    (INT64_C(1) << 40)
+
+static const char standard_handlers_dir[] = "/etc/jqmesh/handlers.d";
+static const char *const sandbox_names[] = {"off", "prefer", "require", NULL};
+static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+static const char *const kind_names[] = {"exec", "pool", "freecad", NULL};
+static const char *const input_names[] = {"payload", "none", NULL};
+static const char *const result_names[] = {"stdout", "file", NULL};
+
+static const struct jq_conf_key worker_keys[] = {
+    TEXT("name", name, jq_check_worker_name, "", "Its name, one worker's alone; empty: the host's name."),
+    TEXT("request", request_url, jq_check_url, "tcp://127.0.0.1:7710",
+         "Where the broker is asked: tcp://HOST:PORT or ipc:///PATH."),
+    TEXT("notice", notice_url, jq_check_url, "tcp://127.0.0.1:7711", "Where the broker publishes hints; empty: none."),
+    TEXT("survey", survey_url, jq_check_url, "tcp://127.0.0.1:7712",
+         "Where the broker asks whether this worker lives."),
+    PATH("token_file", token_file, "", "A file with this worker's token in its first line; empty: none."),
+    TEXT("offers", offers, jq_check_offers, "auto",
+         "What tasks can reserve: cpu=2 mem=4G gpu=[0,1] freecad=1; the word auto stands for the cpus and memory found "
+         "here."),
+    TEXT("facts", facts, jq_check_facts, "", "What tasks can ask for: zone=lab1 os=debian-12."),
+    LIST("accept", JQ_CONF_LIST, accept, jq_check_names, "",
+         "Only tasks that reserve one of these offers; empty: all tasks."),
+    INT("slots", slots, 0, 4096, "0", "Tasks at one time; 0: the number of cpus."),
+    PATH("handlers_dir", handlers_dir, standard_handlers_dir,
+         "A folder of files NAME.conf, each with a [handler NAME]."),
+    PATH("state_dir", state_dir, "/var/lib/jqworker",
+         "What this worker has to remember; one running worker at a time."),
+    PATH("work_dir", work_dir, "/var/lib/jqworker/work", "Parent of the work dirs of tasks; emptied at the start."),
+    PATH("output_dir", output_dir, "/var/lib/jqworker/output", "Where handlers put their files, a folder a task."),
+    TIME("drain", drain_ms, 0, DAY, "1m", "How long a stop waits for running tasks; the rest is handed back."),
+    TIME("grace", grace_ms, 0, HOUR, "5s", "Time between SIGTERM and SIGKILL."),
+    TIME("idle_exit", idle_exit_ms, 0, DAY, "0s", "Stops after so long without a task; 0s: never."),
+    ENUM("sandbox", sandbox, sandbox_names, "prefer",
+         "require refuses to run where the kernel lacks a part of the sandbox."),
+    TEXT("run_as", run_as, jq_check_user, "nobody", "The user of the tasks when the worker is root; empty: root."),
+    TEXT("cgroup", cgroup, jq_check_cgroup, "auto",
+         "auto, none, or a folder of a cgroup v2 hierarchy that is this worker's own."),
+    INT("memory_pressure", memory_pressure_percent, 1, 100, "85",
+        "Percent of the memory in use above which no task is leased."),
+    INT("psi_pressure", psi_pressure_percent, 1, 100, "20",
+        "Percent of the time (PSI some10) waited for memory above which no task is leased."),
+    ENUM("log_level", log_level, log_level_names, "info", "The least that is logged."),
+};
+
+static const struct jq_conf_key freecad_keys[] = {
+    LIST("command", JQ_CONF_WORDS, freecad_command, jq_check_command, "freecadcmd -c \"exec(open('{runner}').read())\"",
+         "Starts FreeCAD's Python on the runner; snap, AppImage and flatpak differ."),
+    PATH("scripts_dir", freecad_scripts_dir, "/usr/share/jqmesh/freecad", "Where the scripts of handlers are."),
+    TIME("ping", freecad_ping_ms, 100, MINUTE, "2s", "How soon a zygote has to answer."),
+    TIME("start", freecad_start_ms, SECOND, HOUR, "1m", "How long a zygote may take to start."),
+    TIME("recycle", freecad_recycle_ms, MINUTE, 30 * DAY, "1d", "How old a zygote gets."),
+};
+
+#undef S
+#define S struct jq_fact_probe
+static const struct jq_conf_key fact_keys[] = {
+    LIST("command", JQ_CONF_WORDS, command, jq_check_command, "",
+         "A program and its arguments; the first line that it prints is the fact."),
+    TIME("timeout", timeout_ms, 100, 10 * MINUTE, "10s", "How long it may take."),
+};
+
+#undef S
+#define S struct jq_handler_settings
+static const struct jq_conf_key handler_keys[] = {
+    ENUM("kind", kind, kind_names, "exec", "A process a task, warm processes, or a fork of FreeCAD."),
+    LIST("command", JQ_CONF_WORDS, command, jq_check_task_command, "",
+         "exec, pool: a program and its arguments, without a shell; {input} {output} {work_dir} {task} {attempt} "
+         "{param.NAME}."),
+    TEXT("script", script, jq_check_script, "", "freecad: a file of [freecad] scripts_dir, or an absolute path."),
+    TEXT("need", need, jq_check_handler_need, "",
+         "What each task reserves and asks for, unless it says otherwise: cpu=1 mem=1G."),
+    TIME("soft_limit", soft_limit_ms, 0, 30 * DAY, "0s", "SIGTERM after so long; 0s: never."),
+    TIME("hard_limit", hard_limit_ms, 0, 30 * DAY, "0s",
+         "SIGKILL to the whole tree after so long; 0s: never. No task can ask for more."),
+    BOOL("pure", pure, "no", "Whether the same input always gives the same result, so that it may come from a cache."),
+    TEXT("version", version, jq_check_version, "1", "Part of the cache's key: change it when results change."),
+    ENUM("stdin", input, input_names, "payload", "What the process reads: the payload, or nothing."),
+    ENUM("result", result, result_names, "stdout",
+         "What becomes the result: what the process prints, or the file {output}."),
+    SIZE("output_max", output_max_bytes, KIB, TIB, "64M",
+         "Bytes of stdout and stderr together; above it the tree is killed."),
+    INT("pids_max", pids_max, 1, 1000000, "256", "Processes and threads of one task."),
+    SIZE("file_size_max", file_size_max_bytes, KIB, TIB, "16G", "The largest file that it may write."),
+    BOOL("network", network, "no", "Whether it may open network connections."),
+    LIST("env", JQ_CONF_WORDS, env, jq_check_env, "",
+         "Its environment, beside PATH, HOME, TMPDIR and LANG: NAME=value."),
+    INT("processes", processes, 0, 4096, "0", "pool: warm processes; 0: one a slot."),
+    INT("tasks_max", tasks_max, 0, 1000000, "1000", "pool: tasks after which a process is replaced; 0: no limit."),
+    SIZE("rss_max", rss_max_bytes, 0, TIB, "0", "pool: memory above which a process is replaced; 0: no limit."),
+};
+
+#define KEYS(table) .keys = table, .key_count = sizeof table / sizeof table[0]
+#define HANDLER_SECTION                                                                                                \
+    {                                                                                                                  \
+        .name = "handler", .help = "One handler, and its name; each in a file of its own in handlers_dir.",            \
+        KEYS(handler_keys), .offset = JQ_CONF_FIELD(struct jq_worker_settings, handlers, struct jq_conf_items),        \
+        .item_size = sizeof(struct jq_handler_settings), .count_max = JQ_SETTINGS_HANDLERS_MAX, .example = "sha256"    \
+    }
+
+static const struct jq_conf_section worker_sections[] = {
+    {.name = "worker",
+     .help = "The worker itself: whom it serves, what it has, how it treats its tasks.",
+     KEYS(worker_keys)},
+    {.name = "freecad", .help = "The FreeCAD of this machine, for handlers of that kind.", KEYS(freecad_keys)},
+    {.name = "fact",
+     .help = "A fact that a program finds out, at the start and at each reload, and its name.",
+     KEYS(fact_keys),
+     .offset = JQ_CONF_FIELD(struct jq_worker_settings, probes, struct jq_conf_items),
+     .item_size = sizeof(struct jq_fact_probe),
+     .count_max = JQ_SETTINGS_PROBES_MAX,
+     .example = "kernel"},
+    HANDLER_SECTION,
+};
+static const struct jq_conf_section handler_sections[] = {HANDLER_SECTION};
+
+const struct jq_conf_schema jq_worker_schema = {
+    .program = "jqworker",
+    .help = "A worker of jqmesh: leases tasks that fit, runs their handlers, enforces what they reserved.",
+    .sections = worker_sections,
+    .section_count = sizeof worker_sections / sizeof worker_sections[0],
+};
+const struct jq_conf_schema jq_handler_schema = {
+    .program = "jqworker",
+    .help = "A handler of a worker.",
+    .sections = handler_sections,
+    .section_count = 1,
+};
+
+/* ---- what no single key can tell -------------------------------------------------------------------------------------- */
+
+static enum jq_err fail_handler(const struct jq_handler_settings *handler, const char *key, const char *reason,
+                                struct jq_error *reterr) {
+    return jq_fail(reterr, JQ_ERR_INVALID, "%s: [handler %s] %s: %s", handler->item.origin, handler->item.name, key,
+                   reason);
+}
+
+static enum jq_err check_kind(const struct jq_handler_settings *handler, struct jq_error *reterr) {
+    const bool freecad = handler->kind == JQ_HANDLER_FREECAD;
+    if (freecad && handler->command.count > 0)
+        return fail_handler(handler, "command", "kind = freecad takes a script instead", reterr);
+    if (freecad && handler->script[0] == '\0')
+        return fail_handler(handler, "script", "kind = freecad needs one", reterr);
+    if (!freecad && handler->command.count == 0)
+        return fail_handler(handler, "command", "missing", reterr);
+    if (!freecad && handler->script[0] != '\0')
+        return fail_handler(handler, "script", "only kind = freecad takes one", reterr);
+    if (handler->kind != JQ_HANDLER_EXEC && handler->result == JQ_HANDLER_RESULT_FILE)
+        return fail_handler(handler, "result", "only kind = exec can give a file", reterr);
+    return JQ_OK;
+}
+
+static bool uses_output(const struct jq_handler_settings *handler) {
+    for (size_t i = 0; i < handler->command.count; i++)
+        if (strstr(handler->command.items[i], "{output}") != NULL)
+            return true;
+    return false;
+}
+
+enum jq_err jq_handler_settings_check(const struct jq_handler_settings *handler, struct jq_error *reterr) {
+    if (handler->version[0] == '\0')
+        return fail_handler(handler, "version", "empty", reterr);
+    if (handler->hard_limit_ms > 0 && handler->soft_limit_ms > handler->hard_limit_ms)
+        return fail_handler(handler, "soft_limit", "above hard_limit", reterr);
+    const enum jq_err err = check_kind(handler, reterr);
+    if (err != JQ_OK || handler->kind != JQ_HANDLER_EXEC)
+        return err;
+    if (handler->result == JQ_HANDLER_RESULT_FILE && !uses_output(handler))
+        return fail_handler(handler, "result", "result = file, but the command has no {output}", reterr);
+    if (handler->result == JQ_HANDLER_RESULT_STDOUT && uses_output(handler))
+        return fail_handler(handler, "result", "the command has an {output}: set result = file", reterr);
+    return JQ_OK;
+}
+
+static enum jq_err check_required(const struct jq_worker_settings *settings, struct jq_error *reterr) {
+    const struct {
+        const char *key;
+        const char *value;
+    } required[] = {
+        {"request", settings->request_url}, {"survey", settings->survey_url},
+        {"offers", settings->offers},       {"state_dir", settings->state_dir},
+        {"work_dir", settings->work_dir},   {"output_dir", settings->output_dir},
+        {"cgroup", settings->cgroup},       {"handlers_dir", settings->handlers_dir},
+    };
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
+        if (required[i].value[0] == '\0')
+            return jq_fail(reterr, JQ_ERR_INVALID, "[worker] %s: empty", required[i].key);
+    if (settings->freecad_command.count == 0)
+        return jq_fail(reterr, JQ_ERR_INVALID, "[freecad] command: empty");
+    return JQ_OK;
+}
+
+enum jq_err jq_worker_settings_check(const struct jq_worker_settings *settings, struct jq_error *reterr) {
+    enum jq_err err = check_required(settings, reterr);
+    for (size_t i = 0; err == JQ_OK && i < jq_worker_settings_probe_count(settings); i++) {
+        const struct jq_fact_probe *const probe = jq_worker_settings_probe(settings, i);
+        if (probe->command.count == 0)
+            err =
+                jq_fail(reterr, JQ_ERR_INVALID, "%s: [fact %s] command: missing", probe->item.origin, probe->item.name);
+    }
+    for (size_t i = 0; err == JQ_OK && i < jq_worker_settings_handler_count(settings); i++)
+        err = jq_handler_settings_check(jq_worker_settings_handler(settings, i), reterr);
+    return err;
+}
+
+/* ---- loading ---------------------------------------------------------------------------------------------------------- */
+
+static enum jq_err read_handlers(struct jq_worker_settings *settings, struct jq_error *reterr) {
+    const char *const dir = settings->handlers_dir;
+    if (dir[0] == '\0' || (strcmp(dir, standard_handlers_dir) == 0 && access(dir, F_OK) != 0))
+        return JQ_OK;
+    return jq_conf_read_dir(&jq_handler_schema, settings, dir, reterr);
+}
+
+enum jq_err jq_worker_settings_load(const struct jq_conf_args *args, struct jq_worker_settings *settings,
+                                    struct jq_error *reterr) {
+    enum jq_err err = jq_conf_load(&jq_worker_schema, args, JQ_WORKER_CONF_FILE, settings, reterr);
+    if (err != JQ_OK)
+        return err;
+    err = read_handlers(settings, reterr);
+    if (err == JQ_OK)
+        err = jq_worker_settings_check(settings, reterr);
+    if (err != JQ_OK)
+        jq_worker_settings_fini(settings);
+    return err;
+}
+
+void jq_worker_settings_fini(struct jq_worker_settings *settings) {
+    jq_conf_fini(&jq_worker_schema, settings);
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------------- */
+
+size_t jq_worker_settings_handler_count(const struct jq_worker_settings *settings) {
+    return settings->handlers.count;
+}
+
+const struct jq_handler_settings *jq_worker_settings_handler(const struct jq_worker_settings *settings, size_t index) {
+    JQ_CHECK(index < settings->handlers.count);
+    return (const struct jq_handler_settings *)settings->handlers.data + index;
+}
+
+const struct jq_handler_settings *jq_worker_settings_find_handler(const struct jq_worker_settings *settings,
+                                                                  struct jq_str name) {
+    return jq_conf_find_item(&settings->handlers, sizeof(struct jq_handler_settings), name);
+}
+
+size_t jq_worker_settings_probe_count(const struct jq_worker_settings *settings) {
+    return settings->probes.count;
+}
+
+const struct jq_fact_probe *jq_worker_settings_probe(const struct jq_worker_settings *settings, size_t index) {
+    JQ_CHECK(index < settings->probes.count);
+    return (const struct jq_fact_probe *)settings->probes.data + index;
+}
