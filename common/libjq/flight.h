@@ -1,0 +1,91 @@
+/* flight.h - one request on its way, and the client that sends it. Private to libjq, jqctl and the worker's shell.
+ *
+ * A flight keeps its bytes until it is answered: whatever gets lost is sent again as it was. Life: flight_begin (draws the
+ * request id, gives a pack for the body), flight_send, flight_poll or flight_finish, flight_end. The memory of a flight is the
+ * caller's; it must not move between begin and end.
+ */
+#ifndef JQ_COMMON_LIBJQ_FLIGHT_H
+#define JQ_COMMON_LIBJQ_FLIGHT_H
+
+#include <pthread.h>
+
+#include "common/codec_client.h"
+#include "common/libjq/jq.h"
+#include "common/rng.h"
+#include "common/transport/client.h"
+
+enum {
+    JQ_FLIGHTS_MAX = 48,       /* requests of one sender under way: fewer than the broker's window keeps */
+    JQ_TRY_TIMEOUT_MS = 10000, /* of one try of a request that is answered at once */
+    JQ_POLL_EXTRA_MS = 5000,   /* what a long poll may take beyond its wait_ms */
+    JQ_BACKOFF_FIRST_MS = 20,
+    JQ_BACKOFF_LAST_MS = 2000,
+};
+
+struct jq_client {
+    struct jq_conn *conn;
+    struct jq_uuid sender;
+    char token[128];
+    int64_t timeout_ms;
+    void (*on_retry)(void *ctx, enum jq_err err, int64_t wait_ms);
+    void *ctx;
+    pthread_mutex_t lock;   /* of everything below, and of the `landed` of all flights */
+    pthread_cond_t changed; /* on CLOCK_MONOTONIC */
+    uint64_t next_id;
+    uint64_t open[JQ_FLIGHTS_MAX]; /* ids of flights that have begun and not ended */
+    unsigned open_count;
+    struct jq_rng rng;
+};
+
+struct jq_flight {
+    struct jq_client *client;
+    uint64_t id;
+    bool retries;           /* send again what was lost */
+    int64_t try_timeout_ms; /* of one try */
+    struct jq_buf request, reply;
+    /* Under the client's lock: */
+    bool flying, landed;
+    jq_conn_ticket ticket;
+    enum jq_err err;
+    void (*on_landed)(void *ctx); /* called on a thread of the transport, without the lock; NULL: none */
+    void *ctx;
+    /* The caller's alone: */
+    unsigned tries;
+    int64_t again_ms; /* when to send again; mono clock */
+    struct jq_reply_view view;
+};
+
+/* Milliseconds of the monotonic clock. */
+int64_t jq_flight_now_ms(void);
+
+/* Waits for a free place among the sender's requests until `deadline_ms`. JQ_ERR_TIMEOUT, JQ_ERR_NOMEM. */
+enum jq_err jq_flight_begin(struct jq_client *client, struct jq_flight *flight, const char *op, size_t field_count,
+                            int64_t deadline_ms, struct jq_pack *ret_pack, struct jq_error *reterr);
+
+/* Sends, or sends again. Its end is told by `landed`. */
+void jq_flight_send(struct jq_flight *flight);
+
+/* What became of it: JQ_ERR_BUSY while it flies or waits to be sent again (it is sent when its time has come), JQ_OK with
+ * flight->view read, or the error that ended it. `ret_wake_ms`: when to look again at the latest. */
+enum jq_err jq_flight_poll(struct jq_flight *flight, int64_t deadline_ms, int64_t *ret_wake_ms,
+                           struct jq_error *reterr);
+
+/* Waits for its end. JQ_OK: flight->view is the answer (which may be a refusal). */
+enum jq_err jq_flight_finish(struct jq_flight *flight, int64_t deadline_ms, struct jq_error *reterr);
+
+/* Waits until any flight of the client has landed or until `until_ms`. */
+void jq_client_wait(struct jq_client *client, int64_t until_ms);
+
+/* Frees it; a flight that still flies is cancelled and waited for. */
+void jq_flight_end(struct jq_flight *flight);
+
+/* Turns a refusal into an error: JQ_OK for status ok. */
+enum jq_err jq_refusal(const struct jq_reply_view *view, struct jq_error *reterr);
+enum jq_err jq_err_of_reply(enum jq_reply status);
+
+/* Begin, pack by `fill`, send, wait: for requests with one answer. On JQ_OK the view is in *flight, which the caller ends. */
+enum jq_err jq_client_call(struct jq_client *client, struct jq_flight *flight, const char *op, size_t field_count,
+                           void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t timeout_ms,
+                           struct jq_error *reterr);
+
+#endif
