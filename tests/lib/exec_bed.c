@@ -1,0 +1,142 @@
+#include "tests/lib/exec_bed.h"
+
+#include "common/clock.h"
+#include "worker/exec/workdir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { WAIT_MS_MAX = 20000, STEP_MS = 20 };
+
+int exec_bed_fd_count(void) {
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    int count = -1; /* the directory itself */
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+struct exec_bed exec_bed_make(const char *cgroup_root) {
+    struct exec_bed bed = {.dir = "/tmp/jqmesh-test-XXXXXX", .fd_count = exec_bed_fd_count()};
+    assert_non_null(mkdtemp(bed.dir));
+    const struct jq_exec_config config = {
+        .name = bed.dir + sizeof("/tmp/jqmesh-") - 1,
+        .state_dir = bed.dir,
+        .cgroup_root = cgroup_root,
+        .child_count_max = 8,
+    };
+    char name[32];
+    (void)snprintf(name, sizeof(name), "test-%d", (int)getpid());
+    struct jq_exec_config named = config;
+    named.name = name;
+    struct jq_error error;
+    if (jq_exec_host_new(&named, &bed.host, &error) != JQ_OK) {
+        fail_msg("%s", error.message);
+    }
+    return bed;
+}
+
+static int entries_in(const char *dir_name, const char *name) {
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/%s", dir_name, name);
+    DIR *dir = opendir(path);
+    int count = 0;
+    for (const struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return count;
+}
+
+void exec_bed_remove(struct exec_bed *bed) {
+    char work[32];
+    (void)snprintf(work, sizeof(work), "jqmesh-test-%d", (int)getpid());
+    assert_int_equal(jq_exec_host_count(bed->host), 0);
+    assert_int_equal(entries_in(bed->dir, work), 0);
+    assert_int_equal(entries_in(bed->dir, "children"), 0);
+    jq_exec_host_free(bed->host);
+    assert_int_equal(exec_bed_fd_count(), bed->fd_count);
+    assert_true(jq_workdir_remove(AT_FDCWD, bed->dir));
+}
+
+void exec_bed_serve(struct exec_bed *bed, int wait_ms) {
+    const int64_t due_ms = jq_exec_host_deadline_ms(bed->host);
+    const int64_t left_ms = due_ms - jq_clock_boot_ms();
+    struct pollfd fd = {.fd = jq_exec_host_fd(bed->host), .events = POLLIN};
+    (void)poll(&fd, 1, left_ms < wait_ms ? (left_ms > 0 ? (int)left_ms : 0) : wait_ms);
+    jq_exec_host_run(bed->host, jq_clock_boot_ms());
+}
+
+struct jq_exec_child *exec_bed_wait(struct exec_bed *bed) {
+    const int64_t start_ms = jq_clock_boot_ms();
+    struct jq_exec_child *done = jq_exec_host_next_done(bed->host);
+    while (done == NULL) {
+        if (jq_clock_boot_ms() - start_ms > WAIT_MS_MAX) {
+            fail_msg("no child was done within %d ms", WAIT_MS_MAX);
+        }
+        exec_bed_serve(bed, WAIT_MS_MAX);
+        done = jq_exec_host_next_done(bed->host);
+    }
+    return done;
+}
+
+void exec_bed_wait_for_file(struct exec_bed *bed, const char *name) {
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/%s", bed->dir, name);
+    const int64_t start_ms = jq_clock_boot_ms();
+    while (access(path, F_OK) != 0) {
+        if (jq_clock_boot_ms() - start_ms > WAIT_MS_MAX) {
+            fail_msg("%s did not appear within %d ms", name, WAIT_MS_MAX);
+        }
+        exec_bed_serve(bed, STEP_MS);
+    }
+}
+
+struct jq_exec_child *exec_bed_start(struct exec_bed *bed, struct jq_exec_spec *spec, const char *script) {
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    char variable[80];
+    (void)snprintf(variable, sizeof(variable), "BED=%s", bed->dir);
+    const char *const env[] = {variable, NULL};
+    struct jq_exec_spec filled = *spec;
+    filled.task.value = spec->task.value != 0 ? spec->task.value : 17;
+    filled.attempt = spec->attempt != 0 ? spec->attempt : 1;
+    filled.argv = spec->argv != NULL ? spec->argv : argv;
+    filled.env = spec->env != NULL ? spec->env : env;
+    struct jq_exec_child *child = NULL;
+    struct jq_error error;
+    if (jq_exec_start(bed->host, &filled, jq_clock_boot_ms(), &child, &error) != JQ_OK) {
+        fail_msg("%s", error.message);
+    }
+    return child;
+}
+
+struct jq_exec_child *exec_bed_run(struct exec_bed *bed, struct jq_exec_spec *spec, const char *script) {
+    struct jq_exec_child *started = exec_bed_start(bed, spec, script);
+    struct jq_exec_child *done = exec_bed_wait(bed);
+    assert_ptr_equal(started, done);
+    return done;
+}
+
+int exec_bed_read_number(const struct exec_bed *bed, const char *name) {
+    char path[128];
+    char text[32] = "";
+    (void)snprintf(path, sizeof(path), "%s/%s", bed->dir, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof(text), file));
+    (void)fclose(file);
+    return (int)strtol(text, NULL, 10);
+}

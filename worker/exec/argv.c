@@ -1,0 +1,134 @@
+#include "worker/exec/argv.h"
+
+#include "common/buf.h"
+#include "worker/exec/child.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Writes what stands for the name at `text` ("{input}...") and returns how much of `text` it took; 0 if it is no name of ours. */
+static size_t expand_name(const char *text, const struct jq_argv_values *values, struct jq_argv *argv,
+                          struct jq_buf *word) {
+    static const char *const names[] = {"{input}", "{output}", "{work_dir}", "{task}", "{attempt}"};
+    size_t which = 0;
+    while (which < 5 && strncmp(text, names[which], strlen(names[which])) != 0) {
+        which++;
+    }
+    switch (which) {
+    case 0:
+        argv->uses_input = true;
+        jq_buf_append_format(word, "%s/input", values->work_dir);
+        break;
+    case 1:
+        argv->uses_output = true;
+        jq_buf_append_format(word, "%s/output", values->work_dir);
+        break;
+    case 2: jq_buf_append_text(word, jq_str_of(values->work_dir)); break;
+    case 3: jq_buf_append_text(word, jq_str_of(values->task)); break;
+    case 4: jq_buf_append_text(word, jq_str_of(values->attempt)); break;
+    default: return 0;
+    }
+    return strlen(names[which]);
+}
+
+/* NULL: too big, or out of memory. */
+static char *expand_word(const char *text, const struct jq_argv_values *values, struct jq_argv *argv,
+                         size_t *size_left) {
+    struct jq_buf word;
+    jq_buf_init(&word, *size_left);
+    while (*text != '\0') {
+        const size_t taken = *text == '{' ? expand_name(text, values, argv, &word) : 0;
+        if (taken == 0) {
+            jq_buf_append_u8(&word, (uint8_t)*text);
+        }
+        text += taken > 0 ? taken : 1;
+    }
+    jq_buf_append_u8(&word, 0);
+    if (word.failed) {
+        jq_buf_fini(&word);
+        return NULL;
+    }
+    *size_left -= word.size;
+    return (char *)word.data;
+}
+
+static bool is_program(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+static char *search_path(const char *search, const char *name) {
+    const size_t name_size = strlen(name);
+    while (*search != '\0') {
+        const size_t dir_size = strcspn(search, ":");
+        char *path = malloc(dir_size + name_size + 2);
+        if (path == NULL) {
+            return NULL;
+        }
+        (void)snprintf(path, dir_size + name_size + 2, "%.*s/%s", (int)dir_size, search, name);
+        if (dir_size > 0 && is_program(path)) {
+            return path;
+        }
+        free(path);
+        search += dir_size + (search[dir_size] == ':' ? 1 : 0);
+    }
+    return NULL;
+}
+
+static enum jq_err find_program(struct jq_argv *argv, const char *search, struct jq_error *reterr) {
+    const char *name = argv->words[0];
+    if (strchr(name, '/') != NULL) {
+        argv->path = strdup(name);
+        return argv->path != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "command");
+    }
+    argv->path = search_path(search, name);
+    return argv->path != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOT_FOUND, "command not found in PATH: %.128s", name);
+}
+
+static enum jq_err expand_all(struct jq_argv *argv, const char *const *words, const struct jq_argv_values *values,
+                              struct jq_error *reterr) {
+    size_t count = 0;
+    while (words[count] != NULL) {
+        count++;
+    }
+    if (count == 0 || count > JQ_EXEC_ARGV_COUNT_MAX) {
+        return jq_fail(reterr, JQ_ERR_INVALID, "command: %zu words, must be 1 to %d", count, JQ_EXEC_ARGV_COUNT_MAX);
+    }
+    argv->words = calloc(count + 1, sizeof(argv->words[0]));
+    size_t size_left = JQ_EXEC_ARGV_SIZE_MAX;
+    for (size_t i = 0; argv->words != NULL && i < count; i++) {
+        argv->words[i] = expand_word(words[i], values, argv, &size_left);
+        if (argv->words[i] == NULL) {
+            return jq_fail(reterr, JQ_ERR_TOO_BIG, "command: longer than %d bytes", JQ_EXEC_ARGV_SIZE_MAX);
+        }
+    }
+    return argv->words != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "command");
+}
+
+enum jq_err jq_argv_expand(const char *const *argv, const struct jq_argv_values *values, const char *search,
+                           struct jq_argv *ret_argv, struct jq_error *reterr) {
+    struct jq_argv made = {.words = NULL};
+    enum jq_err err = expand_all(&made, argv, values, reterr);
+    if (err == JQ_OK) {
+        err = find_program(&made, search, reterr);
+    }
+    if (err != JQ_OK) {
+        jq_argv_fini(&made);
+        return err;
+    }
+    *ret_argv = made;
+    return JQ_OK;
+}
+
+void jq_argv_fini(struct jq_argv *argv) {
+    for (size_t i = 0; argv->words != NULL && argv->words[i] != NULL; i++) {
+        free(argv->words[i]);
+    }
+    free(argv->words);
+    free(argv->path);
+    *argv = (struct jq_argv){.words = NULL};
+}

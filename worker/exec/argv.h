@@ -1,0 +1,32 @@
+/* argv.h - the command of a handler made ready for one task. Pure, but for the search of the PATH.
+ *
+ * In every word: {input} is the path of a file that holds the payload, {output} the path of a file whose content becomes the result,
+ * {work_dir} the task's work dir, {task} and {attempt} their numbers. Any other brace stays as it is. No shell is involved.
+ */
+#ifndef JQ_WORKER_EXEC_ARGV_H
+#define JQ_WORKER_EXEC_ARGV_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct jq_argv_values {
+    const char *work_dir;
+    const char *task;
+    const char *attempt;
+};
+
+struct jq_argv {
+    char **words; /* ends with NULL */
+    char *path;   /* of the program */
+    bool uses_input;
+    bool uses_output;
+};
+
+/* `search`: a PATH, for a first word without a slash. NOT_FOUND or DENIED name the command. */
+enum jq_err jq_argv_expand(const char *const *argv, const struct jq_argv_values *values, const char *search,
+                           struct jq_argv *ret_argv, struct jq_error *reterr);
+void jq_argv_fini(struct jq_argv *argv);
+
+#endif

@@ -1,0 +1,114 @@
+/* child.h - one task as a process tree: started, limited, watched, ended, cleaned up after, and judged.
+ *
+ * A child is started in one of two ways. jq_exec_start() runs a program. jq_exec_prepare() makes everything but the process, which somebody
+ * else forks (a zygote): that one calls jq_exec_child_begun() with the pid, and jq_exec_child_ended() with the exit status.
+ *
+ * Life:      start -> running -> [SIGTERM sent, grace] -> first process gone -> tree proven empty -> done (jq_exec_host_next_done).
+ *            When the first process has gone, whatever is left of the tree is killed.
+ * Ownership: the spec is borrowed until the call returns. The child is owned by the host until it is done, then by the caller.
+ * Errors:    jq_exec_start() leaves nothing behind when it fails; jq_exec_judge_start() (outcome.h) classes the error.
+ */
+#ifndef JQ_WORKER_EXEC_CHILD_H
+#define JQ_WORKER_EXEC_CHILD_H
+
+#include "common/err.h"
+#include "common/types.h"
+#include "worker/exec/host.h"
+#include "worker/exec/outcome.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum {
+    JQ_EXEC_ARGV_COUNT_MAX = 256,
+    JQ_EXEC_ENV_COUNT_MAX = 128,
+    JQ_EXEC_ARGV_SIZE_MAX = 128 * 1024,
+    JQ_EXEC_REPLY_SIZE_MAX = 1024 * 1024, /* one frame on the reply channel */
+};
+
+/* Every limit: 0 is none. */
+struct jq_exec_spec {
+    jq_task_id task;
+    uint32_t attempt;
+    const char *label;       /* names the work dir and the cgroup of what is no task ("zygote-1"); else NULL */
+    const char *const *argv; /* ends with NULL; see argv.h for what is replaced in it. NULL for jq_exec_prepare() */
+    const char *const
+        *env; /* "NAME=value", ends with NULL; may be NULL. The worker's own environment is not inherited */
+    struct jq_bytes payload;   /* the child's stdin, a file that can be read again */
+    uint64_t memory_bytes_max; /* of the whole tree */
+    uint64_t cpu_milli_max;    /* thousandths of a cpu; only where a cgroup can */
+    uint64_t pids_max;         /* processes and threads; without a cgroup, processes */
+    uint64_t file_bytes_max;   /* largest file it may write */
+    uint64_t fds_max;
+    uint64_t output_bytes_max; /* of stdout and stderr together; above it the tree is killed */
+    bool switch_user;          /* takes root */
+    uid_t uid;
+    gid_t gid;
+    bool network; /* for a later sandbox */
+    bool reply;   /* a reply channel is made (reply.h), and success takes a result frame on it */
+    int extra_fd; /* becomes descriptor 3 of the program; 0: none. Not together with `reply` */
+    int64_t
+        soft_limit_ms; /* SIGTERM to the process group; SIGKILL to the tree at the hard limit, without one after grace_ms */
+    int64_t hard_limit_ms; /* SIGKILL to the tree */
+    int64_t grace_ms;
+    void *owner; /* the caller's own: jq_exec_child_owner() */
+};
+
+/* All of an attempt that is worth telling. Lives as long as the child. */
+struct jq_exec_outcome {
+    struct jq_exec_verdict verdict;
+    struct jq_exec_end end;
+    char message[256];                  /* the handler's own words, else the verdict's cause; "" on success */
+    char service[JQ_NAME_SIZE_MAX + 1]; /* which service failed, if the handler named one (class network) */
+    struct jq_bytes
+        result; /* result frame, or file `output`/`result`, or the first JQ_PAYLOAD_SIZE_MAX bytes of stdout */
+    bool output_truncated;       /* `result` is stdout, and there was more of it */
+    struct jq_bytes stdout_tail; /* the last JQ_TAIL_SIZE_MAX bytes */
+    struct jq_bytes stderr_tail;
+    uint64_t stdout_bytes; /* written in all */
+    uint64_t stderr_bytes;
+    int64_t duration_ms;
+    int64_t cpu_ms;             /* of the first process and what it waited for */
+    uint64_t memory_peak_bytes; /* of the tree by its cgroup, else the largest sum seen, else of the largest process */
+};
+
+enum jq_err jq_exec_start(struct jq_exec_host *host, const struct jq_exec_spec *spec, int64_t now_ms,
+                          struct jq_exec_child **ret_child, struct jq_error *reterr);
+
+/* Why it is to end; SIGTERM now, SIGKILL after grace_ms (0: at once). The first reason stays, a shorter grace wins. */
+void jq_exec_kill(struct jq_exec_child *child, enum jq_exec_reason reason, int64_t grace_ms, int64_t now_ms);
+
+/* Borrowed; complete once the child is done. */
+const struct jq_exec_outcome *jq_exec_child_outcome(const struct jq_exec_child *child);
+void *jq_exec_child_owner(const struct jq_exec_child *child);
+pid_t jq_exec_child_pid(const struct jq_exec_child *child); /* 0 before it runs */
+/* Latest progress on the reply channel: 0 .. 1000 thousandths, -1 while there is none; and its text. */
+int32_t jq_exec_child_progress(const struct jq_exec_child *child, const char **ret_text);
+
+/* NULL is fine. A child that is not done is killed, without waiting. */
+void jq_exec_child_free(struct jq_exec_child *child);
+
+/* For zygotes. What the process that forks needs, in the order in which runner.py takes it; borrowed from the child, who closes
+ * its copies in jq_exec_child_begun(). */
+enum { JQ_EXEC_HANDOVER_COUNT_MAX = 8 };
+struct jq_exec_handover {
+    int fds
+        [JQ_EXEC_HANDOVER_COUNT_MAX]; /* reply, stdin, stdout, stderr, then join_count cgroup files to write "0" into */
+    unsigned fd_count;
+    unsigned join_count;
+    const char *work_dir; /* absolute */
+};
+enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec *spec, int64_t now_ms,
+                            struct jq_exec_child **ret_child, struct jq_exec_handover *ret_handover,
+                            struct jq_error *reterr);
+/* pidfd may be -1 (then it is opened here); it is owned by the child from now on. */
+void jq_exec_child_begun(struct jq_exec_child *child, pid_t pid, int pidfd, int64_t now_ms);
+/* wait status as of wait4(); usage may be NULL. */
+void jq_exec_child_ended(struct jq_exec_child *child, int wait_status, const struct rusage *usage, int64_t now_ms);
+/* The process that forked it is gone, and no status will come from there. Unless it had ended by itself, the outcome is
+ * RESOURCE_EXHAUSTED with `why` (a static text): it is no fault of the task. */
+void jq_exec_child_orphaned(struct jq_exec_child *child, const char *why, int64_t now_ms);
+
+#endif

@@ -1,0 +1,49 @@
+/* What a task leaves on disk: its result file, its work dir, its record. */
+#include "worker/exec/internal.h"
+#include "worker/exec/workdir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool read_whole(int fd, size_t size, struct jq_buf *result) {
+    jq_buf_clear(result);
+    if (size == 0 || !jq_buf_reserve(result, size)) {
+        return size == 0;
+    }
+    ssize_t step = 0;
+    while (result->size < size && (step = read(fd, result->data + result->size, size - result->size)) > 0) {
+        result->size += (size_t)step;
+    }
+    return result->size == size;
+}
+
+bool jq_child_take_result_file(struct jq_exec_child *child) {
+    char path[JQ_CHILD_NAME_SIZE + 16];
+    (void)snprintf(path, sizeof(path), "%s/%s", child->name, child->result_file);
+    /* What lies there is the task's doing: a link, a fifo, a device are not followed, waited for or read. */
+    const int fd = openat(child->host->work_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    struct stat status;
+    const bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    if (is_file && status.st_size > JQ_PAYLOAD_SIZE_MAX) {
+        child->end.result_too_big = true;
+        jq_buf_clear(&child->result);
+    } else if (is_file && !read_whole(fd, (size_t)status.st_size, &child->result)) {
+        child->end.garbled_reply = true;
+    }
+    (void)close(fd);
+    return is_file;
+}
+
+void jq_child_remove_files(struct jq_exec_child *child) {
+    if (child->has_work_dir) {
+        (void)jq_workdir_remove(child->host->work_fd, child->name);
+        child->has_work_dir = false;
+    }
+    jq_leftover_forget(child->host->children_fd, child->name);
+}

@@ -1,0 +1,272 @@
+#define _GNU_SOURCE
+#include "worker/exec/host.h"
+
+#include "common/clock.h"
+#include "common/entropy.h"
+#include "worker/exec/internal.h"
+#include "worker/exec/sysfile.h"
+#include "worker/exec/workdir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FREE_WAIT_MS = 5000, FREE_STEP_MS = 20 };
+
+/* --- making it ------------------------------------------------------------------------------------------------------ */
+
+/* 0711: a task that runs as another user must be able to pass through to its work dir. */
+static enum jq_err open_dir(const char *path, mode_t mode, int *ret_fd, struct jq_error *reterr) {
+    if (mkdir(path, mode) != 0 && errno != EEXIST) {
+        return jq_fail_errno(reterr, errno, "directory %.160s", path);
+    }
+    *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd >= 0 ? JQ_OK : jq_fail_errno(reterr, errno, "directory %.160s", path);
+}
+
+static enum jq_err lock_state(struct jq_exec_host *host, const char *state_dir, struct jq_error *reterr) {
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%.4000s/lock", state_dir);
+    host->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (host->lock_fd < 0) {
+        return jq_fail_errno(reterr, errno, "%.160s", path);
+    }
+    if (flock(host->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        return jq_fail(reterr, JQ_ERR_LOCKED, "state directory %.160s: another worker runs on it", state_dir);
+    }
+    return JQ_OK;
+}
+
+static enum jq_err open_dirs(struct jq_exec_host *host, const struct jq_exec_config *config, struct jq_error *reterr) {
+    int state_fd = -1;
+    enum jq_err err = open_dir(config->state_dir, 0711, &state_fd, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    (void)close(state_fd);
+    err = lock_state(host, config->state_dir, reterr);
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%.4000s/children", config->state_dir);
+    if (err == JQ_OK) {
+        err = open_dir(path, 0700, &host->children_fd, reterr);
+    }
+    const char *parent = config->work_dir != NULL ? config->work_dir : config->state_dir;
+    (void)snprintf(host->work_path, sizeof(host->work_path), "%.3900s/jqmesh-%.64s", parent, config->name);
+    if (err == JQ_OK) {
+        err = open_dir(host->work_path, 0711, &host->work_fd, reterr);
+    }
+    return err;
+}
+
+static void detect(struct jq_exec_host *host) {
+    const unsigned action = SECCOMP_RET_ERRNO;
+    const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    host->root = geteuid() == 0;
+    host->subreaper = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
+    host->landlock_abi = abi > 0 ? (int)abi : 0;
+    host->seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+    host->lists_children = access("/proc/thread-self/children", R_OK) == 0;
+    jq_leftover_boot_id(host->boot_id);
+}
+
+static enum jq_err set_seed(struct jq_exec_host *host, struct jq_error *reterr) {
+    uint8_t bytes[(JQ_MARKER_SEED_SIZE - 1) / 2];
+    const enum jq_err err = jq_random_bytes(bytes, sizeof(bytes), reterr);
+    if (err == JQ_OK) {
+        (void)jq_text_format_hex((struct jq_bytes){bytes, sizeof(bytes)}, host->marker_seed);
+    }
+    return err;
+}
+
+static enum jq_err open_all(struct jq_exec_host *host, const struct jq_exec_config *config, struct jq_error *reterr) {
+    enum jq_err err = jq_exec_loop_init(&host->loop, reterr);
+    if (err == JQ_OK) {
+        err = jq_spawner_init(&host->spawner, reterr);
+    }
+    if (err == JQ_OK) {
+        err = open_dirs(host, config, reterr);
+    }
+    if (err == JQ_OK) {
+        err = set_seed(host, reterr);
+    }
+    host->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (err == JQ_OK && host->null_fd < 0) {
+        err = jq_fail_errno(reterr, errno, "/dev/null");
+    }
+    if (err == JQ_OK) {
+        /* Only with the lock held: these may be the children of a worker that runs. */
+        host->leftovers = jq_leftover_kill(host->children_fd);
+        err = jq_cgroups_open(config->name, config->cgroup_root, &host->cgroups, reterr);
+    }
+    if (err == JQ_OK) {
+        (void)jq_workdir_clear(host->work_fd);
+    }
+    return err;
+}
+
+enum jq_err jq_exec_host_new(const struct jq_exec_config *config, struct jq_exec_host **ret_host,
+                             struct jq_error *reterr) {
+    if (!jq_name_valid(jq_str_of(config->name)) || config->state_dir == NULL || config->state_dir[0] != '/') {
+        return jq_fail(reterr, JQ_ERR_INVALID, "worker name or state directory (which must be absolute)");
+    }
+    struct jq_exec_host *host = calloc(1, sizeof(*host));
+    if (host == NULL) {
+        return jq_fail(reterr, JQ_ERR_NOMEM, "host of children");
+    }
+    host->lock_fd = host->children_fd = host->work_fd = host->null_fd = -1;
+    host->loop.epoll_fd = -1;
+    host->self = getpid();
+    host->count_max = config->child_count_max;
+    jq_list_init(&host->children);
+    jq_list_init(&host->done);
+    detect(host);
+    const enum jq_err err = open_all(host, config, reterr);
+    if (err != JQ_OK) {
+        jq_exec_host_free(host);
+        return err;
+    }
+    *ret_host = host;
+    return JQ_OK;
+}
+
+/* --- ending it ------------------------------------------------------------------------------------------------------ */
+
+static void free_done(struct jq_exec_host *host) {
+    for (struct jq_exec_child *child = jq_exec_host_next_done(host); child != NULL;
+         child = jq_exec_host_next_done(host)) {
+        jq_exec_child_free(child);
+    }
+}
+
+static void kill_all(struct jq_exec_host *host) {
+    const int64_t start_ms = jq_clock_boot_ms();
+    int64_t now_ms = start_ms;
+    JQ_LIST_EACH(link, &host->children) {
+        jq_exec_kill(JQ_CONTAINER_OF(link, struct jq_exec_child, link), JQ_EXEC_REASON_DRAIN, 0, now_ms);
+    }
+    while (!jq_list_empty(&host->children) && now_ms < start_ms + FREE_WAIT_MS) {
+        struct pollfd fd = {.fd = host->loop.epoll_fd, .events = POLLIN};
+        (void)poll(&fd, 1, FREE_STEP_MS);
+        now_ms = jq_clock_boot_ms();
+        jq_exec_host_run(host, now_ms);
+    }
+    free_done(host);
+    JQ_LIST_EACH(rest, &host->children) {
+        jq_exec_child_free(JQ_CONTAINER_OF(rest, struct jq_exec_child, link));
+    }
+}
+
+static void close_if_open(int fd) {
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+void jq_exec_host_free(struct jq_exec_host *host) {
+    if (host == NULL) {
+        return;
+    }
+    kill_all(host);
+    jq_cgroups_close(&host->cgroups);
+    jq_procs_fini(&host->procs);
+    if (host->work_fd >= 0) {
+        (void)rmdir(host->work_path);
+    }
+    close_if_open(host->work_fd);
+    close_if_open(host->children_fd);
+    close_if_open(host->null_fd);
+    close_if_open(host->lock_fd);
+    jq_spawner_fini(&host->spawner);
+    jq_exec_loop_fini(&host->loop);
+    free(host);
+}
+
+/* --- running it ----------------------------------------------------------------------------------------------------- */
+
+int jq_exec_host_fd(const struct jq_exec_host *host) {
+    return host->loop.epoll_fd;
+}
+
+int64_t jq_exec_host_deadline_ms(const struct jq_exec_host *host) {
+    return jq_list_empty(&host->done) ? jq_exec_loop_deadline_ms(&host->loop) : INT64_MIN;
+}
+
+void jq_exec_host_run(struct jq_exec_host *host, int64_t now_ms) {
+    jq_exec_loop_run(&host->loop, now_ms);
+}
+
+struct jq_exec_child *jq_exec_host_next_done(struct jq_exec_host *host) {
+    struct jq_list *first = jq_list_first(&host->done);
+    if (first == NULL) {
+        return NULL;
+    }
+    jq_list_remove(first);
+    return JQ_CONTAINER_OF(first, struct jq_exec_child, link);
+}
+
+size_t jq_exec_host_count(const struct jq_exec_host *host) {
+    return host->count;
+}
+
+struct jq_exec_loop *jq_exec_host_loop(struct jq_exec_host *host) {
+    return &host->loop;
+}
+
+bool jq_host_read_procs(struct jq_exec_host *host, int64_t now_ms, int64_t age_ms) {
+    if (age_ms > 0 && host->procs.count > 0 && now_ms - host->procs_read_ms < age_ms) {
+        return true;
+    }
+    host->procs_read_ms = now_ms;
+    return jq_procs_read(&host->procs, NULL) == JQ_OK;
+}
+
+static bool is_child_of_host(const struct jq_exec_host *host, pid_t pid) {
+    JQ_LIST_EACH(link, &host->children) {
+        const struct jq_exec_child *child = JQ_CONTAINER_OF(link, struct jq_exec_child, link);
+        if (child->pid == pid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `text`: "PID PID ... " */
+static bool reap_listed(const struct jq_exec_host *host, const char *text) {
+    bool any_lives = false;
+    for (char *end = NULL;; text = end) {
+        const long pid = strtol(text, &end, 10);
+        if (end == text || pid <= 0) {
+            return any_lives;
+        }
+        if (!is_child_of_host(host, (pid_t)pid)) {
+            any_lives = waitpid((pid_t)pid, NULL, WNOHANG) == 0 || any_lives;
+        }
+    }
+}
+
+/* Orphans are handed to the first thread of the process, children that we started belong to this one. */
+bool jq_host_reap_orphans(struct jq_exec_host *host) {
+    char path[64];
+    char text[16 * 1024];
+    if (!host->lists_children) {
+        return true;
+    }
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)host->self);
+    bool any_lives = jq_sysfile_read(AT_FDCWD, path, text, sizeof(text)) > 0 && reap_listed(host, text);
+    const pid_t thread = gettid();
+    if (thread != host->self) {
+        (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)thread);
+        any_lives = (jq_sysfile_read(AT_FDCWD, path, text, sizeof(text)) > 0 && reap_listed(host, text)) || any_lives;
+    }
+    return any_lives;
+}

@@ -1,0 +1,141 @@
+/* internal.h - what host.c, child_start.c and child.c share. Nobody else includes it. */
+#ifndef JQ_WORKER_EXEC_INTERNAL_H
+#define JQ_WORKER_EXEC_INTERNAL_H
+
+#include "common/buf.h"
+#include "common/list.h"
+#include "common/text.h"
+#include "worker/exec/cgroup.h"
+#include "worker/exec/child.h"
+#include "worker/exec/host.h"
+#include "worker/exec/leftover.h"
+#include "worker/exec/loop.h"
+#include "worker/exec/procs.h"
+#include "worker/exec/reply.h"
+#include "worker/exec/spawn.h"
+#include "worker/exec/tail.h"
+
+#include <limits.h>
+
+enum { JQ_CHILD_NAME_SIZE = 48, JQ_MARKER_SEED_SIZE = 17 };
+
+struct jq_exec_host {
+    struct jq_exec_loop loop;
+    struct jq_spawner spawner;
+    struct jq_cgroups cgroups;
+    struct jq_procs procs; /* the last look at /proc */
+    int64_t procs_read_ms;
+    struct jq_list children;
+    struct jq_list done;
+    size_t count;
+    size_t count_max;
+    int lock_fd;
+    int children_fd; /* state_dir/children */
+    int work_fd;
+    int null_fd;
+    pid_t self;
+    bool root;
+    bool subreaper;
+    bool lists_children; /* /proc/self/task/TID/children exists */
+    int landlock_abi;    /* 0: none */
+    bool seccomp;
+    unsigned leftovers; /* processes of a predecessor that were killed */
+    char marker_seed[JQ_MARKER_SEED_SIZE];
+    char boot_id[JQ_BOOT_ID_SIZE];
+    char work_path[PATH_MAX];
+};
+
+enum jq_child_phase {
+    JQ_CHILD_WAITING, /* prepared; nobody has forked it yet */
+    JQ_CHILD_RUNNING,
+    JQ_CHILD_TERMINATING, /* SIGTERM was sent */
+    JQ_CHILD_KILLING,     /* SIGKILL was sent */
+    JQ_CHILD_SWEEPING,    /* the first process is gone, the rest is being killed */
+    JQ_CHILD_DONE,
+};
+
+struct jq_child_stream {
+    struct jq_exec_watch watch;
+    struct jq_exec_child *child;
+    struct jq_exec_tail tail;
+    bool keeps_head; /* stdout, whose beginning may be the result */
+};
+
+struct jq_exec_child {
+    struct jq_list link;
+    struct jq_exec_host *host;
+    void *owner;
+    enum jq_child_phase phase;
+    char name[JQ_CHILD_NAME_SIZE];
+    char marker[JQ_MARKER_SIZE_MAX];
+    char work_path[PATH_MAX];
+
+    /* limits */
+    uint64_t memory_bytes_max;
+    uint64_t pids_max;
+    uint64_t output_bytes_max;
+    int64_t soft_limit_ms;
+    int64_t hard_limit_ms;
+    int64_t grace_ms;
+
+    /* the process */
+    bool adopted; /* forked by somebody else: its status comes from there */
+    bool gone;    /* the first process has ended */
+    bool status_known;
+    pid_t pid;
+    int wait_status;
+    struct rusage usage;
+    struct jq_cgroup group;
+    bool has_work_dir;
+    int handover_fds[JQ_EXEC_HANDOVER_COUNT_MAX]; /* the other side's ends, until it has begun */
+    unsigned handover_count;
+    const char *result_file; /* "output" or "result" */
+    const char *lost_why;    /* the process that forked it is gone, and why; static text */
+
+    /* what is watched */
+    struct jq_exec_watch exit_watch;
+    struct jq_child_stream streams[2]; /* stdout, stderr */
+    struct jq_exec_watch reply_watch;
+    bool has_reply;
+    struct jq_exec_reply reply;
+    struct jq_exec_timer timer;
+
+    /* times */
+    int64_t start_ms;
+    int64_t end_ms;
+    int64_t kill_at_ms; /* INT64_MAX: not set */
+    int64_t look_at_ms; /* next look at memory and number of processes; INT64_MAX: never */
+    int64_t retry_ms;   /* pause before the next try to sweep */
+
+    uint64_t rss_peak_bytes;
+    struct jq_buf result;
+    struct jq_exec_end end;
+    struct jq_exec_outcome outcome;
+};
+
+/* child_start.c: closes and removes what a start that failed had made. */
+void jq_child_discard(struct jq_exec_child *child);
+
+/* child_start.c: closes our ends of its channels. */
+void jq_child_stop_watching(struct jq_exec_child *child);
+
+/* child_files.c: the result file into child->result, if there is one; and everything that lies on disk, removed. */
+bool jq_child_take_result_file(struct jq_exec_child *child);
+void jq_child_remove_files(struct jq_exec_child *child);
+
+/* child.c: the callbacks of its watches and its timer. */
+void jq_child_on_exit(struct jq_exec_watch *watch, uint32_t events, int64_t now_ms);
+void jq_child_on_output(struct jq_exec_watch *watch, uint32_t events, int64_t now_ms);
+void jq_child_on_reply(struct jq_exec_watch *watch, uint32_t events, int64_t now_ms);
+void jq_child_on_due(struct jq_exec_timer *timer, int64_t now_ms);
+/* Sets the timer to the next moment at which something is due. */
+void jq_child_plan(struct jq_exec_child *child, int64_t now_ms);
+/* The process runs since now. */
+void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms);
+
+/* host.c: /proc read at most `age_ms` ago; false if it cannot be read. */
+bool jq_host_read_procs(struct jq_exec_host *host, int64_t now_ms, int64_t age_ms);
+/* host.c: reaps orphans of ended tasks. True if live ones are left, or might be. */
+bool jq_host_reap_orphans(struct jq_exec_host *host);
+
+#endif

@@ -1,0 +1,130 @@
+#define _GNU_SOURCE
+#include "worker/exec/workdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Each level of descent holds a descriptor. What lies deeper is moved up to the root and removed from there. */
+enum { DEPTH_MAX = 24, ROUNDS_MAX = 10000 };
+
+static bool remove_entry(int root_fd, int dir_fd, const char *name, int depth);
+
+static bool is_dots(const char *name) {
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static bool remove_entries(int root_fd, DIR *dir, int depth) {
+    bool all_gone = true;
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (!is_dots(entry->d_name)) {
+            all_gone = remove_entry(root_fd, dirfd(dir), entry->d_name, depth) && all_gone;
+        }
+    }
+    return all_gone;
+}
+
+static DIR *open_dir(int dir_fd, const char *name) {
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(dir_fd, name, flags);
+    if (fd < 0 && errno == EACCES) {
+        /* The owner took the rights from himself; a link cannot come in between, since his processes are gone. */
+        fd = fchmodat(dir_fd, name, 0700, 0) == 0 ? openat(dir_fd, name, flags) : -1;
+    }
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL && fd >= 0) {
+        (void)close(fd);
+    }
+    return dir;
+}
+
+/* Gives a directory a free name in the root, where the next round finds it. */
+static bool move_up(int root_fd, int dir_fd, const char *name) {
+    static unsigned counter;
+    char target[32];
+    (void)snprintf(target, sizeof(target), ".deep.%u", counter++);
+    return renameat2(dir_fd, name, root_fd, target, RENAME_NOREPLACE) == 0;
+}
+
+static bool remove_dir(int root_fd, int dir_fd, const char *name, int depth) {
+    if (depth >= DEPTH_MAX) {
+        return move_up(root_fd, dir_fd, name);
+    }
+    DIR *dir = open_dir(dir_fd, name);
+    if (dir == NULL) {
+        return errno == ENOENT;
+    }
+    /* Without write and search permission nothing in it can be removed. */
+    (void)fchmod(dirfd(dir), 0700);
+    (void)remove_entries(root_fd, dir, depth + 1);
+    (void)closedir(dir);
+    return unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
+}
+
+static bool remove_entry(int root_fd, int dir_fd, const char *name, int depth) {
+    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT) {
+        return true;
+    }
+    return (errno == EISDIR || errno == EPERM) && remove_dir(root_fd, dir_fd, name, depth);
+}
+
+bool jq_workdir_clear(int root_fd) {
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        DIR *dir = open_dir(root_fd, ".");
+        if (dir == NULL) {
+            return false;
+        }
+        unsigned found = 0;
+        bool all_gone = true;
+        for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+            if (!is_dots(entry->d_name)) {
+                found++;
+                all_gone = remove_entry(root_fd, root_fd, entry->d_name, 0) && all_gone;
+            }
+        }
+        (void)closedir(dir);
+        if (found == 0 || !all_gone) {
+            return found == 0;
+        }
+    }
+    return false;
+}
+
+bool jq_workdir_remove(int root_fd, const char *name) {
+    if (unlinkat(root_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT) {
+        return true;
+    }
+    /* What is too deep is moved to the top of this very directory: each round ends, and the next finds it there. */
+    DIR *dir = open_dir(root_fd, name);
+    if (dir == NULL) {
+        return false;
+    }
+    (void)fchmod(dirfd(dir), 0700);
+    const bool cleared = jq_workdir_clear(dirfd(dir));
+    (void)closedir(dir);
+    return cleared && unlinkat(root_fd, name, AT_REMOVEDIR) == 0;
+}
+
+enum jq_err jq_workdir_make(int root_fd, const char *name, bool chown_to, uid_t uid, gid_t gid, int *ret_fd,
+                            struct jq_error *reterr) {
+    if (mkdirat(root_fd, name, 0700) != 0) {
+        if (errno != EEXIST || !jq_workdir_remove(root_fd, name) || mkdirat(root_fd, name, 0700) != 0) {
+            return jq_fail_errno(reterr, errno, "work dir %s", name);
+        }
+    }
+    const int fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || (chown_to && fchown(fd, uid, gid) != 0)) {
+        const int open_errno = errno;
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        (void)unlinkat(root_fd, name, AT_REMOVEDIR);
+        return jq_fail_errno(reterr, open_errno, "work dir %s", name);
+    }
+    *ret_fd = fd;
+    return JQ_OK;
+}

@@ -1,0 +1,24 @@
+/* workdir.h - a fresh directory for each task, and its removal whatever the task left in it.
+ *
+ * Removal follows no symbolic link, survives any depth and any mode of what lies there, and never leaves the directory.
+ */
+#ifndef JQ_WORKER_EXEC_WORKDIR_H
+#define JQ_WORKER_EXEC_WORKDIR_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Makes `name` (mode 0700) below root_fd; an old one of that name is removed first. With `chown_to` it is given to uid and gid.
+ * The caller closes *ret_fd. */
+enum jq_err jq_workdir_make(int root_fd, const char *name, bool chown_to, uid_t uid, gid_t gid, int *ret_fd,
+                            struct jq_error *reterr);
+
+/* Removes `name` with all that is in it. True when it is gone. */
+bool jq_workdir_remove(int root_fd, const char *name);
+
+/* Removes everything below root_fd. True when it is empty. */
+bool jq_workdir_clear(int root_fd);
+
+#endif
