@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/transport/address.h"
 #include "common/transport/internal.h"
+#include "common/transport/peers.h"
 
 enum {
     OUTSTANDING_MAX = 1024,
@@ -48,6 +49,7 @@ struct request {
 struct jq_conn {
     nng_socket socket;
     struct jq_dialers dialers;
+    struct jq_peer_watch watch;
     struct jq_conn_config config;
     char first_url[JQ_ADDRESS_SIZE_MAX + 1];
     size_t frame_size_max;
@@ -55,7 +57,6 @@ struct jq_conn {
     pthread_mutex_t lock; /* guards what follows; held for moments only */
     pthread_cond_t connected;
     bool stopped;
-    size_t pipe_count;
     uint32_t outstanding;
     uint32_t request_count;
     struct request *pools[REQUEST_KIND_COUNT];
@@ -391,9 +392,6 @@ void jq_conn_stop(struct jq_conn *conn) {
 /* ---- the connection ---- */
 
 static void tell_state(struct jq_conn *conn) {
-    if (conn->config.on_state == NULL) {
-        return;
-    }
     pthread_mutex_lock(&conn->state_lock);
     const bool now = jq_conn_connected(conn);
     if (now != conn->state_told) {
@@ -403,37 +401,29 @@ static void tell_state(struct jq_conn *conn) {
     pthread_mutex_unlock(&conn->state_lock);
 }
 
-static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg) {
-    struct jq_conn *conn = arg;
-    (void)pipe;
+static void peers_changed(void *ctx) {
+    struct jq_conn *conn = ctx;
     pthread_mutex_lock(&conn->lock);
-    if (event == NNG_PIPE_EV_ADD_POST) {
-        conn->pipe_count++;
-        pthread_cond_broadcast(&conn->connected);
-    } else {
-        conn->pipe_count--;
-    }
+    pthread_cond_broadcast(&conn->connected);
     pthread_mutex_unlock(&conn->lock);
-    tell_state(conn);
+    if (conn->config.on_state != NULL) {
+        tell_state(conn);
+    }
 }
 
 bool jq_conn_connected(struct jq_conn *conn) {
-    pthread_mutex_lock(&conn->lock);
-    const bool connected = conn->pipe_count > 0;
-    pthread_mutex_unlock(&conn->lock);
-    return connected;
+    return jq_peers_ready_count(&conn->watch.peers) > 0;
 }
 
 enum jq_err jq_conn_wait(struct jq_conn *conn, int64_t timeout_ms, struct jq_error *reterr) {
     const struct timespec deadline = jq_monotonic_deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&conn->lock);
-    while (conn->pipe_count == 0 && rc == 0) {
+    while (!jq_conn_connected(conn) && rc == 0) {
         rc = pthread_cond_timedwait(&conn->connected, &conn->lock, &deadline);
     }
-    const bool connected = conn->pipe_count > 0;
     pthread_mutex_unlock(&conn->lock);
-    return connected ? JQ_OK : jq_address_reason(conn->first_url, REASON_TIMEOUT_MS, reterr);
+    return jq_conn_connected(conn) ? JQ_OK : jq_address_reason(conn->first_url, REASON_TIMEOUT_MS, reterr);
 }
 
 static struct jq_conn *conn_new(const struct jq_conn_config *config) {
@@ -462,10 +452,7 @@ static enum jq_err conn_open_socket(struct jq_conn *conn, struct jq_error *reter
         rv = nng_socket_set_ms(conn->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
     }
     if (rv == 0) {
-        rv = nng_pipe_notify(conn->socket, NNG_PIPE_EV_ADD_POST, pipe_event, conn);
-    }
-    if (rv == 0) {
-        rv = nng_pipe_notify(conn->socket, NNG_PIPE_EV_REM_POST, pipe_event, conn);
+        rv = jq_peer_watch_start(&conn->watch, conn->socket, peers_changed, conn);
     }
     return rv == 0 ? jq_socket_prepare(conn->socket, conn->frame_size_max, reterr)
                    : jq_nng_fail(reterr, rv, "request socket");

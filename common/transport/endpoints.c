@@ -165,6 +165,10 @@ void jq_endpoints_close(struct jq_endpoints *endpoints) {
     }
 }
 
+const char *jq_endpoints_url(const struct jq_endpoints *endpoints, size_t index) {
+    return index < endpoints->count ? endpoints->urls[index] : NULL;
+}
+
 static int set_reconnect(nng_socket socket, int min_ms, int max_ms) {
     const int rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, min_ms > 0 ? min_ms : RECONNECT_MIN_MS);
     return rv != 0 ? rv : nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, max_ms > 0 ? max_ms : RECONNECT_MAX_MS);

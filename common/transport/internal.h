@@ -66,6 +66,9 @@ enum jq_err jq_endpoints_listen(struct jq_endpoints *endpoints, nng_socket socke
 /* Takes no new connection any more, closes those there are, and removes ipc sockets from the file system. Idempotent. */
 void jq_endpoints_close(struct jq_endpoints *endpoints);
 
+/* The URL `index` as it can be dialled, or NULL. */
+const char *jq_endpoints_url(const struct jq_endpoints *endpoints, size_t index);
+
 /* Waiting with a limit. Deadlines are of CLOCK_MONOTONIC; `timeout_ms` < 0 is none: INT64_MAX ns. */
 int64_t jq_deadline_ns(int64_t timeout_ms);
 struct timespec jq_monotonic_deadline(int64_t timeout_ms);

@@ -92,6 +92,16 @@ struct jq_peer_entry *jq_peers_get(struct jq_peers *peers, uint32_t pipe_id) {
     return entry;
 }
 
+void jq_peers_set_ready(struct jq_peers *peers, uint32_t pipe_id) {
+    pthread_mutex_lock(&peers->lock);
+    struct jq_peer_entry *entry = *find(peers, pipe_id);
+    if (entry != NULL && !entry->ready) {
+        entry->ready = true;
+        peers->ready_count++;
+    }
+    pthread_mutex_unlock(&peers->lock);
+}
+
 bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id) {
     pthread_mutex_lock(&peers->lock);
     struct jq_peer_entry **link = find(peers, pipe_id);
@@ -99,6 +109,7 @@ bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id) {
     if (entry != NULL) {
         *link = entry->next;
         peers->count--;
+        peers->ready_count -= entry->ready ? 1 : 0;
         atomic_store(&entry->gone, true);
     }
     pthread_mutex_unlock(&peers->lock);
@@ -106,9 +117,9 @@ bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id) {
     return entry != NULL;
 }
 
-size_t jq_peers_count(struct jq_peers *peers) {
+size_t jq_peers_ready_count(struct jq_peers *peers) {
     pthread_mutex_lock(&peers->lock);
-    const size_t count = peers->count;
+    const size_t count = peers->ready_count;
     pthread_mutex_unlock(&peers->lock);
     return count;
 }
@@ -117,4 +128,37 @@ void jq_peer_release(struct jq_peer_entry *entry) {
     if (entry != NULL && atomic_fetch_sub(&entry->refs, 1) == 1) {
         free(entry);
     }
+}
+
+static void watch_event(nng_pipe pipe, nng_pipe_ev event, void *arg) {
+    struct jq_peer_watch *watch = arg;
+    const struct jq_peer peer = {.pipe_id = (uint32_t)nng_pipe_id(pipe)};
+    switch (event) {
+    case NNG_PIPE_EV_ADD_PRE:
+        if (jq_peers_add(&watch->peers, &peer, 0) != JQ_OK) {
+            nng_pipe_close(pipe);
+        }
+        return;
+    case NNG_PIPE_EV_ADD_POST: jq_peers_set_ready(&watch->peers, peer.pipe_id); break;
+    default: jq_peers_remove(&watch->peers, peer.pipe_id); break;
+    }
+    if (watch->on_change != NULL) {
+        watch->on_change(watch->ctx);
+    }
+}
+
+int jq_socket_notify(nng_socket socket, nng_pipe_cb on_event, void *ctx) {
+    static const nng_pipe_ev EVENTS[] = {NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_ADD_POST, NNG_PIPE_EV_REM_POST};
+    int rv = 0;
+    for (size_t i = 0; rv == 0 && i < sizeof EVENTS / sizeof EVENTS[0]; i++) {
+        rv = nng_pipe_notify(socket, EVENTS[i], on_event, ctx);
+    }
+    return rv;
+}
+
+int jq_peer_watch_start(struct jq_peer_watch *watch, nng_socket socket, void (*on_change)(void *ctx), void *ctx) {
+    jq_peers_init(&watch->peers);
+    watch->on_change = on_change;
+    watch->ctx = ctx;
+    return jq_socket_notify(socket, watch_event, watch);
 }

@@ -20,11 +20,13 @@ struct jq_peer_entry {
     atomic_uint refs;
     atomic_uint calls; /* requests of this peer that are not answered yet */
     atomic_bool gone;
+    bool ready; /* under the lock of the table: its handshake was fine and it takes part in the protocol */
 };
 
 struct jq_peers {
     pthread_mutex_t lock;
     size_t count;
+    size_t ready_count;
     struct jq_peer_entry *buckets[JQ_PEER_BUCKET_COUNT];
 };
 
@@ -33,14 +35,31 @@ void jq_peers_init(struct jq_peers *peers);
 /* What NNG knows of a pipe that is being added. */
 void jq_peer_describe(nng_pipe pipe, struct jq_peer *ret_peer);
 
-/* JQ_ERR_BUSY: `count_max` (0: no limit) are there already. JQ_ERR_NOMEM. */
+/* NNG_PIPE_EV_ADD_PRE, before the peer's first message. JQ_ERR_BUSY: `count_max` (0: no limit) are there already. JQ_ERR_NOMEM. */
 enum jq_err jq_peers_add(struct jq_peers *peers, const struct jq_peer *peer, size_t count_max);
+/* NNG_PIPE_EV_ADD_POST. It is left out for a peer of another protocol, and may come after the peer was removed. */
+void jq_peers_set_ready(struct jq_peers *peers, uint32_t pipe_id);
+/* NNG_PIPE_EV_REM_POST, which follows every ADD_PRE. Takes the peer out of the table and marks it gone. False: it was not there. */
+bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id);
+
 /* A reference for the caller, or NULL: nobody by this id. */
 struct jq_peer_entry *jq_peers_get(struct jq_peers *peers, uint32_t pipe_id);
-/* Takes the peer out of the table and marks it gone. False: it was not there. */
-bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id);
-size_t jq_peers_count(struct jq_peers *peers);
-
 void jq_peer_release(struct jq_peer_entry *entry);
+
+/* Peers that take part. */
+size_t jq_peers_ready_count(struct jq_peers *peers);
+
+/* Has all three events of a socket's pipes reported. Returns an NNG error or 0. */
+int jq_socket_notify(nng_socket socket, nng_pipe_cb on_event, void *ctx);
+
+/* For sockets that want to know of their peers only how many there are. */
+struct jq_peer_watch {
+    struct jq_peers peers;
+    void (*on_change)(void *ctx); /* after the number may have changed; may be NULL */
+    void *ctx;
+};
+
+/* Returns an NNG error or 0. The watch must live as long as the socket. */
+int jq_peer_watch_start(struct jq_peer_watch *watch, nng_socket socket, void (*on_change)(void *ctx), void *ctx);
 
 #endif

@@ -258,10 +258,8 @@ void jq_call_drop(struct jq_call *call) {
 /* ---- connections ---- */
 
 /* Before the first request can arrive. */
-static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg) {
-    struct jq_server *server = arg;
+static void pipe_added(struct jq_server *server, nng_pipe pipe) {
     struct jq_peer peer;
-    (void)event;
     jq_peer_describe(pipe, &peer);
     const bool welcome = !atomic_load(&server->draining) &&
                          (server->config.on_peer == NULL || server->config.on_peer(server->config.ctx, &peer));
@@ -270,11 +268,14 @@ static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     }
 }
 
-static void pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg) {
+static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     struct jq_server *server = arg;
     const uint32_t pipe_id = (uint32_t)nng_pipe_id(pipe);
-    (void)event;
-    if (jq_peers_remove(&server->peers, pipe_id) && server->config.on_gone != NULL) {
+    if (event == NNG_PIPE_EV_ADD_PRE) {
+        pipe_added(server, pipe);
+    } else if (event == NNG_PIPE_EV_ADD_POST) {
+        jq_peers_set_ready(&server->peers, pipe_id);
+    } else if (jq_peers_remove(&server->peers, pipe_id) && server->config.on_gone != NULL) {
         server->config.on_gone(server->config.ctx, pipe_id);
     }
 }
@@ -315,10 +316,7 @@ static enum jq_err open_socket(struct jq_server *server, struct jq_error *reterr
     if (rv != 0) {
         return jq_nng_fail(reterr, rv, "request socket");
     }
-    rv = nng_pipe_notify(server->socket, NNG_PIPE_EV_ADD_PRE, pipe_added, server);
-    if (rv == 0) {
-        rv = nng_pipe_notify(server->socket, NNG_PIPE_EV_REM_POST, pipe_removed, server);
-    }
+    rv = jq_socket_notify(server->socket, pipe_event, server);
     if (rv != 0) {
         return jq_nng_fail(reterr, rv, "notices of connections");
     }
@@ -386,12 +384,12 @@ void jq_server_stop(struct jq_server *server) {
 }
 
 const char *jq_server_url(const struct jq_server *server, size_t index) {
-    return index < server->endpoints.count ? server->endpoints.urls[index] : NULL;
+    return jq_endpoints_url(&server->endpoints, index);
 }
 
 void jq_server_stats(struct jq_server *server, struct jq_server_stats *ret_stats) {
     *ret_stats = (struct jq_server_stats){
-        .peers = jq_peers_count(&server->peers),
+        .peers = jq_peers_ready_count(&server->peers),
         .calls = atomic_load(&server->calls),
         .idle = atomic_load(&server->idle),
         .requests = atomic_load(&server->requests),
