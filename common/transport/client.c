@@ -427,7 +427,7 @@ enum jq_err jq_conn_wait(struct jq_conn *conn, int64_t timeout_ms, struct jq_err
 }
 
 static struct jq_conn *conn_new(const struct jq_conn_config *config) {
-    struct jq_conn *conn = calloc(1, sizeof *conn);
+    struct jq_conn *conn = jq_alloc_forever(sizeof *conn);
     if (conn == NULL) {
         return NULL;
     }
@@ -437,7 +437,6 @@ static struct jq_conn *conn_new(const struct jq_conn_config *config) {
     conn->frame_size_max = jq_frame_limit(config->frame_size_max);
     conn->requests = calloc(conn->config.outstanding_max + (size_t)REQUEST_SPARE, sizeof *conn->requests);
     if (conn->requests == NULL) {
-        free(conn);
         return NULL;
     }
     jq_monotonic_cond_init(&conn->connected);
@@ -476,5 +475,5 @@ enum jq_err jq_conn_open(const struct jq_conn_config *config, struct jq_conn **r
     if (err == JQ_OK) {
         *ret_conn = conn;
     }
-    return err; /* On failure NNG may still know the connection: it is left to the end of the process. */
+    return err;
 }

@@ -36,6 +36,9 @@ static inline struct jq_bytes jq_msg_bytes(nng_msg *msg) {
     return (struct jq_bytes){nng_msg_body(msg), nng_msg_len(msg)};
 }
 
+/* Zeroed memory that is never freed, for what NNG may call back into until the process ends. NULL: out of memory. */
+void *jq_alloc_forever(size_t size);
+
 /* The code for an NNG error; 0 becomes JQ_OK. Fails fills *reterr with "what: reason". */
 enum jq_err jq_nng_err(int rv);
 enum jq_err jq_nng_fail(struct jq_error *reterr, int rv, const char *what);

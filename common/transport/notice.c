@@ -1,7 +1,5 @@
 #include "common/transport/notice.h"
 
-#include <stdlib.h>
-
 #include "common/transport/internal.h"
 #include "common/transport/peers.h"
 
@@ -39,7 +37,7 @@ static enum jq_err server_open_socket(struct jq_notice_server *server, struct jq
 
 enum jq_err jq_notice_server_open(const struct jq_notice_server_config *config, struct jq_notice_server **ret_server,
                                   struct jq_error *reterr) {
-    struct jq_notice_server *server = calloc(1, sizeof *server);
+    struct jq_notice_server *server = jq_alloc_forever(sizeof *server);
     if (server == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "notice server");
     }
@@ -52,7 +50,7 @@ enum jq_err jq_notice_server_open(const struct jq_notice_server_config *config, 
     if (err == JQ_OK) {
         *ret_server = server;
     }
-    return err; /* On failure NNG may still know the server: it is left to the end of the process. */
+    return err;
 }
 
 void jq_notice_server_stop(struct jq_notice_server *server) {
@@ -134,7 +132,7 @@ static enum jq_err client_open_socket(struct jq_notice_client *client, struct jq
 
 enum jq_err jq_notice_client_open(const struct jq_notice_client_config *config, struct jq_notice_client **ret_client,
                                   struct jq_error *reterr) {
-    struct jq_notice_client *client = calloc(1, sizeof *client);
+    struct jq_notice_client *client = jq_alloc_forever(sizeof *client);
     if (client == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "notice client");
     }
@@ -150,7 +148,7 @@ enum jq_err jq_notice_client_open(const struct jq_notice_client_config *config, 
         nng_recv_aio(client->socket, client->aio);
         *ret_client = client;
     }
-    return err; /* On failure NNG may still know the client: it is left to the end of the process. */
+    return err;
 }
 
 void jq_notice_client_stop(struct jq_notice_client *client) {

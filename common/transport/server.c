@@ -335,7 +335,7 @@ static enum jq_err serve(struct jq_server *server, const struct jq_server_config
 
 enum jq_err jq_server_open(const struct jq_server_config *config, struct jq_server **ret_server,
                            struct jq_error *reterr) {
-    struct jq_server *server = calloc(1, sizeof *server);
+    struct jq_server *server = jq_alloc_forever(sizeof *server);
     if (server == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "server");
     }
@@ -347,16 +347,13 @@ enum jq_err jq_server_open(const struct jq_server_config *config, struct jq_serv
     JQ_CHECK(pthread_mutex_init(&server->lock, NULL) == 0);
 
     enum jq_err err = copy_refusal(server, reterr);
-    if (err != JQ_OK) {
-        free(server);
-        return err;
+    if (err == JQ_OK) {
+        err = open_socket(server, reterr);
     }
-    err = open_socket(server, reterr);
     if (err == JQ_OK) {
         err = serve(server, config, reterr);
     }
     if (err != JQ_OK) {
-        /* NNG may still call back: a server that failed to open is left to the end of the process, stopped. */
         jq_server_stop(server);
         return err;
     }

@@ -1,7 +1,5 @@
 #include "common/transport/survey.h"
 
-#include <stdlib.h>
-
 #include "common/transport/internal.h"
 #include "common/transport/peers.h"
 
@@ -64,7 +62,7 @@ static enum jq_err server_open_socket(struct jq_survey_server *server, struct jq
 
 enum jq_err jq_survey_server_open(const struct jq_survey_server_config *config, struct jq_survey_server **ret_server,
                                   struct jq_error *reterr) {
-    struct jq_survey_server *server = calloc(1, sizeof *server);
+    struct jq_survey_server *server = jq_alloc_forever(sizeof *server);
     if (server == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "survey server");
     }
@@ -81,7 +79,7 @@ enum jq_err jq_survey_server_open(const struct jq_survey_server_config *config, 
     if (err == JQ_OK) {
         *ret_server = server;
     }
-    return err; /* On failure NNG may still know the server: it is left to the end of the process. */
+    return err;
 }
 
 void jq_survey_server_stop(struct jq_survey_server *server) {
@@ -239,7 +237,7 @@ static enum jq_err respondent_open_socket(struct jq_survey_respondent *responden
 
 enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *config,
                                       struct jq_survey_respondent **ret_respondent, struct jq_error *reterr) {
-    struct jq_survey_respondent *respondent = calloc(1, sizeof *respondent);
+    struct jq_survey_respondent *respondent = jq_alloc_forever(sizeof *respondent);
     if (respondent == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "survey respondent");
     }
@@ -255,7 +253,7 @@ enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *
     if (err == JQ_OK) {
         *ret_respondent = respondent;
     }
-    return err; /* On failure NNG may still know the respondent: it is left to the end of the process. */
+    return err;
 }
 
 void jq_survey_respondent_stop(struct jq_survey_respondent *respondent) {
