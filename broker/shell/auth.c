@@ -1,25 +1,14 @@
 #include "broker/shell/auth.h"
 
-static bool uid_listed(const struct jq_auth *auth, uint32_t uid) {
-    for (size_t i = 0; i < auth->uid_count; i++) {
-        if (auth->uids[i] == uid)
-            return true;
-    }
-    return false;
-}
-
-static bool identify_by_uid(const struct jq_auth *auth, const struct jq_peer *peer,
+static bool identify_by_uid(const struct jq_authority *auth, const struct jq_peer *peer,
                             struct jq_principal *ret_principal) {
-    if (!peer->is_ipc || !peer->uid_known)
+    if (!peer->is_ipc || !peer->uid_known || (peer->uid != 0 && peer->uid != auth->own_uid))
         return false;
-    const bool own = peer->uid == 0 || peer->uid == auth->own_uid;
-    if (!own && !uid_listed(auth, peer->uid))
-        return false;
-    *ret_principal = (struct jq_principal){.role = own ? JQ_ROLE_ADMIN : auth->uid_role};
+    *ret_principal = (struct jq_principal){.role = JQ_ROLE_ADMIN};
     return true;
 }
 
-bool jq_auth_identify(const struct jq_auth *auth, const struct jq_peer *peer, struct jq_str token,
+bool jq_auth_identify(const struct jq_authority *auth, const struct jq_peer *peer, struct jq_str token,
                       struct jq_principal *ret_principal) {
     if (auth->off) {
         *ret_principal = (struct jq_principal){.role = JQ_ROLE_ADMIN};

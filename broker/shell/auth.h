@@ -1,8 +1,8 @@
 /* auth.h - may this peer ask that? Tokens (common/tokens.h) and, on ipc sockets, the uid that the kernel vouches for.
  *
  * A token that was sent decides alone: a wrong one is refused even where none would be needed. Without a token an ipc peer is an
- * admin if its uid is root's or the broker's own, and has the configured role if its uid or group is listed. With `auth = off` everybody is
- * an admin: the broker then listens on loopback and ipc only.
+ * admin if its uid is root's or the broker's own. With `auth = off` everybody is an admin: the broker then listens on loopback and
+ * ipc only.
  *
  * Threads: any; constant after init.
  */
@@ -14,12 +14,9 @@
 #include "common/tokens.h"
 #include "common/transport/peer.h"
 
-struct jq_auth {
+struct jq_authority {
     bool off;
     const struct jq_tokens *tokens; /* borrowed; NULL: none */
-    const uint32_t *uids;           /* borrowed: ipc peers of these uids */
-    size_t uid_count;
-    enum jq_role uid_role; /* are this */
     uint32_t own_uid;
 };
 
@@ -29,7 +26,7 @@ struct jq_principal {
 };
 
 /* False: nobody that we know. */
-bool jq_auth_identify(const struct jq_auth *auth, const struct jq_peer *peer, struct jq_str token,
+bool jq_auth_identify(const struct jq_authority *auth, const struct jq_peer *peer, struct jq_str token,
                       struct jq_principal *ret_principal);
 
 /* OK, or FORBIDDEN with field and reason, static texts. Tasks of a submit are judged one by one: those that the token may not send are

@@ -21,7 +21,7 @@ struct jq_commit {
     atomic_bool stopping;
 
     atomic_bool under_way;
-    atomic_uint_fast64_t durable_lsn;
+    atomic_uint_fast64_t durable_lsn, released_lsn;
     atomic_uint rotations;
     uint64_t room_bytes; /* in the current segment; whoever commits owns it */
 };
@@ -87,6 +87,7 @@ void jq_commit_run(struct jq_commit *commit, const struct jq_sealed_block *block
     commit_block(commit, block);
     atomic_store(&commit->durable_lsn, end_lsn);
     advance(commit, end_lsn, end_lsn);
+    atomic_store(&commit->released_lsn, end_lsn);
 }
 
 /* ---- the thread ---- */
@@ -106,6 +107,7 @@ static void commit_job(struct jq_commit *commit) {
     commit->config.done(commit->config.ctx);
     if (due != NULL)
         commit->config.release(commit->config.ctx, due);
+    atomic_store(&commit->released_lsn, end_lsn);
 }
 
 static void *commit_thread(void *arg) {
@@ -157,6 +159,10 @@ uint64_t jq_commit_durable_lsn(const struct jq_commit *commit) {
     return atomic_load(&commit->durable_lsn);
 }
 
+uint64_t jq_commit_released_lsn(const struct jq_commit *commit) {
+    return atomic_load(&commit->released_lsn);
+}
+
 uint32_t jq_commit_rotations(const struct jq_commit *commit) {
     return atomic_load(&commit->rotations);
 }
@@ -178,6 +184,7 @@ enum jq_err jq_commit_new(const struct jq_commit_config *config, struct jq_commi
     commit->config = *config;
     commit->room_bytes = stat.room_bytes;
     atomic_store(&commit->durable_lsn, stat.durable_lsn);
+    atomic_store(&commit->released_lsn, stat.durable_lsn);
     jq_release_init(&commit->release, stat.durable_lsn);
     jq_inbox_init(&commit->jobs, SIZE_MAX);
     JQ_CHECK(pthread_mutex_init(&commit->lock, NULL) == 0 && pthread_cond_init(&commit->settled, NULL) == 0);

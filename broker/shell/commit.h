@@ -51,8 +51,9 @@ void jq_commit_start(struct jq_commit *commit, const struct jq_sealed_block *blo
 void jq_commit_run(struct jq_commit *commit, const struct jq_sealed_block *block);
 
 /* What the core thread asks when it is told that something was done. */
-uint64_t jq_commit_durable_lsn(const struct jq_commit *commit); /* end of the last block that is done */
-uint32_t jq_commit_rotations(const struct jq_commit *commit);   /* segments begun since the start */
-size_t jq_commit_waiting(struct jq_commit *commit);             /* effects held and not yet released */
+uint64_t jq_commit_durable_lsn(const struct jq_commit *commit);  /* end of the last block that is done */
+uint64_t jq_commit_released_lsn(const struct jq_commit *commit); /* what waited below has been released, too */
+uint32_t jq_commit_rotations(const struct jq_commit *commit);    /* segments begun since the start */
+size_t jq_commit_waiting(struct jq_commit *commit);              /* effects held and not yet released */
 
 #endif

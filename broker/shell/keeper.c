@@ -7,7 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker/journal/scan.h"
 #include "broker/shell/timed.h"
+#include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
 
@@ -36,6 +38,8 @@ static void fill_slice(struct jq_keeper *keeper) {
     struct jq_error error;
     const enum jq_err err =
         jq_journal_fill_spare_step(keeper->config.journal, SLICE_BYTES, &keeper->spare_ready, &error);
+    if (err != JQ_OK && err != JQ_ERR_NO_SPACE)
+        keeper->config.failed(NULL, &error);
     if (err != JQ_OK) {
         keeper->spare_ready = true; /* Not again before the next period. */
         if (!keeper->spare_failed)
@@ -52,15 +56,35 @@ static bool spare_whole(struct jq_keeper *keeper) {
 
 /* ---- old segments ---- */
 
-static uint64_t deletable_lsn(struct jq_keeper *keeper) {
-    struct jq_journal_stat stat;
-    jq_journal_stat(keeper->config.journal, &stat);
-    const uint64_t retention = keeper->config.retention_bytes;
-    const uint64_t past_retention = stat.durable_lsn > retention ? stat.durable_lsn - retention : 0;
-    pthread_mutex_lock(&keeper->lock);
-    const uint64_t lsn = keeper->disposable_lsn < past_retention ? keeper->disposable_lsn : past_retention;
-    pthread_mutex_unlock(&keeper->lock);
+/* Everything below was written more than retention_ms ago: the base of the newest segment that was begun before that. */
+static uint64_t aged_lsn(struct jq_keeper *keeper) {
+    const int64_t before_ms = jq_clock_wall_ms() - keeper->config.retention_ms;
+    struct jq_segment_list list;
+    uint64_t lsn = 0;
+    if (jq_segment_list_load(keeper->config.disk, keeper->config.dir, &list, NULL) != JQ_OK)
+        return 0;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct jq_segment_entry *entry = &list.entries[i];
+        if (entry->error.code == JQ_OK && entry->header.wall_ms <= before_ms)
+            lsn = entry->base_lsn;
+    }
+    jq_segment_list_fini(&list);
     return lsn;
+}
+
+/* What the retention lets go of all that nobody needs. */
+static uint64_t deletable_lsn(struct jq_keeper *keeper) {
+    const uint64_t bytes = keeper->config.retention_bytes;
+    const bool timed = keeper->config.retention_ms > 0;
+    pthread_mutex_lock(&keeper->lock);
+    const uint64_t disposable_lsn = keeper->disposable_lsn;
+    pthread_mutex_unlock(&keeper->lock);
+    if (disposable_lsn == 0 || (!timed && bytes == 0))
+        return disposable_lsn;
+    const uint64_t by_size = bytes > 0 && disposable_lsn > bytes ? disposable_lsn - bytes : 0;
+    const uint64_t by_time = timed ? aged_lsn(keeper) : 0;
+    const uint64_t lsn = by_size > by_time ? by_size : by_time;
+    return lsn < disposable_lsn ? lsn : disposable_lsn;
 }
 
 static void delete_segments(struct jq_keeper *keeper) {

@@ -3,7 +3,7 @@
  *
  * Threads:   one of its own; disposable() from any thread.
  * Errors:    a spare that cannot be made is no reason to stop: it is logged once, tried again, and the free space that the core is told of
- *            becomes 0, so that it takes no new tasks. A segment that cannot be deleted is logged and tried again.
+ *            becomes 0, so that it takes no new tasks. Any other error of a spare ends in `failed`. A segment that cannot be deleted is logged and tried again.
  */
 #ifndef JQ_BROKER_SHELL_KEEPER_H
 #define JQ_BROKER_SHELL_KEEPER_H
@@ -18,9 +18,11 @@ struct jq_keeper_config {
     struct jq_journal *journal;
     const struct jq_disk *disk;
     const char *dir;
-    uint64_t retention_bytes; /* of log kept beyond what is needed */
+    int64_t retention_ms;     /* how long what nobody needs is kept; 0: not for the sake of time */
+    uint64_t retention_bytes; /* how much of it is kept; 0: as much as the time says */
     struct jq_metrics *metrics;
-    struct jq_inbox *inbox; /* where the core learns of the disk */
+    struct jq_inbox *inbox;                                  /* where the core learns of the disk */
+    void (*failed)(void *ctx, const struct jq_error *error); /* writing failed: does not return */
 };
 
 enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_keeper **ret_keeper,

@@ -1,0 +1,301 @@
+#include "broker/shell/answers.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "broker/shell/bodies.h"
+#include "broker/shell/encode.h"
+#include "common/clock.h"
+#include "common/list.h"
+#include "common/log.h"
+#include "common/transport/server.h"
+
+enum kind {
+    KIND_REPLY,  /* encoded: `frame` */
+    KIND_UNREAD, /* its bodies must be read first: `reply` */
+    KIND_DROP,
+    KIND_NOTICE,
+};
+
+struct outgoing {
+    struct jq_release_item item;
+    enum kind kind;
+    struct jq_call *call;
+    struct jq_frame *frame;
+    int64_t arrived_ns; /* of a submit; 0: not measured */
+
+    struct jq_reply_effect *reply; /* owned */
+    uint64_t step_lsn;
+    struct jq_list unread;   /* in answers->unread, from the making to the sending */
+    struct jq_list readable; /* in answers->readable, from the release on */
+
+    size_t worker_size;
+    char worker[JQ_NAME_SIZE_MAX];
+};
+
+/* What one thread needs to encode replies. */
+struct desk {
+    struct jq_bodies bodies;
+    struct jq_buf frame;
+};
+
+struct jq_answers {
+    struct jq_answers_config config;
+    struct desk core_desk, reader_desk;
+
+    pthread_mutex_t lock; /* of the lists */
+    pthread_cond_t changed;
+    struct jq_list unread;   /* oldest first */
+    struct jq_list readable; /* released */
+};
+
+static struct jq_call *call_of(uint64_t call) {
+    return (struct jq_call *)(uintptr_t)call;
+}
+
+static struct outgoing *outgoing_of(struct jq_release_item *item) {
+    return JQ_CONTAINER_OF(item, struct outgoing, item);
+}
+
+/* ---- encoding ---- */
+
+static bool find_body(void *ctx, struct jq_body_ref ref, struct jq_bytes *ret_body) {
+    struct desk *desk = ctx;
+    return jq_bodies_find(&desk->bodies, ref, ret_body);
+}
+
+/* The worker never hears of such a lease: the comparison of leases ends it, and the limit of losses its task, if need be. */
+static void tell_unsent(void *ctx, size_t item, enum jq_err why) {
+    (void)ctx;
+    JQ_LOG_ERROR("ALERT: a task was left out of a lease answer", JQ_F_UINT("item", item),
+                 JQ_F_STR("reason", jq_err_text(why)));
+}
+
+/* The frame of a reply whose bodies are on the desk. NULL: out of memory. */
+static struct jq_frame *encode(struct jq_answers *answers, struct desk *desk, const struct jq_reply_effect *reply) {
+    const struct jq_encode_context context = {
+        .durability = answers->config.durability, .ctx = desk, .body = find_body, .unsent = tell_unsent};
+    struct jq_error error;
+    if (jq_encode_reply(&desk->frame, reply, &context, &error) == JQ_OK)
+        return jq_frame_copy(jq_buf_bytes(&desk->frame));
+    JQ_LOG_ERROR("an answer cannot be encoded", JQ_F_STR("op", jq_op_name(reply->op)), JQ_F_ERR(&error));
+    return NULL;
+}
+
+static void count_reply(struct jq_answers *answers, const struct jq_reply_effect *reply) {
+    if (reply->op < JQ_OP_END && reply->status <= JQ_REPLY_UNAVAILABLE)
+        jq_count(&answers->config.metrics->replies[reply->op][reply->status], 1);
+}
+
+/* ---- bodies that are in memory ---- */
+
+struct gathering {
+    struct jq_engine *engine;
+    struct jq_bodies *bodies;
+    bool missing;
+};
+
+static void gather(void *ctx, struct jq_body_ref ref) {
+    struct gathering *gathering = ctx;
+    if (ref.size == 0 || gathering->missing)
+        return;
+    const uint8_t *record = jq_engine_find(gathering->engine, ref.lsn, ref.size);
+    gathering->missing = record == NULL || !jq_bodies_add(gathering->bodies, ref, record);
+}
+
+/* True if the core's desk holds all bodies of the reply. */
+static bool gather_bodies(struct jq_answers *answers, struct jq_engine *engine, const struct jq_reply_effect *reply) {
+    struct gathering gathering = {.engine = engine, .bodies = &answers->core_desk.bodies};
+    jq_bodies_clear(gathering.bodies);
+    jq_bodies_each(reply, gather, &gathering);
+    if (!gathering.missing)
+        jq_count(&answers->config.metrics->bodies_memory, gathering.bodies->count);
+    return !gathering.missing;
+}
+
+/* ---- from the core ---- */
+
+static struct jq_release_item *make_reply(struct jq_answers *answers, struct jq_engine *engine,
+                                          struct outgoing *outgoing, const struct jq_reply_effect *reply) {
+    outgoing->call = call_of(reply->call);
+    count_reply(answers, reply);
+    if (gather_bodies(answers, engine, reply)) {
+        outgoing->kind = KIND_REPLY;
+        outgoing->frame = encode(answers, &answers->core_desk, reply);
+        return &outgoing->item;
+    }
+    outgoing->kind = KIND_UNREAD;
+    outgoing->reply = jq_reply_copy(reply);
+    outgoing->step_lsn = jq_engine_step_lsn(engine);
+    pthread_mutex_lock(&answers->lock);
+    jq_list_push_back(&answers->unread, &outgoing->unread);
+    pthread_mutex_unlock(&answers->lock);
+    return &outgoing->item;
+}
+
+static struct jq_release_item *make_notice(struct outgoing *outgoing, struct jq_str worker) {
+    outgoing->kind = KIND_NOTICE;
+    outgoing->worker_size = worker.size < sizeof(outgoing->worker) ? worker.size : sizeof(outgoing->worker);
+    memcpy(outgoing->worker, worker.data, outgoing->worker_size);
+    return &outgoing->item;
+}
+
+struct jq_release_item *jq_answers_effect(struct jq_answers *answers, struct jq_engine *engine,
+                                          const struct jq_effect *effect, const struct jq_inbound *inbound) {
+    struct outgoing *outgoing = calloc(1, sizeof(*outgoing));
+    JQ_CHECK(outgoing != NULL); /* Nothing that was decided may go unanswered for want of so little. */
+    jq_list_init(&outgoing->unread);
+    jq_list_init(&outgoing->readable);
+    switch (effect->type) {
+    case JQ_EFFECT_REPLY:
+        if (inbound != NULL && effect->u.reply.op == JQ_OP_SUBMIT && call_of(effect->u.reply.call) == inbound->call)
+            outgoing->arrived_ns = inbound->arrived_ns;
+        return make_reply(answers, engine, outgoing, &effect->u.reply);
+    case JQ_EFFECT_DROP:
+        outgoing->kind = KIND_DROP;
+        outgoing->call = call_of(effect->u.drop_call);
+        return &outgoing->item;
+    case JQ_EFFECT_NOTICE: return make_notice(outgoing, effect->u.notice_worker);
+    case JQ_EFFECT_SURVEY:
+    case JQ_EFFECT_NEWS: break;
+    }
+    free(outgoing);
+    return NULL;
+}
+
+/* ---- to the outside ---- */
+
+static void send_reply(struct jq_answers *answers, struct outgoing *outgoing) {
+    if (outgoing->frame == NULL || jq_call_reply_take(outgoing->call, outgoing->frame) != JQ_OK) {
+        JQ_LOG_ERROR("an answer cannot be sent: too large, or out of memory");
+        jq_frame_free(outgoing->frame);
+        jq_call_drop(outgoing->call);
+    }
+    if (outgoing->arrived_ns != 0)
+        jq_histogram_observe(&answers->config.metrics->submit, jq_clock_mono_ns() - outgoing->arrived_ns);
+}
+
+static void send_to_reader(struct jq_answers *answers, struct outgoing *outgoing) {
+    pthread_mutex_lock(&answers->lock);
+    jq_list_push_back(&answers->readable, &outgoing->readable);
+    pthread_cond_signal(&answers->changed);
+    pthread_mutex_unlock(&answers->lock);
+}
+
+static void send_one(struct jq_answers *answers, struct outgoing *outgoing) {
+    switch (outgoing->kind) {
+    case KIND_REPLY: send_reply(answers, outgoing); break;
+    case KIND_UNREAD: send_to_reader(answers, outgoing); return;
+    case KIND_DROP: jq_call_drop(outgoing->call); break;
+    case KIND_NOTICE:
+        answers->config.notice(answers->config.ctx, (struct jq_str){outgoing->worker, outgoing->worker_size});
+        break;
+    }
+    free(outgoing);
+}
+
+void jq_answers_release(struct jq_answers *answers, struct jq_release_item *items) {
+    while (items != NULL) {
+        struct jq_release_item *next = items->next;
+        send_one(answers, outgoing_of(items));
+        items = next;
+    }
+}
+
+uint64_t jq_answers_unsent_lsn(struct jq_answers *answers) {
+    pthread_mutex_lock(&answers->lock);
+    const struct jq_list *first = jq_list_first(&answers->unread);
+    const uint64_t lsn = first != NULL ? JQ_CONTAINER_OF(first, struct outgoing, unread)->step_lsn : UINT64_MAX;
+    pthread_mutex_unlock(&answers->lock);
+    return lsn;
+}
+
+/* ---- the reader ---- */
+
+static void add_size(void *ctx, struct jq_body_ref ref) {
+    *(size_t *)ctx += ref.size;
+}
+
+struct reading {
+    struct jq_answers *answers;
+    struct jq_bodies *bodies;
+};
+
+static void read_body(void *ctx, struct jq_body_ref ref) {
+    struct reading *reading = ctx;
+    struct jq_metrics *metrics = reading->answers->config.metrics;
+    struct jq_error error;
+    if (ref.size == 0)
+        return;
+    jq_count(&metrics->bodies_disk, 1);
+    if (jq_bodies_read(reading->bodies, reading->answers->config.journal, ref, &error) == JQ_OK)
+        return;
+    jq_count(&metrics->bodies_damaged, 1);
+    JQ_LOG_ERROR("ALERT: a body in the journal is damaged or cannot be read", JQ_F_UINT("lsn", ref.lsn),
+                 JQ_F_UINT("size", ref.size), JQ_F_ERR(&error));
+}
+
+static void read_and_encode(struct jq_answers *answers, struct outgoing *outgoing) {
+    struct desk *desk = &answers->reader_desk;
+    struct reading reading = {.answers = answers, .bodies = &desk->bodies};
+    size_t size = 0;
+    if (outgoing->reply == NULL)
+        return; /* There was no memory for the copy. */
+    jq_bodies_clear(&desk->bodies);
+    jq_bodies_each(outgoing->reply, add_size, &size);
+    if (!jq_bodies_reserve(&desk->bodies, size))
+        return;
+    jq_bodies_each(outgoing->reply, read_body, &reading);
+    outgoing->frame = encode(answers, desk, outgoing->reply);
+}
+
+static void serve_unread(struct jq_answers *answers, struct outgoing *outgoing) {
+    read_and_encode(answers, outgoing);
+    jq_reply_copy_free(outgoing->reply);
+    outgoing->reply = NULL;
+    send_reply(answers, outgoing);
+    pthread_mutex_lock(&answers->lock);
+    jq_list_remove(&outgoing->unread);
+    pthread_mutex_unlock(&answers->lock);
+    free(outgoing);
+}
+
+static void *reader_thread(void *arg) {
+    struct jq_answers *answers = arg;
+    while (true) {
+        pthread_mutex_lock(&answers->lock);
+        while (jq_list_empty(&answers->readable))
+            pthread_cond_wait(&answers->changed, &answers->lock);
+        struct jq_list *first = jq_list_pop_front(&answers->readable);
+        pthread_mutex_unlock(&answers->lock);
+        serve_unread(answers, JQ_CONTAINER_OF(first, struct outgoing, readable));
+    }
+    return NULL;
+}
+
+static void desk_init(struct desk *desk) {
+    jq_bodies_init(&desk->bodies);
+    jq_buf_init(&desk->frame, JQ_FRAME_SIZE_MAX);
+}
+
+enum jq_err jq_answers_new(const struct jq_answers_config *config, struct jq_answers **ret_answers,
+                           struct jq_error *reterr) {
+    struct jq_answers *answers = calloc(1, sizeof(*answers));
+    if (answers == NULL)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "answers");
+    answers->config = *config;
+    desk_init(&answers->core_desk);
+    desk_init(&answers->reader_desk);
+    jq_list_init(&answers->unread);
+    jq_list_init(&answers->readable);
+    JQ_CHECK(pthread_mutex_init(&answers->lock, NULL) == 0 && pthread_cond_init(&answers->changed, NULL) == 0);
+    pthread_t thread;
+    const int rv = pthread_create(&thread, NULL, reader_thread, answers);
+    if (rv != 0) {
+        free(answers);
+        return jq_fail_errno(reterr, rv, "reader thread");
+    }
+    (void)pthread_detach(thread);
+    *ret_answers = answers;
+    return JQ_OK;
+}

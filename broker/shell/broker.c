@@ -1,0 +1,317 @@
+#include "broker/shell/broker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/shell/answers.h"
+#include "broker/shell/broker_internal.h"
+#include "broker/shell/news.h"
+#include "broker/shell/policy.h"
+#include "broker/shell/restore.h"
+#include "common/entropy.h"
+#include "common/log.h"
+#include "common/version.h"
+
+enum {
+    STATUS_SIZE = 160,
+    SILENT_MS_MAX = 30000, /* a core thread that shows no sign of life for so long is no longer reported as alive */
+    SUPERVISE_MS = 1000,
+};
+
+/* ---- ends ---- */
+
+enum jq_exit jq_broker_exit_of(const struct jq_error *error, enum jq_exit otherwise) {
+    switch (error->code) {
+    case JQ_ERR_LOCKED: return JQ_EXIT_TEMPFAIL;
+    case JQ_ERR_CORRUPT:
+    case JQ_ERR_VERSION:
+    case JQ_ERR_FOREIGN: return JQ_EXIT_DATA;
+    case JQ_ERR_IO:
+    case JQ_ERR_NO_SPACE: return JQ_EXIT_IO;
+    case JQ_ERR_NOMEM: return JQ_EXIT_SOFTWARE;
+    default: return otherwise;
+    }
+}
+
+static enum jq_exit give_up(const struct jq_error *error, enum jq_exit otherwise) {
+    JQ_LOG_ERROR("cannot start", JQ_F_ERR(error));
+    return jq_broker_exit_of(error, otherwise);
+}
+
+/* The log takes no more: what waits for it must never be answered, so the process ends here and now. */
+static void on_failed(void *ctx, const struct jq_error *error) {
+    (void)ctx;
+    JQ_LOG_ERROR("the journal cannot be written: the broker stops, nothing that was answered is lost", JQ_F_ERR(error));
+    _exit(JQ_EXIT_IO);
+}
+
+/* ---- callbacks of the engine ---- */
+
+static void on_survey(void *ctx, uint32_t survey) {
+    struct jq_broker *broker = ctx;
+    struct jq_survey_shell *surveys = atomic_load(&broker->surveys);
+    if (surveys != NULL)
+        jq_survey_shell_ask(surveys, survey);
+}
+
+static void on_notice(void *ctx, struct jq_str worker) {
+    struct jq_broker *broker = ctx;
+    struct jq_survey_shell *surveys = atomic_load(&broker->surveys);
+    if (surveys != NULL)
+        jq_survey_shell_notice(surveys, worker);
+}
+
+static void on_news(void *ctx, const struct jq_news *news) {
+    struct jq_broker *broker = ctx;
+    jq_news_tell(&broker->metrics, news);
+}
+
+static struct jq_release_item *on_effect(void *ctx, const struct jq_effect *effect, const struct jq_inbound *inbound) {
+    struct jq_broker *broker = ctx;
+    return jq_answers_effect(broker->answers, broker->engine, effect, inbound);
+}
+
+static void on_release(void *ctx, struct jq_release_item *items) {
+    struct jq_broker *broker = ctx;
+    jq_answers_release(broker->answers, items);
+}
+
+static uint64_t unsent_lsn(void *ctx) {
+    struct jq_broker *broker = ctx;
+    return jq_answers_unsent_lsn(broker->answers);
+}
+
+static void on_disposable(void *ctx, uint64_t below_lsn) {
+    struct jq_broker *broker = ctx;
+    jq_keeper_disposable(broker->keeper, below_lsn);
+}
+
+static bool all_answered(void *ctx) {
+    struct jq_broker *broker = ctx;
+    struct jq_server_stats stats = {.calls = 0};
+    jq_server_stats(jq_net_server(broker->net), &stats);
+    return stats.calls == 0;
+}
+
+/* ---- coming up ---- */
+
+static enum jq_exit restore(struct jq_broker *broker) {
+    const struct jq_broker_settings *settings = broker->settings;
+    struct jq_core_config policy;
+    struct jq_error error;
+    uint64_t hash_seed = 0;
+    jq_policy_of(settings, &policy);
+    if (jq_random_bytes(&hash_seed, sizeof(hash_seed), &error) != JQ_OK ||
+        jq_core_new(&policy, hash_seed, &broker->core, &error) != JQ_OK)
+        return give_up(&error, JQ_EXIT_SOFTWARE);
+    const struct jq_journal_config journal = {
+        .disk = jq_disk_posix(),
+        .dir = jq_str_of(settings->data_dir),
+        .segment_size_bytes = (uint64_t)settings->segment_size_bytes,
+        .first_segment_size_bytes = (uint64_t)settings->first_segment_size_bytes,
+        .wall_ms = jq_clock_wall_ms(),
+    };
+    const int64_t begin_ns = jq_clock_mono_ns();
+    if (jq_restore(&journal, broker->core, &broker->restored, &error) != JQ_OK)
+        return give_up(&error, JQ_EXIT_CANTCREAT);
+    const struct jq_recovery_report *report = &broker->restored.report;
+    JQ_LOG_INFO("journal recovered", JQ_F_STR("dir", settings->data_dir), JQ_F_UINT("epoch", report->epoch),
+                JQ_F_UINT("segments", report->segment_count), JQ_F_UINT("records", report->record_count),
+                JQ_F_UINT("bytes", report->block_bytes), JQ_F_UINT("torn_bytes", report->torn_bytes),
+                JQ_F_INT("took_ms", (jq_clock_mono_ns() - begin_ns) / 1000000));
+    return JQ_EXIT_OK;
+}
+
+static enum jq_err make_engine(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_broker_settings *settings = broker->settings;
+    const struct jq_answers_config answers = {
+        .journal = broker->restored.journal,
+        .metrics = &broker->metrics,
+        .durability = (enum jq_durability)settings->durability,
+        .ctx = broker,
+        .notice = on_notice,
+    };
+    struct jq_engine_config engine = {
+        .core = broker->core,
+        .journal = broker->restored.journal,
+        .metrics = &broker->metrics,
+        .ring_size_bytes = JQ_LEDGER_RING_SIZE_DEFAULT,
+        .in_flight_max = (size_t)settings->in_flight_max_bytes,
+        .durable_when_written = settings->durability != JQ_DURABILITY_FSYNC,
+        .ctx = broker,
+        .survey = on_survey,
+        .news = on_news,
+        .effect = on_effect,
+        .release = on_release,
+        .unsent_lsn = unsent_lsn,
+        .disposable = on_disposable,
+        .failed = on_failed,
+        .all_answered = all_answered,
+    };
+    jq_core_clock_init(&engine.clock, broker->restored.last_ms, jq_clock_wall_ms(), jq_clock_boot_ms());
+    enum jq_err err = jq_answers_new(&answers, &broker->answers, reterr);
+    if (err == JQ_OK)
+        err = jq_engine_new(&engine, &broker->engine, reterr);
+    return err;
+}
+
+static enum jq_err start_keeper(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_keeper_config keeper = {
+        .journal = broker->restored.journal,
+        .disk = jq_disk_posix(),
+        .dir = broker->settings->data_dir,
+        .retention_bytes = (uint64_t)broker->settings->retention_bytes,
+        .retention_ms = broker->settings->retention_ms,
+        .metrics = &broker->metrics,
+        .inbox = jq_engine_inbox(broker->engine),
+        .failed = on_failed,
+    };
+    return jq_keeper_start(&keeper, &broker->keeper, reterr);
+}
+
+static enum jq_exit start_threads(struct jq_broker *broker) {
+    struct jq_error error;
+    enum jq_err err = make_engine(broker, &error);
+    if (err == JQ_OK)
+        err = start_keeper(broker, &error);
+    if (err == JQ_OK)
+        err = jq_engine_start(broker->engine, &error);
+    return err == JQ_OK ? JQ_EXIT_OK : give_up(&error, JQ_EXIT_SOFTWARE);
+}
+
+static enum jq_err listen_surveys(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_survey_shell_config config = {
+        .survey_urls = broker->settings->survey_urls,
+        .notice_urls = broker->settings->notice_urls,
+        .ipc_mode = (unsigned)broker->settings->ipc_mode,
+        .epoch = broker->restored.report.epoch,
+        .inbox = jq_engine_inbox(broker->engine),
+        .metrics = &broker->metrics,
+    };
+    struct jq_survey_shell *surveys = NULL;
+    const enum jq_err err = jq_survey_shell_open(&config, &surveys, reterr);
+    if (err == JQ_OK)
+        atomic_store(&broker->surveys, surveys);
+    return err;
+}
+
+static enum jq_err listen_requests(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_broker_settings *settings = broker->settings;
+    const struct jq_net_config config = {
+        .urls = (const char *const *)settings->request_urls.items,
+        .url_count = settings->request_urls.count,
+        .ipc_mode = (unsigned)settings->ipc_mode,
+        .connections_max = (size_t)settings->connections_max,
+        .authority = &broker->authority,
+        .inbox = jq_engine_inbox(broker->engine),
+        .metrics = &broker->metrics,
+        .hello = {.broker = broker->restored.log_id,
+                  .version = JQ_STR(JQ_VERSION),
+                  .epoch = broker->restored.report.epoch,
+                  .durability = (enum jq_durability)settings->durability},
+    };
+    return jq_net_open(&config, &broker->net, reterr);
+}
+
+static enum jq_exit listen_all(struct jq_broker *broker) {
+    struct jq_error error;
+    if (listen_surveys(broker, &error) != JQ_OK || listen_requests(broker, &error) != JQ_OK)
+        return give_up(&error, JQ_EXIT_TEMPFAIL);
+    for (size_t i = 0; jq_server_url(jq_net_server(broker->net), i) != NULL; i++)
+        JQ_LOG_INFO("listening", JQ_F_STR("url", jq_server_url(jq_net_server(broker->net), i)));
+    return JQ_EXIT_OK;
+}
+
+static enum jq_exit load_tokens(struct jq_broker *broker) {
+    const struct jq_broker_settings *settings = broker->settings;
+    struct jq_error error;
+    broker->authority = (struct jq_authority){
+        .off = settings->auth == JQ_AUTH_OFF, .tokens = &broker->tokens, .own_uid = (uint32_t)geteuid()};
+    if (broker->authority.off || jq_tokens_read(settings->tokens_file, &broker->tokens, &error) == JQ_OK)
+        return JQ_EXIT_OK;
+    (void)give_up(&error, JQ_EXIT_CONFIG);
+    return JQ_EXIT_CONFIG;
+}
+
+static enum jq_exit come_up(struct jq_broker *broker) {
+    enum jq_exit status = load_tokens(broker);
+    if (status == JQ_EXIT_OK)
+        status = jq_broker_open_http(broker);
+    if (status == JQ_EXIT_OK)
+        status = restore(broker);
+    if (status == JQ_EXIT_OK)
+        status = start_threads(broker);
+    if (status == JQ_EXIT_OK)
+        status = listen_all(broker);
+    return status;
+}
+
+/* ---- serving, and going down ---- */
+
+static void say_ready(struct jq_broker *broker) {
+    char status[STATUS_SIZE];
+    (void)snprintf(status, sizeof(status), "serving at %s, epoch %llu", jq_server_url(jq_net_server(broker->net), 0),
+                   (unsigned long long)broker->restored.report.epoch);
+    atomic_store(&broker->state, JQ_BROKER_SERVING);
+    jq_service_notify_ready(status);
+    JQ_LOG_INFO("ready", JQ_F_STR("version", JQ_VERSION),
+                JQ_F_STR("durability", jq_durability_name((enum jq_durability)broker->settings->durability)));
+}
+
+static void supervise(struct jq_broker *broker) {
+    const int64_t watchdog_ms = jq_service_watchdog_ms();
+    const int64_t pause_ms = watchdog_ms > 0 && watchdog_ms < SUPERVISE_MS ? watchdog_ms : SUPERVISE_MS;
+    while (true) {
+        const enum jq_service_signal signal = jq_service_wait(pause_ms);
+        if (signal == JQ_SERVICE_STOP)
+            return;
+        if (signal == JQ_SERVICE_HANGUP)
+            JQ_LOG_INFO("SIGHUP: there is nothing to reload; restart the broker for a new configuration");
+        if (watchdog_ms > 0 && jq_engine_silent_ms(broker->engine) < SILENT_MS_MAX)
+            jq_service_notify_alive();
+    }
+}
+
+/* A second signal ends the wait. */
+static void *watch_for_second_signal(void *arg) {
+    (void)arg;
+    while (jq_service_wait(SUPERVISE_MS) != JQ_SERVICE_STOP)
+        jq_service_notify_alive();
+    JQ_LOG_WARN("second signal: the broker stops at once; what was answered is safe in the journal");
+    _exit(JQ_EXIT_OK);
+}
+
+static void go_down(struct jq_broker *broker) {
+    pthread_t thread;
+    JQ_LOG_INFO("draining", JQ_F_INT("at_most_ms", broker->settings->drain_ms));
+    atomic_store(&broker->state, JQ_BROKER_DRAINING);
+    jq_service_notify_stopping("draining");
+    if (pthread_create(&thread, NULL, watch_for_second_signal, NULL) == 0)
+        (void)pthread_detach(thread);
+    const int64_t end_ms = jq_clock_boot_ms() + broker->settings->drain_ms;
+    jq_engine_stop(broker->engine);
+    jq_net_drain(broker->net, broker->settings->drain_ms);
+    if (jq_engine_wait_end(broker->engine, end_ms - jq_clock_boot_ms()))
+        JQ_LOG_INFO("stopped", JQ_F_UINT("durable_lsn", jq_journal_durable_lsn(broker->restored.journal)));
+    else
+        JQ_LOG_WARN("stopped before all was answered: what was answered is safe in the journal");
+    jq_net_stop(broker->net);
+    jq_survey_shell_stop(atomic_load(&broker->surveys));
+}
+
+enum jq_exit jq_broker_run(const struct jq_broker_settings *settings) {
+    /* Threads that nobody joins use it until the process ends. */
+    static struct jq_broker broker;
+    broker.settings = settings;
+    broker.begin_ns = jq_clock_mono_ns();
+    const enum jq_exit status = come_up(&broker);
+    if (status != JQ_EXIT_OK)
+        return status;
+    say_ready(&broker);
+    supervise(&broker);
+    go_down(&broker);
+    return JQ_EXIT_OK;
+}

@@ -1,0 +1,279 @@
+#include "broker/shell/engine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "broker/shell/engine_internal.h"
+#include "broker/shell/timed.h"
+
+enum {
+    TURN_ITEMS_MAX = 64,   /* of the inbox; then what was decided goes on its way to the disk */
+    TICK_MS = 1000,        /* the thread shows a sign of life, and marks an idle log */
+    STOPPING_POLL_MS = 10, /* while stopping: has everything been answered? */
+};
+
+/* ---- one step ---- */
+
+static void on_record(void *ctx, struct jq_record *record) {
+    struct jq_engine *engine = ctx;
+    jq_ledger_record(engine->ledger, record);
+}
+
+static void on_effect(void *ctx, const struct jq_effect *effect) {
+    struct jq_engine *engine = ctx;
+    const struct jq_engine_config *config = &engine->config;
+    if (effect->type == JQ_EFFECT_SURVEY) {
+        config->survey(config->ctx, effect->u.survey);
+    } else if (effect->type == JQ_EFFECT_NEWS) {
+        config->news(config->ctx, &effect->u.news);
+    } else if (effect->type == JQ_EFFECT_REPLY && effect->u.reply.call == JQ_CALL_SNAPSHOT) {
+        jq_engine_snapshot_reply(engine, &effect->u.reply);
+    } else {
+        struct jq_release_item *item = config->effect(config->ctx, effect, engine->current);
+        if (item != NULL)
+            jq_ledger_effect(engine->ledger, effect->level, item);
+    }
+}
+
+void jq_engine_step(struct jq_engine *engine, struct jq_event *event) {
+    engine->step_lsn = jq_ledger_end_lsn(engine->ledger);
+    event->now_ms = engine->now_ms;
+    event->wall_ms = engine->wall_ms;
+    jq_core_step(engine->config.core, event, &engine->output);
+}
+
+static void step_plain(struct jq_engine *engine, enum jq_event_type type) {
+    struct jq_event event = {.type = type};
+    jq_engine_step(engine, &event);
+}
+
+/* Reads the clocks, once for all events of a turn. Core time never goes back. */
+static void read_clock(struct jq_engine *engine) {
+    const int64_t now_ms = jq_core_clock_now_ms(&engine->config.clock);
+    engine->now_ms = now_ms > engine->now_ms ? now_ms : engine->now_ms;
+    engine->wall_ms = engine->now_ms + jq_core_clock_wall_offset_ms(&engine->config.clock);
+    atomic_store_explicit(&engine->beat_ns, jq_clock_mono_ns(), memory_order_relaxed);
+}
+
+/* ---- the log ---- */
+
+/* Everything that is not tied to one task is stated again at the head of the new segment. */
+static void write_prologue(struct jq_engine *engine) {
+    step_plain(engine, JQ_EVENT_SEGMENT);
+    engine->prologue_end_lsn = jq_ledger_end_lsn(engine->ledger);
+    engine->prologue_needs_lsn = jq_core_needs_from(engine->config.core);
+}
+
+/* Lease answers below this LSN have gone out. */
+static void tell_written(struct jq_engine *engine) {
+    const uint64_t released_lsn = jq_commit_released_lsn(jq_ledger_commit(engine->ledger));
+    const uint64_t unsent_lsn = engine->config.unsent_lsn(engine->config.ctx);
+    const uint64_t written_lsn = released_lsn < unsent_lsn ? released_lsn : unsent_lsn;
+    if (written_lsn <= engine->written_lsn)
+        return;
+    engine->written_lsn = written_lsn;
+    struct jq_event event = {.type = JQ_EVENT_WRITTEN, .u.written.lsn = written_lsn};
+    jq_engine_step(engine, &event);
+}
+
+/* What the core is to know of the log's progress. */
+static void follow_log(struct jq_engine *engine) {
+    struct jq_commit *commit = jq_ledger_commit(engine->ledger);
+    const uint64_t durable_lsn = jq_commit_durable_lsn(commit);
+    const uint32_t rotations = jq_commit_rotations(commit);
+    tell_written(engine);
+    if (durable_lsn != engine->seen_durable_lsn)
+        engine->moved_ms = engine->now_ms;
+    engine->seen_durable_lsn = durable_lsn;
+    if (rotations != engine->rotations) {
+        engine->rotations = rotations;
+        write_prologue(engine);
+    }
+    if (engine->prologue_end_lsn != 0 && durable_lsn >= engine->prologue_end_lsn) {
+        engine->prologue_end_lsn = 0;
+        engine->config.disposable(engine->config.ctx, engine->prologue_needs_lsn);
+    }
+}
+
+/* ---- one turn ---- */
+
+static void handle(struct jq_engine *engine, struct jq_inbound *inbound) {
+    if (inbound->errand != NULL) {
+        inbound->errand(inbound);
+    } else {
+        engine->current = inbound;
+        jq_engine_step(engine, &inbound->event);
+        engine->current = NULL;
+        engine->stopping = engine->stopping || inbound->event.type == JQ_EVENT_STOP;
+    }
+    if (inbound->admitted_bytes > 0)
+        jq_inbox_settle(&engine->inbox, inbound->admitted_bytes);
+    inbound->done(inbound);
+}
+
+static void handle_inbox(struct jq_engine *engine) {
+    unsigned count = 0;
+    struct jq_inbox_item *item = jq_inbox_take_all(&engine->inbox);
+    while (item != NULL) {
+        struct jq_inbox_item *next = item->next; /* done() may free the item */
+        handle(engine, JQ_CONTAINER_OF(item, struct jq_inbound, item));
+        item = next;
+        if (++count % TURN_ITEMS_MAX == 0)
+            jq_ledger_flush(engine->ledger, false);
+    }
+}
+
+static void turn(struct jq_engine *engine) {
+    read_clock(engine);
+    handle_inbox(engine);
+    follow_log(engine);
+    if (jq_core_deadline_ms(engine->config.core) <= engine->now_ms)
+        step_plain(engine, JQ_EVENT_TIME);
+    jq_ledger_flush(engine->ledger, jq_inbox_empty(&engine->inbox));
+    if (engine->now_ms - engine->moved_ms >= TICK_MS)
+        jq_ledger_mark_idle(engine->ledger, engine->now_ms);
+}
+
+/* 0 when the log has moved since it was last looked at. */
+static int64_t pause_us(const struct jq_engine *engine) {
+    const int64_t us_per_ms = 1000;
+    if (jq_commit_durable_lsn(jq_ledger_commit(engine->ledger)) != engine->seen_durable_lsn)
+        return 0;
+    const int64_t deadline_ms = jq_core_deadline_ms(engine->config.core);
+    const int64_t most_ms = engine->stopping ? STOPPING_POLL_MS : TICK_MS;
+    if (deadline_ms >= engine->now_ms + most_ms)
+        return most_ms * us_per_ms;
+    return deadline_ms > engine->now_ms ? (deadline_ms - engine->now_ms) * us_per_ms : us_per_ms;
+}
+
+static bool finished(struct jq_engine *engine) {
+    return engine->stopping && jq_inbox_empty(&engine->inbox) && jq_ledger_quiet(engine->ledger) &&
+           engine->config.unsent_lsn(engine->config.ctx) == UINT64_MAX &&
+           engine->config.all_answered(engine->config.ctx);
+}
+
+static void announce(struct jq_engine *engine, bool *flag) {
+    pthread_mutex_lock(&engine->lock);
+    *flag = true;
+    pthread_cond_broadcast(&engine->changed);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+static void begin_session(struct jq_engine *engine) {
+    read_clock(engine);
+    jq_core_start(engine->config.core, jq_journal_epoch(engine->config.journal), engine->now_ms, engine->wall_ms,
+                  &engine->output);
+    write_prologue(engine);
+    jq_ledger_flush(engine->ledger, true);
+    engine->moved_ms = engine->now_ms;
+    announce(engine, &engine->started);
+}
+
+static void *core_thread(void *arg) {
+    struct jq_engine *engine = arg;
+    begin_session(engine);
+    while (!finished(engine)) {
+        jq_inbox_wait(&engine->inbox, pause_us(engine));
+        turn(engine);
+    }
+    jq_ledger_mark_idle(engine->ledger, engine->now_ms);
+    announce(engine, &engine->ended);
+    return NULL;
+}
+
+/* ---- from other threads ---- */
+
+struct jq_inbox *jq_engine_inbox(struct jq_engine *engine) {
+    return &engine->inbox;
+}
+
+uint64_t jq_engine_step_lsn(const struct jq_engine *engine) {
+    return engine->step_lsn;
+}
+
+const uint8_t *jq_engine_find(const struct jq_engine *engine, uint64_t lsn, size_t size) {
+    return jq_ledger_find(engine->ledger, lsn, size);
+}
+
+int64_t jq_engine_silent_ms(const struct jq_engine *engine) {
+    const int64_t ns_per_ms = 1000000;
+    return (jq_clock_mono_ns() - atomic_load_explicit(&engine->beat_ns, memory_order_relaxed)) / ns_per_ms;
+}
+
+static void keep(struct jq_inbound *inbound) {
+    (void)inbound; /* It lies in the engine. */
+}
+
+void jq_engine_stop(struct jq_engine *engine) {
+    engine->stop = (struct jq_inbound){.event.type = JQ_EVENT_STOP, .done = keep};
+    jq_inbox_push(&engine->inbox, &engine->stop.item);
+}
+
+bool jq_engine_wait_end(struct jq_engine *engine, int64_t timeout_ms) {
+    const struct timespec end = jq_timed_end(timeout_ms);
+    pthread_mutex_lock(&engine->lock);
+    int rv = 0;
+    while (!engine->ended && rv == 0)
+        rv = pthread_cond_timedwait(&engine->changed, &engine->lock, &end);
+    const bool ended = engine->ended;
+    pthread_mutex_unlock(&engine->lock);
+    return ended;
+}
+
+enum jq_err jq_engine_start(struct jq_engine *engine, struct jq_error *reterr) {
+    pthread_t thread;
+    const int rv = pthread_create(&thread, NULL, core_thread, engine);
+    if (rv != 0)
+        return jq_fail_errno(reterr, rv, "core thread");
+    (void)pthread_detach(thread);
+    pthread_mutex_lock(&engine->lock);
+    while (!engine->started)
+        pthread_cond_wait(&engine->changed, &engine->lock);
+    pthread_mutex_unlock(&engine->lock);
+    return JQ_OK;
+}
+
+static void on_commit_done(void *ctx) {
+    struct jq_engine *engine = ctx;
+    jq_inbox_ring(&engine->inbox);
+}
+
+static void on_commit_release(void *ctx, struct jq_release_item *items) {
+    struct jq_engine *engine = ctx;
+    engine->config.release(engine->config.ctx, items);
+}
+
+static void on_commit_failed(void *ctx, const struct jq_error *error) {
+    struct jq_engine *engine = ctx;
+    engine->config.failed(engine->config.ctx, error);
+}
+
+enum jq_err jq_engine_new(const struct jq_engine_config *config, struct jq_engine **ret_engine,
+                          struct jq_error *reterr) {
+    struct jq_engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "engine");
+    engine->config = *config;
+    engine->output = (struct jq_output){.ctx = engine, .record = on_record, .effect = on_effect};
+    engine->beat_ns = jq_clock_mono_ns();
+    engine->seen_durable_lsn = engine->written_lsn = jq_journal_durable_lsn(config->journal);
+    jq_inbox_init(&engine->inbox, config->in_flight_max);
+    JQ_CHECK(pthread_mutex_init(&engine->lock, NULL) == 0);
+    jq_timed_init(&engine->changed);
+    const struct jq_commit_config commit = {
+        .journal = config->journal,
+        .metrics = config->metrics,
+        .durable_when_written = config->durable_when_written,
+        .ctx = engine,
+        .release = on_commit_release,
+        .done = on_commit_done,
+        .failed = on_commit_failed,
+    };
+    const enum jq_err err = jq_ledger_new(&commit, config->ring_size_bytes, &engine->ledger, reterr);
+    if (err != JQ_OK) {
+        free(engine);
+        return err;
+    }
+    *ret_engine = engine;
+    return JQ_OK;
+}

@@ -1,0 +1,70 @@
+/* engine.h - the core thread: takes all events that wait, reads the clock once, steps the core for each, and hands records and effects to
+ * the ledger; besides, all that goes by time: the core's deadlines, idle marks, prologues of new segments.
+ *
+ * Threads:   one of its own, which alone touches the core from jq_engine_start() on. Everything here may be called from any thread.
+ *            The callbacks `survey` and `effect` run on the core thread, `release` on that or on the commit thread.
+ * Errors:    a log that fails ends in `failed`, which does not return.
+ */
+#ifndef JQ_BROKER_SHELL_ENGINE_H
+#define JQ_BROKER_SHELL_ENGINE_H
+
+#include "broker/core/core.h"
+#include "broker/shell/inbound.h"
+#include "broker/shell/ledger.h"
+#include "broker/shell/metrics.h"
+#include "common/clock.h"
+
+struct jq_engine; /* Opaque: jq_engine_new() .. end of the process. */
+
+struct jq_engine_config {
+    struct jq_core *core;       /* recovered, not started */
+    struct jq_journal *journal; /* open */
+    struct jq_metrics *metrics;
+    struct jq_core_clock clock;
+    size_t ring_size_bytes;
+    size_t in_flight_max; /* bytes of requests */
+    bool durable_when_written;
+    void *ctx; /* first argument of the callbacks */
+
+    void (*survey)(void *ctx, uint32_t survey);
+    void (*news)(void *ctx, const struct jq_news *news);
+    /* A reply, a drop or a notice. Returns what shall come out of `release` when the log has come far enough. `inbound`: the request
+     * whose step made it, or NULL. */
+    struct jq_release_item *(*effect)(void *ctx, const struct jq_effect *effect, const struct jq_inbound *inbound);
+    void (*release)(void *ctx, struct jq_release_item *items);
+    /* Lease answers whose bodies are still being read from disk: no record of theirs lies below this LSN. UINT64_MAX: there are none. */
+    uint64_t (*unsent_lsn)(void *ctx);
+    /* The prologue of a new segment is durable: nothing below this LSN is needed any more. */
+    void (*disposable)(void *ctx, uint64_t below_lsn);
+    void (*failed)(void *ctx, const struct jq_error *error);
+    /* While stopping: true when every call was answered. */
+    bool (*all_answered)(void *ctx);
+};
+
+enum jq_err jq_engine_new(const struct jq_engine_config *config, struct jq_engine **ret_engine,
+                          struct jq_error *reterr);
+
+/* Starts the core's session and its thread. Returns when the new segment's prologue is durable: then requests may come. */
+enum jq_err jq_engine_start(struct jq_engine *engine, struct jq_error *reterr);
+
+/* Where events go. */
+struct jq_inbox *jq_engine_inbox(struct jq_engine *engine);
+
+/* The bytes of a whole record, while they are in memory; NULL: read them from the journal. Core thread only, inside `effect`. */
+const uint8_t *jq_engine_find(const struct jq_engine *engine, uint64_t lsn, size_t size);
+
+/* Where the log ended when the step under way began: its records lie at or above. Core thread only, inside `effect`. */
+uint64_t jq_engine_step_lsn(const struct jq_engine *engine);
+
+/* No new work: parked calls are answered `draining`; then everything decided becomes durable and is answered, and the thread ends. Once. */
+void jq_engine_stop(struct jq_engine *engine);
+/* Waits for that. False: not within `timeout_ms`. */
+bool jq_engine_wait_end(struct jq_engine *engine, int64_t timeout_ms);
+
+/* Milliseconds since the core thread was last seen alive. */
+int64_t jq_engine_silent_ms(const struct jq_engine *engine);
+
+/* Asks the core thread for its numbers. False: no answer within `timeout_ms`. */
+bool jq_engine_snapshot(struct jq_engine *engine, int64_t timeout_ms, struct jq_metrics_snapshot *ret_snapshot);
+
+#endif

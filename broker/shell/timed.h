@@ -1,0 +1,33 @@
+/* timed.h - waiting on a condition with an end, by CLOCK_MONOTONIC. */
+#ifndef JQ_BROKER_SHELL_TIMED_H
+#define JQ_BROKER_SHELL_TIMED_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "common/err.h"
+
+static inline void jq_timed_init(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    JQ_CHECK(pthread_condattr_init(&attributes) == 0);
+    JQ_CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+    JQ_CHECK(pthread_cond_init(condition, &attributes) == 0);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+/* For pthread_cond_timedwait() on such a condition: so many milliseconds from now. */
+static inline struct timespec jq_timed_end(int64_t ms) {
+    const long ns_per_s = 1000000000;
+    struct timespec end;
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += (time_t)(ms / 1000);
+    end.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (end.tv_nsec >= ns_per_s) {
+        end.tv_sec++;
+        end.tv_nsec -= ns_per_s;
+    }
+    return end;
+}
+
+#endif
