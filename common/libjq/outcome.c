@@ -20,8 +20,7 @@ static struct jq_result result_of(struct jq_view row) {
                                .exit_code = (int)jq_view_uint(detail, "exit", UINT64_MAX),
                                .signal_number = (int)jq_view_uint(detail, "signal", UINT64_MAX),
                                .duration_ms = (int64_t)jq_view_uint(detail, "duration_ms", 0),
-                               .progress_permille = (int)jq_view_uint(
-                                   row, "progress_permille", jq_view_to_uint(jq_view_at(progress, 0), UINT64_MAX)),
+                               .progress_permille = (int)jq_view_uint(row, "progress", UINT64_MAX),
                                .data = view_bytes(detail, "result"),
                                .message = jq_view_str(detail, "message"),
                                .stdout_tail = view_bytes(detail, "stdout"),
