@@ -7,8 +7,7 @@
 /* ---- the log itself ---- */
 
 static void apply_prologue_begin(struct jq_core *core, const struct jq_record *record) {
-    core->segments =
-        array_grow(core->segments, core->segment_count, &core->segment_capacity, sizeof(*core->segments));
+    core->segments = array_grow(core->segments, core->segment_count, &core->segment_capacity, sizeof(*core->segments));
     core->segments[core->segment_count++] = (struct segment){.lsn = record->lsn};
     /* Segments that the log has left behind. The first one always stays. */
     uint32_t gone = 0;
@@ -61,7 +60,8 @@ static struct jq_str uuid_key(const struct jq_uuid *id) {
 }
 
 uint64_t worker_hash(const struct jq_core *core, const struct worker *worker) {
-    uint64_t hash = jq_hash_combine(jq_hash_bytes(worker->id.bytes, 16, 0), jq_hash_bytes(worker->session.bytes, 16, 0));
+    uint64_t hash =
+        jq_hash_combine(jq_hash_bytes(worker->id.bytes, 16, 0), jq_hash_bytes(worker->session.bytes, 16, 0));
     hash = jq_hash_combine(hash, worker->incarnation);
     hash = jq_hash_combine(hash, jq_hash_bytes(worker->name.data, worker->name.size, 0));
     return jq_hash_combine(hash, (uint64_t)(worker - core->workers) << 1 | worker->draining);
@@ -142,34 +142,20 @@ static enum jq_err apply_worker_gone(struct jq_core *core, const struct jq_recor
 enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
     core->end_lsn = record->lsn + record->size;
     switch (record->type) {
-    case JQ_RECORD_PROLOGUE_BEGIN:
-        apply_prologue_begin(core, record);
-        return JQ_OK;
-    case JQ_RECORD_PROLOGUE_END:
-        return apply_prologue_end(core, record, reterr);
-    case JQ_RECORD_IDS_RESERVED:
-        apply_ids_reserved(core, record);
-        return JQ_OK;
+    case JQ_RECORD_PROLOGUE_BEGIN: apply_prologue_begin(core, record); return JQ_OK;
+    case JQ_RECORD_PROLOGUE_END: return apply_prologue_end(core, record, reterr);
+    case JQ_RECORD_IDS_RESERVED: apply_ids_reserved(core, record); return JQ_OK;
     case JQ_RECORD_QUEUE_DEFINED:
     case JQ_RECORD_QUEUE_SET:
     case JQ_RECORD_CLASS_DEFINED:
-    case JQ_RECORD_OPTIONS_DEFINED:
-        return apply_intern_record(core, record, reterr);
-    case JQ_RECORD_WORKER_REGISTERED:
-        return apply_worker_registered(core, record, reterr);
-    case JQ_RECORD_WORKER_SET:
-        return apply_worker_set(core, record, reterr);
-    case JQ_RECORD_WORKER_GONE:
-        return apply_worker_gone(core, record, reterr);
+    case JQ_RECORD_OPTIONS_DEFINED: return apply_intern_record(core, record, reterr);
+    case JQ_RECORD_WORKER_REGISTERED: return apply_worker_registered(core, record, reterr);
+    case JQ_RECORD_WORKER_SET: return apply_worker_set(core, record, reterr);
+    case JQ_RECORD_WORKER_GONE: return apply_worker_gone(core, record, reterr);
     case JQ_RECORD_REQUEST_ANSWERED:
-    case JQ_RECORD_SENDER_TRIMMED:
-        return apply_sender_record(core, record, reterr);
-    case JQ_RECORD_KEYS_FORGOTTEN:
-        keys_forget_below(core, record->u.keys_forgotten.below_lsn);
-        return JQ_OK;
-    case JQ_RECORD_WALL_OFFSET:
-        apply_wall_offset(core, record);
-        return JQ_OK;
+    case JQ_RECORD_SENDER_TRIMMED: return apply_sender_record(core, record, reterr);
+    case JQ_RECORD_KEYS_FORGOTTEN: keys_forget_below(core, record->u.keys_forgotten.below_lsn); return JQ_OK;
+    case JQ_RECORD_WALL_OFFSET: apply_wall_offset(core, record); return JQ_OK;
     case JQ_RECORD_TASK_SUBMITTED:
     case JQ_RECORD_TASK_DUE:
     case JQ_RECORD_TASK_LEASED:
@@ -177,10 +163,8 @@ enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, s
     case JQ_RECORD_TASK_CANCELLING:
     case JQ_RECORD_TASK_ENDED:
     case JQ_RECORD_TASK_REVIVED:
-    case JQ_RECORD_TASK_FORGOTTEN:
-        return apply_task_record(core, record, reterr);
-    case JQ_RECORD_TYPE_END:
-        break;
+    case JQ_RECORD_TASK_FORGOTTEN: return apply_task_record(core, record, reterr);
+    case JQ_RECORD_TYPE_END: break;
     }
     return jq_fail(reterr, JQ_ERR_VERSION, "record type %d is not known to this version", (int)record->type);
 }

@@ -38,9 +38,7 @@ static void leave(struct jq_core *core, uint32_t ref) {
         queue->scheduled--;
         core->scheduled_count--;
         break;
-    case JQ_STATE_READY:
-        ready_remove(core, ref);
-        break;
+    case JQ_STATE_READY: ready_remove(core, ref); break;
     case JQ_STATE_RUNNING:
     case JQ_STATE_CANCELLING:
         queue->running--;
@@ -50,12 +48,9 @@ static void leave(struct jq_core *core, uint32_t ref) {
     case JQ_STATE_DEAD:
     case JQ_STATE_SUCCEEDED:
     case JQ_STATE_CANCELLED:
-    case JQ_STATE_EXPIRED:
-        finished_remove(core, ref);
-        break;
+    case JQ_STATE_EXPIRED: finished_remove(core, ref); break;
     case JQ_STATE_NONE:
-    case JQ_STATE_WAITING:
-        break;
+    case JQ_STATE_WAITING: break;
     }
 }
 
@@ -244,49 +239,30 @@ static bool fits(const struct jq_core *core, const struct task *task, const stru
     const bool queued = state == JQ_STATE_SCHEDULED || state == JQ_STATE_READY;
     const bool leased = state == JQ_STATE_RUNNING || state == JQ_STATE_CANCELLING;
     switch (record->type) {
-    case JQ_RECORD_TASK_DUE:
-        return state == JQ_STATE_SCHEDULED && (task->flags & TASK_FLAG_ETA);
+    case JQ_RECORD_TASK_DUE: return state == JQ_STATE_SCHEDULED && (task->flags & TASK_FLAG_ETA);
     case JQ_RECORD_TASK_LEASED:
         return queued && record->u.task_leased.worker > 0 && record->u.task_leased.worker < core->worker_count &&
                core->workers[record->u.task_leased.worker].used;
-    case JQ_RECORD_TASK_RETRIED:
-        return leased;
-    case JQ_RECORD_TASK_CANCELLING:
-        return state == JQ_STATE_RUNNING;
+    case JQ_RECORD_TASK_RETRIED: return leased;
+    case JQ_RECORD_TASK_CANCELLING: return state == JQ_STATE_RUNNING;
     case JQ_RECORD_TASK_ENDED:
         return (queued || leased) && jq_state_is_final(record->u.task_ended.state) &&
                record->u.task_ended.state <= JQ_STATE_EXPIRED;
-    case JQ_RECORD_TASK_REVIVED:
-        return state == JQ_STATE_DEAD;
-    case JQ_RECORD_TASK_FORGOTTEN:
-        return jq_state_is_final(state);
-    default:
-        return false;
+    case JQ_RECORD_TASK_REVIVED: return state == JQ_STATE_DEAD;
+    case JQ_RECORD_TASK_FORGOTTEN: return jq_state_is_final(state);
+    default: return false;
     }
 }
 
 static void apply_fact(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
     switch (record->type) {
-    case JQ_RECORD_TASK_DUE:
-        apply_due(core, ref, record);
-        break;
-    case JQ_RECORD_TASK_LEASED:
-        apply_leased(core, ref, record);
-        break;
-    case JQ_RECORD_TASK_RETRIED:
-        apply_retried(core, ref, record);
-        break;
-    case JQ_RECORD_TASK_CANCELLING:
-        apply_cancelling(core, ref, record);
-        break;
-    case JQ_RECORD_TASK_ENDED:
-        apply_ended(core, ref, record);
-        break;
-    case JQ_RECORD_TASK_REVIVED:
-        apply_revived(core, ref, record);
-        break;
-    default:
-        break;
+    case JQ_RECORD_TASK_DUE: apply_due(core, ref, record); break;
+    case JQ_RECORD_TASK_LEASED: apply_leased(core, ref, record); break;
+    case JQ_RECORD_TASK_RETRIED: apply_retried(core, ref, record); break;
+    case JQ_RECORD_TASK_CANCELLING: apply_cancelling(core, ref, record); break;
+    case JQ_RECORD_TASK_ENDED: apply_ended(core, ref, record); break;
+    case JQ_RECORD_TASK_REVIVED: apply_revived(core, ref, record); break;
+    default: break;
     }
 }
 

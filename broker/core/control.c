@@ -5,12 +5,11 @@ enum { GRACE_DEFAULT_MS = 10000 };
 
 /* The part that all of them share: the window, one verdict an item, the answer. */
 static void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count) {
-    const struct jq_reply_effect reply = {.call = request->call,
-                                          .request = request->id,
-                                          .op = request->op,
-                                          .u.many = {.exceptions = core->exceptions,
-                                                     .exception_count = core->exception_count,
-                                                     .count = count}};
+    const struct jq_reply_effect reply = {
+        .call = request->call,
+        .request = request->id,
+        .op = request->op,
+        .u.many = {.exceptions = core->exceptions, .exception_count = core->exception_count, .count = count}};
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 
@@ -34,18 +33,18 @@ static bool answered_before(struct jq_core *core, const struct jq_request *reque
 
 static void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count) {
     if (count > 0) {
-        const struct jq_verdict verdict = {
-            .op = (uint8_t)request->op,
-            .count = count,
-            .exceptions = exceptions_pack(core, core->exceptions, core->exception_count)};
+        const struct jq_verdict verdict = {.op = (uint8_t)request->op,
+                                           .count = count,
+                                           .exceptions =
+                                               exceptions_pack(core, core->exceptions, core->exception_count)};
         window_record(core, &request->sender, request->id, request->done, &verdict);
     }
     many_reply(core, request, count);
 }
 
 static bool except(struct jq_core *core, uint32_t index, jq_task_id task, enum jq_reply status, const char *reason) {
-    exception_add(core,
-                  (struct jq_exception){.index = index, .status = status, .task = task, .reason = reason, .field = "id"});
+    exception_add(
+        core, (struct jq_exception){.index = index, .status = status, .task = task, .reason = reason, .field = "id"});
     return false;
 }
 
@@ -87,17 +86,12 @@ static bool cancel_running(struct jq_core *core, const struct jq_request *reques
 static bool cancel_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
     const struct task *task = task_at(core, ref);
     switch ((enum jq_state)task->state) {
-    case JQ_STATE_RUNNING:
-        return cancel_running(core, request, ref);
-    case JQ_STATE_CANCELLING:
-        return true;
+    case JQ_STATE_RUNNING: return cancel_running(core, request, ref);
+    case JQ_STATE_CANCELLING: return true;
     case JQ_STATE_WAITING:
     case JQ_STATE_SCHEDULED:
-    case JQ_STATE_READY:
-        task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
-        return true;
-    default:
-        return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task has ended");
+    case JQ_STATE_READY: task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED); return true;
+    default: return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task has ended");
     }
 }
 

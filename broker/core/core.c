@@ -252,8 +252,9 @@ static void free_containers(struct jq_core *core) {
     struct jq_slab *slabs[] = {&core->tasks,   &core->sides,      &core->leases, &core->keys,
                                &core->waiters, &core->wait_links, &core->buckets};
     struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->key_map, &core->wait_map};
-    struct jq_strmap *texts[] = {&core->queue_names,   &core->class_names, &core->options_names, &core->resource_names,
-                                 &core->profile_names, &core->sender_ids,  &core->worker_ids,    &core->worker_sessions};
+    struct jq_strmap *texts[] = {&core->queue_names,    &core->class_names,    &core->options_names,
+                                 &core->resource_names, &core->profile_names,  &core->sender_ids,
+                                 &core->worker_ids,     &core->worker_sessions};
     struct jq_heap *heaps[] = {&core->timers, &core->wall_timers, &core->active,
                                &core->retain, &core->poll_timers, &core->wait_timers};
     for (size_t i = 0; i < sizeof(slabs) / sizeof(slabs[0]); i++) {

@@ -63,7 +63,8 @@ void jq_core_replay_from(struct jq_core *core, uint64_t lsn);
 enum jq_err jq_core_replay(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
 
 /* After the last record: the session begins. `epoch` is that of this run, durable already. Every lease gets a full liveness. */
-void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t wall_ms, const struct jq_output *output);
+void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t wall_ms,
+                   const struct jq_output *output);
 
 /* Decides. now_ms must not be below that of the step before. */
 void jq_core_step(struct jq_core *core, const struct jq_event *event, const struct jq_output *output);

@@ -62,8 +62,8 @@ struct jq_task_row {
     int64_t wall_offset_ms;        /* add to show as UTC */
     int64_t expires_wall_ms;
     struct jq_options options;
-    struct jq_str worker;    /* while running */
-    int progress_permille;   /* -1: none */
+    struct jq_str worker;  /* while running */
+    int progress_permille; /* -1: none */
     struct jq_str progress;
     struct jq_body_ref body; /* payload and headers */
     struct jq_body_ref last; /* report of the last attempt: result, error, tails */
@@ -99,10 +99,10 @@ struct jq_worker_row {
 enum jq_why {
     JQ_WHY_ENDED = 1,
     JQ_WHY_RUNNING,
-    JQ_WHY_NOT_DUE,          /* delay, eta or backoff */
+    JQ_WHY_NOT_DUE, /* delay, eta or backoff */
     JQ_WHY_QUEUE_PAUSED,
-    JQ_WHY_NO_WORKER_CAN,    /* no registered worker could ever run it */
-    JQ_WHY_NO_WORKER_FREE,   /* some could, none has room now */
+    JQ_WHY_NO_WORKER_CAN,  /* no registered worker could ever run it */
+    JQ_WHY_NO_WORKER_FREE, /* some could, none has room now */
     JQ_WHY_WORKER_LACKS_HANDLER,
     JQ_WHY_WORKER_FAILS_TERM, /* detail: the term */
     JQ_WHY_WORKER_NO_ROOM,    /* detail: the offer that is short */
@@ -122,7 +122,8 @@ struct jq_why_line {
 
 struct jq_server_row {
     uint64_t epoch, digest, tasks_live, tasks_finished, scheduled, ready, running, dead;
-    uint64_t submitted_total, leased_total, ended_total[JQ_STATE_EXPIRED + 1], refused_total, duplicate_total, stale_total;
+    uint64_t submitted_total, leased_total, ended_total[JQ_STATE_EXPIRED + 1], refused_total, duplicate_total,
+        stale_total;
     uint64_t retried_total, lost_total, crashed_total;
     uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, senders;
     uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn;
@@ -139,12 +140,12 @@ struct jq_reply_effect {
     int64_t retry_after_ms;
     union {
         struct {
-            uint64_t first;  /* ids of accepted items count up from here, in order, exceptions left out */
-            uint32_t count;  /* items in the request */
+            uint64_t first; /* ids of accepted items count up from here, in order, exceptions left out */
+            uint32_t count; /* items in the request */
             const struct jq_exception *exceptions;
             size_t exception_count;
-            uint64_t depth;  /* of the last item's queue, afterwards */
-            bool unmatched;  /* no known worker could ever run one of them */
+            uint64_t depth; /* of the last item's queue, afterwards */
+            bool unmatched; /* no known worker could ever run one of them */
         } submit;
         struct {
             struct jq_uuid session;
@@ -162,7 +163,7 @@ struct jq_reply_effect {
             const struct jq_task_row *rows;
             size_t count;
             uint64_t next; /* task.ls: ask on with after = next; 0: that was all */
-        } tasks; /* wait, show, ls */
+        } tasks;           /* wait, show, ls */
         struct {
             const struct jq_task_row *row;
             const struct jq_why_line *lines;
@@ -204,10 +205,10 @@ enum jq_news_type {
 struct jq_news {
     enum jq_news_type type;
     jq_task_id task;
-    struct jq_str name;      /* queue, worker or mark */
+    struct jq_str name; /* queue, worker or mark */
     enum jq_state state;
     enum jq_outcome outcome;
-    int64_t number;          /* RETRIED: ready in ms; WORKER_DEAD: surveys unanswered */
+    int64_t number; /* RETRIED: ready in ms; WORKER_DEAD: surveys unanswered */
     uint32_t attempts, crashes, losses;
 };
 

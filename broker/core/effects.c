@@ -38,7 +38,8 @@ void news_task(struct jq_core *core, enum jq_news_type type, const struct task *
                                   : core->queues[task->queue].name,
                    .state = (enum jq_state)task->state,
                    .outcome = (enum jq_outcome)task->outcome,
-                   .number = type == JQ_NEWS_TASK_RETRIED && task->at_ms > core->now_ms ? task->at_ms - core->now_ms : 0,
+                   .number =
+                       type == JQ_NEWS_TASK_RETRIED && task->at_ms > core->now_ms ? task->at_ms - core->now_ms : 0,
                    .attempts = task->attempts,
                    .crashes = task->crashes,
                    .losses = side ? side->losses : 0u}};
@@ -46,9 +47,8 @@ void news_task(struct jq_core *core, enum jq_news_type type, const struct task *
 }
 
 void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number) {
-    const struct jq_effect effect = {.type = JQ_EFFECT_NEWS,
-                                     .level = JQ_EFFECT_AT_ONCE,
-                                     .u.news = {.type = type, .name = name, .number = number}};
+    const struct jq_effect effect = {
+        .type = JQ_EFFECT_NEWS, .level = JQ_EFFECT_AT_ONCE, .u.news = {.type = type, .name = name, .number = number}};
     core->output->effect(core->output->ctx, &effect);
 }
 

@@ -12,19 +12,19 @@
 /* Requests that reach the core. Those marked W change something and go through the request window. */
 #define JQ_OP_LIST(X)                                                                                                  \
     X(JQ_OP_NONE, 0, "none")                                                                                           \
-    X(JQ_OP_SUBMIT, 1, "submit")             /* W */                                                                   \
-    X(JQ_OP_REGISTER, 2, "register")         /* W */                                                                   \
-    X(JQ_OP_LEASE, 3, "lease")               /* W */                                                                   \
-    X(JQ_OP_REPORT, 4, "report")             /* W */                                                                   \
+    X(JQ_OP_SUBMIT, 1, "submit")     /* W */                                                                           \
+    X(JQ_OP_REGISTER, 2, "register") /* W */                                                                           \
+    X(JQ_OP_LEASE, 3, "lease")       /* W */                                                                           \
+    X(JQ_OP_REPORT, 4, "report")     /* W */                                                                           \
     X(JQ_OP_WAIT, 5, "wait")                                                                                           \
     X(JQ_OP_TASK_SHOW, 6, "task.show")                                                                                 \
     X(JQ_OP_TASK_LS, 7, "task.ls")                                                                                     \
     X(JQ_OP_TASK_EXPLAIN, 8, "task.explain")                                                                           \
-    X(JQ_OP_TASK_CANCEL, 9, "task.cancel")   /* W */                                                                   \
-    X(JQ_OP_DEAD_REPLAY, 10, "dead.replay")  /* W */                                                                   \
-    X(JQ_OP_DEAD_RM, 11, "dead.rm")          /* W */                                                                   \
+    X(JQ_OP_TASK_CANCEL, 9, "task.cancel")  /* W */                                                                    \
+    X(JQ_OP_DEAD_REPLAY, 10, "dead.replay") /* W */                                                                    \
+    X(JQ_OP_DEAD_RM, 11, "dead.rm")         /* W */                                                                    \
     X(JQ_OP_QUEUE_LS, 12, "queue.ls")                                                                                  \
-    X(JQ_OP_QUEUE_SET, 13, "queue.set")      /* W */                                                                   \
+    X(JQ_OP_QUEUE_SET, 13, "queue.set") /* W */                                                                        \
     X(JQ_OP_WORKER_LS, 14, "worker.ls")                                                                                \
     X(JQ_OP_WORKER_SHOW, 15, "worker.show")                                                                            \
     X(JQ_OP_WORKER_DRAIN, 16, "worker.drain") /* W */                                                                  \
@@ -62,7 +62,7 @@ struct jq_amount {
 
 struct jq_handler_def {
     struct jq_str name, version;
-    struct jq_str need; /* canonical */
+    struct jq_str need;                   /* canonical */
     int64_t soft_limit_ms, hard_limit_ms; /* 0: none */
     bool pure;
 };
@@ -108,9 +108,9 @@ struct jq_request {
         } reg;
         struct {
             struct jq_uuid session;
-            uint32_t want;            /* tasks it would take now; 0: only commands */
-            uint32_t bytes_max;       /* of bodies in the answer */
-            int64_t wait_ms;          /* how long the poll may be parked */
+            uint32_t want;                /* tasks it would take now; 0: only commands */
+            uint32_t bytes_max;           /* of bodies in the answer */
+            int64_t wait_ms;              /* how long the poll may be parked */
             const struct jq_amount *free; /* offers left by its own account: can only lower the broker's */
             size_t free_count;
             const struct jq_report *reports;
@@ -119,7 +119,7 @@ struct jq_request {
             size_t held_count;
             bool held_given; /* held answers send_held: ascending by token */
             bool held_whole; /* held is all; else the newest of it */
-        } lease; /* also of JQ_OP_REPORT: session and reports only */
+        } lease;             /* also of JQ_OP_REPORT: session and reports only */
         struct {
             const jq_task_id *ids;
             size_t count;
@@ -142,7 +142,7 @@ struct jq_request {
         struct {
             struct jq_str name;
             bool on; /* queue.set: paused; worker.drain: draining */
-        } named; /* queue.ls (name may be empty), queue.set, worker.show, worker.drain */
+        } named;     /* queue.ls (name may be empty), queue.set, worker.show, worker.drain */
     } u;
 };
 
@@ -164,14 +164,14 @@ struct jq_survey_response {
 };
 
 enum jq_event_type {
-    JQ_EVENT_TIME,            /* nothing but the passing of time: deadlines */
+    JQ_EVENT_TIME, /* nothing but the passing of time: deadlines */
     JQ_EVENT_REQUEST,
-    JQ_EVENT_PIPE_GONE,       /* a connection closed: its parked calls are dropped */
+    JQ_EVENT_PIPE_GONE, /* a connection closed: its parked calls are dropped */
     JQ_EVENT_SURVEY_RESPONSE,
-    JQ_EVENT_WRITTEN,         /* the log is written up to an LSN: lease answers before it have gone out */
-    JQ_EVENT_SEGMENT,         /* a new segment starts: write a prologue */
-    JQ_EVENT_DISK,            /* free space and size of the log */
-    JQ_EVENT_STOP             /* no new work; parked calls are answered `draining` */
+    JQ_EVENT_WRITTEN, /* the log is written up to an LSN: lease answers before it have gone out */
+    JQ_EVENT_SEGMENT, /* a new segment starts: write a prologue */
+    JQ_EVENT_DISK,    /* free space and size of the log */
+    JQ_EVENT_STOP     /* no new work; parked calls are answered `draining` */
 };
 
 struct jq_event {

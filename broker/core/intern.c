@@ -112,9 +112,8 @@ enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct j
             return JQ_REPLY_BUSY;
         }
         at = (uint32_t)place;
-        struct jq_record record = {
-            .type = JQ_RECORD_CLASS_DEFINED,
-            .u.class_defined = {.class_index = (uint16_t)at, .handler = handler, .need = need}};
+        struct jq_record record = {.type = JQ_RECORD_CLASS_DEFINED,
+                                   .u.class_defined = {.class_index = (uint16_t)at, .handler = handler, .need = need}};
         emit(core, &record);
     }
     *ret_class = (uint16_t)at;
@@ -245,7 +244,8 @@ static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_rec
     } else {
         core->class_count++;
     }
-    *entry = (struct class_entry){.used = true, .parsed = parsed, .handler = text_copy(handler), .need = text_copy(need)};
+    *entry =
+        (struct class_entry){.used = true, .parsed = parsed, .handler = text_copy(handler), .need = text_copy(need)};
     char buffer[CLASS_KEY_SIZE_MAX];
     JQ_CHECK(jq_strmap_put(&core->class_names, class_key(buffer, handler, need), at));
     core->digest += class_hash(core, at);
@@ -275,14 +275,10 @@ static enum jq_err apply_options_defined(struct jq_core *core, const struct jq_r
 
 enum jq_err apply_intern_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
     switch (record->type) {
-    case JQ_RECORD_QUEUE_DEFINED:
-        return apply_queue_defined(core, record, reterr);
-    case JQ_RECORD_QUEUE_SET:
-        return apply_queue_set(core, record, reterr);
-    case JQ_RECORD_CLASS_DEFINED:
-        return apply_class_defined(core, record, reterr);
-    default:
-        return apply_options_defined(core, record, reterr);
+    case JQ_RECORD_QUEUE_DEFINED: return apply_queue_defined(core, record, reterr);
+    case JQ_RECORD_QUEUE_SET: return apply_queue_set(core, record, reterr);
+    case JQ_RECORD_CLASS_DEFINED: return apply_class_defined(core, record, reterr);
+    default: return apply_options_defined(core, record, reterr);
     }
 }
 

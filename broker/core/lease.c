@@ -184,8 +184,7 @@ void poll_answer(struct jq_core *core, uint32_t index, uint32_t report_count) {
         core->exception_count = 0;
     }
     record_answer(core, worker, report_count);
-    const size_t count =
-        worker->gather_count ? items_make(core, worker, worker->gather_first, UINT64_MAX, items) : 0;
+    const size_t count = worker->gather_count ? items_make(core, worker, worker->gather_first, UINT64_MAX, items) : 0;
     const struct jq_reply_effect reply = {.call = worker->poll.call,
                                           .request = worker->poll.request,
                                           .op = JQ_OP_LEASE,
@@ -231,7 +230,8 @@ static void lease_again(struct jq_core *core, const struct jq_request *request, 
     size_t count = 0;
     if (answer->verdict.count > 0) {
         uint32_t ref = worker->lease_tail;
-        while (ref != 0 && lease_at(core, ref)->prev != 0 && lease_at(core, lease_at(core, ref)->prev)->token >= first) {
+        while (ref != 0 && lease_at(core, ref)->prev != 0 &&
+               lease_at(core, lease_at(core, ref)->prev)->token >= first) {
             ref = lease_at(core, ref)->prev;
         }
         if (ref != 0 && lease_at(core, ref)->token >= first) {

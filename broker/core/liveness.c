@@ -6,7 +6,12 @@
 
 #include "broker/core/state.h"
 
-enum { SILENT_SURVEYS_MIN = 3, MISMATCHES_MAX = 2 };
+enum { SILENT_SURVEYS_MIN = 3, MISMATCHES_MAX = 2, SURVEY_ID_MASK = 0x7fffffff };
+
+/* The last survey's id as it goes over the wire. */
+static uint32_t survey_id(const struct jq_core *core) {
+    return (uint32_t)(core->surveys_sent & SURVEY_ID_MASK);
+}
 
 static int64_t last_sign_ms(const struct jq_core *core, const struct worker *worker) {
     return worker->seen_ms > core->awake_ms ? worker->seen_ms : core->awake_ms;
@@ -50,7 +55,7 @@ void survey_send(struct jq_core *core) {
     core->survey_written_lsn = core->written_lsn;
     core->next_survey_ms = core->now_ms + core->config.heartbeat_ms;
     const struct jq_effect effect = {
-        .type = JQ_EFFECT_SURVEY, .level = JQ_EFFECT_AT_ONCE, .u.survey = (uint32_t)core->surveys_sent};
+        .type = JQ_EFFECT_SURVEY, .level = JQ_EFFECT_AT_ONCE, .u.survey = survey_id(core)};
     core->output->effect(core->output->ctx, &effect);
 }
 
@@ -59,7 +64,7 @@ void survey_send(struct jq_core *core) {
 /* True when a difference cannot be a lease or a verdict that is still on its way. */
 static bool comparable(const struct jq_core *core, const struct worker *worker,
                        const struct jq_survey_response *response) {
-    return response->survey == (uint32_t)core->surveys_sent && core->surveys_sent >= worker->stable_since_survey &&
+    return response->survey == survey_id(core) && core->surveys_sent >= worker->stable_since_survey &&
            worker->grant_lsn < core->survey_written_lsn;
 }
 

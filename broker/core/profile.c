@@ -240,8 +240,7 @@ static void plan_make(struct jq_core *core, struct profile *profile, uint16_t cl
     const uint32_t handler = jq_strmap_get(&profile->handler_names, entry->handler, UINT32_MAX);
     struct jq_need need;
     *plan = (struct plan){.known = true};
-    if (handler == UINT32_MAX ||
-        jq_need_merge(&entry->parsed, &profile->handler_needs[handler], &need) != JQ_OK) {
+    if (handler == UINT32_MAX || jq_need_merge(&entry->parsed, &profile->handler_needs[handler], &need) != JQ_OK) {
         return;
     }
     const uint32_t amounts = reserved_count(&need);

@@ -12,10 +12,9 @@ static void say_tables(struct jq_core *core) {
         }
     }
     for (uint16_t i = 0; i < core->class_count; i++) {
-        struct jq_record defined = {.type = JQ_RECORD_CLASS_DEFINED,
-                                    .u.class_defined = {.class_index = i,
-                                                        .handler = core->classes[i].handler,
-                                                        .need = core->classes[i].need}};
+        struct jq_record defined = {
+            .type = JQ_RECORD_CLASS_DEFINED,
+            .u.class_defined = {.class_index = i, .handler = core->classes[i].handler, .need = core->classes[i].need}};
         emit(core, &defined);
     }
     for (uint32_t i = 0; i < core->options_count; i++) {
@@ -78,8 +77,7 @@ void prologue_write(struct jq_core *core) {
     say_tables(core);
     say_workers(core);
     say_senders(core);
-    struct jq_record end = {
-        .type = JQ_RECORD_PROLOGUE_END,
-        .u.prologue_end = {.needs_from = jq_core_needs_from(core), .digest = core->digest}};
+    struct jq_record end = {.type = JQ_RECORD_PROLOGUE_END,
+                            .u.prologue_end = {.needs_from = jq_core_needs_from(core), .digest = core->digest}};
     emit(core, &end);
 }

@@ -98,7 +98,8 @@ static void dead_ls(struct jq_core *core, const struct jq_request *request, uint
 }
 
 void task_ls_request(struct jq_core *core, const struct jq_request *request) {
-    const uint32_t limit = request->u.list.limit > 0 && request->u.list.limit < ROWS_MAX ? request->u.list.limit : ROWS_MAX;
+    const uint32_t limit =
+        request->u.list.limit > 0 && request->u.list.limit < ROWS_MAX ? request->u.list.limit : ROWS_MAX;
     if (request->u.list.states == 1u << JQ_STATE_DEAD) {
         dead_ls(core, request, limit);
         return;
@@ -164,10 +165,8 @@ void queue_ls_request(struct jq_core *core, const struct jq_request *request) {
         reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "name", "no such queue");
         return;
     }
-    const struct jq_reply_effect reply = {.call = request->call,
-                                          .request = request->id,
-                                          .op = request->op,
-                                          .u.queues = {.rows = rows, .count = count}};
+    const struct jq_reply_effect reply = {
+        .call = request->call, .request = request->id, .op = request->op, .u.queues = {.rows = rows, .count = count}};
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 
@@ -224,10 +223,8 @@ static void worker_row(const struct jq_core *core, const struct worker *worker, 
 
 static void workers_reply(struct jq_core *core, const struct jq_request *request, const struct jq_worker_row *rows,
                           size_t count) {
-    const struct jq_reply_effect reply = {.call = request->call,
-                                          .request = request->id,
-                                          .op = request->op,
-                                          .u.workers = {.rows = rows, .count = count}};
+    const struct jq_reply_effect reply = {
+        .call = request->call, .request = request->id, .op = request->op, .u.workers = {.rows = rows, .count = count}};
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 

@@ -55,7 +55,8 @@ struct jq_verdict {
     uint8_t status; /* enum jq_reply */
     uint64_t first; /* submit: id of the first task accepted; lease: first token; else a count or an id */
     uint32_t count; /* submit: items in the request; lease: tokens given */
-    struct jq_bytes exceptions; /* encoded by window.c: items that were not simply accepted, reports that were refused */
+    struct jq_bytes
+        exceptions; /* encoded by window.c: items that were not simply accepted, reports that were refused */
 };
 
 struct jq_record {
@@ -90,9 +91,9 @@ struct jq_record {
         } options_defined;
         struct {
             uint32_t worker;
-            struct jq_uuid id;          /* of the worker: stays over its restarts */
-            struct jq_uuid session;     /* 128 random bits */
-            uint64_t incarnation;       /* random at the worker's start */
+            struct jq_uuid id;      /* of the worker: stays over its restarts */
+            struct jq_uuid session; /* 128 random bits */
+            uint64_t incarnation;   /* random at the worker's start */
             struct jq_str name;
         } worker_registered;
         struct {
@@ -143,7 +144,7 @@ struct jq_record {
         } task_leased;
         struct {
             jq_task_id task;
-            uint8_t outcome; /* enum jq_outcome of the attempt that ended */
+            uint8_t outcome;                              /* enum jq_outcome of the attempt that ended */
             uint8_t attempts, crashes, losses, shortages; /* the counters from now on */
             int64_t ready_at_ms;
             struct jq_bytes body; /* opaque: the report as the shell encoded it; empty keeps the one before */

@@ -134,22 +134,14 @@ static void report_apply(struct jq_core *core, struct task *task, const struct j
         return;
     }
     switch (report->outcome) {
-    case JQ_OUTCOME_SUCCESS:
-        end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report->body);
-        break;
-    case JQ_OUTCOME_INVALID_INPUT:
-        end_task(core, task, JQ_STATE_DEAD, JQ_OUTCOME_INVALID_INPUT, report->body);
-        break;
-    case JQ_OUTCOME_RESOURCE_EXHAUSTED:
-        after_shortage(core, task, report);
-        break;
+    case JQ_OUTCOME_SUCCESS: end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report->body); break;
+    case JQ_OUTCOME_INVALID_INPUT: end_task(core, task, JQ_STATE_DEAD, JQ_OUTCOME_INVALID_INPUT, report->body); break;
+    case JQ_OUTCOME_RESOURCE_EXHAUSTED: after_shortage(core, task, report); break;
     case JQ_OUTCOME_CANCELLED: /* nobody asked for it: the worker gave it up */
     case JQ_OUTCOME_HANDED_BACK:
         retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, report->body);
         break;
-    default:
-        after_failure(core, task, report);
-        break;
+    default: after_failure(core, task, report); break;
     }
 }
 

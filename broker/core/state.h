@@ -15,21 +15,21 @@
 #include "common/need.h"
 
 enum {
-    RESOURCES_MAX = 32,          /* distinct offer names in one broker */
-    SENDER_ANSWERS_MAX = 64,     /* answers kept per sender */
-    ANSWERS_MAX = 65536,         /* answers kept per broker */
-    PARKED_SCAN_MAX = 64,        /* parked workers looked at for one task */
+    RESOURCES_MAX = 32,      /* distinct offer names in one broker */
+    SENDER_ANSWERS_MAX = 64, /* answers kept per sender */
+    ANSWERS_MAX = 65536,     /* answers kept per broker */
+    PARKED_SCAN_MAX = 64,    /* parked workers looked at for one task */
     IDS_PER_RESERVATION = 65536,
     ID_PAGE_COUNT = 256,
     LEVEL_COUNT = JQ_PRIORITY_COUNT,
     LEASES_PER_ANSWER_MAX = 1024,
-    AGING_TURN = 8,              /* every eighth lease of a queue */
+    AGING_TURN = 8, /* every eighth lease of a queue */
     TOKEN_COUNTER_BITS = 44,
 };
 
 enum task_flag {
-    TASK_FLAG_ETA = 1,       /* D: at_ms is wall time */
-    TASK_FLAG_IN_TREE = 2,   /* I: in its bucket's tree, not in its list */
+    TASK_FLAG_ETA = 1,        /* D: at_ms is wall time */
+    TASK_FLAG_IN_TREE = 2,    /* I: in its bucket's tree, not in its list */
     TASK_FLAG_WALL_TIMER = 4, /* I: its timer is in the wall heap */
 };
 
@@ -40,19 +40,19 @@ struct task {
     int64_t first_ready_ms; /* D: the order key, with id */
     int64_t at_ms;          /* D: due (scheduled), ready since, leased at, ended at */
     uint32_t body_size;
-    uint32_t prev, next; /* I: list links (bucket, retention, dead), or left and right in the bucket's tree */
-    uint32_t lease;      /* I: while running or cancelling; else 0 */
-    uint32_t timer;      /* I: position in a heap + 1 */
-    uint32_t options;    /* D */
-    uint32_t side;       /* D: what few tasks have */
-    uint16_t queue;      /* D */
+    uint32_t prev, next;  /* I: list links (bucket, retention, dead), or left and right in the bucket's tree */
+    uint32_t lease;       /* I: while running or cancelling; else 0 */
+    uint32_t timer;       /* I: position in a heap + 1 */
+    uint32_t options;     /* D */
+    uint32_t side;        /* D: what few tasks have */
+    uint16_t queue;       /* D */
     uint16_t class_index; /* D */
-    uint16_t runs;       /* D: leases so far */
-    uint8_t state;       /* D: enum jq_state; scheduled and ready are one in the digest */
-    uint8_t priority;    /* D */
-    uint8_t attempts;    /* D: failed attempts that count */
-    uint8_t crashes;     /* D */
-    uint8_t outcome;     /* D: enum jq_outcome of the last attempt or of the end */
+    uint16_t runs;        /* D: leases so far */
+    uint8_t state;        /* D: enum jq_state; scheduled and ready are one in the digest */
+    uint8_t priority;     /* D */
+    uint8_t attempts;     /* D: failed attempts that count */
+    uint8_t crashes;      /* D */
+    uint8_t outcome;      /* D: enum jq_outcome of the last attempt or of the end */
     uint8_t flags;
 };
 
@@ -67,12 +67,12 @@ struct side { /* D */
 };
 
 struct lease {
-    uint32_t task, worker;  /* D */
-    uint64_t token;         /* D */
-    uint64_t lsn;           /* I: of the record that granted it */
-    uint32_t prev, next;    /* I: the worker's leases in the order of granting */
-    uint8_t alternative;    /* D */
-    bool suspect;           /* I: its task was lost before */
+    uint32_t task, worker; /* D */
+    uint64_t token;        /* D */
+    uint64_t lsn;          /* I: of the record that granted it */
+    uint32_t prev, next;   /* I: the worker's leases in the order of granting */
+    uint8_t alternative;   /* D */
+    bool suspect;          /* I: its task was lost before */
 };
 
 /* The ready tasks of one (queue, priority, class): a list in key order, and a tree for those that came out of order. */
@@ -90,10 +90,10 @@ struct level {
 };
 
 struct queue {
-    struct jq_str name;    /* D, owned */
-    bool used;             /* D */
-    bool paused;           /* D */
-    uint16_t levels_used;  /* I: bit per priority */
+    struct jq_str name;   /* D, owned */
+    bool used;            /* D */
+    bool paused;          /* D */
+    uint16_t levels_used; /* I: bit per priority */
     struct level levels[LEVEL_COUNT];
     uint64_t scheduled, ready, running, dead, finished; /* I */
     uint64_t submitted_total, ended_total;              /* S */
@@ -120,9 +120,9 @@ struct class_entry {
 struct options_entry {
     struct jq_options options; /* D */
     bool used;
-    uint64_t refs;                 /* I */
-    uint32_t head, tail;           /* I: finished tasks, the oldest first */
-    uint32_t retain_position;      /* I: in core->retain, + 1 */
+    uint64_t refs;            /* I */
+    uint32_t head, tail;      /* I: finished tasks, the oldest first */
+    uint32_t retain_position; /* I: in core->retain, + 1 */
 };
 
 struct answer { /* D */
@@ -131,12 +131,12 @@ struct answer { /* D */
 };
 
 struct sender {
-    struct jq_uuid id;  /* D */
+    struct jq_uuid id; /* D */
     bool used;
-    uint64_t floor;     /* D: ids below are forgotten */
+    uint64_t floor;         /* D: ids below are forgotten */
     struct answer *answers; /* D: ascending */
     uint32_t count, capacity;
-    int64_t used_ms;    /* I */
+    int64_t used_ms;             /* I */
     uint32_t lru_prev, lru_next; /* I: by last recorded use */
 };
 
@@ -167,7 +167,7 @@ struct plan { /* how a class would run there */
     struct plan_amount *amounts;
     struct jq_amount *named; /* the same, as a lease carries them */
 };
-struct profile { /* S */
+struct profile {             /* S */
     struct jq_buf signature; /* offers, facts and handlers as text: equal for equal workers */
     uint32_t refs;
     struct jq_offers offers;
@@ -188,34 +188,34 @@ struct parked { /* a lease poll */
 };
 
 struct worker {
-    bool used;             /* D */
-    struct jq_uuid id;     /* D */
-    struct jq_uuid session; /* D */
-    uint64_t incarnation;  /* D */
-    struct jq_str name;    /* D, owned */
-    bool draining;         /* D */
+    bool used;                                    /* D */
+    struct jq_uuid id;                            /* D */
+    struct jq_uuid session;                       /* D */
+    uint64_t incarnation;                         /* D */
+    struct jq_str name;                           /* D, owned */
+    bool draining;                                /* D */
     uint32_t lease_head, lease_tail, lease_count; /* I */
     uint32_t suspects;                            /* I */
     uint64_t held_sum;                            /* I */
-    struct profile *profile;      /* S: NULL until it registered in this session */
-    int64_t free[RESOURCES_MAX];  /* S: totals - needs of leases; below 0 after a smaller re-registration */
+    struct profile *profile;                      /* S: NULL until it registered in this session */
+    int64_t free[RESOURCES_MAX]; /* S: totals - needs of leases; below 0 after a smaller re-registration */
     int64_t told[RESOURCES_MAX]; /* S: what it said is free, at its last poll */
-    struct jq_uuid sender;        /* S: of its parked poll */
+    struct jq_uuid sender;       /* S: of its parked poll */
     uint64_t poll_done;
-    struct parked poll;           /* S: call 0: none */
-    uint32_t parked_place;        /* S: in core->parked, + 1 */
-    uint32_t poll_timer;          /* S: in core->poll_timers, + 1 */
-    bool gathering;               /* S: got leases in this step, answer to come */
-    uint32_t gather_first;        /* S: the first of them */
+    struct parked poll;    /* S: call 0: none */
+    uint32_t parked_place; /* S: in core->parked, + 1 */
+    uint32_t poll_timer;   /* S: in core->poll_timers, + 1 */
+    bool gathering;        /* S: got leases in this step, answer to come */
+    uint32_t gather_first; /* S: the first of them */
     uint32_t gather_count, gather_bytes;
     int64_t seen_ms;
-    uint64_t seen_survey; /* S: surveys sent when it was last heard */
+    uint64_t seen_survey;          /* S: surveys sent when it was last heard */
     uint32_t seen_prev, seen_next; /* S: by seen_ms */
-    uint64_t stable_since_survey; /* S: its leases have not changed since this survey */
-    uint64_t grant_lsn;           /* S: of its last lease */
-    uint32_t mismatches;          /* S */
+    uint64_t stable_since_survey;  /* S: its leases have not changed since this survey */
+    uint64_t grant_lsn;            /* S: of its last lease */
+    uint32_t mismatches;           /* S */
     bool held_wanted, held_asked, drain_told;
-    uint64_t held_asked_token;    /* S: leases up to this token are judged by the list */
+    uint64_t held_asked_token; /* S: leases up to this token are judged by the list */
     int64_t commands_sent_ms;
     jq_task_id *cancels; /* S: cancelling tasks it must be told of */
     uint32_t cancel_count, cancel_capacity;
@@ -241,7 +241,7 @@ struct wait_link { /* S: a task's waiters */
 };
 
 struct segment {
-    uint64_t lsn; /* of its prologue */
+    uint64_t lsn;  /* of its prologue */
     uint64_t live; /* bodies and keys that stand in it */
 };
 
@@ -252,11 +252,11 @@ struct jq_core {
     int64_t now_ms, wall_ms;
     uint64_t epoch;
     bool partial, prologue_begun, started, stopping;
-    uint64_t replay_lsn;      /* of the log's oldest byte when it was replayed */
-    uint64_t end_lsn;         /* one past the last record */
+    uint64_t replay_lsn; /* of the log's oldest byte when it was replayed */
+    uint64_t end_lsn;    /* one past the last record */
     uint64_t written_lsn;
-    uint64_t digest;          /* D */
-    int64_t wall_offset_ms;   /* D */
+    uint64_t digest;        /* D */
+    int64_t wall_offset_ms; /* D */
 
     uint64_t next_id, ids_limit; /* limit: D */
     struct jq_slab tasks, sides, leases, keys, waiters, wait_links, buckets;
@@ -375,7 +375,8 @@ uint64_t options_hash(const struct jq_core *core, uint32_t index);
 
 /* ---- window.c: senders and the answers they got ---- */
 enum window_verdict { WINDOW_NEW, WINDOW_AGAIN, WINDOW_FORGOTTEN };
-enum window_verdict window_look(struct jq_core *core, const struct jq_request *request, const struct answer **ret_answer);
+enum window_verdict window_look(struct jq_core *core, const struct jq_request *request,
+                                const struct answer **ret_answer);
 void window_record(struct jq_core *core, const struct jq_uuid *sender, uint64_t request, uint64_t done,
                    const struct jq_verdict *verdict);
 struct jq_bytes exceptions_pack(struct jq_core *core, const struct jq_exception *exceptions, size_t count);
@@ -416,7 +417,8 @@ void worker_forget_session(struct jq_core *core, uint32_t index);
 void worker_dead(struct jq_core *core, uint32_t index);
 void worker_lose_leases(struct jq_core *core, uint32_t index);
 /* Takes (or gives back) what the task reserves there, in the worker's account. Nothing while its offers are unknown. */
-void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative, bool take);
+void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative,
+                    bool take);
 uint64_t worker_hash(const struct jq_core *core, const struct worker *worker);
 
 /* ---- liveness.c ---- */
@@ -437,15 +439,16 @@ bool class_is_possible(struct jq_core *core, uint16_t class_index);
 
 /* ---- dispatch.c: which task for which worker ---- */
 int plan_fits(const struct worker *worker, const struct plan *plan); /* alternative, or -1 */
-void worker_fill(struct jq_core *core, uint32_t index);  /* leases what fits its parked poll */
-void dispatch_hot(struct jq_core *core);                 /* new ready tasks to parked workers */
+void worker_fill(struct jq_core *core, uint32_t index);              /* leases what fits its parked poll */
+void dispatch_hot(struct jq_core *core);                             /* new ready tasks to parked workers */
 void queue_activate(struct jq_core *core, uint16_t queue);
 void queue_deactivate(struct jq_core *core, uint16_t queue);
 
 /* ---- lease.c: polls, their answers, commands ---- */
 uint32_t worker_asking(struct jq_core *core, const struct jq_request *request);
 void lease_request(struct jq_core *core, const struct jq_request *request);
-void poll_answer(struct jq_core *core, uint32_t index, uint32_t report_count); /* answers the parked poll with what was gathered and commands */
+void poll_answer(struct jq_core *core, uint32_t index,
+                 uint32_t report_count); /* answers the parked poll with what was gathered and commands */
 void poll_drop(struct jq_core *core, uint32_t index);
 void gathered_flush(struct jq_core *core);
 void worker_command_cancel(struct jq_core *core, uint32_t index, jq_task_id task);

@@ -140,30 +140,17 @@ static void on_stop(struct jq_core *core) {
 
 static void on_event(struct jq_core *core, const struct jq_event *event) {
     switch (event->type) {
-    case JQ_EVENT_TIME:
-        break;
-    case JQ_EVENT_REQUEST:
-        on_request(core, &event->u.request);
-        break;
-    case JQ_EVENT_PIPE_GONE:
-        on_pipe_gone(core, event->u.pipe_gone.pipe);
-        break;
-    case JQ_EVENT_SURVEY_RESPONSE:
-        survey_response(core, &event->u.survey);
-        break;
-    case JQ_EVENT_WRITTEN:
-        core->written_lsn = event->u.written.lsn;
-        break;
-    case JQ_EVENT_SEGMENT:
-        prologue_write(core);
-        break;
+    case JQ_EVENT_TIME: break;
+    case JQ_EVENT_REQUEST: on_request(core, &event->u.request); break;
+    case JQ_EVENT_PIPE_GONE: on_pipe_gone(core, event->u.pipe_gone.pipe); break;
+    case JQ_EVENT_SURVEY_RESPONSE: survey_response(core, &event->u.survey); break;
+    case JQ_EVENT_WRITTEN: core->written_lsn = event->u.written.lsn; break;
+    case JQ_EVENT_SEGMENT: prologue_write(core); break;
     case JQ_EVENT_DISK:
         core->disk_free_bytes = event->u.disk.free_bytes;
         core->log_bytes = event->u.disk.log_bytes;
         break;
-    case JQ_EVENT_STOP:
-        on_stop(core);
-        break;
+    case JQ_EVENT_STOP: on_stop(core); break;
     }
 }
 

@@ -30,17 +30,17 @@ static int64_t retry_after_ms(const struct jq_core *core, const struct queue *qu
         return RETRY_AFTER_UNKNOWN_MS;
     }
     const double wait_ms = 1000.0 * ((double)queue_depth_max(core, queue) / 10 + 1) / queue->drain_per_s;
-    return (int64_t)(wait_ms < retry_after_min_ms ? retry_after_min_ms : wait_ms > retry_after_max_ms ? retry_after_max_ms : wait_ms);
+    return (int64_t)(wait_ms < retry_after_min_ms   ? retry_after_min_ms
+                     : wait_ms > retry_after_max_ms ? retry_after_max_ms
+                                                    : wait_ms);
 }
 
 static void refuse_item(struct jq_core *core, uint32_t index, enum jq_reply status, const char *field,
                         const char *reason, int64_t wait_ms) {
     core->totals.refused_total++;
-    exception_add(core, (struct jq_exception){.index = index,
-                                              .status = status,
-                                              .retry_after_ms = wait_ms,
-                                              .field = field,
-                                              .reason = reason});
+    exception_add(core,
+                  (struct jq_exception){
+                      .index = index, .status = status, .retry_after_ms = wait_ms, .field = field, .reason = reason});
 }
 
 /* ---- interning ---- */
@@ -106,8 +106,8 @@ static bool duplicate(struct jq_core *core, struct jq_str key, uint32_t index) {
         return false;
     }
     core->totals.duplicate_total++;
-    exception_add(core, (struct jq_exception){
-                            .index = index, .status = JQ_REPLY_OK, .task = {key_at(core, ref)->task}});
+    exception_add(core,
+                  (struct jq_exception){.index = index, .status = JQ_REPLY_OK, .task = {key_at(core, ref)->task}});
     return true;
 }
 
@@ -234,11 +234,11 @@ void submit_request(struct jq_core *core, const struct jq_request *request) {
         submit_item(core, &request->u.submit.items[i], i, &batch);
     }
     if (batch.accepted > 0) {
-        const struct jq_verdict verdict = {
-            .op = JQ_OP_SUBMIT,
-            .first = batch.first,
-            .count = (uint32_t)request->u.submit.count,
-            .exceptions = exceptions_pack(core, core->exceptions, core->exception_count)};
+        const struct jq_verdict verdict = {.op = JQ_OP_SUBMIT,
+                                           .first = batch.first,
+                                           .count = (uint32_t)request->u.submit.count,
+                                           .exceptions =
+                                               exceptions_pack(core, core->exceptions, core->exception_count)};
         window_record(core, &request->sender, request->id, request->done, &verdict);
     }
     submit_reply(core, request, &batch);

@@ -34,12 +34,11 @@ static void wait_reply(struct jq_core *core, uint64_t call, uint64_t request, co
                        enum jq_reply status) {
     struct jq_task_row *rows = calloc(count + 1, sizeof(*rows));
     JQ_CHECK(rows != NULL);
-    const struct jq_reply_effect reply = {
-        .call = call,
-        .request = request,
-        .op = JQ_OP_WAIT,
-        .status = status,
-        .u.tasks = {.rows = rows, .count = rows_make(core, ids, count, rows)}};
+    const struct jq_reply_effect reply = {.call = call,
+                                          .request = request,
+                                          .op = JQ_OP_WAIT,
+                                          .status = status,
+                                          .u.tasks = {.rows = rows, .count = rows_make(core, ids, count, rows)}};
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
     free(rows);
 }

@@ -36,8 +36,8 @@ uint64_t sender_hash(const struct jq_core *core, const struct sender *sender) {
 enum { EXCEPTION_BYTES = 4 + 1 + 8 + 8 };
 
 void exception_add(struct jq_core *core, struct jq_exception exception) {
-    core->exceptions = array_grow(core->exceptions, core->exception_count, &core->exception_capacity,
-                                  sizeof(*core->exceptions));
+    core->exceptions =
+        array_grow(core->exceptions, core->exception_count, &core->exception_capacity, sizeof(*core->exceptions));
     core->exceptions[core->exception_count++] = exception;
 }
 
@@ -224,8 +224,7 @@ static void apply_answered(struct jq_core *core, const struct jq_record *record)
     struct sender *sender = &core->senders[at];
     core->digest -= sender_hash(core, sender);
     answers_trim(core, sender, record->u.request_answered.done);
-    const bool fresh =
-        record->u.request_answered.request >= sender->floor && answer_insert(core, sender, record);
+    const bool fresh = record->u.request_answered.request >= sender->floor && answer_insert(core, sender, record);
     core->digest += sender_hash(core, sender);
     if (fresh) {
         sender->used_ms = record->time_ms;

@@ -124,10 +124,8 @@ static uint32_t place_for(const struct jq_core *core, const struct jq_uuid *id) 
 }
 
 static void register_reply(struct jq_core *core, const struct jq_request *request, uint32_t index) {
-    const struct jq_reply_effect reply = {.call = request->call,
-                                          .request = request->id,
-                                          .op = request->op,
-                                          .u.reg = {worker_at(core, index)->session}};
+    const struct jq_reply_effect reply = {
+        .call = request->call, .request = request->id, .op = request->op, .u.reg = {worker_at(core, index)->session}};
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 

@@ -227,6 +227,7 @@ static bool read_held(struct jq_decoder *decoder, const msgpack_object *object, 
     request->u.lease.held = held;
     request->u.lease.held_count = count;
     request->u.lease.held_given = object != NULL;
+    request->u.lease.held_whole = count < JQ_HELD_COUNT_MAX;
     return true;
 }
 
