@@ -60,10 +60,10 @@ pub const Checks = struct {
 
     /// A test of common needs only common, so that a broken broker does not keep it from running.
     fn neededBy(checks: Checks, text: []const u8) []const Part {
-        for ([_][]const u8{ "\"broker/", "\"worker/", "\"tools/", "\"tests/" }) |more| {
-            if (contains(text, more)) return checks.everything();
+        for ([_][]const u8{ "broker", "worker", "tools", "tests", "common/libjq" }) |more| {
+            if (contains(text, checks.b.fmt("\"{s}/", .{more}))) return checks.everything();
         }
-        return checks.parts.list(&.{ checks.testlib, checks.parts.client, checks.parts.common });
+        return checks.parts.list(&.{ checks.testlib, checks.parts.common });
     }
 
     fn simulator(checks: Checks, name: []const u8, core: Part) ?*Compile {
