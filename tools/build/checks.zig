@@ -175,21 +175,22 @@ pub const Checks = struct {
         const b = checks.b;
         const client = checks.parts.list(&.{checks.parts.libjq});
         for (sources.find(b, parts_zig.examples_folder, .{})) |path| {
-            checks.addHelper(step, path, &.{}, client);
+            checks.addHelper(step, b.fmt("example_{s}", .{sources.stem(path)}), &.{path}, client);
         }
         const bench_shared = sources.find(b, "tests/bench", .{ .without_base_prefix = "bench_" });
         for (sources.find(b, "tests/bench", .{ .prefix = "bench_" })) |path| {
-            checks.addHelper(step, path, bench_shared, checks.everything());
+            const files = sources.join(b, &.{path}, bench_shared);
+            checks.addHelper(step, sources.stem(path), files, checks.everything());
         }
         for (sources.find(b, "tests/e2e", .{})) |path| {
-            checks.addHelper(step, path, &.{}, checks.everything());
+            checks.addHelper(step, sources.stem(path), &.{path}, checks.everything());
         }
     }
 
-    fn addHelper(checks: Checks, step: *std.Build.Step, path: []const u8, more: sources.Paths, linked: []const Part) void {
-        const b = checks.b;
-        const exe = checks.parts.kit.executable(sources.stem(path), sources.join(b, &.{path}, more), linked);
-        step.dependOn(&b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = test_bin } }).step);
+    fn addHelper(checks: Checks, step: *std.Build.Step, name: []const u8, files: sources.Paths, linked: []const Part) void {
+        const exe = checks.parts.kit.executable(name, files, linked);
+        const place = checks.b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = test_bin } });
+        step.dependOn(&place.step);
     }
 
     fn runner(checks: Checks) *Run {
