@@ -1,0 +1,359 @@
+#include "tests/lib/examples.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "broker/shell/encode.h"
+#include "common/codec_survey.h"
+#include "common/hash.h"
+#include "tests/lib/notation.h"
+
+/* JQ_STR for static data. */
+#define TEXT(literal)                                                                                                  \
+    { (literal), sizeof(literal) - 1 }
+
+/* ---- replies: what the core would say, encoded ---------------------------------------------------------------------------- */
+
+/* Bodies of the examples by their LSN. */
+static const char *const bodies[] = {
+    [1] = "[h'81a466696c65a3612e62', {\"traceparent\": \"00-4bf9-00f0-01\"}]",
+    [3] = "[{\"result\": h'2a', \"exit\": 0, \"duration_ms\": 1520, \"cpu_ms\": 1400, \"rss_bytes\": 52428800}]",
+    [4] = "[{\"exit\": 1, \"message\": \"no such file: a.b\", \"stderr\": h'6e6f2073756368', \"duration_ms\": 12}]",
+};
+
+/* The elements of an array stand behind its first byte as a body holds them. */
+static bool example_body(void *ctx, struct jq_body_ref ref, struct jq_bytes *ret_body) {
+    struct jq_buf *buf = ctx;
+    jq_buf_clear(buf);
+    notation_pack(buf, bodies[ref.lsn]);
+    *ret_body = (struct jq_bytes){buf->data + 1, buf->size - 1};
+    return true;
+}
+
+static void encode(struct jq_buf *out, struct jq_reply_effect reply) {
+    struct jq_buf body;
+    jq_buf_init(&body, 1000);
+    const struct jq_encode_context context = {.durability = JQ_DURABILITY_FSYNC, .ctx = &body, .body = example_body};
+    assert_int_equal(jq_encode_reply(out, &reply, &context, NULL), JQ_OK);
+    jq_buf_fini(&body);
+}
+
+static const struct jq_uuid session = {
+    {0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}};
+static const struct jq_uuid worker_id = {
+    {0xb0, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf}};
+static const struct jq_uuid broker_id = {
+    {0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf}};
+
+/* 2026-01-02 03:04:05 UTC. */
+static const int64_t wall_ms = INT64_C(1767323045000);
+
+/* Epoch 3, fifth token. */
+static const uint64_t token = UINT64_C(3) << 44 | 5;
+
+static void write_hello_reply(struct jq_buf *out) {
+    const struct jq_hello hello = {.broker = broker_id,
+                                   .version = JQ_STR("0.1.0"),
+                                   .epoch = 3,
+                                   .durability = JQ_DURABILITY_FSYNC,
+                                   .wall_ms = wall_ms};
+    assert_int_equal(jq_encode_hello(out, 1, &hello, NULL), JQ_OK);
+}
+
+static void write_refusal(struct jq_buf *out) {
+    assert_int_equal(
+        jq_encode_refusal(out, 9, JQ_REPLY_INVALID, "op", "'task.frobnicate' is none of this protocol", 0, NULL),
+        JQ_OK);
+}
+
+static void write_register_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_REGISTER, .request = 1, .u.reg.session = session});
+}
+
+static void write_submit_reply(struct jq_buf *out) {
+    static const struct jq_exception exceptions[] = {
+        {.index = 1,
+         .status = JQ_REPLY_INVALID,
+         .field = "need",
+         .reason = "column 5: quantity of mem: unknown unit 'X' (k, M, G or T)"},
+        {.index = 2, .status = JQ_REPLY_OK, .task = {65536}},
+    };
+    encode(out,
+           (struct jq_reply_effect){
+               .op = JQ_OP_SUBMIT,
+               .request = 2,
+               .u.submit = {.first = 65537, .count = 3, .depth = 12, .exceptions = exceptions, .exception_count = 2}});
+}
+
+static void write_busy_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_SUBMIT,
+                                         .request = 2,
+                                         .status = JQ_REPLY_BUSY,
+                                         .reason = "the disk is below its mark",
+                                         .retry_after_ms = 1500});
+}
+
+static void write_lease_reply(struct jq_buf *out) {
+    static const struct jq_amount reserved[] = {{TEXT("cpu"), 1000}, {TEXT("slots"), 1000}};
+    static const struct jq_command commands[] = {{JQ_COMMAND_CANCEL, {65501}, {(UINT64_C(3) << 44) + 4}, 5000}};
+    static const struct jq_exception verdicts[] = {{.index = 0, .status = JQ_REPLY_STALE_LEASE, .task = {65499}}};
+    const struct jq_lease_item items[] = {{.task = {65537},
+                                           .token = {token},
+                                           .attempt = 1,
+                                           .queue = JQ_STR("default"),
+                                           .handler = JQ_STR("zstd"),
+                                           .hard_limit_ms = 60000,
+                                           .reserved = reserved,
+                                           .reserved_count = 2,
+                                           .body = {1, 1}}};
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_LEASE,
+                                         .request = 3,
+                                         .u.lease = {.items = items,
+                                                     .count = 1,
+                                                     .verdicts = verdicts,
+                                                     .verdict_count = 1,
+                                                     .report_count = 1,
+                                                     .commands = commands,
+                                                     .command_count = 1}});
+}
+
+static void write_report_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_REPORT, .request = 4, .u.lease.report_count = 1});
+}
+
+static struct jq_task_row example_row(void) {
+    return (struct jq_task_row){
+        .id = {65537},
+        .state = JQ_STATE_SUCCEEDED,
+        .outcome = JQ_OUTCOME_SUCCESS,
+        .queue = JQ_STR("default"),
+        .handler = JQ_STR("zstd"),
+        .need = JQ_STR("cpu=1"),
+        .priority = 5,
+        .first_ready_ms = 1000,
+        .at_ms = 3000,
+        .wall_offset_ms = wall_ms,
+        .options = {.retry_max = 3, .retry_base_ms = 1000, .retry_cap_ms = 600000, .result_ttl_ms = 86400000},
+        .progress_permille = -1,
+    };
+}
+
+static void write_rows(struct jq_buf *out, enum jq_op op, struct jq_task_row row, uint64_t next) {
+    encode(out, (struct jq_reply_effect){.op = op, .request = 5, .u.tasks = {.rows = &row, .count = 1, .next = next}});
+}
+
+static void write_wait_reply(struct jq_buf *out) {
+    struct jq_task_row row = example_row();
+    row.last = (struct jq_body_ref){3, 1};
+    write_rows(out, JQ_OP_WAIT, row, 0);
+}
+
+static void write_show_reply(struct jq_buf *out) {
+    struct jq_task_row row = example_row();
+    row.state = JQ_STATE_DEAD;
+    row.outcome = JQ_OUTCOME_PROCESS_FAILURE;
+    row.attempts = 3;
+    row.body = (struct jq_body_ref){1, 1};
+    row.last = (struct jq_body_ref){4, 1};
+    write_rows(out, JQ_OP_TASK_SHOW, row, 0);
+}
+
+static void write_ls_reply(struct jq_buf *out) {
+    struct jq_task_row row = example_row();
+    row.state = JQ_STATE_RUNNING;
+    row.outcome = JQ_OUTCOME_NONE;
+    row.worker = JQ_STR("w1");
+    row.progress_permille = 400;
+    row.progress = JQ_STR("meshing");
+    row.expires_wall_ms = wall_ms + 600000;
+    write_rows(out, JQ_OP_TASK_LS, row, 65537);
+}
+
+static void write_explain_reply(struct jq_buf *out) {
+    static const struct jq_why_line lines[] = {
+        {.why = JQ_WHY_NO_WORKER_FREE},
+        {.why = JQ_WHY_WORKER_NO_ROOM, .worker = TEXT("w1"), .detail = TEXT("cpu"), .number = 500}};
+    struct jq_task_row row = example_row();
+    row.state = JQ_STATE_READY;
+    row.outcome = JQ_OUTCOME_NONE;
+    encode(out, (struct jq_reply_effect){
+                    .op = JQ_OP_TASK_EXPLAIN, .request = 6, .u.explain = {.row = &row, .lines = lines, .count = 2}});
+}
+
+static void write_cancel_reply(struct jq_buf *out) {
+    static const struct jq_exception exceptions[] = {{.index = 1, .status = JQ_REPLY_NOT_FOUND, .task = {7}}};
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_TASK_CANCEL,
+                                         .request = 7,
+                                         .u.many = {.count = 1, .exceptions = exceptions, .exception_count = 1}});
+}
+
+static void write_replay_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_DEAD_REPLAY, .request = 8, .u.many.count = 2});
+}
+
+static void write_queues_reply(struct jq_buf *out) {
+    static const struct jq_queue_row row = {.name = TEXT("default"),
+                                            .ready = 12,
+                                            .running = 2,
+                                            .finished = 300,
+                                            .depth_max = 1000000,
+                                            .submitted_total = 314,
+                                            .ended_total = 300,
+                                            .drain_per_s = 41.5,
+                                            .oldest_ready_ms = 290};
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_QUEUE_LS, .request = 9, .u.queues = {.rows = &row, .count = 1}});
+}
+
+static struct jq_worker_row example_worker(void) {
+    static const struct jq_amount totals[] = {{TEXT("cpu"), 2000}, {TEXT("slots"), 2000}};
+    static const uint64_t free_amounts[] = {1000, 1000};
+    static const struct jq_name_value facts[] = {{TEXT("os"), TEXT("linux")}};
+    static const struct jq_handler_def handlers[] = {
+        {.name = TEXT("zstd"), .version = TEXT("1"), .need = TEXT("cpu=1"), .hard_limit_ms = 60000, .pure = true}};
+    return (struct jq_worker_row){.name = JQ_STR("w1"),
+                                  .id = worker_id,
+                                  .registered = true,
+                                  .alive = true,
+                                  .leases = 1,
+                                  .parked = 1,
+                                  .seen_ms_ago = 120,
+                                  .load_permille = 310,
+                                  .memory_permille = 420,
+                                  .totals = totals,
+                                  .free = free_amounts,
+                                  .offer_count = 2,
+                                  .facts = facts,
+                                  .fact_count = 1,
+                                  .handlers = handlers,
+                                  .handler_count = 1};
+}
+
+static void write_worker_ls_reply(struct jq_buf *out) {
+    const struct jq_worker_row row = example_worker();
+    encode(out,
+           (struct jq_reply_effect){.op = JQ_OP_WORKER_LS, .request = 10, .u.workers = {.rows = &row, .count = 1}});
+}
+
+static void write_worker_show_reply(struct jq_buf *out) {
+    const struct jq_worker_row row = example_worker();
+    encode(out,
+           (struct jq_reply_effect){.op = JQ_OP_WORKER_SHOW, .request = 11, .u.workers = {.rows = &row, .count = 1}});
+}
+
+static void write_server_reply(struct jq_buf *out) {
+    static const struct jq_server_row row = {.epoch = 3,
+                                             .tasks_live = 14,
+                                             .ready = 12,
+                                             .running = 2,
+                                             .submitted_total = 314,
+                                             .leased_total = 302,
+                                             .ended_total = {[JQ_STATE_SUCCEEDED] = 300},
+                                             .queues = 1,
+                                             .workers = 1,
+                                             .workers_alive = 1,
+                                             .memory_bytes = 1048576};
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_SERVER_STATUS, .request = 12, .u.server = row});
+}
+
+static void write_survey(struct jq_buf *out) {
+    jq_buf_clear(out);
+    jq_survey_write(out, &(struct jq_survey){.survey = 71, .epoch = 3});
+}
+
+static void write_survey_response(struct jq_buf *out) {
+    const struct jq_survey_answer answer = {.survey = 71,
+                                            .session = session,
+                                            .incarnation = 4242,
+                                            .held_count = 1,
+                                            .held_sum = jq_hash_u64(token),
+                                            .load_permille = 310,
+                                            .memory_permille = 420,
+                                            .progress = {{{65537}, 400, JQ_STR("meshing")}},
+                                            .progress_count = 1};
+    jq_buf_clear(out);
+    jq_survey_answer_write(out, &answer);
+}
+
+static void write_notice(struct jq_buf *out) {
+    jq_buf_clear(out);
+    jq_notice_write(out, &(struct jq_notice){'w', JQ_STR("w1"), JQ_STR("command"), {0}});
+}
+
+/* ---- the list ------------------------------------------------------------------------------------------------------------ */
+
+/* One line each: the table reads best so. */
+/* clang-format off */
+#define SENDER    "h'000102030405060708090a0b0c0d0e0f'"
+#define SESSION   "h'a0a1a2a3a4a5a6a7a8a9aaabacadaeaf'"
+#define WORKER_ID "h'b0b1b2b3b4b5b6b7b8b9babbbcbdbebf'"
+#define ASK(op, id, body) "[1, \"" op "\", " SENDER ", " id ", " id ", null, " body "]"
+
+#define REQUEST(op, id, message, body) {op, EXAMPLE_REQUEST, ASK(op, id, body), NULL, &jq_message_##message}
+#define REPLY(name, write, message)    {name, EXAMPLE_REPLY, NULL, write, &jq_message_##message}
+#define OTHER(name, write, message)    {name, EXAMPLE_OTHER, NULL, write, &jq_message_##message}
+
+const struct example examples[] = {
+    REQUEST("hello", "1", hello, "{\"name\": \"jqctl\", \"version\": \"0.1.0\"}"),
+    REPLY("hello reply", write_hello_reply, hello_reply),
+    REPLY("refusal", write_refusal, refusal),
+    REQUEST("register", "1", register,
+        "{\"id\": " WORKER_ID ", \"name\": \"w1\", \"incarnation\": 4242, \"offers\": {\"cpu\": 2000, \"slots\": 2000},"
+        " \"facts\": {\"os\": \"linux\"}, \"handlers\": [{\"name\": \"zstd\", \"version\": \"1\", \"need\": \"cpu=1\","
+        " \"hard_limit_ms\": 60000, \"pure\": true}]}"),
+    REPLY("register reply", write_register_reply, register_reply),
+    REQUEST("submit", "2", submit,
+        "{\"tasks\": [{\"handler\": \"zstd\", \"payload\": h'81a466696c65a3612e62', \"need\": \"cpu=1\","
+        " \"headers\": {\"traceparent\": \"00-4bf9-00f0-01\"}}, {\"handler\": \"zstd\", \"need\": \"mem=1X\"},"
+        " {\"handler\": \"zstd\", \"queue\": \"night\", \"priority\": 3, \"delay_ms\": 5000, \"key\": \"a.b\","
+        " \"retry\": {\"max\": 5}}]}"),
+    REPLY("submit reply", write_submit_reply, submit_reply),
+    REPLY("submit refused", write_busy_reply, refusal),
+    REQUEST("lease", "3", lease,
+        "{\"session\": " SESSION ", \"want\": 1, \"wait_ms\": 20000, \"reports\": [[65499, 52776558133251, 1, false,"
+        " {\"result\": h'2a', \"exit\": 0, \"duration_ms\": 1520}]]}"),
+    REPLY("lease reply", write_lease_reply, lease_reply),
+    REQUEST("report", "4", report,
+        "{\"session\": " SESSION ", \"reports\": [[65537, 52776558133253, 4, false, {\"exit\": 1,"
+        " \"message\": \"no such file: a.b\", \"stderr\": h'6e6f2073756368', \"duration_ms\": 12}]]}"),
+    REPLY("report reply", write_report_reply, report_reply),
+    REQUEST("wait", "5", wait, "{\"ids\": [65537, 65538], \"wait_ms\": 20000}"),
+    REPLY("wait reply", write_wait_reply, tasks_reply),
+    REQUEST("task.show", "5", task_id, "{\"id\": 65537}"),
+    REPLY("task.show reply", write_show_reply, tasks_reply),
+    REQUEST("task.ls", "5", task_ls, "{\"limit\": 1, \"queue\": \"default\", \"states\": [\"ready\", \"running\"]}"),
+    REPLY("task.ls reply", write_ls_reply, tasks_reply),
+    REQUEST("task.explain", "6", task_id, "{\"id\": 65537}"),
+    REPLY("task.explain reply", write_explain_reply, explain_reply),
+    REQUEST("task.cancel", "7", task_cancel, "{\"ids\": [65537, 7], \"grace_ms\": 5000}"),
+    REPLY("task.cancel reply", write_cancel_reply, many_reply),
+    REQUEST("dead.replay", "8", task_ids, "{\"ids\": [65537, 65538]}"),
+    REPLY("dead.replay reply", write_replay_reply, many_reply),
+    REQUEST("dead.rm", "8", task_ids, "{\"ids\": [65537, 65538]}"),
+    REQUEST("queue.ls", "9", queue_ls, "{}"),
+    REPLY("queue.ls reply", write_queues_reply, queues_reply),
+    REQUEST("queue.set", "9", queue_set, "{\"name\": \"default\", \"paused\": true}"),
+    REQUEST("worker.ls", "10", none, "{}"),
+    REPLY("worker.ls reply", write_worker_ls_reply, workers_reply),
+    REQUEST("worker.show", "11", worker_show, "{\"name\": \"w1\"}"),
+    REPLY("worker.show reply", write_worker_show_reply, workers_reply),
+    REQUEST("worker.drain", "11", worker_drain, "{\"name\": \"w1\", \"draining\": true}"),
+    REQUEST("server.status", "12", none, "{}"),
+    REPLY("server.status reply", write_server_reply, server),
+    OTHER("survey", write_survey, survey),
+    OTHER("survey response", write_survey_response, survey_response),
+    OTHER("notice", write_notice, notice),
+};
+/* clang-format on */
+const size_t examples_count = sizeof(examples) / sizeof(examples[0]);
+
+void example_frame(const struct example *example, struct jq_buf *out) {
+    jq_buf_clear(out);
+    if (example->text)
+        notation_pack(out, example->text);
+    else
+        example->write(out);
+}
