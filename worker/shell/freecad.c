@@ -1,0 +1,88 @@
+#include "worker/shell/freecad.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/freecad/zygote.h"
+
+struct jq_zygotes {
+    struct jq_zygote *zygote;
+    char scripts_dir[WORKER_PATH_MAX];
+};
+
+static bool wants_freecad(const struct jq_worker_settings *settings) {
+    for (size_t i = 0; i < jq_worker_settings_handler_count(settings); i++) {
+        if (jq_worker_settings_handler(settings, i)->kind == JQ_HANDLER_FREECAD) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum jq_err find_file(const char *dir, const char *name, char *out, size_t size, struct jq_error *reterr) {
+    (void)snprintf(out, size, "%s/%s", dir, name);
+    return access(out, R_OK) == 0
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_INVALID, "[freecad] scripts_dir: %s cannot be read; it comes with jqmesh", out);
+}
+
+static enum jq_err start_zygote(struct jq_worker_shell *worker, struct jq_zygotes *zygotes, struct jq_error *reterr) {
+    const struct jq_worker_settings *settings = worker->settings;
+    char runner[WORKER_PATH_MAX];
+    enum jq_err err = find_file(zygotes->scripts_dir, "runner.py", runner, sizeof(runner), reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    const struct jq_zygote_config config = {.name = "zygote-1",
+                                            .command = (const char *const *)settings->freecad_command.items,
+                                            .runner = runner,
+                                            .start_ms = settings->freecad_start_ms,
+                                            .ping_ms = settings->freecad_ping_ms,
+                                            .recycle_ms = settings->freecad_recycle_ms,
+                                            .requires_freecad = true};
+    err = jq_zygote_new(worker->host, &config, &zygotes->zygote, reterr);
+    return err == JQ_OK ? jq_zygote_start(zygotes->zygote, jq_clock_boot_ms(), reterr) : err;
+}
+
+enum jq_err jq_freecad_open(struct jq_worker_shell *worker, char *ret_facts, size_t facts_size,
+                            struct jq_error *reterr) {
+    if (!wants_freecad(worker->settings)) {
+        return JQ_OK;
+    }
+    struct jq_zygotes *zygotes = calloc(1, sizeof(*zygotes));
+    JQ_CHECK(zygotes != NULL);
+    (void)snprintf(zygotes->scripts_dir, sizeof(zygotes->scripts_dir), "%s", worker->settings->freecad_scripts_dir);
+    worker->zygotes = zygotes;
+    (void)snprintf(ret_facts, facts_size, "%s", "");
+    return start_zygote(worker, zygotes, reterr);
+}
+
+void jq_freecad_close(struct jq_zygotes *zygotes) {
+    if (zygotes) {
+        jq_zygote_free(zygotes->zygote, jq_clock_boot_ms());
+        free(zygotes);
+    }
+}
+
+enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr) {
+    const struct jq_zygotes *zygotes = run->worker->zygotes;
+    char script[WORKER_PATH_MAX], final[WORKER_PATH_MAX];
+    const char *name = run->handler->script;
+    (void)snprintf(script, sizeof(script), "%s%s%s", name[0] == '/' ? "" : zygotes->scripts_dir,
+                   name[0] == '/' ? "" : "/", name);
+    (void)snprintf(final, sizeof(final), "%s/%llu", run->worker->settings->output_dir,
+                   (unsigned long long)run->task.value);
+    struct jq_zygote_order order = {
+        .spec = jq_launch_spec(run), .script = script, .output_dir = run->output, .final_dir = final};
+    order.spec.payload = run->payload;
+    order.spec.reply = true;
+    return jq_zygote_run(zygotes->zygote, &order, jq_clock_boot_ms(), &run->child, reterr);
+}
+
+void jq_freecad_child_done(struct jq_zygotes *zygotes, struct jq_exec_child *child) {
+    (void)zygotes;
+    jq_exec_child_free(child);
+}

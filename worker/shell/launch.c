@@ -1,0 +1,196 @@
+/* launch.c - a lease becomes a process: the handler's command with the task's parameters, its limits, its environment. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/codec.h"
+#include "common/template.h"
+#include "worker/shell/freecad.h"
+#include "worker/shell/worker.h"
+
+enum { ENV_OWN_MAX = 16, ENV_TEXT_MAX = 4200, ARG_SIZE_MAX = 64 * 1024 };
+
+/* ---- {param.X}: members of the payload, a msgpack map ---- */
+
+struct params {
+    struct jq_unpacker unpacker;
+    msgpack_object payload;
+    bool unpacked;
+};
+
+static bool append_value(const msgpack_object *value, struct jq_buf *buf) {
+    switch (value->type) {
+    case MSGPACK_OBJECT_STR:
+        jq_buf_append(buf, value->via.str.ptr, value->via.str.size);
+        return true;
+    case MSGPACK_OBJECT_POSITIVE_INTEGER:
+        jq_buf_append_format(buf, "%llu", (unsigned long long)value->via.u64);
+        return true;
+    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+        jq_buf_append_format(buf, "%lld", (long long)value->via.i64);
+        return true;
+    case MSGPACK_OBJECT_FLOAT32:
+    case MSGPACK_OBJECT_FLOAT64:
+        jq_buf_append_format(buf, "%.17g", value->via.f64);
+        return true;
+    case MSGPACK_OBJECT_BOOLEAN:
+        jq_buf_append_format(buf, "%s", value->via.boolean ? "true" : "false");
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool param_of(void *ctx, struct jq_str name, struct jq_buf *buf) {
+    const struct params *params = ctx;
+    if (!params->unpacked || params->payload.type != MSGPACK_OBJECT_MAP) {
+        return false;
+    }
+    const msgpack_object_map *map = &params->payload.via.map;
+    for (uint32_t i = 0; i < map->size; i++) {
+        const msgpack_object *key = &map->ptr[i].key;
+        if (key->type == MSGPACK_OBJECT_STR && jq_str_equal(jq_object_str(key), name)) {
+            return append_value(&map->ptr[i].val, buf);
+        }
+    }
+    return false;
+}
+
+/* The command with its parameters, one block of NUL-terminated words; `words` is the argv over it. */
+struct command {
+    struct jq_buf text;
+    const char **words;
+};
+
+static void command_fini(struct command *command) {
+    jq_buf_fini(&command->text);
+    free((void *)command->words);
+}
+
+static enum jq_err expand_words(const struct jq_run *run, struct params *params, struct command *command,
+                                struct jq_error *reterr) {
+    const struct jq_conf_list *list = &run->handler->command;
+    for (size_t i = 0; i < list->count; i++) {
+        const enum jq_err err =
+            jq_template_expand(jq_str_of(list->items[i]), param_of, params, &command->text, reterr);
+        if (err != JQ_OK) {
+            return err;
+        }
+        jq_buf_append_u8(&command->text, 0);
+    }
+    if (command->text.failed) {
+        return jq_fail(reterr, JQ_ERR_TOO_BIG, "command: longer than %d bytes with its parameters", ARG_SIZE_MAX);
+    }
+    const char *at = (const char *)command->text.data;
+    for (size_t i = 0; i < list->count; i++, at += strlen(at) + 1) {
+        command->words[i] = at;
+    }
+    return JQ_OK;
+}
+
+static enum jq_err command_make(const struct jq_run *run, struct command *command, struct jq_error *reterr) {
+    struct params params = {.unpacked = false};
+    jq_buf_init(&command->text, ARG_SIZE_MAX);
+    command->words = calloc(run->handler->command.count + 1, sizeof(char *));
+    JQ_CHECK(command->words != NULL);
+    jq_unpacker_init(&params.unpacker);
+    if (run->payload.size > 0) {
+        params.unpacked = jq_unpack(&params.unpacker, run->payload, &params.payload, NULL) == JQ_OK;
+    }
+    const enum jq_err err = expand_words(run, &params, command, reterr);
+    jq_unpacker_fini(&params.unpacker);
+    return err;
+}
+
+/* ---- environment and limits ---- */
+
+struct environment {
+    char texts[ENV_OWN_MAX][ENV_TEXT_MAX];
+    const char *items[ENV_OWN_MAX + JQ_EXEC_ENV_COUNT_MAX];
+    size_t count;
+};
+
+__attribute__((format(printf, 2, 3))) static void env_add(struct environment *env, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(env->texts[env->count], ENV_TEXT_MAX, format, args);
+    va_end(args);
+    env->items[env->count] = env->texts[env->count];
+    env->count++;
+}
+
+static void env_make(const struct jq_run *run, struct environment *env) {
+    env->count = 0;
+    env_add(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    env_add(env, "LANG=C.UTF-8");
+    env_add(env, "JQ_TASK=%llu", (unsigned long long)run->task.value);
+    env_add(env, "JQ_ATTEMPT=%u", run->attempt);
+    env_add(env, "JQ_HANDLER=%s", run->handler->item.name);
+    env_add(env, "JQ_QUEUE=%s", run->queue);
+    env_add(env, "JQ_OUTPUT_DIR=%s", run->output);
+    const struct jq_conf_list *more = &run->handler->env;
+    for (size_t i = 0; i < more->count && env->count < JQ_EXEC_ENV_COUNT_MAX - 8; i++) {
+        env->items[env->count++] = more->items[i];
+    }
+    env->items[env->count] = NULL;
+}
+
+struct jq_exec_spec jq_launch_spec(struct jq_run *run) {
+    const struct jq_handler_settings *handler = run->handler;
+    const struct jq_worker_shell *worker = run->worker;
+    return (struct jq_exec_spec){.task = run->task,
+                                 .attempt = run->attempt,
+                                 .payload = handler->input == JQ_HANDLER_INPUT_PAYLOAD ? run->payload
+                                                                                       : (struct jq_bytes){NULL, 0},
+                                 .memory_bytes_max = run->memory_bytes,
+                                 .cpu_milli_max = run->cpu_thousandths,
+                                 .pids_max = (uint64_t)handler->pids_max,
+                                 .file_bytes_max = (uint64_t)handler->file_size_max_bytes,
+                                 .output_bytes_max = (uint64_t)handler->output_max_bytes,
+                                 .switch_user = worker->switch_user,
+                                 .uid = worker->uid,
+                                 .gid = worker->gid,
+                                 .network = handler->network,
+                                 .soft_limit_ms = run->soft_limit_ms,
+                                 .hard_limit_ms = run->hard_limit_ms,
+                                 .grace_ms = worker->settings->grace_ms,
+                                 .owner = run};
+}
+
+/* ---- starting ---- */
+
+void jq_launch_failed(struct jq_run *run) {
+    jq_run_ended(run, jq_exec_judge_start(run->start_error.code));
+}
+
+static enum jq_err launch_exec(struct jq_run *run, struct jq_error *reterr) {
+    struct command command;
+    struct environment *env = malloc(sizeof(*env));
+    JQ_CHECK(env != NULL);
+    enum jq_err err = command_make(run, &command, reterr);
+    if (err == JQ_OK) {
+        struct jq_exec_spec spec = jq_launch_spec(run);
+        env_make(run, env);
+        spec.argv = command.words;
+        spec.env = env->items;
+        err = jq_exec_start(run->worker->host, &spec, jq_clock_boot_ms(), &run->child, reterr);
+    }
+    command_fini(&command);
+    free(env);
+    return err;
+}
+
+void jq_launch(struct jq_run *run) {
+    enum jq_err err = jq_output_make(run, &run->start_error);
+    if (err == JQ_OK && run->handler->kind == JQ_HANDLER_FREECAD) {
+        err = jq_freecad_launch(run, &run->start_error);
+    } else if (err == JQ_OK) {
+        err = launch_exec(run, &run->start_error);
+    }
+    if (err != JQ_OK) {
+        jq_launch_failed(run);
+    } else {
+        jq_agent_started(run->worker->agent, run->token);
+    }
+}

@@ -1,0 +1,519 @@
+/* worker.c - the loop: what the broker says, what the agent decides, what children do. */
+#include "worker/shell/worker.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/libjq/flight.h"
+#include "common/log.h"
+#include "worker/shell/freecad.h"
+
+enum { PRESSURE_EVERY_MS = 2000, PRESSURE_EASE_PERMILLE = 50, LOOP_WAIT_MAX_MS = 1000 };
+enum { EXIT_USAGE_ERROR = 64, EXIT_UNAVAILABLE = 69, EXIT_SOFTWARE = 70, EXIT_CANTCREAT = 73, EXIT_TEMPFAIL = 75 };
+enum { EXIT_NOPERM = 77, EXIT_CONFIG = 78 };
+
+/* ---- runs by token ---- */
+
+static struct jq_run *run_find(struct jq_worker_shell *worker, jq_lease_token token) {
+    const uint32_t index = jq_map_get(&worker->runs, token.value, UINT32_MAX);
+    return index == UINT32_MAX ? NULL : worker->run_at[index];
+}
+
+static void run_place(struct jq_worker_shell *worker, struct jq_run *run) {
+    uint32_t index = 0;
+    while (index < worker->run_used && worker->run_at[index]) {
+        index++;
+    }
+    if (index == worker->run_capacity) {
+        worker->run_capacity = worker->run_capacity ? worker->run_capacity * 2 : 16;
+        worker->run_at = realloc((void *)worker->run_at, worker->run_capacity * sizeof(struct jq_run *));
+        JQ_CHECK(worker->run_at != NULL);
+    }
+    worker->run_used = index == worker->run_used ? index + 1 : worker->run_used;
+    worker->run_at[index] = run;
+    JQ_CHECK(jq_map_put(&worker->runs, run->token.value, index));
+}
+
+static void run_forget(struct jq_run *run) {
+    struct jq_worker_shell *worker = run->worker;
+    worker->run_at[jq_map_get(&worker->runs, run->token.value, 0)] = NULL;
+    (void)jq_map_remove(&worker->runs, run->token.value);
+    jq_exec_child_free(run->child);
+    free(run->queue);
+    free(run);
+}
+
+/* ---- what the broker says ---- */
+
+static char *copy_text(struct jq_str text) {
+    char *copy = malloc(text.size + 1);
+    JQ_CHECK(copy != NULL);
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    return copy;
+}
+
+static void on_task(void *ctx, const struct jq_link_task *task) {
+    struct jq_worker_shell *worker = ctx;
+    struct jq_run *run = calloc(1, sizeof(*run) + task->payload.size + 1);
+    JQ_CHECK(run != NULL);
+    uint8_t *payload = (uint8_t *)(run + 1);
+    if (task->payload.size > 0) {
+        memcpy(payload, task->payload.data, task->payload.size);
+    }
+    run->worker = worker;
+    run->task = task->id;
+    run->token = task->token;
+    run->attempt = task->attempt;
+    run->handler = jq_worker_settings_find_handler(worker->settings, task->handler);
+    run->queue = copy_text(task->queue);
+    run->soft_limit_ms = task->soft_limit_ms;
+    run->hard_limit_ms = task->hard_limit_ms;
+    run->memory_bytes = task->memory_bytes;
+    run->cpu_thousandths = task->cpu_thousandths;
+    run->payload = (struct jq_bytes){payload, task->payload.size};
+    run->progress_told = -1;
+    run_place(worker, run);
+    jq_agent_leased(worker->agent, run->task, run->token, run->handler != NULL, jq_clock_boot_ms());
+}
+
+static void on_command(void *ctx, enum jq_link_command command, jq_task_id task, jq_lease_token token,
+                       uint32_t grace_ms) {
+    struct jq_worker_shell *worker = ctx;
+    (void)task;
+    if (command == JQ_LINK_CANCEL) {
+        jq_agent_cancel(worker->agent, token, grace_ms);
+    } else if (command == JQ_LINK_KILL) {
+        jq_agent_kill(worker->agent, token);
+    } else {
+        JQ_LOG_INFO("drained by the broker: no new tasks");
+    }
+}
+
+static void on_verdict(void *ctx, jq_task_id task, jq_lease_token token, enum jq_reply verdict) {
+    struct jq_worker_shell *worker = ctx;
+    if (verdict != JQ_REPLY_OK) {
+        JQ_LOG_WARN("outcome not accepted", JQ_F_UINT("task", task.value), JQ_F_STR("why", jq_reply_name(verdict)));
+    }
+    jq_agent_verdict(worker->agent, token, verdict == JQ_REPLY_OK, jq_clock_boot_ms());
+}
+
+static void on_state(void *ctx, bool registered, const struct jq_error *error) {
+    struct jq_worker_shell *worker = ctx;
+    if (registered) {
+        JQ_LOG_INFO("registered", JQ_F_STR("worker", worker->name), JQ_F_STR("offers", worker->offers));
+        (void)sd_notify(0, "READY=1\nSTATUS=Registered with the broker.");
+    } else {
+        worker->refused = *error;
+    }
+}
+
+/* ---- what the agent decides ---- */
+
+static struct jq_link_report report_base(const struct jq_run *run, enum jq_outcome outcome) {
+    return (struct jq_link_report){.task = run->task,
+                                   .token = run->token,
+                                   .outcome = outcome,
+                                   .exit_code = -1,
+                                   .signal_number = -1,
+                                   .duration_ms = -1,
+                                   .cpu_ms = -1};
+}
+
+static struct jq_link_report report_of_child(const struct jq_run *run) {
+    const struct jq_exec_outcome *outcome = jq_exec_child_outcome(run->child);
+    struct jq_link_report report = report_base(run, outcome->verdict.outcome);
+    report.crashed = outcome->verdict.crash;
+    report.result = outcome->result;
+    report.exit_code = outcome->end.exited ? outcome->end.code : -1;
+    report.signal_number = outcome->end.signaled ? outcome->end.code : -1;
+    report.message = jq_str_of(outcome->message);
+    report.service = jq_str_of(outcome->service);
+    report.stdout_tail = outcome->stdout_tail;
+    report.stderr_tail = outcome->stderr_tail;
+    report.duration_ms = outcome->duration_ms;
+    report.cpu_ms = outcome->cpu_ms;
+    report.rss_bytes = outcome->memory_peak_bytes;
+    return report;
+}
+
+static void do_report(struct jq_run *run, const struct jq_agent_effect *effect) {
+    struct jq_link_report report = report_base(run, effect->outcome);
+    if (effect->outcome != JQ_OUTCOME_NONE) {
+        report.message = jq_str_of(effect->message);
+    } else if (run->child) {
+        report = report_of_child(run);
+    } else {
+        report.outcome = jq_exec_judge_start(run->start_error.code);
+        report.message = jq_str_of(run->start_error.message);
+    }
+    struct jq_error error;
+    if (jq_link_report(run->worker->link, &report, &error) != JQ_OK) {
+        report = report_base(run, JQ_OUTCOME_PROCESS_FAILURE);
+        report.message = jq_str_of(error.message);
+        (void)jq_link_report(run->worker->link, &report, NULL);
+    }
+    jq_link_flush(run->worker->link);
+}
+
+static void do_kill(struct jq_run *run, const struct jq_agent_effect *effect) {
+    const enum jq_exec_reason reason =
+        effect->why == JQ_AGENT_CANCELLED ? JQ_EXEC_REASON_CANCEL : JQ_EXEC_REASON_DRAIN;
+    if (run->child) {
+        jq_exec_kill(run->child, reason, effect->grace_ms, jq_clock_boot_ms());
+    }
+}
+
+static void on_effect(void *ctx, const struct jq_agent_effect *effect) {
+    struct jq_worker_shell *worker = ctx;
+    struct jq_run *run = run_find(worker, effect->token);
+    switch (effect->type) {
+    case JQ_AGENT_START:
+        jq_launch(run);
+        break;
+    case JQ_AGENT_KILL:
+        do_kill(run, effect);
+        break;
+    case JQ_AGENT_REPORT:
+        do_report(run, effect);
+        break;
+    case JQ_AGENT_KEEP:
+        jq_output_keep(run);
+        run_forget(run);
+        break;
+    case JQ_AGENT_DISCARD:
+        jq_output_discard(run);
+        run_forget(run);
+        break;
+    case JQ_AGENT_WANT:
+        if (worker->link) {
+            jq_link_want(worker->link, effect->want);
+        }
+        break;
+    case JQ_AGENT_EXIT:
+        worker->exiting = true;
+        break;
+    }
+}
+
+void jq_run_ended(struct jq_run *run, enum jq_outcome outcome) {
+    jq_agent_ended(run->worker->agent, run->token, outcome, jq_clock_boot_ms());
+}
+
+/* ---- what children do ---- */
+
+static void progress_tell(struct jq_worker_shell *worker) {
+    for (uint32_t i = 0; i < worker->run_used; i++) {
+        struct jq_run *run = worker->run_at[i];
+        const char *text = "";
+        const int32_t permille = run && run->child ? jq_exec_child_progress(run->child, &text) : -1;
+        if (permille >= 0 && permille != run->progress_told) {
+            run->progress_told = permille;
+            jq_link_progress(worker->link, run->task, (unsigned)permille, jq_str_of(text));
+        }
+    }
+}
+
+static void children_serve(struct jq_worker_shell *worker) {
+    jq_exec_host_run(worker->host, jq_clock_boot_ms());
+    struct jq_exec_child *child = jq_exec_host_next_done(worker->host);
+    while (child) {
+        struct jq_run *run = jq_exec_child_owner(child);
+        if (run) {
+            jq_run_ended(run, jq_exec_child_outcome(child)->verdict.outcome);
+        } else {
+            jq_freecad_child_done(worker->zygotes, child);
+        }
+        child = jq_exec_host_next_done(worker->host);
+    }
+}
+
+static void pressure_serve(struct jq_worker_shell *worker, int64_t now_ms) {
+    if (now_ms < worker->pressure_next_ms) {
+        return;
+    }
+    worker->pressure_next_ms = now_ms + PRESSURE_EVERY_MS;
+    unsigned memory = 0, stall = 0;
+    jq_pressure_read(&memory, &stall);
+    const unsigned ease = worker->pressure_high ? PRESSURE_EASE_PERMILLE : 0; /* hysteresis */
+    const bool high = memory + ease > (unsigned)worker->settings->memory_pressure_percent * 10 ||
+                      stall + ease > (unsigned)worker->settings->psi_pressure_percent * 10;
+    if (high != worker->pressure_high) {
+        worker->pressure_high = high;
+        JQ_LOG_WARN(high ? "memory is short: no new tasks" : "memory is there again", JQ_F_UINT("memory_permille", memory),
+                    JQ_F_UINT("stall_permille", stall));
+        jq_agent_pressure(worker->agent, high);
+    }
+    jq_link_load(worker->link, jq_load_read(), memory);
+    progress_tell(worker);
+}
+
+/* ---- the loop ---- */
+
+static void signals_serve(struct jq_worker_shell *worker, int fd) {
+    struct signalfd_siginfo info;
+    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            JQ_LOG_INFO("SIGHUP: configuration is read at the start only; restart to change it");
+            continue;
+        }
+        JQ_LOG_INFO("stopping: finishing what runs", JQ_F_UINT("tasks", jq_agent_count(worker->agent)));
+        (void)sd_notify(0, "STOPPING=1");
+        jq_agent_drain(worker->agent, jq_clock_boot_ms());
+    }
+}
+
+static int64_t until(int64_t wait_ms, int64_t deadline_ms, int64_t now_ms) {
+    const int64_t left_ms = deadline_ms == INT64_MAX ? INT64_MAX : deadline_ms - now_ms;
+    return left_ms < wait_ms ? (left_ms < 0 ? 0 : left_ms) : wait_ms;
+}
+
+static void loop(struct jq_worker_shell *worker, int signal_fd) {
+    while (!worker->refused.code && !(worker->exiting && jq_link_settled(worker->link))) {
+        const int64_t now_ms = jq_clock_boot_ms();
+        jq_agent_time(worker->agent, now_ms);
+        children_serve(worker);
+        pressure_serve(worker, now_ms);
+        const int64_t link_ms = jq_link_step(worker->link) - jq_flight_now_ms();
+        int64_t wait_ms = link_ms < LOOP_WAIT_MAX_MS ? (link_ms < 0 ? 0 : link_ms) : LOOP_WAIT_MAX_MS;
+        wait_ms = until(wait_ms, jq_exec_host_deadline_ms(worker->host), jq_clock_boot_ms());
+        wait_ms = until(wait_ms, jq_agent_deadline_ms(worker->agent), jq_clock_boot_ms());
+        struct pollfd fds[3] = {{.fd = jq_link_fd(worker->link), .events = POLLIN},
+                                {.fd = jq_exec_host_fd(worker->host), .events = POLLIN},
+                                {.fd = signal_fd, .events = POLLIN}};
+        (void)poll(fds, 3, (int)wait_ms);
+        if (fds[2].revents & POLLIN) {
+            signals_serve(worker, signal_fd);
+        }
+    }
+}
+
+/* ---- setting up ---- */
+
+static int hold_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static enum jq_err take_user(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    const char *name = worker->settings->run_as;
+    if (geteuid() != 0 || name[0] == '\0') {
+        return JQ_OK;
+    }
+    const struct passwd *user = getpwnam(name);
+    if (!user) {
+        return jq_fail(reterr, JQ_ERR_INVALID, "[worker] run_as: no user '%s' on this machine", name);
+    }
+    worker->switch_user = user->pw_uid != 0;
+    worker->uid = user->pw_uid;
+    worker->gid = user->pw_gid;
+    return JQ_OK;
+}
+
+static enum jq_err take_name(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    const char *name = worker->settings->name;
+    if (name[0] != '\0') {
+        (void)snprintf(worker->name, sizeof(worker->name), "%s", name);
+    } else if (gethostname(worker->name, sizeof(worker->name) - 1) != 0) {
+        return jq_fail_errno(reterr, errno, "host name");
+    }
+    for (char *at = worker->name; *at; at++) {
+        *at = (char)(*at >= 'A' && *at <= 'Z' ? *at + ('a' - 'A') : *at);
+    }
+    return jq_name_valid(jq_str_of(worker->name))
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_INVALID, "[worker] name '%s': not [a-z0-9_.-]{1,64}", worker->name);
+}
+
+static enum jq_err take_handlers(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    const size_t count = jq_worker_settings_handler_count(worker->settings);
+    worker->handlers = calloc(count + 1, sizeof(*worker->handlers));
+    JQ_CHECK(worker->handlers != NULL);
+    for (size_t i = 0; i < count; i++) {
+        const struct jq_handler_settings *handler = jq_worker_settings_handler(worker->settings, i);
+        if (handler->kind == JQ_HANDLER_POOL) {
+            return jq_fail(reterr, JQ_ERR_UNSUPPORTED, "%s: [handler %s] kind pool: not supported by this version",
+                           handler->item.origin, handler->item.name);
+        }
+        worker->handlers[i] = (struct jq_link_handler){.name = handler->item.name,
+                                                       .version = handler->version,
+                                                       .need = handler->need,
+                                                       .soft_limit_ms = handler->soft_limit_ms,
+                                                       .hard_limit_ms = handler->hard_limit_ms,
+                                                       .pure = handler->pure};
+    }
+    return JQ_OK;
+}
+
+static void tell_features(const struct jq_worker_shell *worker) {
+    struct jq_exec_feature features[JQ_EXEC_FEATURE_COUNT_MAX];
+    const size_t count = jq_exec_host_describe(worker->host, features);
+    for (size_t i = 0; i < count; i++) {
+        JQ_LOG_INFO(features[i].in_force ? "in force" : "not in force", JQ_F_STR("what", features[i].name),
+                    JQ_F_STR("how", features[i].detail));
+    }
+}
+
+static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    const struct jq_worker_settings *settings = worker->settings;
+    const struct jq_exec_config config = {.name = worker->name,
+                                          .state_dir = settings->state_dir,
+                                          .work_dir = settings->work_dir,
+                                          .cgroup_root = settings->cgroup,
+                                          .child_count_max = worker->slots + 16};
+    enum jq_err err = jq_make_dirs(settings->work_dir, 0711, reterr);
+    err = err == JQ_OK ? jq_make_dirs(settings->output_dir, 0755, reterr) : err;
+    err = err == JQ_OK ? jq_exec_host_new(&config, &worker->host, reterr) : err;
+    if (err == JQ_OK) {
+        tell_features(worker);
+        jq_output_clear_old(settings);
+        err = jq_identity_load(settings->state_dir, &worker->id, reterr);
+    }
+    return err;
+}
+
+static enum jq_err open_placement(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    char freecad_facts[WORKER_TEXT_MAX] = "";
+    enum jq_err err = jq_freecad_open(worker, freecad_facts, sizeof(freecad_facts), reterr);
+    return err == JQ_OK ? jq_machine_facts(worker->settings, freecad_facts, &worker->facts, reterr) : err;
+}
+
+static enum jq_err read_token(const char *path, char *out, size_t size, struct jq_error *reterr) {
+    FILE *file = path[0] ? fopen(path, "re") : NULL;
+    out[0] = '\0';
+    if (path[0] && !file) {
+        return jq_fail_errno(reterr, errno, "token file %s", path);
+    }
+    if (file) {
+        const bool read = fgets(out, (int)size, file) != NULL;
+        (void)fclose(file);
+        out[strcspn(out, "\r\n")] = '\0';
+        if (!read || out[0] == '\0') {
+            return jq_fail(reterr, JQ_ERR_INVALID, "token file %s: no token in its first line", path);
+        }
+    }
+    return JQ_OK;
+}
+
+static enum jq_err open_link(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    char token[128];
+    enum jq_err err = read_token(worker->settings->token_file, token, sizeof(token), reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    const struct jq_link_config config = {
+        .connect = {.server = worker->settings->request_url, .token = token, .name = "jqworker"},
+        .survey_url = worker->settings->survey_url,
+        .id = worker->id,
+        .name = worker->name,
+        .offers = worker->offers,
+        .facts = worker->facts,
+        .handlers = worker->handlers,
+        .handler_count = jq_worker_settings_handler_count(worker->settings),
+        .ctx = worker,
+        .on_task = on_task,
+        .on_command = on_command,
+        .on_verdict = on_verdict,
+        .on_state = on_state};
+    return jq_link_new(&config, &worker->link, reterr);
+}
+
+static enum jq_err open_agent(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    const struct jq_agent_config config = {.slots = worker->slots,
+                                           .grace_ms = worker->settings->grace_ms,
+                                           .drain_ms = worker->settings->drain_ms,
+                                           .idle_exit_ms = worker->settings->idle_exit_ms,
+                                           .ctx = worker,
+                                           .effect = on_effect};
+    worker->agent = jq_agent_new(&config, jq_clock_boot_ms());
+    return worker->agent ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "agent");
+}
+
+static enum jq_err set_up(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    enum jq_err err = take_name(worker, reterr);
+    err = err == JQ_OK ? take_user(worker, reterr) : err;
+    err = err == JQ_OK ? take_handlers(worker, reterr) : err;
+    err = err == JQ_OK ? jq_machine_offers(worker->settings, &worker->offers, &worker->slots, reterr) : err;
+    err = err == JQ_OK ? open_host(worker, reterr) : err;
+    err = err == JQ_OK ? open_placement(worker, reterr) : err;
+    err = err == JQ_OK ? open_link(worker, reterr) : err;
+    return err == JQ_OK ? open_agent(worker, reterr) : err;
+}
+
+static int exit_code_of(enum jq_err err) {
+    switch (err) {
+    case JQ_OK:
+        return 0;
+    case JQ_ERR_INVALID:
+    case JQ_ERR_UNSUPPORTED:
+    case JQ_ERR_ADDRESS:
+        return EXIT_CONFIG;
+    case JQ_ERR_DENIED:
+        return EXIT_NOPERM;
+    case JQ_ERR_LOCKED:
+        return EXIT_TEMPFAIL;
+    case JQ_ERR_IO:
+    case JQ_ERR_NO_SPACE:
+        return EXIT_CANTCREAT;
+    case JQ_ERR_UNAVAILABLE:
+        return EXIT_UNAVAILABLE;
+    default:
+        return EXIT_SOFTWARE;
+    }
+}
+
+static void tear_down(struct jq_worker_shell *worker) {
+    for (uint32_t i = 0; i < worker->run_used; i++) {
+        if (worker->run_at[i]) {
+            jq_output_discard(worker->run_at[i]);
+            run_forget(worker->run_at[i]);
+        }
+    }
+    jq_freecad_close(worker->zygotes);
+    jq_link_free(worker->link);
+    jq_exec_host_free(worker->host);
+    jq_agent_free(worker->agent);
+    jq_map_fini(&worker->runs);
+    free((void *)worker->run_at);
+    free(worker->handlers);
+    free(worker->offers);
+    free(worker->facts);
+}
+
+int jq_worker_shell_run(const struct jq_worker_settings *settings) {
+    struct jq_worker_shell worker = {.settings = settings};
+    struct jq_error error = {.code = JQ_OK};
+    jq_map_init(&worker.runs);
+    const int signal_fd = hold_signals();
+    enum jq_err err = signal_fd < 0 ? jq_fail_errno(&error, errno, "signalfd") : set_up(&worker, &error);
+    if (err == JQ_OK) {
+        JQ_LOG_INFO("started", JQ_F_STR("worker", worker.name), JQ_F_STR("broker", settings->request_url));
+        (void)sd_notify(0, "STATUS=Looking for the broker.");
+        loop(&worker, signal_fd);
+        err = worker.refused.code;
+        error = worker.refused;
+    }
+    if (err != JQ_OK) {
+        JQ_LOG_ERROR("worker cannot run", JQ_F_STR("why", error.message));
+    }
+    tear_down(&worker);
+    if (err == JQ_OK) {
+        JQ_LOG_INFO("stopped", JQ_F_STR("worker", worker.name));
+    }
+    return exit_code_of(err);
+}

@@ -1,0 +1,90 @@
+/* worker.h - jqworker put together: the link to the broker, the agent that decides, the host that runs children. One thread.
+ *
+ * worker.c runs the loop; launch.c turns a lease into a process; output.c keeps or throws away what it wrote; facts.c finds out what
+ * this machine is; pressure.c watches its memory; identity.c remembers who this worker is. A new kind of handler is a case in
+ * launch.c.
+ */
+#ifndef JQ_WORKER_SHELL_WORKER_H
+#define JQ_WORKER_SHELL_WORKER_H
+
+#include "common/libjq/link.h"
+#include "common/map.h"
+#include "worker/agent/agent.h"
+#include "worker/exec/child.h"
+#include "worker/exec/host.h"
+#include "worker/settings.h"
+
+enum { WORKER_PATH_MAX = 4096, WORKER_TEXT_MAX = 64 * 1024 };
+
+struct jq_zygotes; /* worker/shell/freecad.h */
+
+/* One attempt, from its lease to its verdict. */
+struct jq_run {
+    struct jq_worker_shell *worker;
+    jq_task_id task;
+    jq_lease_token token;
+    unsigned attempt;
+    const struct jq_handler_settings *handler; /* NULL: not defined here */
+    char *queue;
+    int64_t soft_limit_ms, hard_limit_ms;
+    uint64_t memory_bytes, cpu_thousandths;
+    struct jq_bytes payload; /* behind the struct */
+    struct jq_exec_child *child; /* while it runs */
+    struct jq_error start_error; /* why there never was one */
+    char output[WORKER_PATH_MAX]; /* output_dir/.TASK.ATTEMPT, made when it starts; empty: none */
+    int32_t progress_told;
+};
+
+struct jq_worker_shell {
+    const struct jq_worker_settings *settings;
+    char name[JQ_NAME_SIZE_MAX + 1];
+    struct jq_uuid id;
+    char *offers, *facts; /* texts, as registered */
+    struct jq_link_handler *handlers;
+    struct jq_exec_host *host;
+    struct jq_agent *agent;
+    struct jq_link *link;
+    struct jq_zygotes *zygotes; /* NULL: no handler wants FreeCAD */
+    struct jq_map runs;         /* token -> index in run_at */
+    struct jq_run **run_at;
+    uint32_t run_capacity, run_used;
+    unsigned slots;
+    uid_t uid;
+    gid_t gid;
+    bool switch_user;
+    bool exiting;
+    struct jq_error refused; /* the broker will not have this worker */
+    int64_t pressure_next_ms;
+    bool pressure_high;
+};
+
+/* worker.c. Returns when the worker has drained, with an exit code of sysexits.h. */
+int jq_worker_shell_run(const struct jq_worker_settings *settings);
+void jq_run_ended(struct jq_run *run, enum jq_outcome outcome);
+
+/* launch.c: START of the agent. The end is told to the agent, also of what could not be started. */
+void jq_launch(struct jq_run *run);
+/* Where a run's child could not be made: its outcome is judged from run->start_error. */
+void jq_launch_failed(struct jq_run *run);
+
+/* output.c */
+enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr);
+void jq_output_keep(struct jq_run *run);
+void jq_output_discard(struct jq_run *run);
+void jq_output_clear_old(const struct jq_worker_settings *settings);
+enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reterr);
+
+/* facts.c: texts of need.h's grammar, to be freed. */
+enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const char *more, char **ret_facts,
+                          struct jq_error *reterr);
+enum jq_err jq_machine_offers(const struct jq_worker_settings *settings, char **ret_offers, unsigned *ret_slots,
+                                struct jq_error *reterr);
+
+/* pressure.c: thousandths of the memory in use, and of the time waited for memory (PSI some avg10; 0 where the kernel has none). */
+void jq_pressure_read(unsigned *ret_memory_permille, unsigned *ret_stall_permille);
+unsigned jq_load_read(void); /* load average over 1 min, thousandths of a cpu */
+
+/* identity.c: from state_dir/id, made at the first start. */
+enum jq_err jq_identity_load(const char *state_dir, struct jq_uuid *ret_id, struct jq_error *reterr);
+
+#endif
