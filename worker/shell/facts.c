@@ -1,4 +1,5 @@
 /* facts.c - what this machine is and has: built-in facts, those of the configuration, those that probes find out; and offers. */
+#define _GNU_SOURCE /* pipe2, environ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
