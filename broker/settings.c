@@ -3,7 +3,7 @@
 #include "common/transport/address.h"
 #include "common/vocab.h"
 
-/* ---- table of keys ---------------------------------------------------------------------------------------------------- */
+/* ---- table of keys ----------------------------------------------------------------------------------------------- */
 
 #define S struct jq_broker_settings
 #define NUMBER(key, kind, member, low, high, text, about)                                                              \
@@ -178,7 +178,7 @@ const struct jq_conf_schema jq_broker_schema = {
     .section_count = sizeof sections / sizeof sections[0],
 };
 
-/* ---- what no single key can tell -------------------------------------------------------------------------------------- */
+/* ---- what no single key can tell --------------------------------------------------------------------------------- */
 
 static enum jq_err check_urls(const char *key, const struct jq_conf_list *urls, bool auth_off,
                               struct jq_error *reterr) {

@@ -1,7 +1,7 @@
-/* settings.h - what can be configured of the broker: the struct, and the table of keys that fills it (conf/jqbroker.conf).
+/* settings.h - what can be configured of the broker: the struct, and the table that fills it (conf/jqbroker.conf).
  *
- * Defaults, bounds and a sentence on each key are in settings.c; the fields here carry their units in their names. A count
- * or size of 0 means "no limit" only where the table says so.
+ * Defaults, bounds and a sentence on each key are in settings.c; the fields here carry their units in their names. A
+ * count or size of 0 means "no limit" only where the table says so.
  */
 #ifndef JQ_BROKER_SETTINGS_H
 #define JQ_BROKER_SETTINGS_H
@@ -71,12 +71,14 @@ struct jq_broker_settings {
 
 extern const struct jq_conf_schema jq_broker_schema;
 
-/* Defaults, file and --set, then jq_broker_settings_check(). `settings` is zeroed memory; freed by jq_broker_settings_fini(). */
+/* Defaults, file and --set, then jq_broker_settings_check(). `settings` is zeroed memory; freed by
+ * jq_broker_settings_fini(). */
 enum jq_err jq_broker_settings_load(const struct jq_conf_args *args, struct jq_broker_settings *settings,
                                     struct jq_error *reterr);
 void jq_broker_settings_fini(struct jq_broker_settings *settings);
 
-/* What no single key can tell: liveness of at least 3 heartbeats, no listening beyond loopback without tokens, and the like. */
+/* What no single key can tell: liveness of at least 3 heartbeats, no listening beyond loopback without tokens, and the
+ * like. */
 enum jq_err jq_broker_settings_check(const struct jq_broker_settings *settings, struct jq_error *reterr);
 
 /* The section of that queue, or NULL. */

@@ -1,4 +1,4 @@
-/* conf.h - configuration from one table of keys: files, command line, `--help` and the commented sample all come from it.
+/* conf.h - configuration from one table of keys: it yields the file, the command line, `--help` and the sample.
  *
  * A file is INI as systemd writes it (read by inih):
  *
@@ -8,8 +8,8 @@
  *     [queue cad.step]              A section that can be there several times carries a name, [a-z0-9_.-]{1,64}.
  *     weight = 3
  *
- * Lines are at most JQ_CONF_LINE_SIZE_MAX bytes; a line that ends in a backslash goes on in the next one (joined by a blank).
- * Blanks at the start of a line mean nothing. A value is at most JQ_CONF_VALUE_SIZE_MAX bytes.
+ * Lines are at most JQ_CONF_LINE_SIZE_MAX bytes; a line that ends in a backslash goes on in the next one (joined by a
+ * blank). Blanks at the start of a line mean nothing. A value is at most JQ_CONF_VALUE_SIZE_MAX bytes.
  *
  * Types of keys, and what holds the value in the settings struct:
  *     STRING    char *               any printable text; never NULL, "" when empty
@@ -21,13 +21,14 @@
  *     MODE      int64_t              file mode, octal
  *     ENUM      int64_t              index into `choices`
  *     LIST      struct jq_conf_list  words between blanks or commas
- *     WORDS     struct jq_conf_list  words between blanks; 'single' and "double" quotes keep blanks, \" and \\ inside double ones
+ *     WORDS     struct jq_conf_list  words between blanks; 'single' and "double" quotes keep blanks; in double ones
+ *                                    \" is a quote and \\ a backslash
  *
- * Ownership: a settings struct is zeroed by the caller, filled by jq_conf_init() with the defaults, and owns what it points to until
- *            jq_conf_fini().
+ * Ownership: a settings struct is zeroed by the caller, filled by jq_conf_init() with the defaults, and owns what it
+ *            points to until jq_conf_fini().
  * Errors:    JQ_ERR_INVALID with "FILE:LINE: [section] key: reason", the first one met; the settings are then good for
- *            jq_conf_fini() only. Unknown sections and keys are errors; what they may have meant is suggested. A program
- *            that meets one exits with EX_CONFIG (78), or EX_USAGE (64) for one of jq_conf_args_parse().
+ *            jq_conf_fini() only. Unknown sections and keys are errors; what they may have meant is suggested. A
+ *            program that meets one exits with EX_CONFIG (78), or EX_USAGE (64) for one of jq_conf_args_parse().
  */
 #ifndef JQ_COMMON_CONF_H
 #define JQ_COMMON_CONF_H
@@ -112,7 +113,7 @@ struct jq_conf_schema {
 #define JQ_CONF_FIELD(type, member, of)                                                                                \
     (offsetof(type, member) + 0 * sizeof(char[_Generic(((type *)0)->member, of : 1)]))
 
-/* ---- settings --------------------------------------------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 /* `settings` is zeroed memory. A default that does not fit its own table is a programming error. */
 enum jq_err jq_conf_init(const struct jq_conf_schema *schema, void *settings, struct jq_error *reterr);
@@ -127,14 +128,15 @@ enum jq_err jq_conf_read_file(const struct jq_conf_schema *schema, void *setting
 enum jq_err jq_conf_read_dir(const struct jq_conf_schema *schema, void *settings, const char *path,
                              struct jq_error *reterr);
 
-/* One assignment: "limits.depth_max=5", "queue.cad.step.weight=3" (the name may have points), "queue cad.step.weight=3". */
+/* One assignment: "limits.depth_max=5", "queue.cad.step.weight=3" (the name may have points), or with a blank
+ * "queue cad.step.weight=3". */
 enum jq_err jq_conf_set(const struct jq_conf_schema *schema, void *settings, struct jq_str assignment,
                         struct jq_error *reterr);
 
 /* The item of that name, or NULL. */
 void *jq_conf_find_item(const struct jq_conf_items *items, size_t item_size, struct jq_str name);
 
-/* ---- command line ----------------------------------------------------------------------------------------------------- */
+/* ---- command line ------------------------------------------------------------------------------------------------ */
 
 enum jq_conf_action {
     JQ_CONF_RUN,
@@ -158,7 +160,7 @@ enum jq_err jq_conf_args_parse(int argc, const char *const *argv, struct jq_conf
 enum jq_err jq_conf_load(const struct jq_conf_schema *schema, const struct jq_conf_args *args,
                          const char *standard_file, void *settings, struct jq_error *reterr);
 
-/* ---- texts ------------------------------------------------------------------------------------------------------------ */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 /* The text of --help. */
 void jq_conf_append_help(const struct jq_conf_schema *schema, struct jq_buf *buf);
@@ -168,7 +170,7 @@ void jq_conf_append_sample(const struct jq_conf_schema *schema, struct jq_buf *b
 /* The candidate that `text` may be a slip of, or NULL. */
 const char *jq_conf_suggest(struct jq_str text, const char *const *candidates, size_t count);
 
-/* ---- values, for those who read some elsewhere ------------------------------------------------------------------------ */
+/* ---- values, for those who read some elsewhere ------------------------------------------------------------------- */
 
 /* Splits as LIST and WORDS do. */
 enum jq_err jq_conf_list_parse(struct jq_str text, bool quotes, struct jq_conf_list *ret_list, struct jq_error *reterr);

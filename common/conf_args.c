@@ -2,16 +2,23 @@
 
 #include "common/conf.h"
 
-/* The value of option `name` at argv[*index]: behind '=' or in the next argument. NULL: it is another option. */
-static const char *option_value(int argc, const char *const *argv, int *index, const char *name, bool *ret_missing) {
+/* Is argv[*index] the option `name`? Then *ret_value is what stands behind its '=' or in the next argument, which is
+ * taken; "" and *ret_missing where there is none. */
+static bool take_option(int argc, const char *const *argv, int *index, const char *name, const char **ret_value,
+                        bool *ret_missing) {
     const char *const argument = argv[*index];
     const size_t size = strlen(name);
     if (strncmp(argument, name, size) != 0 || (argument[size] != '\0' && argument[size] != '='))
-        return NULL;
+        return false;
+    *ret_missing = false;
+    *ret_value = argument + size;
     if (argument[size] == '=')
-        return argument + size + 1;
-    *ret_missing = *index + 1 == argc;
-    return *ret_missing ? argument : argv[++*index];
+        *ret_value = argument + size + 1;
+    else if (*index + 1 < argc)
+        *ret_value = argv[++*index];
+    else
+        *ret_missing = true;
+    return true;
 }
 
 static bool read_action(const char *argument, enum jq_conf_action *ret_action) {
@@ -30,25 +37,27 @@ static bool read_action(const char *argument, enum jq_conf_action *ret_action) {
     return false;
 }
 
+static enum jq_err fail_unknown(const char *argument, struct jq_error *reterr) {
+    static const char *const options[] = {"--config", "-c", "--set", "--help", "--version", "--sample", "--check"};
+    const char *const meant = jq_conf_suggest(jq_str_of(argument), options, sizeof options / sizeof options[0]);
+    if (meant != NULL)
+        return jq_fail(reterr, JQ_ERR_INVALID, "%s: unknown argument, did you mean %s?", argument, meant);
+    return jq_fail(reterr, JQ_ERR_INVALID, "%s: unknown argument, see --help", argument);
+}
+
 /* One argument, or two. The value of --set is left for jq_conf_load(). */
 static enum jq_err read_argument(int argc, const char *const *argv, int *index, struct jq_conf_args *args,
                                  struct jq_error *reterr) {
-    static const char *const options[] = {"--config", "-c", "--set", "--help", "--version", "--sample", "--check"};
     const char *const argument = argv[*index];
+    const char *value = NULL;
     bool missing = false;
     if (read_action(argument, &args->action))
         return JQ_OK;
-    const char *file = option_value(argc, argv, index, "--config", &missing);
-    if (file == NULL)
-        file = option_value(argc, argv, index, "-c", &missing);
-    if (file != NULL)
-        args->file = file;
-    else if (option_value(argc, argv, index, "--set", &missing) == NULL) {
-        const char *const meant = jq_conf_suggest(jq_str_of(argument), options, sizeof options / sizeof options[0]);
-        return jq_fail(reterr, JQ_ERR_INVALID, "%s: unknown argument%s%s%s", argument,
-                       meant != NULL ? ", did you mean " : "", meant != NULL ? meant : "",
-                       meant != NULL ? "?" : ", see --help");
-    }
+    if (take_option(argc, argv, index, "--config", &value, &missing) ||
+        take_option(argc, argv, index, "-c", &value, &missing))
+        args->file = value;
+    else if (!take_option(argc, argv, index, "--set", &value, &missing))
+        return fail_unknown(argument, reterr);
     return missing ? jq_fail(reterr, JQ_ERR_INVALID, "%s: a value is missing", argument) : JQ_OK;
 }
 
@@ -68,12 +77,13 @@ static enum jq_err apply_sets(const struct jq_conf_schema *schema, const struct 
                               struct jq_error *reterr) {
     enum jq_err err = JQ_OK;
     for (int i = 1; err == JQ_OK && i < args->argc; i++) {
+        const char *value = NULL;
         bool missing = false;
-        const char *const assignment = option_value(args->argc, args->argv, &i, "--set", &missing);
-        if (assignment != NULL && !missing)
-            err = jq_conf_set(schema, settings, jq_str_of(assignment), reterr);
-        else if (strcmp(args->argv[i], "-c") == 0 || strcmp(args->argv[i], "--config") == 0)
-            i++; /* A file that is called "--set" is a file. */
+        if (take_option(args->argc, args->argv, &i, "--set", &value, &missing))
+            err = jq_conf_set(schema, settings, jq_str_of(value), reterr);
+        else if (!take_option(args->argc, args->argv, &i, "--config", &value, &missing))
+            /* The file of -c, too, is no argument of ours, whatever its name. */
+            (void)take_option(args->argc, args->argv, &i, "-c", &value, &missing);
     }
     return err;
 }

@@ -3,7 +3,7 @@
 
 #include "common/conf_internal.h"
 
-/* ---- sections --------------------------------------------------------------------------------------------------------- */
+/* ---- sections ---------------------------------------------------------------------------------------------------- */
 
 static bool has_names(const struct jq_conf_section *section) {
     return section->item_size > 0;
@@ -86,7 +86,7 @@ enum jq_err jq_conf_check_title(const struct jq_conf_schema *schema, const struc
     return check_section(schema, source, &parts, &section, reterr);
 }
 
-/* ---- items ------------------------------------------------------------------------------------------------------------ */
+/* ---- items ------------------------------------------------------------------------------------------------------- */
 
 static struct jq_conf_items *items_of(const struct jq_conf_section *section, void *settings) {
     return (struct jq_conf_items *)(void *)((char *)settings + section->offset);
@@ -166,7 +166,7 @@ static enum jq_err obtain_item(const struct jq_conf_section *section, void *sett
     return JQ_OK;
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 static const struct jq_conf_key *find_key(const struct jq_conf_section *section, struct jq_str name) {
     for (size_t i = 0; i < section->key_count; i++)
@@ -216,7 +216,7 @@ static uint64_t *seen_of(const struct jq_conf_schema *schema, const struct jq_co
 enum jq_err jq_conf_assign(const struct jq_conf_schema *schema, void *settings, const struct jq_conf_source *source,
                            struct jq_str title, struct jq_str name, struct jq_str value, struct jq_error *reterr) {
     const struct title parts = split_title(title);
-    const struct jq_conf_section *section = NULL;
+    const struct jq_conf_section *section = schema->sections;
     void *base = settings;
     char where[WHERE_SIZE];
     enum jq_err err = check_section(schema, source, &parts, &section, reterr);
@@ -237,7 +237,7 @@ enum jq_err jq_conf_assign(const struct jq_conf_schema *schema, void *settings, 
     return JQ_OK;
 }
 
-/* ---- settings --------------------------------------------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 enum jq_err jq_conf_init(const struct jq_conf_schema *schema, void *settings, struct jq_error *reterr) {
     enum jq_err err = JQ_OK;

@@ -8,8 +8,9 @@
 
 #include "common/conf_internal.h"
 
-/* inih asks us for lines and gives us names and values back, piece by piece. What it does not tell, or cuts, is kept here: the number
- * of the line, titles above its own limit of 49 bytes, and lines above its limit, which it would break in two. */
+/* inih asks us for lines and gives us names and values back, piece by piece. What it does not tell, or cuts, is kept
+ * here: the number of the line, titles above its own limit of 49 bytes, and lines above its limit, which it would break
+ * in two. */
 struct reader {
     const struct jq_conf_schema *schema;
     void *settings;
@@ -166,7 +167,7 @@ enum jq_err jq_conf_read_text(const struct jq_conf_schema *schema, void *setting
     return err;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static enum jq_err read_all(int fd, const char *path, char *data, size_t size_max, size_t *ret_size,
                             struct jq_error *reterr) {

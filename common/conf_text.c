@@ -2,7 +2,7 @@
 
 #include "common/conf_internal.h"
 
-/* ---- what a key takes ------------------------------------------------------------------------------------------------- */
+/* ---- what a key takes -------------------------------------------------------------------------------------------- */
 
 static const char *type_text(enum jq_conf_type type) {
     switch (type) {
@@ -55,7 +55,7 @@ static void append_assignment(const struct jq_conf_key *key, struct jq_buf *buf)
     jq_buf_append_format(buf, "%s =%s%s\n", key->name, empty ? "" : " ", key->standard);
 }
 
-/* ---- --help ----------------------------------------------------------------------------------------------------------- */
+/* ---- --help ------------------------------------------------------------------------------------------------------ */
 
 static void append_section_help(const struct jq_conf_section *section, struct jq_buf *buf) {
     jq_buf_append_format(buf, "\n");
@@ -85,7 +85,7 @@ void jq_conf_append_help(const struct jq_conf_schema *schema, struct jq_buf *buf
         append_section_help(&schema->sections[i], buf);
 }
 
-/* ---- sample ----------------------------------------------------------------------------------------------------------- */
+/* ---- sample ------------------------------------------------------------------------------------------------------ */
 
 static void append_section_sample(const struct jq_conf_section *section, struct jq_buf *buf) {
     jq_buf_append_format(buf, "\n# %s\n%s", section->help, section->item_size > 0 ? "#" : "");
@@ -112,7 +112,7 @@ void jq_conf_append_sample(const struct jq_conf_schema *schema, struct jq_buf *b
         append_section_sample(&schema->sections[i], buf);
 }
 
-/* ---- suggestions ------------------------------------------------------------------------------------------------------ */
+/* ---- suggestions ------------------------------------------------------------------------------------------------- */
 
 enum { SUGGEST_SIZE_MAX = 64 };
 

@@ -20,7 +20,7 @@ struct jq_str jq_conf_trim(struct jq_str text) {
     return text;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------------------ */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 struct splitter {
     struct jq_str text;
@@ -33,7 +33,8 @@ static bool is_separator(const struct splitter *splitter, char c) {
     return is_blank(c) || (c == ',' && !splitter->quotes);
 }
 
-/* Copies up to the closing quote. Inside double quotes a backslash keeps a quote or a backslash. False if it never closes. */
+/* Copies up to the closing quote. Inside double quotes a backslash keeps a quote or a backslash. False if it never
+ * closes. */
 static bool copy_quoted(struct splitter *splitter, char quote) {
     const struct jq_str text = splitter->text;
     for (; splitter->pos < text.size; splitter->pos++) {
@@ -107,7 +108,7 @@ void jq_conf_list_fini(struct jq_conf_list *list) {
     *list = (struct jq_conf_list){0};
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static enum jq_err parse_mode(struct jq_str text, int64_t *ret_value, struct jq_error *reterr) {
     int64_t value = 0;
@@ -184,7 +185,7 @@ static enum jq_err check_bounds(const struct jq_conf_key *key, int64_t value, st
     return jq_fail(reterr, JQ_ERR_INVALID, "must be from %s to %s", min, max);
 }
 
-/* ---- setters ---------------------------------------------------------------------------------------------------------- */
+/* ---- setters ----------------------------------------------------------------------------------------------------- */
 
 static enum jq_err set_number(const struct jq_conf_key *key, void *field, struct jq_str text, struct jq_error *reterr) {
     int64_t value = 0;
@@ -221,7 +222,7 @@ static enum jq_err set_string(const struct jq_conf_key *key, void *field, struct
 }
 
 static enum jq_err set_list(const struct jq_conf_key *key, void *field, struct jq_str text, struct jq_error *reterr) {
-    struct jq_conf_list list;
+    struct jq_conf_list list = {0};
     enum jq_err err = jq_conf_list_parse(text, key->type == JQ_CONF_WORDS, &list, reterr);
     if (err != JQ_OK)
         return err;

@@ -1,7 +1,7 @@
 /* need.h - placement: what a task needs, what a worker offers, what it states as facts, what a task would like.
  *
- *     need  := group { "|" group }      ordered alternatives; blanks (space, tab) separate terms; an empty text is one empty group
- *     group := term { " " term }        every term must hold
+ *     need  := group { "|" group }      ordered alternatives; an empty text is one empty group
+ *     group := term { " " term }        every term must hold; blanks (space, tab) separate terms
  *     term  := name=quantity            reserve a consumable: 2, 0.5, 4G; k, M, G, T are binary; to 0.001 of a unit
  *            | name OP value            test a fact: == != < <= > >= ~ (glob); no such fact = false, for != too
  *            | name | !name             present (a fact, or an offer above 0), absent
@@ -9,15 +9,18 @@
  *     offers := { name=quantity | name=[index,...] }      gpu=[0,1] offers 2, by index
  *     facts  := { name=text }
  *
- * Units:     an `amount` is in thousandths of a unit: cpu=0.5 is 500, mem=1G is 1073741824000. At most JQ_AMOUNT_MAX, so that
- *            up to 15 amounts can be added without overflow.
- * Names:     [a-z0-9_.-]{1,64}. `memory` is another spelling of `mem` and becomes `mem` wherever it is read. `slots` may only be
- *            reserved, 1 or more: every task occupies what runs it. A group reserves a name at most once.
- * Values:    of tests and facts: printable ASCII; no blank and no `|` where they are written inside a need or a list of facts.
+ * Units:     an `amount` is in thousandths of a unit: cpu=0.5 is 500, mem=1G is 1073741824000. At most JQ_AMOUNT_MAX,
+ *            so that up to 15 amounts can be added without overflow.
+ * Names:     [a-z0-9_.-]{1,64}. `memory` is another spelling of `mem` and becomes `mem` wherever it is read. `slots`
+ *            are whole and may only be reserved, 1 or more: every task occupies what runs it. A group reserves a name
+ *            at most once.
+ * Values:    of tests and facts: printable ASCII; no blank and no `|` where they are written inside a need or a list of
+ *            facts.
  * Order:     of fact values: runs of digits compare as numbers, all else by byte; trailing ".0" counts for nothing. So
  *            0.9 < 0.20.2 < 0.21 < 1 == 1.0.0 < 1.0.1, and 8 < 16. Exactly one of <, ==, > holds.
- * Ownership: what a parser, a builder or jq_need_merge() makes owns all its memory in one block, borrows nothing from its input, and
- *            is freed by its _fini (which takes a zeroed or NULL struct). It is read-only: copy the struct to move it.
+ * Ownership: what a parser, a builder or jq_need_merge() makes owns all its memory in one block, borrows nothing from
+ *            its input, and is freed by its _fini (which takes a zeroed or NULL struct). It is read-only: copy the
+ *            struct to move it.
  * Errors:    JQ_ERR_INVALID, JQ_ERR_TOO_BIG (a bound below), JQ_ERR_NOMEM. Messages name the column, from 1:
  *            "need: column 7: quantity of memory: unknown unit 'X' (k, M, G or T)".
  *
@@ -47,7 +50,7 @@ enum {
 #define JQ_AMOUNT_UNIT UINT64_C(1000)
 #define JQ_AMOUNT_MAX  (UINT64_C(1) << 60)
 
-/* ---- quantities ------------------------------------------------------------------------------------------------------- */
+/* ---- quantities -------------------------------------------------------------------------------------------------- */
 
 /* "0.5", "4", "1.5G" to thousandths. */
 enum jq_err jq_amount_parse(struct jq_str text, uint64_t *ret_amount, struct jq_error *reterr);
@@ -55,7 +58,7 @@ enum jq_err jq_amount_parse(struct jq_str text, uint64_t *ret_amount, struct jq_
 /* The shortest text that parses to `amount` ("512", "1.5G"). Returns its size without the NUL. */
 size_t jq_amount_format(uint64_t amount, char out[JQ_AMOUNT_TEXT_SIZE_MAX]);
 
-/* ---- needs ------------------------------------------------------------------------------------------------------------ */
+/* ---- needs ------------------------------------------------------------------------------------------------------- */
 
 enum jq_need_op {
     JQ_NEED_RESERVE,
@@ -93,9 +96,9 @@ struct jq_need {
 enum jq_err jq_need_parse(struct jq_str text, struct jq_need *ret_need, struct jq_error *reterr);
 void jq_need_fini(struct jq_need *need);
 
-/* The canonical text, the same for equal needs: "cpu=0.5 mem=1G|!gpu". Writes at most `size` bytes, NUL included, and returns
- * the size of the whole text without it, as snprintf() does. For a parsed need it is never longer than what was parsed,
- * and parses to an equal need. */
+/* The canonical text, the same for equal needs: "cpu=0.5 mem=1G|!gpu". Writes at most `size` bytes, NUL included, and
+ * returns the size of the whole text without it, as snprintf() does. For a parsed need it is never longer than what was
+ * parsed, and parses to an equal need. */
 size_t jq_need_format(const struct jq_need *need, char *out, size_t size);
 size_t jq_need_term_format(const struct jq_need_term *term, char *out, size_t size);
 
@@ -104,12 +107,12 @@ bool jq_need_equal(const struct jq_need *a, const struct jq_need *b);
 /* The first reservation of `name` in the group, in thousandths; 0 when it reserves none. */
 uint64_t jq_need_group_amount(const struct jq_need_group *group, struct jq_str name);
 
-/* The effective need of a task: each of its alternatives with each of the handler's, the task's order first. Of the handler only
- * the terms whose name the task's alternative does not mention; and slots=1 where neither reserves slots. NULL stands for the
- * empty need. JQ_ERR_TOO_BIG above JQ_NEED_MERGED_GROUPS_MAX alternatives. */
+/* The effective need of a task: each of its alternatives with each of the handler's, the task's order first. Of the
+ * handler only the terms whose name the task's alternative does not mention; and slots=1 where neither reserves slots.
+ * NULL stands for the empty need. JQ_ERR_TOO_BIG above JQ_NEED_MERGED_GROUPS_MAX alternatives. */
 enum jq_err jq_need_merge(const struct jq_need *task, const struct jq_need *handler, struct jq_need *ret_need);
 
-/* ---- offers and facts ------------------------------------------------------------------------------------------------- */
+/* ---- offers and facts -------------------------------------------------------------------------------------------- */
 
 struct jq_offer {
     struct jq_str name;
@@ -153,9 +156,10 @@ size_t jq_facts_format(const struct jq_facts *facts, char *out, size_t size);
 const struct jq_offer *jq_offers_find(const struct jq_offers *offers, struct jq_str name);
 const struct jq_fact *jq_facts_find(const struct jq_facts *facts, struct jq_str name);
 
-/* ---- matching --------------------------------------------------------------------------------------------------------- */
+/* ---- matching ---------------------------------------------------------------------------------------------------- */
 
-/* Does the term hold for a worker with these facts and these totals? A reservation holds when the total is not below it. */
+/* Does the term hold for a worker with these facts and these totals? A reservation holds when the total is not below
+ * it. */
 bool jq_need_term_holds(const struct jq_need_term *term, const struct jq_facts *facts, const struct jq_offers *totals);
 bool jq_need_group_holds(const struct jq_need_group *group, const struct jq_facts *facts,
                          const struct jq_offers *totals);
@@ -169,7 +173,7 @@ int jq_need_value_compare(struct jq_str a, struct jq_str b);
 /* `*` any bytes, `?` one byte, everything else itself; the whole text must match. At most |pattern| * |text| steps. */
 bool jq_glob_match(struct jq_str pattern, struct jq_str text);
 
-/* ---- wants ------------------------------------------------------------------------------------------------------------ */
+/* ---- wants ------------------------------------------------------------------------------------------------------- */
 
 struct jq_want_item {
     struct jq_need_term term;

@@ -138,7 +138,7 @@ size_t jq_need_format(const struct jq_need *need, char *out, size_t size) {
     return jq_sink_end(&sink);
 }
 
-/* ---- effective need --------------------------------------------------------------------------------------------------- */
+/* ---- effective need ---------------------------------------------------------------------------------------------- */
 
 static const struct jq_need_term slot_term = {.name = {"slots", 5}, .amount = JQ_AMOUNT_UNIT, .op = JQ_NEED_RESERVE};
 static const struct jq_need_group empty_group = {NULL, 0};

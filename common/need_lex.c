@@ -222,10 +222,10 @@ static enum jq_err read_test(const struct jq_word *rest, struct jq_need_term *te
 static enum jq_err check_slots(const struct jq_word *word, const struct jq_need_term *term, struct jq_error *reterr) {
     if (!jq_str_equal(term->name, JQ_STR("slots")))
         return JQ_OK;
-    if (term->op == JQ_NEED_RESERVE && term->amount >= JQ_AMOUNT_UNIT)
+    if (term->op == JQ_NEED_RESERVE && term->amount >= JQ_AMOUNT_UNIT && term->amount % JQ_AMOUNT_UNIT == 0)
         return JQ_OK;
-    return jq_fail(reterr, JQ_ERR_INVALID, "%s: column %zu: slots can only be reserved, 1 or more", word->what,
-                   word->column);
+    return jq_fail(reterr, JQ_ERR_INVALID, "%s: column %zu: slots can only be reserved, whole ones, 1 or more",
+                   word->what, word->column);
 }
 
 enum jq_err jq_word_term(const struct jq_word *word, struct jq_need_term *ret_term, struct jq_error *reterr) {

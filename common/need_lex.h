@@ -1,5 +1,5 @@
-/* need_lex.h - what the parsers and writers of need.h share: words with their column, names, quantities, a bounded writer.
- * Only common/need_*.c include it.
+/* need_lex.h - what the parsers and writers of need.h share: words with their column, names, quantities, a bounded
+ * writer. Only common/need_*.c include it.
  */
 #ifndef JQ_COMMON_NEED_LEX_H
 #define JQ_COMMON_NEED_LEX_H

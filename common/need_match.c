@@ -1,10 +1,10 @@
 #include "common/need.h"
 #include "common/need_lex.h"
 
-/* ---- globs ------------------------------------------------------------------------------------------------------------ */
+/* ---- globs ------------------------------------------------------------------------------------------------------- */
 
-/* After a mismatch only the last star is stretched by one byte: earlier stars have matched as little as they can, which leaves
- * most to the later ones. */
+/* After a mismatch only the last star is stretched by one byte: earlier stars have matched as little as they can, which
+ * leaves most to the later ones. */
 bool jq_glob_match(struct jq_str pattern, struct jq_str text) {
     size_t p = 0;
     size_t t = 0;
@@ -29,7 +29,7 @@ bool jq_glob_match(struct jq_str pattern, struct jq_str text) {
     return p == pattern.size;
 }
 
-/* ---- order of values -------------------------------------------------------------------------------------------------- */
+/* ---- order of values --------------------------------------------------------------------------------------------- */
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -89,7 +89,7 @@ int jq_need_value_compare(struct jq_str a, struct jq_str b) {
     return (a.size > 0) - (b.size > 0);
 }
 
-/* ---- terms ------------------------------------------------------------------------------------------------------------ */
+/* ---- terms ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t total_of(const struct jq_offers *totals, struct jq_str name) {
     const struct jq_offer *const offer = jq_offers_find(totals, name);

@@ -41,7 +41,7 @@ static enum jq_err read_assignment(const struct jq_word *word, struct jq_str *re
     return JQ_OK;
 }
 
-/* ---- offers ----------------------------------------------------------------------------------------------------------- */
+/* ---- offers ------------------------------------------------------------------------------------------------------ */
 
 static enum jq_err check_indexes(const struct jq_offer *offer, struct jq_error *reterr) {
     if (offer->index_count > JQ_OFFER_INDEXES_MAX)
@@ -61,6 +61,8 @@ static enum jq_err check_offer(const struct jq_offer *offer, struct jq_error *re
         return err;
     if (offer->amount > JQ_AMOUNT_MAX)
         return jq_fail(reterr, JQ_ERR_TOO_BIG, "offers: %.*s: quantity too large", JQ_STR_ARG(offer->name));
+    if (jq_str_equal(offer->name, JQ_STR("slots")) && offer->amount % JQ_AMOUNT_UNIT != 0)
+        return jq_fail(reterr, JQ_ERR_INVALID, "offers: slots: not a whole number");
     if (offer->index_count > 0 && offer->amount != offer->index_count * JQ_AMOUNT_UNIT)
         return jq_fail(reterr, JQ_ERR_INVALID, "offers: %.*s: quantity and number of indexes differ",
                        JQ_STR_ARG(offer->name));
@@ -88,15 +90,14 @@ struct offers_space {
     char *text;
 };
 
-static enum jq_err offers_space_init(struct offers_space *space, size_t count, size_t index_count, size_t text_size,
-                                     struct jq_error *reterr) {
+static bool offers_space_init(struct offers_space *space, size_t count, size_t index_count, size_t text_size) {
     char *const block = malloc(count * sizeof *space->items + index_count * sizeof *space->indexes + text_size + 1);
     if (block == NULL)
-        return jq_fail(reterr, JQ_ERR_NOMEM, "offers: out of memory");
+        return false;
     space->items = (struct jq_offer *)(void *)block;
     space->indexes = (uint16_t *)(void *)(block + count * sizeof *space->items);
     space->text = (char *)(space->indexes + index_count);
-    return JQ_OK;
+    return true;
 }
 
 /* Copies what the offer borrows and puts it into its place. */
@@ -124,11 +125,11 @@ enum jq_err jq_offers_build(const struct jq_offer *items, size_t count, struct j
         index_count += items[i].index_count;
         text_size += items[i].name.size;
     }
-    struct offers_space space;
-    if (err == JQ_OK)
-        err = offers_space_init(&space, count, index_count, text_size, reterr);
     if (err != JQ_OK)
         return err;
+    struct offers_space space;
+    if (!offers_space_init(&space, count, index_count, text_size))
+        return jq_fail(reterr, JQ_ERR_NOMEM, "offers: out of memory");
     for (size_t i = 0; err == JQ_OK && i < count; i++)
         err = place_offer(&space, i, items[i], reterr);
     if (err != JQ_OK) {
@@ -179,7 +180,7 @@ static enum jq_err read_indexes(const struct jq_word *word, struct jq_offer *off
 
 static enum jq_err read_offer(const struct jq_word *word, struct jq_offer *offer, uint16_t *indexes,
                               struct jq_error *reterr) {
-    struct jq_word rest;
+    struct jq_word rest = {0};
     *offer = (struct jq_offer){0};
     const enum jq_err err = read_assignment(word, &offer->name, &rest, reterr);
     if (err != JQ_OK)
@@ -196,7 +197,7 @@ static enum jq_err check_text_size(const char *what, struct jq_str text, struct 
 }
 
 enum jq_err jq_offers_parse(struct jq_str text, struct jq_offers *ret_offers, struct jq_error *reterr) {
-    struct jq_offer items[JQ_OFFERS_COUNT_MAX];
+    struct jq_offer items[JQ_OFFERS_COUNT_MAX] = {0};
     uint16_t indexes[JQ_OFFERS_COUNT_MAX][JQ_OFFER_INDEXES_MAX];
     struct jq_word word;
     size_t count = 0;
@@ -252,7 +253,7 @@ size_t jq_offers_format(const struct jq_offers *offers, char *out, size_t size) 
     return jq_sink_end(&sink);
 }
 
-/* ---- facts ------------------------------------------------------------------------------------------------------------ */
+/* ---- facts ------------------------------------------------------------------------------------------------------- */
 
 static enum jq_err check_fact(const struct jq_fact *fact, struct jq_error *reterr) {
     const enum jq_err err = check_name("facts", fact->name, reterr);
@@ -320,12 +321,12 @@ enum jq_err jq_facts_build(const struct jq_fact *items, size_t count, struct jq_
 }
 
 enum jq_err jq_facts_parse(struct jq_str text, struct jq_facts *ret_facts, struct jq_error *reterr) {
-    struct jq_fact items[JQ_FACTS_COUNT_MAX];
+    struct jq_fact items[JQ_FACTS_COUNT_MAX] = {0};
     struct jq_word word;
     size_t count = 0;
     enum jq_err err = check_text_size("facts", text, reterr);
     for (size_t pos = 0; err == JQ_OK && jq_word_next("facts", text, &pos, &word); count++) {
-        struct jq_word rest;
+        struct jq_word rest = {0};
         err = check_count("facts", count + 1, JQ_FACTS_COUNT_MAX, reterr);
         if (err == JQ_OK)
             err = read_assignment(&word, &items[count].name, &rest, reterr);

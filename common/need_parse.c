@@ -4,7 +4,7 @@
 #include "common/need_build.h"
 #include "common/need_lex.h"
 
-/* ---- need ------------------------------------------------------------------------------------------------------------- */
+/* ---- need -------------------------------------------------------------------------------------------------------- */
 
 static bool is_bar(const struct jq_word *word) {
     return word->text.data[0] == '|';
@@ -18,7 +18,7 @@ static size_t count_bars(struct jq_str text) {
 }
 
 static enum jq_err add_term(struct jq_need_builder *builder, const struct jq_word *word, struct jq_error *reterr) {
-    struct jq_need_term term;
+    struct jq_need_term term = {0};
     const struct jq_need_group group = jq_need_builder_group(builder);
     const enum jq_err err = jq_word_term(word, &term, reterr);
     if (err != JQ_OK)
@@ -74,7 +74,7 @@ enum jq_err jq_need_parse(struct jq_str text, struct jq_need *ret_need, struct j
     return err;
 }
 
-/* ---- want ------------------------------------------------------------------------------------------------------------- */
+/* ---- want -------------------------------------------------------------------------------------------------------- */
 
 /* The weight after the last colon of a word: "-100" .. "100". */
 static bool read_weight(struct jq_str text, int *ret_weight) {
@@ -136,7 +136,7 @@ enum jq_err jq_want_parse(struct jq_str text, struct jq_want *ret_want, struct j
     const size_t count = jq_word_count(text) + count_bars(text);
     if (count > JQ_NEED_TERMS_MAX)
         return jq_fail(reterr, JQ_ERR_TOO_BIG, "want: %zu preferences, at most %d", count, JQ_NEED_TERMS_MAX);
-    char *const block = malloc(count * sizeof(struct jq_want_item) + text.size + 1);
+    char *const block = calloc(1, count * sizeof(struct jq_want_item) + text.size + 1);
     if (block == NULL)
         return jq_fail(reterr, JQ_ERR_NOMEM, "want: out of memory");
     struct jq_want_item *const items = (struct jq_want_item *)(void *)block;

@@ -22,7 +22,7 @@ static void hash_token(struct jq_str text, uint8_t hash[JQ_TOKEN_HASH_SIZE]) {
     sha256_digest(&context, JQ_TOKEN_HASH_SIZE, hash);
 }
 
-/* ---- one line --------------------------------------------------------------------------------------------------------- */
+/* ---- one line ---------------------------------------------------------------------------------------------------- */
 
 /* Where the reader is, for messages. */
 struct place {
@@ -117,7 +117,7 @@ static enum jq_err read_token(const struct place *place, struct jq_str line, con
     return err;
 }
 
-/* ---- all lines -------------------------------------------------------------------------------------------------------- */
+/* ---- all lines --------------------------------------------------------------------------------------------------- */
 
 static void fini_token(struct jq_token *token) {
     jq_conf_list_fini(&token->queues);
@@ -181,7 +181,7 @@ enum jq_err jq_tokens_parse(const char *origin, struct jq_str text, struct jq_to
     return err;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* Opens a file on whose mode none of the bits in `forbidden` may be set. */
 static enum jq_err open_guarded(const char *path, mode_t forbidden, const char *reason, int *ret_fd,
@@ -264,7 +264,7 @@ enum jq_err jq_token_read(const char *path, char ret_text[JQ_TOKEN_SENT_SIZE_MAX
     return err;
 }
 
-/* ---- use -------------------------------------------------------------------------------------------------------------- */
+/* ---- use --------------------------------------------------------------------------------------------------------- */
 
 const struct jq_token *jq_tokens_find(const struct jq_tokens *tokens, struct jq_str sent) {
     uint8_t hash[JQ_TOKEN_HASH_SIZE];

@@ -1,17 +1,17 @@
 /* tokens.h - who may do what: the file of access tokens, as hashes, and the check of a token that someone sent.
  *
- * A token is "jqt_" and 64 hexadecimal digits: 256 random bits. It is shown once, when it is made; the broker keeps its SHA-256
- * (FIPS 180-4) alone, in a file of one line a token:
+ * A token is "jqt_" and 64 hexadecimal digits: 256 random bits. It is shown once, when it is made; the broker keeps its
+ * SHA-256 (FIPS 180-4) alone, in a file of one line a token:
  *
  *     # role  sha256  queues  handlers  name
  *     client  9f86d081...0f00a08  cad.*,mail  *  web-frontend
  *
- * role is observer, client, worker or admin; queues and handlers are globs between commas, `*` for all; the name is for people and for
- * logs, [a-z0-9_.-]{1,64}, unique in the file. Empty lines and lines that begin with '#' are skipped.
+ * role is observer, client, worker or admin; queues and handlers are globs between commas, `*` for all; the name is for
+ * people and for logs, [a-z0-9_.-]{1,64}, unique in the file. Empty lines and lines that begin with '#' are skipped.
  *
  * Ownership: struct jq_tokens owns everything; a token found in it is borrowed.
- * Errors:    JQ_ERR_INVALID and JQ_ERR_TOO_BIG with "FILE:LINE: reason"; those of opening and reading a file. JQ_ERR_DENIED: people who
- *            should not can write the file of hashes, or read the file of a token.
+ * Errors:    JQ_ERR_INVALID and JQ_ERR_TOO_BIG with "FILE:LINE: reason"; those of opening and reading a file.
+ *            JQ_ERR_DENIED: people who should not can write the file of hashes, or read the file of a token.
  */
 #ifndef JQ_COMMON_TOKENS_H
 #define JQ_COMMON_TOKENS_H

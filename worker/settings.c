@@ -4,7 +4,7 @@
 
 #include "worker/settings_check.h"
 
-/* ---- table of keys ---------------------------------------------------------------------------------------------------- */
+/* ---- table of keys ----------------------------------------------------------------------------------------------- */
 
 #define S                 struct jq_worker_settings
 #define FIELD(member, of) JQ_CONF_FIELD(S, member, of)
@@ -170,7 +170,7 @@ const struct jq_conf_schema jq_handler_schema = {
     .section_count = 1,
 };
 
-/* ---- what no single key can tell -------------------------------------------------------------------------------------- */
+/* ---- what no single key can tell --------------------------------------------------------------------------------- */
 
 static enum jq_err fail_handler(const struct jq_handler_settings *handler, const char *key, const char *reason,
                                 struct jq_error *reterr) {
@@ -246,7 +246,7 @@ enum jq_err jq_worker_settings_check(const struct jq_worker_settings *settings, 
     return err;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 static enum jq_err read_handlers(struct jq_worker_settings *settings, struct jq_error *reterr) {
     const char *const dir = settings->handlers_dir;
@@ -272,7 +272,7 @@ void jq_worker_settings_fini(struct jq_worker_settings *settings) {
     jq_conf_fini(&jq_worker_schema, settings);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 size_t jq_worker_settings_handler_count(const struct jq_worker_settings *settings) {
     return settings->handlers.count;

@@ -1,8 +1,8 @@
-/* settings.h - what can be configured of a worker: the struct, the table of keys that fills it (conf/jqworker.conf), and the handlers
- * that it defines (conf/handlers.d/NAME.conf).
+/* settings.h - what can be configured of a worker: the struct, the table of keys that fills it (conf/jqworker.conf),
+ * and the handlers that it defines (conf/handlers.d/NAME.conf).
  *
- * Defaults, bounds and a sentence on each key are in settings.c; the fields here carry their units in their names. What has been loaded
- * is checked to the last value: needs, offers, facts and commands parse.
+ * Defaults, bounds and a sentence on each key are in settings.c; the fields here carry their units in their names. What
+ * has been loaded is checked to the last value: needs, offers, facts and commands parse.
  */
 #ifndef JQ_WORKER_SETTINGS_H
 #define JQ_WORKER_SETTINGS_H
@@ -107,8 +107,8 @@ void jq_worker_settings_fini(struct jq_worker_settings *settings);
 enum jq_err jq_worker_settings_check(const struct jq_worker_settings *settings, struct jq_error *reterr);
 enum jq_err jq_handler_settings_check(const struct jq_handler_settings *handler, struct jq_error *reterr);
 
-/* What the worker offers, from `offers` and `slots`: the word `auto` stands for the cpus and memory (bytes) found here, names given
- * beside it overrule them. slots is always there: what is given, else the number of cpus. */
+/* What the worker offers, from `offers` and `slots`: the word `auto` stands for the cpus and memory (bytes) found here,
+ * names given beside it overrule them. slots is always there: what is given, else the number of cpus. */
 enum jq_err jq_worker_settings_offers(const struct jq_worker_settings *settings, unsigned cpu_count,
                                       uint64_t memory_bytes, struct jq_offers *ret_offers, struct jq_error *reterr);
 

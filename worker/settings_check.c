@@ -22,7 +22,7 @@ enum jq_err jq_check_url(struct jq_str value, struct jq_error *reterr) {
     return jq_address_parse(url, &address, reterr);
 }
 
-/* ---- placement -------------------------------------------------------------------------------------------------------- */
+/* ---- placement --------------------------------------------------------------------------------------------------- */
 
 enum jq_err jq_check_offers(struct jq_str value, struct jq_error *reterr) {
     char text[JQ_CONF_VALUE_SIZE_MAX + 1];
@@ -57,7 +57,7 @@ enum jq_err jq_check_handler_need(struct jq_str value, struct jq_error *reterr) 
     return err;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------------ */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 typedef enum jq_err check_word(struct jq_str word, size_t index, struct jq_error *reterr);
 
@@ -81,8 +81,8 @@ enum jq_err jq_check_names(struct jq_str value, struct jq_error *reterr) {
     return check_words(value, false, check_name_word, reterr);
 }
 
-/* A program by its absolute path, or by its name alone for a search of the PATH: what runs must not depend on the folder in which
- * the worker was started, nor on a task. */
+/* A program by its absolute path, or by its name alone for a search of the PATH: what runs must not depend on the
+ * folder in which the worker was started, nor on a task. */
 static enum jq_err check_program(struct jq_str word, size_t index, struct jq_error *reterr) {
     if (index > 0)
         return JQ_OK;
@@ -125,7 +125,7 @@ enum jq_err jq_check_env(struct jq_str value, struct jq_error *reterr) {
     return check_words(value, true, check_variable, reterr);
 }
 
-/* ---- other texts ------------------------------------------------------------------------------------------------------ */
+/* ---- other texts ------------------------------------------------------------------------------------------------- */
 
 enum jq_err jq_check_user(struct jq_str value, struct jq_error *reterr) {
     for (size_t i = 0; i < value.size; i++)

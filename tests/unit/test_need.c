@@ -139,9 +139,10 @@ static void bounds_are_exact(void **state) {
 /* A task that took no slot could be leased to one worker without end. */
 static void every_task_takes_a_slot(void **state) {
     (void)state;
-    const char *const message = "need: column 1: slots can only be reserved, 1 or more";
+    const char *const message = "need: column 1: slots can only be reserved, whole ones, 1 or more";
     expect_refused("slots=0", JQ_ERR_INVALID, message);
     expect_refused("slots=0.5", JQ_ERR_INVALID, message);
+    expect_refused("slots=1.5", JQ_ERR_INVALID, message);
     expect_refused("slots", JQ_ERR_INVALID, message);
     expect_refused("!slots", JQ_ERR_INVALID, message);
     expect_refused("slots>=1", JQ_ERR_INVALID, message);
@@ -183,8 +184,8 @@ static void quantities_are_exact(void **state) {
     assert_int_equal(jq_amount_parse(jq_str_of("1152921504606846.977"), &amount, NULL), JQ_ERR_INVALID);
 }
 
-/* Random texts of the grammar's own bytes: whatever parses has a canonical text that is no longer, parses to an equal need, and is
- * its own canonical text. */
+/* Random texts of the grammar's own bytes: whatever parses has a canonical text that is no longer, parses to an equal
+ * need, and is its own canonical text. */
 static void canonical_text_is_a_fixed_point(void **state) {
     (void)state;
     static const char alphabet[] = "aabcs= =|!<>~.0123.5kMGT  \t-_*?|";
@@ -268,6 +269,7 @@ static void bad_offers_and_facts_are_refused(void **state) {
     expect_offers_refused("gpu=[0]x", "offers: column 8: gpu: 'x' after the indexes");
     expect_offers_refused("gpu=[1,1]", "offers: gpu: index 1 stands twice");
     expect_offers_refused("mem=1G memory=1G", "offers: mem stands twice");
+    expect_offers_refused("slots=1.5", "offers: slots: not a whole number");
     expect_offers_refused("cpu", "offers: column 4: '=' and a value are to follow cpu");
     expect_offers_refused("cpu=1|mem=1", "offers: column 6: '|' belongs into a need");
     expect_facts_refused("os=", "facts: column 4: os: a value is missing");

@@ -15,7 +15,7 @@
 #include "common/vocab.h"
 #include "worker/settings.h"
 
-/* ---- samples ---------------------------------------------------------------------------------------------------------- */
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 static void read_file(const char *path, struct jq_buf *buf) {
     FILE *const file = fopen(path, "re");
@@ -77,7 +77,7 @@ static void every_line_of_a_sample_can_be_taken_out_of_its_comment(void **state)
     }
 }
 
-/* ---- broker ----------------------------------------------------------------------------------------------------------- */
+/* ---- broker ------------------------------------------------------------------------------------------------------ */
 
 static enum jq_err load_broker(struct jq_broker_settings *settings, int argc, const char *const *argv,
                                struct jq_error *reterr) {
@@ -165,7 +165,7 @@ static void access_decides_where_the_broker_may_listen(void **state) {
     jq_broker_settings_fini(&settings);
 }
 
-/* ---- worker ----------------------------------------------------------------------------------------------------------- */
+/* ---- worker ------------------------------------------------------------------------------------------------------ */
 
 static enum jq_err load_worker(struct jq_worker_settings *settings, int argc, const char *const *argv,
                                struct jq_error *reterr) {
