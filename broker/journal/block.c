@@ -33,7 +33,8 @@ static uint32_t header_crc(const uint8_t *bytes, uint32_t salt) {
     return jq_crc32c(salt, bytes + PAYLOAD_SIZE_AT, JQ_BLOCK_HEADER_SIZE - PAYLOAD_SIZE_AT);
 }
 
-bool jq_block_header_decode(const uint8_t bytes[JQ_BLOCK_HEADER_SIZE], uint32_t salt, struct jq_block_header *ret_header) {
+bool jq_block_header_decode(const uint8_t bytes[JQ_BLOCK_HEADER_SIZE], uint32_t salt,
+                            struct jq_block_header *ret_header) {
     if (memcmp(bytes, MAGIC, sizeof(MAGIC)) != 0 || jq_le32_get(bytes + CRC_AT) != header_crc(bytes, salt))
         return false;
     const struct jq_block_header header = {
@@ -45,8 +46,8 @@ bool jq_block_header_decode(const uint8_t bytes[JQ_BLOCK_HEADER_SIZE], uint32_t 
         .prev_crc = jq_le32_get(bytes + PREV_CRC_AT),
         .payload_crc = jq_le32_get(bytes + PAYLOAD_CRC_AT),
     };
-    if (header.payload_size > JQ_BLOCK_PAYLOAD_SIZE_MAX || header.record_count > header.payload_size / RECORD_SIZE_MIN ||
-        header.lsn > JQ_LSN_MAX)
+    if (header.payload_size > JQ_BLOCK_PAYLOAD_SIZE_MAX ||
+        header.record_count > header.payload_size / RECORD_SIZE_MIN || header.lsn > JQ_LSN_MAX)
         return false;
     *ret_header = header;
     return true;

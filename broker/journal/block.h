@@ -1,11 +1,11 @@
 /* block.h - a block of the log and the records in it, as bytes. Byte format: broker/JOURNAL.md, "Block" and "Record".
  *
- * A block is one group commit: 48 bytes of header, then records, then zeros up to a multiple of 8. It is valid as a whole or
- * not at all. A record is opaque here: a type and a body. An LSN is a byte offset in the log since its birth, in which the
- * headers of segments do not count. The LSN of a record is that of its first byte, so none is 0.
+ * A block is one group commit: 48 bytes of header, then records, then zeros up to a multiple of 8. It is valid as a
+ * whole or not at all. A record is opaque here: a type and a body. An LSN is a byte offset in the log since its birth,
+ * in which the headers of segments do not count. The LSN of a record is that of its first byte, so none is 0.
  *
- * A block is built without knowing where it will be written. Only when its segment is known, the writer stamps it: the two
- * CRCs, and the chain to the block before it.
+ * A block is built without knowing where it will be written. Only when its segment is known, the writer stamps it: the
+ * two CRCs, and the chain to the block before it.
  */
 #ifndef JQ_BROKER_JOURNAL_BLOCK_H
 #define JQ_BROKER_JOURNAL_BLOCK_H
@@ -67,10 +67,11 @@ static inline struct jq_block_info jq_block_info_of(const struct jq_block_header
 void jq_block_header_put(const struct jq_block_header *header, uint8_t ret_bytes[JQ_BLOCK_HEADER_SIZE]);
 
 /* True if the header's magic, CRC (seeded with the salt) and bounds hold. *ret_header is set only then. */
-bool jq_block_header_decode(const uint8_t bytes[JQ_BLOCK_HEADER_SIZE], uint32_t salt, struct jq_block_header *ret_header);
+bool jq_block_header_decode(const uint8_t bytes[JQ_BLOCK_HEADER_SIZE], uint32_t salt,
+                            struct jq_block_header *ret_header);
 
-/* Puts the block under a segment's salt and behind the block whose payload CRC is `prev_crc`. `block` holds header and payload.
- * Returns the CRC of this block's payload. */
+/* Puts the block under a segment's salt and behind the block whose payload CRC is `prev_crc`. `block` holds header and
+ * payload. Returns the CRC of this block's payload. */
 uint32_t jq_block_stamp(uint8_t *block, uint32_t salt, uint32_t prev_crc);
 
 /* Bytes that a record with that body takes. */

@@ -1,13 +1,13 @@
-/* disk.h - the file system as the journal sees it: a table of functions, so that a simulated disk can stand in its place.
+/* disk.h - the file system as the journal sees it: a table of functions, so that a simulated disk can take its place.
  *
  * Units:     offsets and sizes are bytes. Paths are NUL-terminated; a name in a message is the last part of the path.
  * Ownership: open() and lock() give a file that close() takes back; close(NULL) is a no-op.
- * Errors:    JQ_OK, or a code with detail in *reterr (JQ_ERR_NO_SPACE, JQ_ERR_NOT_FOUND, JQ_ERR_DENIED, JQ_ERR_IO, ...).
- *            Nothing is retried in here but EINTR: whether a failed write or sync may be repeated is the journal's decision.
+ * Errors:    JQ_OK, or a code with detail in *reterr (JQ_ERR_NO_SPACE, JQ_ERR_NOT_FOUND, JQ_ERR_IO, ...). Nothing is
+ *            retried in here but EINTR: whether a failed write or sync may be repeated is the journal's decision.
  * Threads:   every function may be called from any thread; one file is written by one thread at a time.
  *
  * What the journal takes for granted of a disk, and the simulated one (tests/lib/simdisk.h) lets happen:
- *  - a write that was not followed by a sync may be kept, lost, or torn into sectors of which some are kept and some garbled;
+ *  - a write that was not followed by a sync may be kept, lost, or torn into sectors, some kept, some garbled;
  *  - bytes outside a write are never changed by it (powersafe overwrite: a sector is written whole or not at all);
  *  - a file made, renamed or unlinked is so after a power failure only if its folder was synced since;
  *  - after a failed sync reads may still show the bytes that were lost.
@@ -51,8 +51,8 @@ struct jq_disk {
     enum jq_err (*rename)(void *ctx, const char *from, const char *to, struct jq_error *reterr);
     enum jq_err (*unlink)(void *ctx, const char *path, struct jq_error *reterr);
     /* Calls on_name for every entry but "." and "..", in no order; stops at its first error and returns it. */
-    enum jq_err (*list)(void *ctx, const char *dir, enum jq_err (*on_name)(void *name_ctx, const char *name), void *name_ctx,
-                        struct jq_error *reterr);
+    enum jq_err (*list)(void *ctx, const char *dir, enum jq_err (*on_name)(void *name_ctx, const char *name),
+                        void *name_ctx, struct jq_error *reterr);
     /* Entries made, renamed and unlinked in `dir` are on the medium. */
     enum jq_err (*sync_dir)(void *ctx, const char *dir, struct jq_error *reterr);
     /* Makes the folder (not its parents), mode 0700, durably; no error if it exists. */

@@ -61,8 +61,8 @@ static void posix_close(void *ctx, struct jq_file *file) {
     free(file);
 }
 
-static enum jq_err posix_read(void *ctx, struct jq_file *file, void *data, size_t size, uint64_t offset, size_t *ret_size,
-                              struct jq_error *reterr) {
+static enum jq_err posix_read(void *ctx, struct jq_file *file, void *data, size_t size, uint64_t offset,
+                              size_t *ret_size, struct jq_error *reterr) {
     (void)ctx;
     size_t done = 0;
     while (done < size) {
@@ -70,7 +70,8 @@ static enum jq_err posix_read(void *ctx, struct jq_file *file, void *data, size_
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return jq_fail_errno(reterr, errno, "%s: read at offset %llu", file->name, (unsigned long long)(offset + done));
+            return jq_fail_errno(reterr, errno, "%s: read at offset %llu", file->name,
+                                 (unsigned long long)(offset + done));
         if (got == 0)
             break;
         done += (size_t)got;
@@ -88,8 +89,8 @@ static enum jq_err posix_write(void *ctx, struct jq_file *file, const void *data
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
-            return jq_fail_errno(reterr, put < 0 ? errno : EIO, "%s: write of %zu bytes at offset %llu", file->name, size,
-                                 (unsigned long long)offset);
+            return jq_fail_errno(reterr, put < 0 ? errno : EIO, "%s: write of %zu bytes at offset %llu", file->name,
+                                 size, (unsigned long long)offset);
         done += (size_t)put;
     }
     return JQ_OK;

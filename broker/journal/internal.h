@@ -14,7 +14,7 @@ enum {
 };
 
 #define JQ_SPARE_NAME "spare.tmp"
-#define JQ_LOCK_NAME "LOCK"
+#define JQ_LOCK_NAME  "LOCK"
 
 /* A segment that can be read. */
 struct jq_segment_slot {
@@ -81,11 +81,15 @@ enum jq_err jq_segment_table_add(struct jq_segment_table *table, uint64_t base_l
 void jq_spare_init(struct jq_spare *spare);
 void jq_spare_fini(struct jq_spare *spare, const struct jq_disk *disk);
 /* Writes zeros over [from, to). */
-enum jq_err jq_zero_fill(const struct jq_disk *disk, struct jq_file *file, uint64_t from, uint64_t to, struct jq_error *reterr);
-/* With the spare's lock held: a spare of `size_bytes` with room for at least `size_min`, made on the spot if there is none. */
+enum jq_err jq_zero_fill(const struct jq_disk *disk, struct jq_file *file, uint64_t from, uint64_t to,
+                         struct jq_error *reterr);
+/* With the spare's lock held: a spare of `size_bytes` with room for at least `size_min`, made on the spot if there is
+ * none. */
 enum jq_err jq_spare_claim(struct jq_journal *journal, uint64_t size_min, struct jq_error *reterr);
-/* With the spare's lock held: the spare, whose header is synced, becomes the segment at `base_lsn`, durably, and the current one. */
-enum jq_err jq_spare_enter_service(struct jq_journal *journal, const struct jq_segment_header *header, struct jq_error *reterr);
+/* With the spare's lock held: the spare, whose header is synced, becomes the segment at `base_lsn`, durably, and the
+ * current one. */
+enum jq_err jq_spare_enter_service(struct jq_journal *journal, const struct jq_segment_header *header,
+                                   struct jq_error *reterr);
 
 /* recover.c */
 struct jq_recovery {
@@ -96,8 +100,8 @@ struct jq_recovery {
     size_t stale_count;
 };
 /* Reads the log of journal->dir; fills the table with the segments that count. Changes nothing on disk. */
-enum jq_err jq_recovery_read(struct jq_journal *journal, const struct jq_journal_replay *replay, struct jq_recovery *ret_recovery,
-                             struct jq_error *reterr);
+enum jq_err jq_recovery_read(struct jq_journal *journal, const struct jq_journal_replay *replay,
+                             struct jq_recovery *ret_recovery, struct jq_error *reterr);
 void jq_recovery_fini(struct jq_recovery *recovery);
 
 #endif

@@ -6,8 +6,8 @@
 
 static enum jq_err check_config(const struct jq_journal_config *config, struct jq_error *reterr) {
     if (config->dir.size == 0 || config->dir.size >= JQ_JOURNAL_DIR_SIZE_MAX)
-        return jq_fail(reterr, JQ_ERR_INVALID, "journal: path of the folder: %zu bytes, allowed are 1 to %d", config->dir.size,
-                       JQ_JOURNAL_DIR_SIZE_MAX - 1);
+        return jq_fail(reterr, JQ_ERR_INVALID, "journal: path of the folder: %zu bytes, allowed are 1 to %d",
+                       config->dir.size, JQ_JOURNAL_DIR_SIZE_MAX - 1);
     if (config->segment_size_bytes < JQ_SEGMENT_SIZE_MIN || config->first_segment_size_bytes < JQ_SEGMENT_SIZE_MIN)
         return jq_fail(reterr, JQ_ERR_INVALID, "journal: segments of less than %d bytes", JQ_SEGMENT_SIZE_MIN);
     return JQ_OK;
@@ -66,9 +66,10 @@ static enum jq_err write_header(struct jq_journal *journal, struct jq_segment_he
     return journal->disk->write(journal->disk->ctx, journal->spare.file, bytes, sizeof(bytes), 0, reterr);
 }
 
-/* The segment of a recovery is whole, the carried block in it, before it gets its name: a crash leaves the old log or the new
- * one. So it is made from an empty file, never from a spare that was left over. */
-static enum jq_err make_first_segment(struct jq_journal *journal, struct jq_recovery *recovery, struct jq_error *reterr) {
+/* The segment of a recovery is whole, the carried block in it, before it gets its name: a crash leaves the old log or
+ * the new one. So it is made from an empty file, never from a spare that was left over. */
+static enum jq_err make_first_segment(struct jq_journal *journal, struct jq_recovery *recovery,
+                                      struct jq_error *reterr) {
     const struct jq_disk *disk = journal->disk;
     struct jq_spare *spare = &journal->spare;
     struct jq_segment_header *header = &recovery->header;
@@ -83,7 +84,8 @@ static enum jq_err make_first_segment(struct jq_journal *journal, struct jq_reco
         result = write_header(journal, header, reterr);
     if (result == JQ_OK && recovery->carried != NULL) {
         journal->chain_crc = jq_block_stamp(recovery->carried, header->salt, header->chain_crc);
-        result = disk->write(disk->ctx, spare->file, recovery->carried, header->carried_size, JQ_SEGMENT_HEADER_SIZE, reterr);
+        result = disk->write(disk->ctx, spare->file, recovery->carried, header->carried_size, JQ_SEGMENT_HEADER_SIZE,
+                             reterr);
     }
     if (result == JQ_OK)
         result = jq_zero_fill(disk, spare->file, size_min, spare->size_bytes, reterr);
@@ -95,7 +97,8 @@ static enum jq_err make_first_segment(struct jq_journal *journal, struct jq_reco
 }
 
 /* Empty or void segments behind the new one. The order does not matter: its epoch made them void. */
-static enum jq_err remove_stale(struct jq_journal *journal, const struct jq_recovery *recovery, struct jq_error *reterr) {
+static enum jq_err remove_stale(struct jq_journal *journal, const struct jq_recovery *recovery,
+                                struct jq_error *reterr) {
     enum jq_err result = JQ_OK;
     for (size_t i = 0; i < recovery->stale_count && result == JQ_OK; i++) {
         char name[JQ_SEGMENT_NAME_SIZE];
@@ -128,7 +131,8 @@ static enum jq_err begin_epoch(struct jq_journal *journal, struct jq_recovery *r
 }
 
 enum jq_err jq_journal_open(const struct jq_journal_config *config, const struct jq_journal_replay *replay,
-                            struct jq_recovery_report *ret_report, struct jq_journal **ret_journal, struct jq_error *reterr) {
+                            struct jq_recovery_report *ret_report, struct jq_journal **ret_journal,
+                            struct jq_error *reterr) {
     struct jq_journal *journal = NULL;
     struct jq_recovery recovery = {.stale = NULL};
     enum jq_err result = journal_new(config, &journal, reterr);
@@ -163,7 +167,8 @@ static enum jq_err failed_before(const struct jq_journal *journal, struct jq_err
     return jq_fail(reterr, journal->failure.code, "journal failed before: %.220s", journal->failure.message);
 }
 
-static enum jq_err rotate_locked(struct jq_journal *journal, const struct jq_sealed_block *block, struct jq_error *reterr) {
+static enum jq_err rotate_locked(struct jq_journal *journal, const struct jq_sealed_block *block,
+                                 struct jq_error *reterr) {
     struct jq_segment_header header = {
         .base_lsn = block->lsn,
         .log_id = journal->header.log_id,
@@ -188,7 +193,8 @@ static enum jq_err rotate(struct jq_journal *journal, const struct jq_sealed_blo
     return result;
 }
 
-enum jq_err jq_journal_write_block(struct jq_journal *journal, const struct jq_sealed_block *block, struct jq_error *reterr) {
+enum jq_err jq_journal_write_block(struct jq_journal *journal, const struct jq_sealed_block *block,
+                                   struct jq_error *reterr) {
     if (atomic_load(&journal->failed))
         return failed_before(journal, reterr);
     const uint64_t lsn = atomic_load(&journal->written_lsn);

@@ -80,8 +80,8 @@ static enum jq_err load_carried(struct jq_journal *journal, const struct last_bl
     if (result == JQ_OK && (got < size || !jq_block_header_decode(data, last->salt, &header) ||
                             header.payload_crc != last->header.payload_crc ||
                             jq_crc32c(0, data + JQ_BLOCK_HEADER_SIZE, header.payload_size) != header.payload_crc))
-        result = jq_fail(reterr, JQ_ERR_CORRUPT, "%s: offset %llu: the last block changed while it was read", last->segment,
-                         (unsigned long long)last->offset);
+        result = jq_fail(reterr, JQ_ERR_CORRUPT, "%s: offset %llu: the last block changed while it was read",
+                         last->segment, (unsigned long long)last->offset);
     if (result != JQ_OK) {
         free(data);
         return result;
@@ -90,7 +90,7 @@ static enum jq_err load_carried(struct jq_journal *journal, const struct last_bl
     return JQ_OK;
 }
 
-/* Headers are judged before anything is replayed: a foreign or newer file is refused as such, not as a gap in the log. */
+/* Headers are judged before anything is replayed: a foreign or newer file is refused as such, not as a gap. */
 static enum jq_err check_headers(const struct jq_segment_list *list, struct jq_error *reterr) {
     for (size_t i = 0; i < list->count; i++) {
         const struct jq_error *error = &list->entries[i].error;
@@ -100,9 +100,10 @@ static enum jq_err check_headers(const struct jq_segment_list *list, struct jq_e
     return JQ_OK;
 }
 
-/* Segments below the new one stay readable; those at or behind its base are void (they are empty, or superseded already). */
-static enum jq_err sort_segments(struct jq_journal *journal, const struct jq_segment_list *list, struct jq_recovery *recovery,
-                                 struct jq_error *reterr) {
+/* Segments below the new one stay readable; those at or behind its base are void (they are empty, or superseded
+ * already). */
+static enum jq_err sort_segments(struct jq_journal *journal, const struct jq_segment_list *list,
+                                 struct jq_recovery *recovery, struct jq_error *reterr) {
     enum jq_err result = JQ_OK;
     recovery->stale = calloc(list->count, sizeof(*recovery->stale));
     if (recovery->stale == NULL)
@@ -118,7 +119,8 @@ static enum jq_err sort_segments(struct jq_journal *journal, const struct jq_seg
 }
 
 static enum jq_err plan_new_segment(struct jq_journal *journal, const struct jq_segment_list *list,
-                                    const struct last_block *last, struct jq_recovery *recovery, struct jq_error *reterr) {
+                                    const struct last_block *last, struct jq_recovery *recovery,
+                                    struct jq_error *reterr) {
     const struct jq_segment_entry *first = &list->entries[0];
     if (!last->found && first->base_lsn > 0)
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: no valid block in a log that begins at lsn %llu", first->name,
@@ -144,7 +146,8 @@ static void plan_birth(struct jq_journal *journal, struct jq_recovery *recovery)
 }
 
 static enum jq_err read_list(struct jq_journal *journal, const struct jq_journal_replay *replay,
-                             const struct jq_segment_list *list, struct jq_recovery *recovery, struct jq_error *reterr) {
+                             const struct jq_segment_list *list, struct jq_recovery *recovery,
+                             struct jq_error *reterr) {
     struct last_block last = {.found = false};
     struct jq_log_scan *scan = NULL;
     enum jq_err result = check_headers(list, reterr);

@@ -1,8 +1,9 @@
-/* ring.c - layout: `size` bytes of ring, in which the byte at an LSN stands at lsn % size, and one block of slack behind it.
+/* ring.c - layout: `size` bytes of ring, in which the byte at an LSN stands at lsn % size, and one block of slack
+ * behind it.
  *
- * A block is contiguous, so the one that meets the end of the ring runs on into the slack; sealing it copies that part to the
- * front, where the rule puts it. So a record that begins before the end of the ring is whole in ring and slack, and one that
- * begins behind it is whole at the front. The copy costs at most one block a lap.
+ * A block is contiguous, so the one that meets the end of the ring runs on into the slack; sealing it copies that part
+ * to the front, where the rule puts it. So a record that begins before the end of the ring is whole in ring and slack,
+ * and one that begins behind it is whole at the front. The copy costs at most one block a lap.
  */
 #include "broker/journal/ring.h"
 
@@ -41,8 +42,8 @@ void jq_log_ring_free(struct jq_log_ring *ring) {
     free(ring);
 }
 
-/* Everything below may be overwritten by the block that begins at block_lsn: its own room, and all of the slack, which an
- * earlier block may still hold whose end is at most one block above the same place one lap ago. */
+/* Everything below may be overwritten by the block that begins at block_lsn: its own room, and all of the slack, which
+ * an earlier block may still hold whose end is at most one block above the same place one lap ago. */
 static uint64_t overwritten_lsn(const struct jq_log_ring *ring) {
     const uint64_t reach = ring->block_lsn + 2 * (uint64_t)JQ_BLOCK_SIZE_MAX;
     return reach > ring->size ? reach - ring->size : 0;

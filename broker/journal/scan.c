@@ -47,15 +47,20 @@ struct jq_log_scan {
     uint32_t chain_crc;
 
     uint8_t *window;
+    size_t window_capacity; /* at least the largest segment, or WINDOW_SIZE */
     uint64_t window_offset;
     size_t window_size;
 };
 
 enum jq_err jq_log_scan_new(const struct jq_disk *disk, const char *dir, const struct jq_segment_list *list,
                             struct jq_log_scan **ret_scan, struct jq_error *reterr) {
+    size_t capacity = JQ_SEGMENT_HEADER_SIZE;
+    for (size_t i = 0; i < list->count && capacity < WINDOW_SIZE; i++)
+        if (list->entries[i].size_bytes > capacity)
+            capacity = list->entries[i].size_bytes < WINDOW_SIZE ? (size_t)list->entries[i].size_bytes : WINDOW_SIZE;
     struct jq_log_scan *scan = calloc(1, sizeof(*scan));
     if (scan != NULL)
-        scan->window = malloc(WINDOW_SIZE);
+        scan->window = malloc(capacity);
     if (scan == NULL || scan->window == NULL) {
         free(scan);
         return jq_fail(reterr, JQ_ERR_NOMEM, "scan of the journal: out of memory");
@@ -63,6 +68,7 @@ enum jq_err jq_log_scan_new(const struct jq_disk *disk, const char *dir, const s
     scan->disk = disk;
     scan->dir = dir;
     scan->list = list;
+    scan->window_capacity = capacity;
     *ret_scan = scan;
     return JQ_OK;
 }
@@ -86,8 +92,8 @@ static enum jq_err fetch(struct jq_log_scan *scan, uint64_t offset, size_t size,
             memmove(scan->window, scan->window + scan->window_size - kept, kept);
         }
         size_t got = 0;
-        const enum jq_err result = scan->disk->read(scan->disk->ctx, scan->file, scan->window + kept, WINDOW_SIZE - kept,
-                                                    offset + kept, &got, reterr);
+        const enum jq_err result = scan->disk->read(scan->disk->ctx, scan->file, scan->window + kept,
+                                                    WINDOW_SIZE - kept, offset + kept, &got, reterr);
         scan->window_offset = offset;
         scan->window_size = result == JQ_OK ? kept + got : 0;
         if (result != JQ_OK)
@@ -161,8 +167,8 @@ static enum jq_err find_header(struct jq_log_scan *scan, uint64_t from, uint64_t
     return JQ_OK;
 }
 
-/* How many bytes at the end of the log are the remains of a write: none if there are only zeros. One commit is in flight at a
- * time, so they reach no further than one block. */
+/* How many bytes at the end of the log are the remains of a write: none if there are only zeros. One commit is in
+ * flight at a time, so they reach no further than one block. */
 static enum jq_err measure_tail(struct jq_log_scan *scan, uint64_t *ret_size, struct jq_error *reterr) {
     const uint64_t left = scan->limit - scan->offset;
     size_t size = left < JQ_BLOCK_SIZE_MAX ? (size_t)left : JQ_BLOCK_SIZE_MAX;
@@ -176,7 +182,8 @@ static enum jq_err measure_tail(struct jq_log_scan *scan, uint64_t *ret_size, st
     return JQ_OK;
 }
 
-static void set_damage(struct jq_log_scan *scan, const char *what, const char *but, uint64_t size, struct jq_scan_item *item) {
+static void set_damage(struct jq_log_scan *scan, const char *what, const char *but, uint64_t size,
+                       struct jq_scan_item *item) {
     item->kind = JQ_SCAN_DAMAGE;
     item->damage_size_bytes = size;
     jq_fail(&item->error, JQ_ERR_CORRUPT, "%s: offset %llu, lsn %llu: %s, %s; %llu bytes in doubt", scan->segment->name,
@@ -218,7 +225,8 @@ static enum jq_err scan_block(struct jq_log_scan *scan, struct jq_scan_item *ite
     if (result != JQ_OK)
         return result;
     if (fault == FAULT_CHAIN) {
-        set_damage(scan, FAULT_TEXT[fault], "though its own checksums hold", jq_block_size(item->block.payload_size), item);
+        set_damage(scan, FAULT_TEXT[fault], "though its own checksums hold", jq_block_size(item->block.payload_size),
+                   item);
         scan->chain_known = false;
         return JQ_OK;
     }
@@ -265,7 +273,8 @@ static void leave(struct jq_log_scan *scan) {
     scan->index++;
 }
 
-/* The chain between two segments: the header of the later one knows the last block of the earlier one. True if damaged. */
+/* The chain between two segments: the header of the later one knows the last block of the earlier one. True if
+ * damaged. */
 static bool judge_chain(struct jq_log_scan *scan, struct jq_scan_item *item) {
     const bool broken = scan->chain_known && scan->chain_crc != scan->segment->header.chain_crc;
     scan->chain_crc = scan->segment->header.chain_crc;
@@ -276,7 +285,8 @@ static bool judge_chain(struct jq_log_scan *scan, struct jq_scan_item *item) {
 }
 
 /* Takes the next segment in hand. *ret_done is true when there is an item to give first (damage, or the end). */
-static enum jq_err advance(struct jq_log_scan *scan, struct jq_scan_item *item, bool *ret_done, struct jq_error *reterr) {
+static enum jq_err advance(struct jq_log_scan *scan, struct jq_scan_item *item, bool *ret_done,
+                           struct jq_error *reterr) {
     *ret_done = true;
     if (scan->index == scan->list->count) {
         scan->ended = true;
@@ -320,7 +330,8 @@ enum jq_err jq_log_scan_next(struct jq_log_scan *scan, struct jq_scan_item *ret_
     return result;
 }
 
-enum jq_err jq_scan_records(const struct jq_scan_item *item, jq_on_record *on_record, void *ctx, struct jq_error *reterr) {
+enum jq_err jq_scan_records(const struct jq_scan_item *item, jq_on_record *on_record, void *ctx,
+                            struct jq_error *reterr) {
     const struct jq_block_info info = jq_block_info_of(&item->block);
     struct jq_record_cursor cursor = jq_record_cursor_of(&item->block, item->data + JQ_BLOCK_HEADER_SIZE);
     struct jq_log_record record;
@@ -330,7 +341,8 @@ enum jq_err jq_scan_records(const struct jq_scan_item *item, jq_on_record *on_re
             return result;
     }
     if (cursor.failed)
-        return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: offset %llu, lsn %llu: the records do not fill their block (made by a fault)",
+        return jq_fail(reterr, JQ_ERR_CORRUPT,
+                       "%s: offset %llu, lsn %llu: the records do not fill their block (made by a fault)",
                        item->segment->name, (unsigned long long)item->offset, (unsigned long long)info.lsn);
     return JQ_OK;
 }

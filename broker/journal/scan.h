@@ -1,8 +1,8 @@
 /* scan.h - reading a journal: the list of its segments, and a scan over the blocks in them, in the order of the log.
  *
- * This is the one place that decides what is valid, torn or damaged. Recovery stops at the first damage; `jqctl journal verify`
- * goes on behind it. Nothing is written, no lock is taken: the journal of a running broker can be read too (its end then
- * looks like a torn tail at times).
+ * This is the one place that decides what is valid, torn or damaged. Recovery stops at the first damage; `jqctl journal
+ * verify` goes on behind it. Nothing is written, no lock is taken: the journal of a running broker can be read too (its
+ * end then looks like a torn tail at times).
  *
  * Units:     LSNs and sizes are bytes; offsets are in the segment's file.
  * Ownership: what an item lends is valid until the next call of jq_log_scan_next().
@@ -20,8 +20,8 @@ struct jq_segment_entry {
     uint64_t base_lsn; /* from the name */
     uint64_t size_bytes;
     struct jq_segment_header header; /* set if error.code == JQ_OK */
-    struct jq_error error;           /* JQ_ERR_CORRUPT, JQ_ERR_VERSION or JQ_ERR_FOREIGN: what is wrong with the header */
-    bool superseded;                 /* a recovery went back to below base_lsn: nothing in here counts */
+    struct jq_error error; /* JQ_ERR_CORRUPT, JQ_ERR_VERSION or JQ_ERR_FOREIGN: what is wrong with the header */
+    bool superseded;       /* a recovery went back to below base_lsn: nothing in here counts */
 };
 
 struct jq_segment_list {
@@ -37,7 +37,7 @@ void jq_segment_list_fini(struct jq_segment_list *list);
 
 enum jq_scan_kind {
     JQ_SCAN_BLOCK,  /* a valid block: `block`, `data` */
-    JQ_SCAN_DAMAGE, /* acknowledged bytes are bad or missing: `error`, `damage_size_bytes`; the next call goes on behind them */
+    JQ_SCAN_DAMAGE, /* acknowledged bytes are bad or missing: `error`, `damage_size_bytes`; goes on behind them */
     JQ_SCAN_END,    /* the log's end: `torn_bytes` */
 };
 
@@ -64,6 +64,7 @@ enum jq_err jq_log_scan_next(struct jq_log_scan *scan, struct jq_scan_item *ret_
  * on_record returned. on_record may be NULL. */
 typedef enum jq_err jq_on_record(void *ctx, const struct jq_block_info *info, const struct jq_log_record *record,
                                  struct jq_error *reterr);
-enum jq_err jq_scan_records(const struct jq_scan_item *item, jq_on_record *on_record, void *ctx, struct jq_error *reterr);
+enum jq_err jq_scan_records(const struct jq_scan_item *item, jq_on_record *on_record, void *ctx,
+                            struct jq_error *reterr);
 
 #endif

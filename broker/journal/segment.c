@@ -41,7 +41,8 @@ enum jq_err jq_segment_header_decode(const uint8_t bytes[JQ_SEGMENT_HEADER_SIZE]
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: offset 0: not the header of a journal segment", name);
     /* A newer version may keep its CRC elsewhere, so the version is looked at first. */
     if (bytes[VERSION_AT] > JQ_SEGMENT_VERSION)
-        return jq_fail(reterr, JQ_ERR_VERSION, "%s: made by a newer jqmesh: format version %u, this one reads version %d", name,
+        return jq_fail(reterr, JQ_ERR_VERSION,
+                       "%s: made by a newer jqmesh: format version %u, this one reads version %d", name,
                        bytes[VERSION_AT], JQ_SEGMENT_VERSION);
     if (jq_le32_get(bytes + CRC_AT) != jq_crc32c(0, bytes, CRC_AT) || bytes[VERSION_AT] == 0)
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: offset 0: segment header is damaged (checksum)", name);
@@ -58,7 +59,8 @@ enum jq_err jq_segment_header_decode(const uint8_t bytes[JQ_SEGMENT_HEADER_SIZE]
     if (jq_segment_name_parse(name, &named_lsn) && named_lsn != header.base_lsn)
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: the segment's first lsn is %llu: the file was renamed", name,
                        (unsigned long long)header.base_lsn);
-    if (header.base_lsn % JQ_BLOCK_ALIGN != 0 || header.base_lsn > JQ_LSN_MAX || header.carried_size > JQ_BLOCK_SIZE_MAX)
+    if (header.base_lsn % JQ_BLOCK_ALIGN != 0 || header.base_lsn > JQ_LSN_MAX ||
+        header.carried_size > JQ_BLOCK_SIZE_MAX)
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: offset 0: segment header is out of its bounds", name);
     *ret_header = header;
     return JQ_OK;

@@ -49,7 +49,8 @@ static enum jq_err read_header(const struct jq_disk *disk, const char *dir, stru
     if (result != JQ_OK)
         return result;
     if (size < sizeof(bytes))
-        jq_fail(&entry->error, JQ_ERR_CORRUPT, "%s: %zu bytes long, shorter than the header of a segment", entry->name, size);
+        jq_fail(&entry->error, JQ_ERR_CORRUPT, "%s: %zu bytes long, shorter than the header of a segment", entry->name,
+                size);
     else
         jq_segment_header_decode(bytes, entry->name, &entry->header, &entry->error);
     return JQ_OK;
@@ -80,8 +81,8 @@ static void mark_foreign(struct jq_segment_list *list) {
     }
 }
 
-/* A recovery with epoch E whose new segment begins at B makes everything void that older epochs had from B on: a segment of
- * a lower epoch behind one of a higher epoch was left over by a crash in the midst of that recovery. */
+/* A recovery with epoch E whose new segment begins at B makes everything void that older epochs had from B on: a
+ * segment of a lower epoch behind one of a higher epoch was left over by a crash in the midst of that recovery. */
 static void mark_superseded(struct jq_segment_list *list) {
     uint64_t epoch_max = 0;
     for (size_t i = 0; i < list->count; i++) {

@@ -104,7 +104,8 @@ static enum jq_err fill_step(struct jq_journal *journal, size_t bytes_max, struc
     return result;
 }
 
-enum jq_err jq_journal_fill_spare_step(struct jq_journal *journal, size_t bytes_max, bool *ret_ready, struct jq_error *reterr) {
+enum jq_err jq_journal_fill_spare_step(struct jq_journal *journal, size_t bytes_max, bool *ret_ready,
+                                       struct jq_error *reterr) {
     struct jq_spare *spare = &journal->spare;
     enum jq_err result = JQ_OK;
     JQ_CHECK(bytes_max > 0);

@@ -121,7 +121,8 @@ static void give_back(struct jq_journal *journal, struct jq_segment_slot *slot) 
     pthread_mutex_unlock(&journal->table.lock);
 }
 
-enum jq_err jq_journal_read(struct jq_journal *journal, uint64_t lsn, size_t size, void *ret_data, struct jq_error *reterr) {
+enum jq_err jq_journal_read(struct jq_journal *journal, uint64_t lsn, size_t size, void *ret_data,
+                            struct jq_error *reterr) {
     struct jq_segment_slot *slot = NULL;
     size_t got = 0;
     pthread_mutex_lock(&journal->table.lock);
@@ -163,7 +164,8 @@ static void drop_oldest(struct jq_journal *journal) {
     pthread_mutex_unlock(&table->lock);
 }
 
-enum jq_err jq_journal_delete_below(struct jq_journal *journal, uint64_t lsn, uint32_t *ret_count, struct jq_error *reterr) {
+enum jq_err jq_journal_delete_below(struct jq_journal *journal, uint64_t lsn, uint32_t *ret_count,
+                                    struct jq_error *reterr) {
     const struct jq_disk *disk = journal->disk;
     enum jq_err result = JQ_OK;
     uint64_t base_lsn = 0;

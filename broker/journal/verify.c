@@ -1,6 +1,7 @@
 #include "broker/journal/verify.h"
 
-static void add_damage(struct jq_journal_verdict *verdict, const struct jq_scan_item *item, const struct jq_error *error) {
+static void add_damage(struct jq_journal_verdict *verdict, const struct jq_scan_item *item,
+                       const struct jq_error *error) {
     if (verdict->damage_count++ >= JQ_VERIFY_DAMAGE_COUNT_MAX)
         return;
     struct jq_journal_damage *damage = &verdict->damages[verdict->damage_count - 1];
@@ -23,8 +24,8 @@ static void count_segments(struct jq_journal_verdict *verdict, const struct jq_s
     }
 }
 
-static enum jq_err count_block(struct jq_journal_verdict *verdict, const struct jq_scan_item *item, jq_on_record *on_record,
-                               void *ctx, struct jq_error *reterr) {
+static enum jq_err count_block(struct jq_journal_verdict *verdict, const struct jq_scan_item *item,
+                               jq_on_record *on_record, void *ctx, struct jq_error *reterr) {
     const struct jq_block_info info = jq_block_info_of(&item->block);
     if (verdict->block_count++ == 0)
         verdict->first_time_ms = info.time_ms;

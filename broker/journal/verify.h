@@ -31,7 +31,8 @@ struct jq_journal_verdict {
     struct jq_journal_damage damages[JQ_VERIFY_DAMAGE_COUNT_MAX]; /* the first of them */
 };
 
-/* Reads every segment of `dir`. on_record (may be NULL) is called for the records of valid blocks; its error ends the scan.
+/* Reads every segment of `dir`. on_record (may be NULL) is called for the records of valid blocks; its error ends the
+ * scan.
  * Damage is no error: it is in the verdict. */
 enum jq_err jq_journal_verify(const struct jq_disk *disk, const char *dir, jq_on_record *on_record, void *ctx,
                               struct jq_journal_verdict *ret_verdict, struct jq_error *reterr);

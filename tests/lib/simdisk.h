@@ -1,11 +1,12 @@
-/* simdisk.h - a disk in memory that forgets, tears and fails as real ones do, by a seed: the same calls give the same disk.
+/* simdisk.h - a disk in memory that forgets, tears and fails as real ones do, by a seed: same calls, same disk.
  *
- * Every file has two contents: the cache (what reads show) and the medium (what a power failure leaves). A write goes to the
- * cache; sync() brings what was written since to the medium. The folder works the same way: making, renaming and unlinking a
- * file reach the medium with sync_dir(). Folders themselves always exist. A sync that fails loses what it should have saved, while
- * reads go on showing it, and no later sync saves it.
+ * Every file has two contents: the cache (what reads show) and the medium (what a power failure leaves). A write goes
+ * to the cache; sync() brings what was written since to the medium. The folder works the same way: making, renaming and
+ * unlinking a file reach the medium with sync_dir(). Folders themselves always exist. A sync that fails loses what it
+ * should have saved, while reads go on showing it, and no later sync saves it.
  *
- * Threads: one at a time. Ownership: a file that was open at a crash or kill is dead (JQ_ERR_IO), but must still be closed.
+ * Threads:   one at a time.
+ * Ownership: a file that was open at a crash or kill is dead (JQ_ERR_IO), but must still be closed.
  */
 #ifndef JQ_TESTS_LIB_SIMDISK_H
 #define JQ_TESTS_LIB_SIMDISK_H
@@ -14,7 +15,7 @@
 
 struct jq_simdisk; /* Opaque. */
 
-/* Operations for fault injection and counting. Changes are those from WRITE on. */
+/* Operations for fault injection and counting. Changes are those from CREATE on. */
 enum jq_simdisk_op {
     JQ_SIMDISK_ANY,    /* any of those below */
     JQ_SIMDISK_CHANGE, /* any that changes something: create, write, sync, allocate, rename, unlink, sync_dir */
@@ -30,9 +31,9 @@ enum jq_simdisk_op {
     JQ_SIMDISK_OP_COUNT,
 };
 
-/* What a power failure does to each 512-byte piece of what was written and not synced, by weight. Only bytes that were written are
- * ever touched. Changes of the folder that were not synced: all kept if lose and garble are 0, all lost if keep is 0, else the
- * first so many of them, or any of them if `unordered`. */
+/* What a power failure does to each 512-byte piece of what was written and not synced, by weight. Only bytes that were
+ * written are ever touched. Changes of the folder that were not synced: all kept if lose and garble are 0, all lost if
+ * keep is 0, else the first so many of them, or any of them if `unordered`. */
 struct jq_simdisk_loss {
     uint32_t keep;
     uint32_t lose;
@@ -40,9 +41,9 @@ struct jq_simdisk_loss {
     bool unordered;
 };
 
-#define JQ_SIMDISK_KEEP ((struct jq_simdisk_loss){.keep = 1})
-#define JQ_SIMDISK_LOSE ((struct jq_simdisk_loss){.lose = 1})
-#define JQ_SIMDISK_TORN ((struct jq_simdisk_loss){.keep = 1, .lose = 1})
+#define JQ_SIMDISK_KEEP   ((struct jq_simdisk_loss){.keep = 1})
+#define JQ_SIMDISK_LOSE   ((struct jq_simdisk_loss){.lose = 1})
+#define JQ_SIMDISK_TORN   ((struct jq_simdisk_loss){.keep = 1, .lose = 1})
 #define JQ_SIMDISK_GARBLE ((struct jq_simdisk_loss){.keep = 1, .lose = 1, .garble = 1, .unordered = true})
 
 struct jq_simdisk *jq_simdisk_new(uint64_t seed);
@@ -59,11 +60,11 @@ void jq_simdisk_crash(struct jq_simdisk *sim, struct jq_simdisk_loss loss);
 /* The process dies, the machine does not: files are closed and locks released, the cache stays. */
 void jq_simdisk_kill(struct jq_simdisk *sim);
 
-/* The operation of that kind after the next `skip` ones fails once with sys_errno. A write may have written a part, a sync has
- * lost its data. At most 16 faults wait at a time. */
+/* The operation of that kind after the next `skip` ones fails once with sys_errno. A write may have written a part, a
+ * sync has lost its data. At most 16 faults wait at a time. */
 void jq_simdisk_fail(struct jq_simdisk *sim, enum jq_simdisk_op op, uint64_t skip, int sys_errno);
-/* After `count` more changes the power is off: every operation fails until crash(). The first of them may have been done in
- * part or whole. */
+/* After `count` more changes the power is off: every operation fails until crash(). The first of them may have been
+ * done in part or whole. */
 void jq_simdisk_power_off_after(struct jq_simdisk *sim, uint64_t count);
 bool jq_simdisk_power_is_off(const struct jq_simdisk *sim);
 

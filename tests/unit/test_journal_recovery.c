@@ -84,15 +84,16 @@ static void end_of_file_is_a_clean_end(void **state) {
     (void)state;
     struct logkit *kit = new_kit();
     commit_blocks(kit, 3);
-    assert_true(jq_simdisk_truncate(kit->sim, SEGMENT_0, JQ_SEGMENT_HEADER_SIZE + kit->report.end_lsn +
-                                                             jq_journal_durable_lsn(kit->journal)));
+    assert_true(jq_simdisk_truncate(
+        kit->sim, SEGMENT_0, JQ_SEGMENT_HEADER_SIZE + kit->report.end_lsn + jq_journal_durable_lsn(kit->journal)));
     reopen(kit);
     assert_int_equal(kit->seen, 6);
     assert_int_equal(kit->report.torn_bytes, 0);
     logkit_free(kit);
 }
 
-/* A bad block with nothing behind it, at the end, was never acknowledged (or not covered yet): it is dropped, and said. */
+/* A bad block with nothing behind it, at the end, was never acknowledged (or not covered yet): it is dropped, and
+ * said. */
 static void torn_tail_is_dropped_and_reported(void **state) {
     (void)state;
     struct logkit *kit = new_kit();
@@ -129,7 +130,8 @@ static void damage_before_a_valid_block_is_refused(void **state) {
     struct logkit *kit = new_kit();
     commit_blocks(kit, 3);
     jq_simdisk_flip(kit->sim, SEGMENT_0, offset_of(kit, 2) + 10, 1);
-    expect_refusal(kit, JQ_ERR_CORRUPT, "00000000000000000000.jql: offset 4352, lsn 256: a block with a damaged payload");
+    expect_refusal(kit, JQ_ERR_CORRUPT,
+                   "00000000000000000000.jql: offset 4352, lsn 256: a block with a damaged payload");
     expect_refusal(kit, JQ_ERR_CORRUPT, "yet a valid block header follows; 256 bytes in doubt");
     logkit_free(kit);
 }
@@ -213,8 +215,8 @@ static void bad_last_block_of_an_older_segment_is_refused(void **state) {
     logkit_free(kit);
 }
 
-/* The first block of a rotated segment may be torn: it was never acknowledged. The log goes on from the older segment, and
- * the empty newer one disappears. */
+/* The first block of a rotated segment may be torn: it was never acknowledged. The log goes on from the older segment,
+ * and the empty newer one disappears. */
 static void torn_first_block_after_a_rotation_is_dropped(void **state) {
     (void)state;
     struct logkit *kit = new_kit();
@@ -230,6 +232,32 @@ static void torn_first_block_after_a_rotation_is_dropped(void **state) {
     commit_blocks(kit, 1);
     reopen(kit);
     assert_int_equal(kit->report.epoch, 3);
+    logkit_free(kit);
+}
+
+/* Where two segments overlap, the later one counts, and that is told by the epoch: should the empty segment of above
+ * come back from the dead, it ends nothing. */
+static void segment_of_an_older_epoch_ends_no_newer_one(void **state) {
+    (void)state;
+    struct logkit *kit = new_kit();
+    char path[64];
+    uint64_t size = 0;
+    uint8_t bytes[JQ_SEGMENT_HEADER_SIZE];
+    struct jq_file *file = NULL;
+    const struct jq_disk *disk = jq_simdisk_disk(kit->sim);
+    path_of(rotate_once(kit), path);
+    memcpy(bytes, jq_simdisk_peek(kit->sim, path, &size), sizeof(bytes));
+    jq_simdisk_flip(kit->sim, path, JQ_SEGMENT_HEADER_SIZE + 60, 1);
+    kit->acked -= 2;
+    reopen(kit);
+    commit_blocks(kit, 3);
+    logkit_close(kit);
+    assert_int_equal(disk->open(disk->ctx, path, JQ_DISK_CREATE, &file, NULL), JQ_OK);
+    assert_int_equal(disk->write(disk->ctx, file, bytes, sizeof(bytes), 0, NULL), JQ_OK);
+    assert_int_equal(disk->allocate(disk->ctx, file, size, NULL), JQ_OK);
+    disk->close(disk->ctx, file);
+    reopen(kit);
+    assert_null(jq_simdisk_peek(kit->sim, path, &size));
     logkit_free(kit);
 }
 
@@ -289,6 +317,52 @@ static void broken_chain_is_refused(void **state) {
     jq_block_stamp(block, header.salt, 12345);
     jq_simdisk_poke(kit->sim, SEGMENT_0, offset, block, block_size);
     expect_refusal(kit, JQ_ERR_CORRUPT, "does not follow the one before it (chain)");
+    logkit_free(kit);
+}
+
+/* Copies the block at that LSN of segment 0 to the end of the log there: as it is, or as one that belongs there, but
+ * for the salt. */
+static void put_behind_the_end(struct logkit *kit, uint64_t block_lsn, bool right_lsn, uint32_t salt_flip) {
+    struct jq_segment_header segment;
+    struct jq_block_header header;
+    uint8_t block[1024];
+    uint64_t size = 0;
+    const uint64_t end_lsn = jq_journal_durable_lsn(kit->journal);
+    const uint8_t *bytes = jq_simdisk_peek(kit->sim, SEGMENT_0, &size);
+    assert_int_equal(jq_segment_header_decode(bytes, "x", &segment, NULL), JQ_OK);
+    assert_true(jq_block_header_decode(bytes + JQ_SEGMENT_HEADER_SIZE + block_lsn, segment.salt, &header));
+    memcpy(block, bytes + JQ_SEGMENT_HEADER_SIZE + block_lsn, jq_block_size(header.payload_size));
+    header.lsn = right_lsn ? end_lsn : header.lsn;
+    jq_block_header_put(&header, block);
+    jq_block_stamp(block, segment.salt ^ salt_flip, right_lsn ? header.payload_crc : header.prev_crc);
+    jq_simdisk_poke(kit->sim, SEGMENT_0, JQ_SEGMENT_HEADER_SIZE + end_lsn, block, jq_block_size(header.payload_size));
+}
+
+/* What a recycled segment still holds of its former life bears another salt: it is not a part of this log, however well
+ * it fits. */
+static void block_of_another_salt_does_not_count(void **state) {
+    (void)state;
+    struct logkit *kit = new_kit();
+    commit_blocks(kit, 1);
+    const uint64_t end_lsn = jq_journal_durable_lsn(kit->journal);
+    put_behind_the_end(kit, 0, true, 1);
+    reopen(kit);
+    assert_int_equal(kit->seen, 2);
+    assert_int_equal(kit->report.end_lsn, end_lsn);
+    logkit_free(kit);
+}
+
+/* A write that went to the wrong place is no block there, though checksums and (for empty blocks) even the chain
+ * hold. */
+static void block_of_another_place_does_not_count(void **state) {
+    (void)state;
+    struct logkit *kit = new_kit();
+    assert_int_equal(logkit_commit(kit, 0, BODY), JQ_OK);
+    assert_int_equal(logkit_commit(kit, 0, BODY), JQ_OK);
+    put_behind_the_end(kit, JQ_BLOCK_HEADER_SIZE, false, 0);
+    reopen(kit);
+    assert_int_equal(kit->report.block_count, 2);
+    assert_in_range(kit->report.torn_bytes, 1, JQ_BLOCK_HEADER_SIZE);
     logkit_free(kit);
 }
 
@@ -489,11 +563,14 @@ int main(void) {
         cmocka_unit_test(cut_carried_block_is_refused),
         cmocka_unit_test(bad_last_block_of_an_older_segment_is_refused),
         cmocka_unit_test(torn_first_block_after_a_rotation_is_dropped),
+        cmocka_unit_test(segment_of_an_older_epoch_ends_no_newer_one),
         cmocka_unit_test(missing_segment_is_refused),
         cmocka_unit_test(missing_oldest_segment_is_no_damage),
         cmocka_unit_test(bytes_beyond_the_next_base_do_not_count),
         cmocka_unit_test(broken_chain_is_refused),
         cmocka_unit_test(broken_chain_between_segments_is_refused),
+        cmocka_unit_test(block_of_another_salt_does_not_count),
+        cmocka_unit_test(block_of_another_place_does_not_count),
         cmocka_unit_test(foreign_segment_is_refused),
         cmocka_unit_test(newer_version_is_refused),
         cmocka_unit_test(damaged_segment_header_is_refused),
