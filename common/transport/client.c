@@ -1,6 +1,7 @@
 #include "common/transport/client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +14,10 @@ enum {
     OUTSTANDING_MAX = 1024,
     REQUEST_SPARE = 64, /* requests whose callback still runs, while the callback has made the next one */
     REASON_TIMEOUT_MS = 200,
+    SEND_SLICE_MS = 250, /* how long NNG may look for a connection before we look after NNG */
+    STALLED_MS = 10000,  /* nothing sent for so long, with something to send: dial anew */
+    LOST_MS = 500,       /* the same after a loss; doubles with every attempt */
+    LOST_DOUBLINGS_MAX = 6,
 };
 
 enum request_state {
@@ -53,6 +58,9 @@ struct jq_conn {
     struct jq_conn_config config;
     char first_url[JQ_ADDRESS_SIZE_MAX + 1];
     size_t frame_size_max;
+
+    atomic_int_least64_t progress_ns; /* when a request was last sent, or the dialers renewed */
+    atomic_uint doubt; /* 0: all is well; 1: a connection was lost since; one more for every renewal since */
 
     pthread_mutex_t lock; /* guards what follows; held for moments only */
     pthread_cond_t connected;
@@ -159,13 +167,19 @@ static nng_duration remaining_ms(int64_t deadline_ns) {
     return left_ms < 0 ? 0 : left_ms > INT32_MAX ? INT32_MAX : (nng_duration)left_ms;
 }
 
+static nng_duration stage_timeout_ms(const struct request *request, enum request_state stage) {
+    const nng_duration left_ms = remaining_ms(request->deadline_ns);
+    const bool sliced = stage == REQUEST_SENDING && (left_ms == NNG_DURATION_INFINITE || left_ms > SEND_SLICE_MS);
+    return sliced ? SEND_SLICE_MS : left_ms;
+}
+
 /* False: canceled before. The lock makes a cancel either come first or meet an operation that it can cancel. */
 static bool stage_start(struct request *request, enum request_state stage) {
     pthread_mutex_lock(&request->lock);
     const bool start = !request->canceled;
     if (start) {
         request->state = stage;
-        nng_aio_set_timeout(request->aio, remaining_ms(request->deadline_ns));
+        nng_aio_set_timeout(request->aio, stage_timeout_ms(request, stage));
         if (stage == REQUEST_SENDING) {
             nng_ctx_send(request->context, request->aio);
         } else {
@@ -190,6 +204,51 @@ static enum jq_err stage_err(enum request_state stage, int rv) {
     return stage == REQUEST_SENDING && (err == JQ_ERR_TIMEOUT || err == JQ_ERR_CLOSED) ? JQ_ERR_UNAVAILABLE : err;
 }
 
+static int64_t patience_ns(unsigned doubt) {
+    const unsigned doublings = doubt > LOST_DOUBLINGS_MAX ? (unsigned)LOST_DOUBLINGS_MAX : doubt - (doubt > 0 ? 1 : 0);
+    return (doubt == 0 ? STALLED_MS : (int64_t)LOST_MS << doublings) * INT64_C(1000000);
+}
+
+/* Dials anew if nothing moves. In a process without the guard (see guard.h), NNG before 1.6 can lose the thread that would dial
+ * again when a server is killed with traffic in flight; a new dialer connects without it. */
+static void conn_look_after(struct jq_conn *conn) {
+    const int64_t now_ns = jq_clock_mono_ns();
+    int64_t progress_ns = atomic_load(&conn->progress_ns);
+    if (now_ns - progress_ns > patience_ns(atomic_load(&conn->doubt)) &&
+        atomic_compare_exchange_strong(&conn->progress_ns, &progress_ns, now_ns)) {
+        atomic_fetch_add(&conn->doubt, 1);
+        jq_dialers_redial(&conn->dialers);
+    }
+}
+
+static void conn_note_sent(struct jq_conn *conn) {
+    atomic_store(&conn->progress_ns, jq_clock_mono_ns());
+    if (atomic_load(&conn->doubt) != 0) {
+        atomic_store(&conn->doubt, 0);
+    }
+}
+
+/* After the wait for an answer has ended with `rv`. */
+static void conn_note_end(struct jq_conn *conn, int rv) {
+    unsigned none = 0;
+    if (rv == NNG_ECONNRESET) {
+        atomic_compare_exchange_strong(&conn->doubt, &none, 1);
+    }
+}
+
+/* After the send stage has ended with `rv`: is there time left for another slice? */
+static bool keeps_sending(struct request *request, int rv) {
+    if (rv == 0) {
+        conn_note_sent(request->conn);
+        return false;
+    }
+    if (rv != NNG_ETIMEDOUT || remaining_ms(request->deadline_ns) == 0 || nng_aio_get_msg(request->aio) == NULL) {
+        return false;
+    }
+    conn_look_after(request->conn);
+    return true;
+}
+
 static void request_finish(struct request *request, enum jq_err err, nng_msg *reply) {
     jq_conn_reply_fn *on_reply = request->on_reply;
     void *ctx = request->ctx;
@@ -202,12 +261,16 @@ static void request_finish(struct request *request, enum jq_err err, nng_msg *re
 }
 
 static void request_sent(struct request *request, int rv) {
-    if (rv != 0) {
-        free_unsent(request);
-        request_finish(request, stage_err(REQUEST_SENDING, rv), NULL);
-    } else if (!stage_start(request, REQUEST_WAITING)) {
-        request_finish(request, JQ_ERR_CANCELED, NULL);
+    const bool again = keeps_sending(request, rv);
+    if (again || rv == 0) {
+        if (!stage_start(request, again ? REQUEST_SENDING : REQUEST_WAITING)) {
+            free_unsent(request);
+            request_finish(request, JQ_ERR_CANCELED, NULL);
+        }
+        return;
     }
+    free_unsent(request);
+    request_finish(request, stage_err(REQUEST_SENDING, rv), NULL);
 }
 
 static nng_msg *take_reply(struct request *request) {
@@ -221,7 +284,10 @@ static void request_cb(void *arg) {
     const int rv = nng_aio_result(request->aio);
     if (request->state == REQUEST_SENDING) {
         request_sent(request, rv);
-    } else if (rv != 0) {
+        return;
+    }
+    conn_note_end(request->conn, rv);
+    if (rv != 0) {
         request_finish(request, stage_err(REQUEST_WAITING, rv), NULL);
     } else {
         request_finish(request, JQ_OK, take_reply(request));
@@ -278,22 +344,33 @@ enum jq_err jq_conn_request(struct jq_conn *conn, struct jq_bytes frame, int64_t
 
 /* ---- the blocking form ---- */
 
-static enum jq_err call_run(struct request *request, nng_msg **ret_reply) {
-    if (!stage_start(request, REQUEST_SENDING)) {
-        free_unsent(request);
-        return JQ_ERR_CANCELED;
-    }
-    nng_aio_wait(request->aio);
-    int rv = nng_aio_result(request->aio);
+static enum jq_err call_send(struct request *request) {
+    int rv = 0;
+    do {
+        if (!stage_start(request, REQUEST_SENDING)) {
+            free_unsent(request);
+            return JQ_ERR_CANCELED;
+        }
+        nng_aio_wait(request->aio);
+        rv = nng_aio_result(request->aio);
+    } while (keeps_sending(request, rv));
     if (rv != 0) {
         free_unsent(request);
-        return stage_err(REQUEST_SENDING, rv);
+    }
+    return stage_err(REQUEST_SENDING, rv);
+}
+
+static enum jq_err call_run(struct request *request, nng_msg **ret_reply) {
+    const enum jq_err err = call_send(request);
+    if (err != JQ_OK) {
+        return err;
     }
     if (!stage_start(request, REQUEST_WAITING)) {
         return JQ_ERR_CANCELED;
     }
     nng_aio_wait(request->aio);
-    rv = nng_aio_result(request->aio);
+    const int rv = nng_aio_result(request->aio);
+    conn_note_end(request->conn, rv);
     if (rv == 0) {
         *ret_reply = take_reply(request);
     }
@@ -435,6 +512,7 @@ static struct jq_conn *conn_new(const struct jq_conn_config *config) {
     conn->config.outstanding_max = config->outstanding_max > 0 ? config->outstanding_max : OUTSTANDING_MAX;
     conn->config.urls = NULL; /* Borrowed only while the connection is being opened. */
     conn->frame_size_max = jq_frame_limit(config->frame_size_max);
+    atomic_store(&conn->progress_ns, jq_clock_mono_ns());
     conn->requests = calloc(conn->config.outstanding_max + (size_t)REQUEST_SPARE, sizeof *conn->requests);
     if (conn->requests == NULL) {
         return NULL;

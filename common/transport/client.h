@@ -8,6 +8,10 @@
  *     JQ_ERR_CANCELED     jq_conn_cancel() or jq_conn_stop(): it may have been executed.
  * NNG's own resending is off: the layer above sends again, under the same request id.
  *
+ * A connection also comes back after its server was killed with requests under way, in about a second, in a process without the
+ * guard too (see guard.h), where NNG before 1.6 may lose the thread that notices departures and dials again. What may then be
+ * missing is the word that the old connection is gone: on_state and jq_conn_connected() are for people, not for decisions.
+ *
  * Threads:   any function from any thread. Callbacks run on NNG's threads, several at a time, must not block, and may run before
  *            the function that made the request has returned; they may make requests themselves.
  * Lifetime:  a connection lives as long as its process, for the reason given in server.h; jq_conn_stop() is the end. Contexts are

@@ -174,10 +174,17 @@ static int set_reconnect(nng_socket socket, int min_ms, int max_ms) {
     return rv != 0 ? rv : nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, max_ms > 0 ? max_ms : RECONNECT_MAX_MS);
 }
 
+/* With the lock held. */
+static int dial_one(struct jq_dialers *dialers, size_t index) {
+    return nng_dial(dialers->socket, dialers->urls[index], &dialers->dialers[index], NNG_FLAG_NONBLOCK);
+}
+
 enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, const char *const *urls, size_t url_count,
                              int reconnect_min_ms, int reconnect_max_ms, struct jq_error *reterr) {
-    const enum jq_err err = jq_urls_check(urls, url_count, reterr);
+    JQ_CHECK(pthread_mutex_init(&dialers->lock, NULL) == 0);
+    dialers->socket = socket;
     dialers->count = 0;
+    const enum jq_err err = jq_urls_check(urls, url_count, reterr);
     if (err != JQ_OK) {
         return err;
     }
@@ -185,19 +192,35 @@ enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, cons
     if (rv != 0) {
         return jq_nng_fail(reterr, rv, "pause between attempts to connect");
     }
-    for (size_t i = 0; i < url_count; i++) {
-        rv = nng_dial(socket, urls[i], &dialers->dialers[i], NNG_FLAG_NONBLOCK);
-        if (rv != 0) {
-            jq_dialers_close(dialers);
-            return jq_nng_fail(reterr, rv, urls[i]);
-        }
-        dialers->count++;
+    pthread_mutex_lock(&dialers->lock);
+    for (size_t i = 0; rv == 0 && i < url_count; i++) {
+        snprintf(dialers->urls[i], sizeof dialers->urls[i], "%s", urls[i]);
+        rv = dial_one(dialers, i);
+        dialers->count += rv == 0 ? 1 : 0;
     }
-    return JQ_OK;
+    pthread_mutex_unlock(&dialers->lock);
+    if (rv != 0) {
+        jq_nng_fail(reterr, rv, urls[dialers->count]);
+        jq_dialers_close(dialers);
+    }
+    return jq_nng_err(rv);
+}
+
+void jq_dialers_redial(struct jq_dialers *dialers) {
+    pthread_mutex_lock(&dialers->lock);
+    for (size_t i = 0; !dialers->closed && i < dialers->count; i++) {
+        /* Out of memory, the old dialer, closed, is found again by its number at the next attempt, which does no harm. */
+        nng_dialer_close(dialers->dialers[i]);
+        (void)dial_one(dialers, i);
+    }
+    pthread_mutex_unlock(&dialers->lock);
 }
 
 void jq_dialers_close(struct jq_dialers *dialers) {
-    while (dialers->count > 0) {
-        nng_dialer_close(dialers->dialers[--dialers->count]);
+    pthread_mutex_lock(&dialers->lock);
+    for (size_t i = 0; !dialers->closed && i < dialers->count; i++) {
+        nng_dialer_close(dialers->dialers[i]);
     }
+    dialers->closed = true;
+    pthread_mutex_unlock(&dialers->lock);
 }

@@ -77,16 +77,22 @@ int64_t jq_deadline_ns(int64_t timeout_ms);
 struct timespec jq_monotonic_deadline(int64_t timeout_ms);
 void jq_monotonic_cond_init(pthread_cond_t *cond);
 
-/* What a socket dials. */
+/* What a socket dials. Any thread. */
 struct jq_dialers {
+    nng_socket socket;
+    pthread_mutex_t lock;
+    bool closed;
     size_t count;
     nng_dialer dialers[JQ_URLS_MAX];
+    char urls[JQ_URLS_MAX][128];
 };
 
 /* Starts to dial every URL and to dial again for ever: a pause of min_ms grows to max_ms (0: 10 and 1000). Never waits. */
 enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, const char *const *urls, size_t url_count,
                              int reconnect_min_ms, int reconnect_max_ms, struct jq_error *reterr);
-/* Dials no more and closes the connections. Idempotent. */
+/* Closes the connections and dials anew, with new dialers: see client.c on why NNG's may never come back. */
+void jq_dialers_redial(struct jq_dialers *dialers);
+/* Closes the connections and dials no more. Idempotent. */
 void jq_dialers_close(struct jq_dialers *dialers);
 
 #endif

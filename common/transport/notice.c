@@ -151,6 +151,10 @@ enum jq_err jq_notice_client_open(const struct jq_notice_client_config *config, 
     return err;
 }
 
+void jq_notice_client_redial(struct jq_notice_client *client) {
+    jq_dialers_redial(&client->dialers);
+}
+
 void jq_notice_client_stop(struct jq_notice_client *client) {
     jq_dialers_close(&client->dialers);
     nng_aio_stop(client->aio);

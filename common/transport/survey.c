@@ -256,6 +256,10 @@ enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *
     return err;
 }
 
+void jq_survey_respondent_redial(struct jq_survey_respondent *respondent) {
+    jq_dialers_redial(&respondent->dialers);
+}
+
 void jq_survey_respondent_stop(struct jq_survey_respondent *respondent) {
     jq_dialers_close(&respondent->dialers);
 }

@@ -66,6 +66,9 @@ struct jq_survey_respondent_config {
 /* Starts to dial. JQ_ERR_ADDRESS names the URL and what is wrong with it. */
 enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *config,
                                       struct jq_survey_respondent **ret_respondent, struct jq_error *reterr);
+/* Closes the connection and dials anew: for an owner who has heard nothing for suspiciously long. In a process without the guard
+ * (see guard.h), NNG before 1.6 may never dial again by itself after its server was killed. */
+void jq_survey_respondent_redial(struct jq_survey_respondent *respondent);
 /* Closes the connection; no survey comes any more. Turns that are open still have to be ended. Idempotent. */
 void jq_survey_respondent_stop(struct jq_survey_respondent *respondent);
 

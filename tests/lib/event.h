@@ -26,6 +26,13 @@ static inline void event_add(struct event *event) {
     pthread_mutex_unlock(&event->lock);
 }
 
+static inline uint64_t event_count(struct event *event) {
+    pthread_mutex_lock(&event->lock);
+    const uint64_t count = event->count;
+    pthread_mutex_unlock(&event->lock);
+    return count;
+}
+
 /* Waits until event_add() was called `count` times in all. False: it was not, for EVENT_WAIT_MAX_S seconds. */
 static inline bool event_wait(struct event *event, uint64_t count) {
     struct timespec deadline;

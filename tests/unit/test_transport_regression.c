@@ -285,7 +285,7 @@ static pid_t spawn_peer(const char *url, size_t size) {
 
 static void kill_round(struct station *station, size_t size, unsigned served_count) {
     pid_t pids[PEERS_PER_ROUND];
-    const uint64_t served_before = station->served.count;
+    const uint64_t served_before = event_count(&station->served);
     for (int i = 0; i < PEERS_PER_ROUND; i++) {
         pids[i] = spawn_peer(jq_server_url(station->server, 0), size);
     }

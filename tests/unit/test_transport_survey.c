@@ -142,7 +142,7 @@ static void a_turn_is_answered_later_or_skipped(void **state) {
     ask(surveyor, JQ_SURVEY_ID_MAX, "keep it");
     assert_true(event_wait(&respondent->asked, 21));
     assert_string_equal(respondent->survey, "keep it");
-    assert_int_equal(surveyor->answered.count, 0);
+    assert_int_equal(event_count(&surveyor->answered), 0);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, answer_late, respondent->turn), 0);
     assert_true(event_wait(&surveyor->answered, 1));
