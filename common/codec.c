@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 void jq_pack_field_uint(struct jq_pack *pack, const struct jq_message *message, unsigned place, uint64_t value) {
     jq_pack_key(pack, message, place);
@@ -74,7 +74,7 @@ size_t jq_bin_size(size_t size) {
     return size <= UINT16_MAX ? size + 3 : size + 5;
 }
 
-/* ---- unpacking --------------------------------------------------------------------------------------------------------- */
+/* ---- unpacking --------------------------------------------------------------------------------------------------- */
 
 /* Holds the objects of a full submit, so that no second chunk is taken for each frame. */
 enum { ZONE_CHUNK_SIZE = 120 * 1024 };

@@ -1,11 +1,12 @@
 /* codec.h - msgpack on and off the wire: packing onto a jq_buf, and unpacking bytes that nobody has looked at yet.
  *
- * The bytes are packed and unpacked by msgpack-c. It allocates by the counts that a frame announces, so no frame reaches it
- * before jq_msgpack_check() has walked it: one object and nothing after it, containers no deeper than JQ_FRAME_DEPTH_MAX and
- * never longer than the bytes that are left, no ext types. Source: the MessagePack specification of 2017.
+ * The bytes are packed and unpacked by msgpack-c. It allocates by the counts that a frame announces, so no frame
+ * reaches it before jq_msgpack_check() has walked it: one object and nothing after it, containers no deeper than
+ * JQ_FRAME_DEPTH_MAX and never longer than the bytes that are left, no ext types. Source: the MessagePack specification
+ * of 2017.
  *
- * Errors:    packing fails as the buffer does (buf.h): look at `failed` at the end. Unpacking: JQ_ERR_PROTOCOL naming the
- *            byte, JQ_ERR_TOO_BIG above JQ_FRAME_SIZE_MAX, JQ_ERR_NOMEM.
+ * Errors:    packing fails as the buffer does (buf.h): look at `failed` at the end. Unpacking: JQ_ERR_PROTOCOL naming
+ *            the byte, JQ_ERR_TOO_BIG above JQ_FRAME_SIZE_MAX, JQ_ERR_NOMEM.
  */
 #ifndef JQ_COMMON_CODEC_H
 #define JQ_COMMON_CODEC_H
@@ -17,15 +18,15 @@
 #include "common/message.h"
 #include "common/types.h"
 
-/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 struct jq_pack {
     msgpack_packer packer;
     struct jq_buf *buf;
 };
 
-/* The write callback of msgpack-c; `data` is the buffer. It comes here for each head of an object: sizes that are known to the
- * compiler are copied without a call. */
+/* The write callback of msgpack-c; `data` is the buffer. It comes here for each head of an object: sizes that are known
+ * to the compiler are copied without a call. */
 static inline int jq_pack_write(void *data, const char *bytes, size_t size) {
     struct jq_buf *buf = data;
     switch (size) {
@@ -109,8 +110,8 @@ void jq_pack_field_bin(struct jq_pack *pack, const struct jq_message *message, u
 void jq_pack_field_uuid(struct jq_pack *pack, const struct jq_message *message, unsigned place,
                         const struct jq_uuid *value);
 
-/* An array or a map whose length is known only at its end: begin, pack the elements or the pairs, end with their number, at most
- * 65,535. `hole` is what begin gave. */
+/* An array or a map whose length is known only at its end: begin, pack the elements or the pairs, end with their
+ * number, at most 65,535. `hole` is what begin gave. */
 size_t jq_pack_array_begin(struct jq_pack *pack);
 size_t jq_pack_map_begin(struct jq_pack *pack);
 void jq_pack_end(struct jq_pack *pack, size_t hole, size_t count);
@@ -121,11 +122,11 @@ void jq_pack_rewind(struct jq_pack *pack, size_t size);
 /* Bytes that a bin of this size takes, header and all. */
 size_t jq_bin_size(size_t size);
 
-/* ---- unpacking --------------------------------------------------------------------------------------------------------- */
+/* ---- unpacking --------------------------------------------------------------------------------------------------- */
 
 enum jq_err jq_msgpack_check(struct jq_bytes frame, struct jq_error *reterr);
 
-/* The size of the first object of `bytes`, which jq_msgpack_check() or we ourselves made sure of; 0 if there is none. */
+/* The size of the first object of `bytes`, which somebody has checked before; 0 if there is none. */
 size_t jq_msgpack_first_size(struct jq_bytes bytes);
 
 /* Memory for unpacked objects, used again and again. */
@@ -141,7 +142,8 @@ void jq_unpacker_fini(struct jq_unpacker *unpacker);
 /* This thread's own, freed when the thread ends. NULL: out of memory. */
 struct jq_unpacker *jq_unpacker_of_thread(void);
 
-/* Checks and unpacks. The object lives until the next call with this unpacker, and as long as `frame`, into which it points. */
+/* Checks and unpacks. The object lives until the next call with this unpacker, and as long as `frame`, into which it
+ * points. */
 enum jq_err jq_unpack(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpack_object *ret_object,
                       struct jq_error *reterr);
 

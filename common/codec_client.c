@@ -21,7 +21,7 @@ struct jq_pack jq_request_begin(struct jq_buf *buf, const struct jq_request_head
     return pack;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 void jq_reply_view_init(struct jq_reply_view *view) {
     memset(view, 0, sizeof(*view));
@@ -53,7 +53,7 @@ enum jq_err jq_reply_view_read(struct jq_reply_view *view, struct jq_bytes frame
     return JQ_OK;
 }
 
-/* ---- views ------------------------------------------------------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 static bool is(struct jq_view view, msgpack_object_type type) {
     return view.object && view.object->type == type;

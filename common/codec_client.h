@@ -1,4 +1,5 @@
-/* codec_client.h - the other side of the protocol: writing requests, and walking answers. For libjq, jqctl and the worker.
+/* codec_client.h - the other side of the protocol: writing requests, and walking answers. For libjq, jqctl and the
+ * worker.
  *
  * A request:
  *     struct jq_pack pack = jq_request_begin(&buf, &head, 2);
@@ -6,8 +7,8 @@
  *     jq_pack_field_bool(&pack, &jq_message_queue_set, JQ_AT_QUEUE_SET_PAUSED, true);
  * To ask again after a lost answer, send the same bytes again: the same id gets the same answer.
  *
- * A view is a borrowed place in an unpacked answer. Views never fail: what is absent or of another type gives the value named
- * for that case. Where strictness is wanted, jq_fields_read() takes view.object.
+ * A view is a borrowed place in an unpacked answer. Views never fail: what is absent or of another type gives the value
+ * named for that case. Where strictness is wanted, jq_fields_read() takes view.object.
  */
 #ifndef JQ_COMMON_CODEC_CLIENT_H
 #define JQ_COMMON_CODEC_CLIENT_H
@@ -25,7 +26,7 @@ struct jq_request_head {
 /* Clears `buf` and writes the envelope. The caller packs `field_count` pairs of the body behind it. */
 struct jq_pack jq_request_begin(struct jq_buf *buf, const struct jq_request_head *head, size_t field_count);
 
-/* ---- answers ----------------------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 struct jq_view {
     const msgpack_object *object; /* NULL: absent */
@@ -44,8 +45,9 @@ struct jq_reply_view {
 void jq_reply_view_init(struct jq_reply_view *view);
 void jq_reply_view_fini(struct jq_reply_view *view);
 
-/* Unpacks an answer. Everything in it lives until the next read with this view, and as long as `frame`, into which it points.
- * JQ_ERR_PROTOCOL (also for another version), JQ_ERR_TOO_BIG, JQ_ERR_NOMEM. A refusal is read like any other answer. */
+/* Unpacks an answer. Everything in it lives until the next read with this view, and as long as `frame`, into which it
+ * points. JQ_ERR_PROTOCOL (also for another version), JQ_ERR_TOO_BIG, JQ_ERR_NOMEM. A refusal is read like any other
+ * answer. */
 enum jq_err jq_reply_view_read(struct jq_reply_view *view, struct jq_bytes frame, struct jq_error *reterr);
 
 /* Elements of a list, pairs of a map; else 0. */

@@ -9,7 +9,7 @@
 _Static_assert(offsetof(msgpack_object_array, size) == offsetof(msgpack_object_map, size),
                "jq_value_count() reads the size of a map and of an array at the same place");
 
-/* ---- faults ------------------------------------------------------------------------------------------------------------ */
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
 
 static bool set_fault(struct jq_fault *fault, enum jq_reply status, const char *field, const char *format, va_list args)
     __attribute__((format(printf, 4, 0)));
@@ -82,7 +82,7 @@ static bool wrong_type(struct jq_fault *fault, const struct jq_field *field, con
     return invalid(fault, field, "%s, not %s", type_word(object), jq_field_type_word(field->type));
 }
 
-/* ---- one reader for each type ------------------------------------------------------------------------------------------- */
+/* ---- one reader for each type ------------------------------------------------------------------------------------ */
 
 static bool size_fits(const struct jq_field *field, size_t size, const char *of, struct jq_fault *fault) {
     if (size > field->max)
@@ -255,7 +255,7 @@ static read_function *const readers[] = {
     [JQ_FIELD_MAP] = read_map,     [JQ_FIELD_LIST] = read_list,
 };
 
-/* ---- a message ----------------------------------------------------------------------------------------------------------- */
+/* ---- a message --------------------------------------------------------------------------------------------------- */
 
 static bool read_field(const struct jq_message *message, unsigned place, const msgpack_object *object,
                        struct jq_values *values, struct jq_fault *fault) {

@@ -1,7 +1,7 @@
 /* codec_fields.h - reads an unpacked object by the message table: one reader for every message.
  *
- * It checks types, bounds, names and what is required; needs it leaves to their parser. Unknown keys of a map and further
- * elements of a tuple are passed over; nil stands for a field not given; a key given twice is refused.
+ * It checks types, bounds, names and what is required; needs it leaves to their parser. Unknown keys of a map and
+ * further elements of a tuple are passed over; nil stands for a field not given; a key given twice is refused.
  * Ownership: values point into the unpacked objects, and so into the frame.
  */
 #ifndef JQ_COMMON_CODEC_FIELDS_H
@@ -10,8 +10,9 @@
 #include "common/codec.h"
 #include "common/message.h"
 
-/* One field's value, by its type: UINT, BOOL: u. NUMBER: number. TEXT, NAME, NEED: text. BIN: bytes. UUID: uuid. All others: object,
- * an array or a map whose elements have been checked, but for MAP and LIST with a message: those are checked when read. */
+/* One field's value, by its type: UINT, BOOL: u. NUMBER: number. TEXT, NAME, NEED: text. BIN: bytes. UUID: uuid. All
+ * others: object, an array or a map whose elements have been checked, but for MAP and LIST with a message: those are
+ * checked when read. */
 struct jq_value {
     union {
         uint64_t u;

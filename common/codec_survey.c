@@ -26,7 +26,7 @@ static enum jq_err check_version(uint64_t version, struct jq_error *reterr) {
                    JQ_PROTOCOL_VERSION);
 }
 
-/* ---- surveys ----------------------------------------------------------------------------------------------------------- */
+/* ---- surveys ----------------------------------------------------------------------------------------------------- */
 
 void jq_survey_write(struct jq_buf *buf, const struct jq_survey *survey) {
     struct jq_pack pack = jq_pack_of(buf);
@@ -116,7 +116,7 @@ enum jq_err jq_survey_answer_read(struct jq_bytes frame, struct jq_survey_answer
     return JQ_OK;
 }
 
-/* ---- notices ----------------------------------------------------------------------------------------------------------- */
+/* ---- notices ----------------------------------------------------------------------------------------------------- */
 
 void jq_notice_topic_write(struct jq_buf *buf, char kind, struct jq_str name) {
     const uint8_t begin[2] = {(uint8_t)kind, '/'};
@@ -134,29 +134,28 @@ void jq_notice_write(struct jq_buf *buf, const struct jq_notice *notice) {
         jq_pack_field_uint(&pack, &jq_message_notice, JQ_AT_NOTICE_TASK, notice->task.value);
 }
 
-/* The bytes of the topic without its NUL; 0: there is none. */
-static size_t topic_size(struct jq_bytes frame) {
-    const uint8_t *nul = frame.size > 0 ? memchr(frame.data, 0, frame.size) : NULL;
-    if (!nul || nul - frame.data < 3 || frame.data[1] != '/')
-        return 0;
-    const struct jq_str name = {(const char *)frame.data + 2, (size_t)(nul - frame.data) - 2};
-    return jq_name_valid(name) ? (size_t)(nul - frame.data) : 0;
-}
-
-enum jq_err jq_notice_read(struct jq_bytes frame, struct jq_notice *ret_notice, struct jq_error *reterr) {
-    const size_t topic = topic_size(frame);
-    if (topic == 0)
-        return jq_fail(reterr, JQ_ERR_PROTOCOL, "notice: no topic");
+enum jq_err jq_notice_parse(struct jq_str topic, struct jq_bytes map, struct jq_notice *ret_notice,
+                            struct jq_error *reterr) {
     struct jq_values values;
-    const struct jq_bytes map = {frame.data + topic + 1, frame.size - topic - 1};
+    if (topic.size < 3 || topic.data[1] != '/' || !jq_name_valid((struct jq_str){topic.data + 2, topic.size - 2}))
+        return jq_fail(reterr, JQ_ERR_PROTOCOL, "notice: no topic");
     const enum jq_err err = unpack(map, &jq_message_notice, &values, reterr);
     if (err != JQ_OK)
         return err;
     *ret_notice = (struct jq_notice){
-        .kind = (char)frame.data[0],
-        .name = {(const char *)frame.data + 2, topic - 2},
+        .kind = topic.data[0],
+        .name = {topic.data + 2, topic.size - 2},
         .event = values.at[JQ_AT_NOTICE_EVENT].text,
         .task = {jq_value_uint(&values, JQ_AT_NOTICE_TASK, 0)},
     };
     return JQ_OK;
+}
+
+enum jq_err jq_notice_read(struct jq_bytes frame, struct jq_notice *ret_notice, struct jq_error *reterr) {
+    const uint8_t *nul = frame.size > 0 ? memchr(frame.data, 0, frame.size) : NULL;
+    if (!nul)
+        return jq_fail(reterr, JQ_ERR_PROTOCOL, "notice: no topic");
+    const size_t size = (size_t)(nul - frame.data);
+    return jq_notice_parse((struct jq_str){(const char *)frame.data, size},
+                           (struct jq_bytes){nul + 1, frame.size - size - 1}, ret_notice, reterr);
 }

@@ -1,7 +1,8 @@
 /* message.h - the message table: every op, message and field of the protocol, once. PROTOCOL.md is the same for people.
  *
- * The decoder checks against it, the encoder takes its key names from it, PROTOCOL.md's tables and jqctl's help are made of it.
- * Adding a field: a row in message_fields.h. Adding an op: its messages there and in JQ_MESSAGE_LIST, a row in JQ_OP_ROWS.
+ * The decoder checks against it, the encoder takes its key names from it, PROTOCOL.md's tables and jqctl's help are
+ * made of it. Adding a field: a row in message_fields.h. Adding an op: its messages there and in JQ_MESSAGE_LIST, a row
+ * in JQ_OP_ROWS.
  *
  * Everything here is constant data and pure functions.
  */
@@ -152,8 +153,8 @@ extern const struct jq_message jq_message_none;
 extern const struct jq_message *const jq_messages[];
 extern const size_t jq_messages_count;
 
-/* number (that of broker/core/event.h; hello, which the core never sees, is 0), name, role, changes something, request, reply,
- * help */
+/* number (that of broker/core/event.h; hello, which the core never sees, is 0), name, role, changes something, request,
+ * reply, help */
 #define JQ_OP_ROWS(X)                                                                                                  \
     X(0, "hello", NONE, false, hello, hello_reply, "who are you, and what are your limits?")                           \
     X(1, "submit", CLIENT, true, submit, submit_reply, "take these tasks")                                             \
@@ -191,15 +192,15 @@ extern const size_t jq_ops_count;
 /* NULL: no such op. */
 const struct jq_op_info *jq_op_find(struct jq_str name);
 
-/* The place of a field by its name on the wire, or -1. Looks from place `from` on first: whoever writes the fields in our
- * order is served at the first look. */
+/* The place of a field by its name on the wire, or -1. Looks from place `from` on first: whoever writes the fields in
+ * our order is served at the first look. */
 int jq_message_place(const struct jq_message *message, struct jq_str name, unsigned from);
 
 /* The word of PROTOCOL.md for a type. */
 const char *jq_field_type_word(enum jq_field_type type);
 
-/* May somebody of role `held` do what needs `needed`? Everybody may do what needs none; an admin everything; a client and a
- * worker also what an observer may. */
+/* May somebody of role `held` do what needs `needed`? Everybody may do what needs none; an admin everything; a client
+ * and a worker also what an observer may. */
 bool jq_role_allows(enum jq_role held, enum jq_role needed);
 
 #endif

@@ -31,7 +31,7 @@ const struct jq_refusal *jq_decoder_refusal(const struct jq_decoder *decoder) {
     return &decoder->refusal;
 }
 
-/* ---- shared by the readers of bodies ------------------------------------------------------------------------------------- */
+/* ---- shared by the readers of bodies ----------------------------------------------------------------------------- */
 
 static bool out_of_memory(struct jq_decoder *decoder) {
     return jq_fault_set(&decoder->fault, JQ_REPLY_UNAVAILABLE, "", "out of memory");
@@ -76,7 +76,7 @@ bool jq_decode_limits(struct jq_decoder *decoder, uint64_t soft_ms, uint64_t har
                         "%" PRIu64 " is above hard_limit_ms, %" PRIu64, soft_ms, hard_ms);
 }
 
-/* ---- bodies of the small requests ---------------------------------------------------------------------------------------- */
+/* ---- bodies of the small requests -------------------------------------------------------------------------------- */
 
 static bool read_ids(struct jq_decoder *decoder, const msgpack_object *object, const jq_task_id **ret_ids,
                      size_t *ret_count) {
@@ -163,7 +163,7 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_WORKER_DRAIN] = decode_named,   [JQ_OP_SERVER_STATUS] = decode_nothing,
 };
 
-/* ---- the envelope -------------------------------------------------------------------------------------------------------- */
+/* ---- the envelope ------------------------------------------------------------------------------------------------ */
 
 /* Even of an envelope that is refused: the answer should name the request where it can. */
 static uint64_t request_id_of(const msgpack_object *root) {
@@ -217,8 +217,8 @@ static bool read_request(struct jq_decoder *decoder, const msgpack_object *root,
     return body_readers[request->op](decoder, &body, request);
 }
 
-/* Takes a copy of the frame, and room for bodies: each object that replaces nothing in the frame (a nil) is one byte, and no
- * more than three of them go with a task or a report, which has at least three bytes itself. */
+/* Takes a copy of the frame, and room for bodies: each object that replaces nothing in the frame (a nil) is one byte,
+ * and no more than three of them go with a task or a report, which has at least three bytes itself. */
 static bool take_frame(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_bytes *ret_copy) {
     jq_arena_reset(&decoder->arena);
     jq_buf_clear(&decoder->bodies);
@@ -275,7 +275,7 @@ enum jq_err jq_decode_request(struct jq_decoder *decoder, struct jq_bytes frame,
     return JQ_OK;
 }
 
-/* ---- surveys ------------------------------------------------------------------------------------------------------------- */
+/* ---- surveys ----------------------------------------------------------------------------------------------------- */
 
 enum jq_err jq_decode_survey_response(struct jq_decoder *decoder, struct jq_bytes frame,
                                       struct jq_survey_response *ret_response, struct jq_error *reterr) {

@@ -1,10 +1,12 @@
 /* decode.h - frames that came in, as the core's events: hostile bytes go in, checked requests come out.
  *
- * One decoder holds one request: everything that the request points to lives in the decoder until its next decode, also after
- * the frame is gone. Decoders are pooled: one that has been used keeps its memory, up to about 0.7 MiB after the largest requests.
+ * One decoder holds one request: everything that the request points to lives in the decoder until its next decode, also
+ * after the frame is gone. Decoders are pooled: one that has been used keeps its memory, up to about 0.7 MiB after the
+ * largest requests.
  *
- * A frame that is refused leaves a refusal, ready for jq_encode_refusal(). A bad task in a submit does not refuse the others:
- * its `refused`, `field` and `reason` are set. Whoever may ask what is not decided here: see jq_envelope.op->role.
+ * A frame that is refused leaves a refusal, ready for jq_encode_refusal(). A bad task in a submit does not refuse the
+ * others: its `refused`, `field` and `reason` are set. Whoever may ask what is not decided here: see
+ * jq_envelope.op->role.
  *
  * Threads:   a decoder belongs to one thread at a time.
  * Errors:    JQ_ERR_PROTOCOL (no frame of ours), JQ_ERR_INVALID, JQ_ERR_TOO_BIG, JQ_ERR_NOMEM; "field: reason".
@@ -36,8 +38,8 @@ struct jq_refusal {
 struct jq_decoder *jq_decoder_new(void);
 void jq_decoder_free(struct jq_decoder *decoder);
 
-/* `call`, `pipe` and the session of a register are left 0: the shell's to set. Times to wait, wants and sizes are cut to what the
- * protocol allows. An op of number 0 leaves request->op as JQ_OP_NONE. */
+/* `call`, `pipe` and the session of a register are left 0: the shell's to set. Times to wait, wants and sizes are cut
+ * to what the protocol allows. An op of number 0 leaves request->op as JQ_OP_NONE. */
 enum jq_err jq_decode_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
                               struct jq_envelope *ret_envelope, struct jq_error *reterr);
 

@@ -2,8 +2,8 @@
 #include "broker/shell/decode_internal.h"
 #include "common/need.h"
 
-/* Puts payload and headers behind each other, as journal and lease carry them: two objects, nil for none. The buffer was given
- * room for the whole frame, so that what is in it stays where it is. */
+/* Puts payload and headers behind each other, as journal and lease carry them: two objects, nil for none. The buffer
+ * was given room for the whole frame, so that what is in it stays where it is. */
 static bool pack_body(struct jq_decoder *decoder, const struct jq_values *values, struct jq_bytes *ret_body) {
     struct jq_pack pack = jq_pack_of(&decoder->bodies);
     const size_t start = decoder->bodies.size;

@@ -2,7 +2,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/need.h"
 
-/* ---- offers, facts, handlers ------------------------------------------------------------------------------------------- */
+/* ---- offers, facts, handlers ------------------------------------------------------------------------------------- */
 
 static struct jq_str canonical_offer(struct jq_str name) {
     return jq_str_equal(name, JQ_STR("memory")) ? JQ_STR("mem") : name;
@@ -143,7 +143,7 @@ bool jq_decode_register(struct jq_decoder *decoder, const struct jq_values *valu
            read_handlers(decoder, values->at[JQ_AT_REGISTER_HANDLERS].object, request);
 }
 
-/* ---- reports ----------------------------------------------------------------------------------------------------------- */
+/* ---- reports ----------------------------------------------------------------------------------------------------- */
 
 static void pack_value(struct jq_pack *pack, enum jq_field_type type, const struct jq_value *value) {
     switch (type) {
@@ -211,7 +211,7 @@ bool jq_decode_report(struct jq_decoder *decoder, const struct jq_values *values
     return read_reports(decoder, values->at[JQ_AT_REPORT_REPORTS].object, request);
 }
 
-/* ---- lease ------------------------------------------------------------------------------------------------------------- */
+/* ---- lease ------------------------------------------------------------------------------------------------------- */
 
 static bool read_held(struct jq_decoder *decoder, const msgpack_object *object, struct jq_request *request) {
     const size_t count = object ? object->via.array.size : 0;

@@ -5,7 +5,7 @@
 /* What follows the last row of a list: a count or an id with its key. */
 enum { AFTER_ROWS_SIZE = 64 };
 
-/* ---- envelope ---------------------------------------------------------------------------------------------------------- */
+/* ---- envelope ---------------------------------------------------------------------------------------------------- */
 
 static struct encoder begin(struct jq_buf *out, uint64_t request, enum jq_reply status,
                             const struct jq_encode_context *context) {
@@ -68,7 +68,7 @@ bool encode_row_fits(struct encoder *encoder, size_t start) {
     return false;
 }
 
-/* ---- exceptions -------------------------------------------------------------------------------------------------------- */
+/* ---- exceptions -------------------------------------------------------------------------------------------------- */
 
 /* Bytes of an exception without its two texts but with their headers. */
 enum { EXCEPTION_SIZE = 34 };
@@ -117,7 +117,7 @@ static void pack_last_exceptions(struct encoder *encoder, const struct jq_messag
     encode_exceptions(encoder, exceptions, count, encode_room(encoder));
 }
 
-/* ---- small answers ----------------------------------------------------------------------------------------------------- */
+/* ---- small answers ----------------------------------------------------------------------------------------------- */
 
 static void encode_submit(struct encoder *encoder, const struct jq_reply_effect *reply) {
     const struct jq_message *message = &jq_message_submit_reply;
@@ -155,7 +155,7 @@ static void encode_many(struct encoder *encoder, const struct jq_reply_effect *r
                          exceptions);
 }
 
-/* ---- all answers ------------------------------------------------------------------------------------------------------- */
+/* ---- all answers ------------------------------------------------------------------------------------------------- */
 
 typedef void encode_body(struct encoder *encoder, const struct jq_reply_effect *reply);
 

@@ -1,8 +1,9 @@
 /* encode.h - answers on their way out: the core's reply effects as frames.
  *
- * A frame holds JQ_FRAME_SIZE_MAX bytes, and so must `out` (jq_buf_init(out, JQ_FRAME_SIZE_MAX)); every function here clears it first.
- * What does not fit is cut: rows of a list (the answer says where to go on, or how many were left out), reasons of exceptions,
- * commands (the core repeats them). Tasks of a lease answer that cannot go out are told through `unsent`.
+ * A frame holds JQ_FRAME_SIZE_MAX bytes, and so must `out` (jq_buf_init(out, JQ_FRAME_SIZE_MAX)); every function here
+ * clears it first. What does not fit is cut: rows of a list (the answer says where to go on, or how many were left
+ * out), reasons of exceptions, commands (the core repeats them). Tasks of a lease answer that cannot go out are told
+ * through `unsent`.
  *
  * Errors:    JQ_ERR_NOMEM. JQ_ERR_TOO_BIG cannot happen with an `out` of the right bound.
  */
@@ -16,8 +17,8 @@
 struct jq_encode_context {
     enum jq_durability durability; /* of an answered submit */
     void *ctx;                     /* first argument of the callbacks */
-    /* The bytes that the core kept opaque, as jq_decode_request() made them; they live until the next call. False: they cannot be
-     * read. Never called for refs of size 0. */
+    /* The bytes that the core kept opaque, as jq_decode_request() made them; they live until the next call. False: they
+     * cannot be read. Never called for refs of size 0. */
     bool (*body)(void *ctx, struct jq_body_ref ref, struct jq_bytes *ret_body);
     /* Item `item` of a lease answer is not in the frame: JQ_ERR_CORRUPT, its body cannot be read (its task is damaged);
      * JQ_ERR_TOO_BIG, the frame is full (the lease is to be handed back). NULL: nobody asks. */
@@ -27,7 +28,7 @@ struct jq_encode_context {
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,
                             const struct jq_encode_context *context, struct jq_error *reterr);
 
-/* An answer without the core. `field` and `reason` may be NULL, `retry_after_ms` 0: left out. `request` 0: not known. */
+/* An answer without the core. `field` and `reason` may be NULL, `retry_after_ms` 0: left out. `request` 0: unknown. */
 enum jq_err jq_encode_refusal(struct jq_buf *out, uint64_t request, enum jq_reply status, const char *field,
                               const char *reason, int64_t retry_after_ms, struct jq_error *reterr);
 
@@ -44,7 +45,8 @@ enum jq_err jq_encode_hello(struct jq_buf *out, uint64_t request, const struct j
 /* Does this effect name bodies that the encoder will ask for? Otherwise it can be encoded at once. */
 bool jq_reply_has_bodies(const struct jq_reply_effect *reply);
 
-/* A copy of an effect with all that it borrows, in one allocation: it outlives the step that made the effect. NULL: out of memory. */
+/* A copy of an effect with all that it borrows, in one allocation: it outlives the step that made the effect. NULL: out
+ * of memory. */
 struct jq_reply_effect *jq_reply_copy(const struct jq_reply_effect *reply);
 void jq_reply_copy_free(struct jq_reply_effect *copy);
 

@@ -29,7 +29,7 @@ static inline size_t encode_room(const struct encoder *encoder) {
     return JQ_FRAME_SIZE_MAX - encoder->out->size;
 }
 
-/* A row of a list has been packed from `start` on. False: it does not fit beside what must follow, and was taken back. */
+/* A row of a list has been packed from `start` on. False: it does not fit beside what must follow, it was taken back. */
 bool encode_row_fits(struct encoder *encoder, size_t start);
 
 #endif

@@ -1,4 +1,4 @@
-/* encode_lease.c - lease answers: the hot ones. Bodies are spliced in as they are: payload and headers, packed already. */
+/* encode_lease.c - lease answers, the hot ones. Bodies are spliced in as they are: payload and headers, packed. */
 #include "broker/shell/encode_internal.h"
 
 void encode_amounts(struct encoder *encoder, const struct jq_amount *amounts, size_t count) {

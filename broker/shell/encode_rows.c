@@ -1,7 +1,7 @@
 /* encode_rows.c - what people ask for: tasks, explanations, queues, workers, the broker's numbers. */
 #include "broker/shell/encode_internal.h"
 
-/* ---- tasks ------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
 /* A map that is being written: how many pairs it has so far. */
 struct row_map {
@@ -119,6 +119,14 @@ static bool pack_detail(const struct encoder *encoder, struct row_map *map, stru
     return true;
 }
 
+/* A task that a wait asked for and that nobody knows: forgotten, or never there. */
+static void pack_unknown(struct encoder *encoder, const struct jq_task_row *row) {
+    struct row_map map = row_begin(&encoder->pack, &jq_message_row);
+    row_uint(&map, JQ_AT_ROW_ID, row->id.value);
+    row_str(&map, JQ_AT_ROW_STATE, jq_str_of(jq_state_name(row->state)));
+    row_end(&map);
+}
+
 static void pack_task(struct encoder *encoder, const struct jq_task_row *row, enum jq_op op) {
     struct row_map map = row_begin(&encoder->pack, &jq_message_row);
     bool readable = true;
@@ -143,7 +151,10 @@ void encode_tasks(struct encoder *encoder, const struct jq_reply_effect *reply) 
     uint64_t next = reply->u.tasks.next;
     for (size_t i = 0; i < reply->u.tasks.count; i++) {
         const size_t start = encoder->out->size;
-        pack_task(encoder, &reply->u.tasks.rows[i], reply->op);
+        if (reply->u.tasks.rows[i].state == JQ_STATE_NONE)
+            pack_unknown(encoder, &reply->u.tasks.rows[i]);
+        else
+            pack_task(encoder, &reply->u.tasks.rows[i], reply->op);
         if (encode_row_fits(encoder, start)) {
             packed++;
         } else if (reply->op == JQ_OP_TASK_LS) {
@@ -161,7 +172,7 @@ void encode_tasks(struct encoder *encoder, const struct jq_reply_effect *reply) 
     row_end(&map);
 }
 
-/* ---- explanations ------------------------------------------------------------------------------------------------------ */
+/* ---- explanations ------------------------------------------------------------------------------------------------ */
 
 const char *jq_why_name(enum jq_why why) {
     static const char *const names[] = {
@@ -223,7 +234,7 @@ void encode_explain(struct encoder *encoder, const struct jq_reply_effect *reply
     finish_list(&map, hole, packed, reply->u.explain.count, JQ_AT_EXPLAIN_REPLY_LEFT_OUT);
 }
 
-/* ---- queues ------------------------------------------------------------------------------------------------------------ */
+/* ---- queues ------------------------------------------------------------------------------------------------------ */
 
 static void pack_queue(struct encoder *encoder, const struct jq_queue_row *queue) {
     struct row_map map = row_begin(&encoder->pack, &jq_message_queue);
@@ -258,7 +269,7 @@ void encode_queues(struct encoder *encoder, const struct jq_reply_effect *reply)
     finish_list(&map, hole, packed, reply->u.queues.count, JQ_AT_QUEUES_REPLY_LEFT_OUT);
 }
 
-/* ---- workers ----------------------------------------------------------------------------------------------------------- */
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
 
 static void pack_free(struct encoder *encoder, const struct jq_worker_row *worker) {
     jq_pack_map(&encoder->pack, worker->offer_count);
@@ -344,7 +355,7 @@ void encode_workers(struct encoder *encoder, const struct jq_reply_effect *reply
     finish_list(&map, hole, packed, reply->u.workers.count, JQ_AT_WORKERS_REPLY_LEFT_OUT);
 }
 
-/* ---- the broker -------------------------------------------------------------------------------------------------------- */
+/* ---- the broker -------------------------------------------------------------------------------------------------- */
 
 static void pack_server_tasks(struct row_map *map, const struct jq_server_row *server) {
     row_uint(map, JQ_AT_SERVER_TASKS_LIVE, server->tasks_live);

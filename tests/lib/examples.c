@@ -16,7 +16,7 @@
 #define TEXT(literal)                                                                                                  \
     { (literal), sizeof(literal) - 1 }
 
-/* ---- replies: what the core would say, encoded ---------------------------------------------------------------------------- */
+/* ---- replies: what the core would say, encoded ------------------------------------------------------------------- */
 
 /* Bodies of the examples by their LSN. */
 static const char *const bodies[] = {
@@ -283,7 +283,7 @@ static void write_notice(struct jq_buf *out) {
     jq_notice_write(out, &(struct jq_notice){'w', JQ_STR("w1"), JQ_STR("command"), {0}});
 }
 
-/* ---- the list ------------------------------------------------------------------------------------------------------------ */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* One line each: the table reads best so. */
 /* clang-format off */

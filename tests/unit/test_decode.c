@@ -321,17 +321,20 @@ static void too_many_tasks_refuse_the_request(void **state) {
 static void needs_are_not_mixed_up(void **state) {
     struct bench *bench = *state;
     for (int round = 0; round < 3; round++) {
-        char body[2048] = "{\"tasks\": [";
+        struct jq_buf body;
+        jq_buf_init(&body, 4096);
+        jq_buf_append_format(&body, "{\"tasks\": [");
         for (int i = 0; i < 12; i++)
-            snprintf(body + strlen(body), sizeof(body) - strlen(body),
-                     "%s{\"handler\": \"h\", \"need\": \"cpu=1 mem=%dM\"}", i > 0 ? ", " : "", 1 + i % 6);
-        strncat(body, "]}", sizeof(body) - strlen(body) - 1);
-        assert_int_equal(decode(bench, "submit", body), JQ_OK);
+            jq_buf_append_format(&body, "%s{\"handler\": \"h\", \"need\": \"cpu=1 mem=%dM\"}", i > 0 ? ", " : "",
+                                 1 + i % 6);
+        jq_buf_append(&body, "]}", sizeof("]}"));
+        assert_int_equal(decode(bench, "submit", (const char *)body.data), JQ_OK);
         for (int i = 0; i < 12; i++) {
             char need[32];
             snprintf(need, sizeof(need), "cpu=1 mem=%dM", 1 + i % 6);
             assert_str(bench->request.u.submit.items[i].need, need);
         }
+        jq_buf_fini(&body);
     }
 }
 

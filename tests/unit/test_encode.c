@@ -45,7 +45,8 @@ static struct jq_bytes repeated(size_t size) {
     return (struct jq_bytes){bytes, size};
 }
 
-/* Bodies below LSN 1000: payload and headers, with a payload of `size` bytes. From there on: details with such a result. */
+/* Bodies below LSN 1000: payload and headers, with a payload of `size` bytes. From there on: details with such a
+ * result. */
 static bool read_body(void *ctx, struct jq_body_ref ref, struct jq_bytes *ret_body) {
     struct bench *bench = ctx;
     if (ref.lsn == bench->damaged_lsn)
@@ -87,7 +88,8 @@ static void assert_str(struct jq_str text, const char *expected) {
         assert_memory_equal(text.data, expected, text.size);
 }
 
-/* The exceptions of a full batch always fit: reasons are shortened before any of them is left out, and never within a character. */
+/* The exceptions of a full batch always fit: reasons are shortened before any of them is left out, and never within a
+ * character. */
 static void the_exceptions_of_a_full_batch_fit(void **state) {
     struct bench *bench = *state;
     static struct jq_exception exceptions[JQ_SUBMIT_COUNT_MAX];
@@ -164,7 +166,8 @@ static void a_lease_without_some_tasks_tells_which(void **state) {
     assert_int_equal(bench->unsent_why[1], JQ_ERR_TOO_BIG);
 }
 
-/* What jq_decode_request() leaves for tasks holds the largest of them, beside a verdict on every report; commands come last, cut. */
+/* What jq_decode_request() leaves for tasks holds the largest of them, beside a verdict on every report; commands come
+ * last, cut. */
 static void the_largest_task_fits_beside_all_verdicts(void **state) {
     struct bench *bench = *state;
     static struct jq_exception verdicts[JQ_REPORT_COUNT_MAX];
@@ -241,7 +244,7 @@ static void a_wait_leaves_out_what_does_not_fit(void **state) {
     assert_false(jq_view_given(jq_view_get(jq_view_at(tasks, 0), "payload")));
 }
 
-/* task.show gives payload and detail; where one frame cannot hold both it gives the payload, and wait has the detail. */
+/* task.show gives payload and detail; where a frame cannot hold both, the payload; wait has the detail. */
 static void a_shown_task_is_never_too_big(void **state) {
     struct bench *bench = *state;
     struct jq_task_row row = task_row(1);
