@@ -74,6 +74,7 @@ struct jq_journal {
 /* table.c */
 void jq_segment_table_init(struct jq_segment_table *table);
 void jq_segment_table_fini(struct jq_segment_table *table, const struct jq_disk *disk);
+/* A segment of the same base takes the place of the last one: the first block of a log may be too large for its first segment. */
 enum jq_err jq_segment_table_add(struct jq_segment_table *table, uint64_t base_lsn, uint64_t size_bytes,
                                  struct jq_error *reterr);
 

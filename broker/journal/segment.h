@@ -1,8 +1,7 @@
 /* segment.h - the header of a segment file, and its name. Byte format: broker/JOURNAL.md, "Segment header".
  *
- * A segment is one file of the log: 4,096 bytes of header, then blocks, then zeros. It is named by the LSN of its first
- *                                   block
- * (20 decimal digits and ".jql"). The block at `lsn` stands at offset 4096 + lsn - base_lsn.
+ * A segment is one file of the log: 4,096 bytes of header, then blocks, then zeros. It is named by the LSN of its
+ * first block (20 decimal digits and ".jql"). The block at `lsn` stands at offset 4096 + lsn - base_lsn.
  */
 #ifndef JQ_BROKER_JOURNAL_SEGMENT_H
 #define JQ_BROKER_JOURNAL_SEGMENT_H

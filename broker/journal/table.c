@@ -23,6 +23,12 @@ void jq_segment_table_fini(struct jq_segment_table *table, const struct jq_disk 
 }
 
 static enum jq_err add_locked(struct jq_segment_table *table, uint64_t base_lsn, uint64_t size_bytes) {
+    struct jq_segment_slot *last = table->count > 0 ? table->slots[table->count - 1] : NULL;
+    if (last != NULL && last->base_lsn == base_lsn) {
+        JQ_CHECK(last->file == NULL); /* It was empty: nobody can have read from it. */
+        last->size_bytes = size_bytes;
+        return JQ_OK;
+    }
     if (table->count == table->capacity) {
         const size_t capacity = table->capacity == 0 ? 16 : table->capacity * 2;
         struct jq_segment_slot **slots = realloc(table->slots, capacity * sizeof(struct jq_segment_slot *));

@@ -323,6 +323,23 @@ static void large_block_gets_a_large_segment(void **state) {
     logkit_free(kit);
 }
 
+/* If the very first block is too large for the first segment, a larger one takes its place and name; the deleter must not take
+ * them for two. */
+static void first_block_too_large_for_the_first_segment_stays(void **state) {
+    (void)state;
+    struct logkit *kit = logkit_new(jq_simdisk_new(13), 13);
+    uint32_t count = 9;
+    assert_int_equal(logkit_open(kit), JQ_OK);
+    assert_int_equal(logkit_commit(kit, 1, 12000), JQ_OK);
+    assert_int_equal(jq_journal_delete_below(kit->journal, JQ_LSN_MAX, &count, NULL), JQ_OK);
+    assert_int_equal(count, 0);
+    assert_true(logkit_reads_back(kit, 0, 12000));
+    logkit_close(kit);
+    expect_sound(kit, "after a large first block", 0, 0);
+    assert_int_equal(kit->seen, 1);
+    logkit_free(kit);
+}
+
 static enum jq_err live_one_step(struct logkit *kit) {
     struct jq_rng *rng = &kit->rng;
     switch (jq_rng_below(rng, 12)) {
@@ -331,8 +348,17 @@ static enum jq_err live_one_step(struct logkit *kit) {
     case 2: jq_simdisk_fail(kit->sim, JQ_SIMDISK_CHANGE, jq_rng_below(rng, 6), EIO); return JQ_OK;
     case 3: jq_simdisk_power_off_after(kit->sim, jq_rng_below(rng, 12)); return JQ_OK;
     case 4: return logkit_write(kit, 1, BODY) == JQ_OK ? JQ_ERR_CLOSED : JQ_ERR_IO; /* dies between write and sync */
-    default: return logkit_commit(kit, (uint32_t)jq_rng_below(rng, 4), 8 + (uint32_t)jq_rng_below(rng, 1500));
+    default: break;
     }
+    const uint32_t count = (uint32_t)jq_rng_below(rng, 4);
+    return logkit_commit(kit, count, 8 + (uint32_t)jq_rng_below(rng, 1500));
+}
+
+/* Opens with segments of sizes drawn anew. */
+static enum jq_err begin_life(struct logkit *kit) {
+    kit->segment_size = JQ_SEGMENT_SIZE_MIN + (uint32_t)jq_rng_below(&kit->rng, 20000);
+    kit->first_segment_size = JQ_SEGMENT_SIZE_MIN + (uint32_t)jq_rng_below(&kit->rng, 8000);
+    return logkit_open(kit);
 }
 
 /* Ends this life as the dice want: killed, or without power. A disk that is off needs the latter. */
@@ -353,7 +379,7 @@ static void random_lives_lose_nothing(void **state) {
         struct logkit *kit = logkit_new(jq_simdisk_new(seed), seed);
         unsigned loss = 0;
         for (int step = 0; step < LIFE_STEPS; step++) {
-            enum jq_err result = kit->journal == NULL ? logkit_open(kit) : live_one_step(kit);
+            enum jq_err result = kit->journal == NULL ? begin_life(kit) : live_one_step(kit);
             if (kit->wrong || (result != JQ_OK && result != JQ_ERR_IO && result != JQ_ERR_CLOSED))
                 fail_msg("seed %llu, step %d, loss %u: %s, records %llu to %llu, acknowledged %llu, deleted %llu",
                          (unsigned long long)seed, step, loss, kit->error.message, (unsigned long long)kit->first_seen,
@@ -381,6 +407,7 @@ int main(void) {
         cmocka_unit_test(recovery_below_an_empty_segment_may_die_at_any_step),
         cmocka_unit_test(deletion_spares_the_last_durable_block),
         cmocka_unit_test(large_block_gets_a_large_segment),
+        cmocka_unit_test(first_block_too_large_for_the_first_segment_stays),
         cmocka_unit_test(random_lives_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
