@@ -28,7 +28,7 @@ OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "LSAN_OPTIONS": f"suppressions={HERE}/lsan.supp:print_suppressions=0",
-    "TSAN_OPTIONS": f"suppressions={HERE}/tsan.supp:halt_on_error=1:second_deadlock_stack=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 
 
@@ -61,38 +61,60 @@ def programs(names):
 
 
 class Builder:
+    """Builds what it can: a source that does not compile costs the programs that need it, not the others."""
+
     def __init__(self, out, mode, libraries):
         self.out = os.path.join(out, mode)
         self.libraries = libraries
         self.flags = MODES[mode]
         self.pool = concurrent.futures.ThreadPoolExecutor(JOBS)
+        self.failures = 0
 
     def object_of(self, source):
         return os.path.join(self.out, source[:-2] + ".o")
 
+    def run(self, command):
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            self.failures += 1
+            print(f"{' '.join(command)}\n{done.stdout.decode('utf-8', 'replace')}", flush=True)
+        return done.returncode == 0
+
     def compile(self, source):
+        """Returns the object, None if there is none."""
         target = self.object_of(source)
         if fresh(target):
-            return
+            return target
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        call(["gcc", *FLAGS, *self.flags, "-MMD", "-MF", target + ".d", "-c", source, "-o", target])
+        remove(target)
+        ok = self.run(["gcc", *FLAGS, *self.flags, "-MMD", "-MF", target + ".d", "-c", source, "-o", target])
+        return target if ok else None
 
     def link(self, program, sources, archive):
+        """Returns the program, None if there is none."""
         target = os.path.join(self.out, os.path.basename(program).removesuffix(".c"))
         objects = [self.object_of(source) for source in sources]
-        if newest([*objects, archive]) > mtime(target):
-            call(["gcc", *self.flags, *objects, archive, *self.libraries, "-o", target])
-        return target
+        if min(mtime(path) for path in objects) < 0:
+            return None
+        if newest([*objects, archive]) <= mtime(target):
+            return target
+        return target if self.run(["gcc", *self.flags, *objects, archive, *self.libraries, "-o", target]) else None
 
     def build(self, wanted):
-        shared = shared_files()
-        own = sorted({source for sources in wanted.values() for source in sources})
-        list(self.pool.map(self.compile, [*shared, *own]))
+        own = {source for sources in wanted.values() for source in sources}
+        shared = list(self.pool.map(self.compile, shared_files()))
+        list(self.pool.map(self.compile, sorted(own)))
         archive = os.path.join(self.out, "everything.a")
-        if os.path.exists(archive):
-            os.unlink(archive)
-        call(["ar", "rcsP", archive, *(self.object_of(source) for source in shared)])
-        return list(self.pool.map(lambda item: self.link(*item, archive), wanted.items()))
+        remove(archive)
+        self.run(["ar", "rcsP", archive, *filter(None, shared)])
+        return list(filter(None, self.pool.map(lambda item: self.link(*item, archive), wanted.items())))
+
+
+def remove(path):
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def mtime(path):
@@ -117,12 +139,6 @@ def fresh(target):
     return made >= 0 and all(0 <= mtime(path) <= made for path in [*needed, os.path.abspath(__file__)])
 
 
-def call(command):
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout.decode('utf-8', 'replace')}")
-
-
 def main():
     out = sys.argv[1]
     libraries = [arg for arg in sys.argv[2:] if arg.startswith("-l")]
@@ -134,11 +150,15 @@ def main():
     status = 0
     for mode in MODES:
         print(f"sanitize: {mode}", flush=True)
-        built = Builder(out, mode, libraries).build(wanted)
+        builder = Builder(out, mode, libraries)
+        built = builder.build(wanted)
         env = {**os.environ, **OPTIONS}
         env.pop("JQ_TEST_SUM", None)  # The same tests again: they are counted once.
         runner = [sys.executable, os.path.join(HERE, "run_tests.py"), f"--timeout={TIMEOUT_S}", *built]
         status |= subprocess.run(runner, cwd=ROOT, env=env).returncode
+        if builder.failures:
+            print(f"sanitize: {mode}: {builder.failures} sources or programs could not be built", flush=True)
+            status = 1
     return status
 
 
