@@ -158,7 +158,7 @@ static enum jq_err reason_tcp(const char *url, const struct jq_address *address,
 }
 
 enum jq_err jq_address_reason(const char *url, int timeout_ms, struct jq_error *reterr) {
-    struct jq_address address;
+    struct jq_address address = {0};
     const enum jq_err err = jq_address_parse(url, &address, reterr);
     if (err != JQ_OK) {
         return err;

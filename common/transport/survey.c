@@ -1,5 +1,8 @@
 #include "common/transport/survey.h"
 
+#include <stdatomic.h>
+
+#include "common/clock.h"
 #include "common/transport/internal.h"
 #include "common/transport/peers.h"
 
@@ -116,6 +119,8 @@ enum jq_err jq_survey_send(struct jq_survey_server *server, uint32_t survey_id, 
 
 /* ---- the answering side ---- */
 
+enum { SILENCE_MAX_MS = 8000 };
+
 enum turn_state {
     TURN_RECEIVING, /* NNG owns it */
     TURN_OPEN,      /* the receiver owns it */
@@ -133,12 +138,14 @@ struct jq_survey_turn {
 struct jq_survey_respondent {
     nng_socket socket;
     struct jq_dialers dialers;
-    struct jq_survey_respondent_config config;
+    struct jq_survey_respondent_config config; /* with the defaults filled in */
+    atomic_int_least64_t heard_ns;             /* when a survey last came, or the dialers were renewed */
     struct jq_survey_turn turns[JQ_SURVEY_TURN_COUNT];
 };
 
 static void turn_receive(struct jq_survey_turn *turn) {
     turn->state = TURN_RECEIVING;
+    nng_aio_set_timeout(turn->aio, turn->respondent->config.silence_max_ms);
     nng_ctx_recv(turn->context, turn->aio);
 }
 
@@ -149,8 +156,20 @@ static void turn_release_survey(struct jq_survey_turn *turn) {
     }
 }
 
+/* All turns find the silence at about the same time: the first one acts. */
+static void break_silence(struct jq_survey_respondent *respondent) {
+    const int64_t now_ns = jq_clock_mono_ns();
+    const int64_t silence_max_ns = respondent->config.silence_max_ms * INT64_C(1000000);
+    int64_t heard_ns = atomic_load(&respondent->heard_ns);
+    if (now_ns - heard_ns >= silence_max_ns &&
+        atomic_compare_exchange_strong(&respondent->heard_ns, &heard_ns, now_ns)) {
+        jq_dialers_redial(&respondent->dialers);
+    }
+}
+
 static void turn_received(struct jq_survey_turn *turn) {
     const struct jq_survey_respondent_config *config = &turn->respondent->config;
+    atomic_store(&turn->respondent->heard_ns, jq_clock_mono_ns());
     turn->survey = nng_aio_get_msg(turn->aio);
     nng_aio_set_msg(turn->aio, NULL);
     turn->state = TURN_OPEN;
@@ -173,6 +192,9 @@ static void turn_cb(void *arg) {
     } else if (rv == 0) {
         turn_received(turn);
     } else if (rv != NNG_ECLOSED) {
+        if (rv == NNG_ETIMEDOUT) {
+            break_silence(turn->respondent);
+        }
         turn_receive(turn);
     }
 }
@@ -195,6 +217,7 @@ enum jq_err jq_survey_answer_take(struct jq_survey_turn *turn, struct jq_frame *
     }
     turn_release_survey(turn);
     turn->state = TURN_SENDING;
+    nng_aio_set_timeout(turn->aio, NNG_DURATION_INFINITE);
     nng_aio_set_msg(turn->aio, jq_frame_msg(response));
     nng_ctx_send(turn->context, turn->aio);
     return JQ_OK;
@@ -235,6 +258,15 @@ static enum jq_err respondent_open_socket(struct jq_survey_respondent *responden
     return rv == 0 ? JQ_OK : jq_nng_fail(reterr, rv, "survey contexts");
 }
 
+static void respondent_fill_defaults(struct jq_survey_respondent_config *config) {
+    config->urls = NULL; /* Borrowed only while the respondent is being opened. */
+    config->frame_size_max = jq_frame_limit(config->frame_size_max);
+    config->silence_max_ms = config->silence_max_ms == 0 ? SILENCE_MAX_MS : config->silence_max_ms;
+    if (config->silence_max_ms < 0) {
+        config->silence_max_ms = NNG_DURATION_INFINITE;
+    }
+}
+
 enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *config,
                                       struct jq_survey_respondent **ret_respondent, struct jq_error *reterr) {
     struct jq_survey_respondent *respondent = jq_alloc_forever(sizeof *respondent);
@@ -243,8 +275,8 @@ enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *
     }
     JQ_CHECK(config->on_survey != NULL);
     respondent->config = *config;
-    respondent->config.urls = NULL; /* Borrowed only while the respondent is being opened. */
-    respondent->config.frame_size_max = jq_frame_limit(config->frame_size_max);
+    respondent_fill_defaults(&respondent->config);
+    atomic_store(&respondent->heard_ns, jq_clock_mono_ns());
     enum jq_err err = respondent_open_socket(respondent, reterr);
     if (err == JQ_OK) {
         err = jq_dialers_start(&respondent->dialers, respondent->socket, config->urls, config->url_count,
@@ -254,10 +286,6 @@ enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *
         *ret_respondent = respondent;
     }
     return err;
-}
-
-void jq_survey_respondent_redial(struct jq_survey_respondent *respondent) {
-    jq_dialers_redial(&respondent->dialers);
 }
 
 void jq_survey_respondent_stop(struct jq_survey_respondent *respondent) {

@@ -58,17 +58,17 @@ struct jq_survey_respondent_config {
     size_t frame_size_max; /* as the server's */
     int reconnect_min_ms;  /* 0: 10 */
     int reconnect_max_ms;  /* 0: 1000 */
+    int silence_max_ms;    /* dials anew after so long without a survey, see below; 0: 8000; < 0: never */
     void *ctx;
     /* `survey` is borrowed until the turn ends. Required. */
     void (*on_survey)(void *ctx, struct jq_survey_turn *turn, struct jq_bytes survey);
 };
 
-/* Starts to dial. JQ_ERR_ADDRESS names the URL and what is wrong with it. */
+/* Starts to dial. JQ_ERR_ADDRESS names the URL and what is wrong with it. In a process without the guard (see guard.h), NNG before
+ * 1.6 may never dial again by itself after its server was killed, and a pulled cable is noticed by nobody: so silence is taken for
+ * a lost connection. Well above the interval of the surveys it costs nothing. */
 enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *config,
                                       struct jq_survey_respondent **ret_respondent, struct jq_error *reterr);
-/* Closes the connection and dials anew: for an owner who has heard nothing for suspiciously long. In a process without the guard
- * (see guard.h), NNG before 1.6 may never dial again by itself after its server was killed. */
-void jq_survey_respondent_redial(struct jq_survey_respondent *respondent);
 /* Closes the connection; no survey comes any more. Turns that are open still have to be ended. Idempotent. */
 void jq_survey_respondent_stop(struct jq_survey_respondent *respondent);
 

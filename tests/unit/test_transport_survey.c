@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -173,11 +175,47 @@ static void surveys_beyond_the_limit_are_refused(void **state) {
     jq_survey_server_stop(surveyor->server);
 }
 
+static int listen_raw(char *url, size_t size) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t address_size = sizeof address;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &address_size), 0);
+    snprintf(url, size, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
+/* A surveyor that shakes hands and then says nothing at all may be a dead connection: the respondent leaves it and comes again. */
+static void silence_is_a_lost_connection(void **state) {
+    (void)state;
+    static const uint8_t surveyor_hello[8] = {0, 'S', 'P', 0, 0, 0x62, 0, 0};
+    char url_text[64];
+    uint8_t hello[8];
+    const char *url = url_text;
+    const int fd = listen_raw(url_text, sizeof url_text);
+    struct jq_survey_respondent *respondent = NULL;
+    const struct jq_survey_respondent_config config = {
+        .urls = &url, .url_count = 1, .on_survey = keep_turn, .silence_max_ms = 20};
+    assert_int_equal(jq_survey_respondent_open(&config, &respondent, NULL), JQ_OK);
+    for (int i = 0; i < 3; i++) {
+        const int peer = accept(fd, NULL, NULL);
+        assert_true(peer >= 0);
+        assert_int_equal(write(peer, surveyor_hello, 8), 8);
+        while (recv(peer, hello, sizeof hello, 0) > 0) { /* Its hello, then the end. */
+        }
+        close(peer);
+    }
+    jq_survey_respondent_stop(respondent);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_answer_is_lost),
         cmocka_unit_test(a_turn_is_answered_later_or_skipped),
         cmocka_unit_test(surveys_beyond_the_limit_are_refused),
+        cmocka_unit_test(silence_is_a_lost_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
