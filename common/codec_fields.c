@@ -11,24 +11,18 @@ _Static_assert(offsetof(msgpack_object_array, size) == offsetof(msgpack_object_m
 
 /* ---- faults ------------------------------------------------------------------------------------------------------ */
 
-static bool set_fault(struct jq_fault *fault, enum jq_reply status, const char *field, const char *format, va_list args)
-    __attribute__((format(printf, 4, 0)));
-
-static bool set_fault(struct jq_fault *fault, enum jq_reply status, const char *field, const char *format,
-                      va_list args) {
-    fault->status = status;
-    snprintf(fault->field, sizeof(fault->field), "%s", field);
-    vsnprintf(fault->reason, sizeof(fault->reason), format, args);
-    return false;
-}
-
 bool jq_fault_set(struct jq_fault *fault, enum jq_reply status, const char *field, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    set_fault(fault, status, field, format, args);
+    fault->status = status;
+    snprintf(fault->field, sizeof(fault->field), "%s", field);
+    vsnprintf(fault->reason, sizeof(fault->reason), format, args);
     va_end(args);
     return false;
 }
+
+/* `invalid(fault, field, format, ...)`: the commonest of them. */
+#define invalid(fault, field, ...) jq_fault_set((fault), JQ_REPLY_INVALID, (field)->name, __VA_ARGS__)
 
 /* A fault of the whole element has no path of its own; that of an element of a list begins with its index. */
 static bool put_before(struct jq_fault *fault, const char *prefix) {
@@ -48,17 +42,6 @@ bool jq_fault_within_element(struct jq_fault *fault, const char *field, size_t i
     char prefix[sizeof(fault->field)];
     snprintf(prefix, sizeof(prefix), "%s[%zu]", field, index);
     return put_before(fault, prefix);
-}
-
-static bool invalid(struct jq_fault *fault, const struct jq_field *field, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static bool invalid(struct jq_fault *fault, const struct jq_field *field, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    set_fault(fault, JQ_REPLY_INVALID, field->name, format, args);
-    va_end(args);
-    return false;
 }
 
 static const char *type_word(const msgpack_object *object) {

@@ -255,12 +255,11 @@ static enum jq_err refuse(struct jq_decoder *decoder, enum jq_err code, struct j
 
 enum jq_err jq_decode_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
                               struct jq_envelope *ret_envelope, struct jq_error *reterr) {
-    struct jq_bytes copy;
+    struct jq_bytes copy = frame;
     msgpack_object root;
     decoder->refusal.request = 0;
-    if (frame.size > JQ_FRAME_SIZE_MAX || frame.size == 0)
-        copy = frame; /* Refused at once, uncopied. */
-    else if (!take_frame(decoder, frame, &copy))
+    const bool of_use = frame.size > 0 && frame.size <= JQ_FRAME_SIZE_MAX; /* Else refused at once, uncopied. */
+    if (of_use && !take_frame(decoder, frame, &copy))
         return refuse(decoder, JQ_ERR_NOMEM, reterr);
     if (!unpack_frame(decoder, copy, &root))
         return refuse(decoder, JQ_ERR_PROTOCOL, reterr);
