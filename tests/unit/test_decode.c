@@ -323,7 +323,7 @@ static void needs_are_not_mixed_up(void **state) {
     for (int round = 0; round < 3; round++) {
         struct jq_buf body;
         jq_buf_init(&body, 4096);
-        jq_buf_append_format(&body, "{\"tasks\": [");
+        jq_buf_append_format(&body, "{\"tasks\": [{\"handler\": \"h\", \"need\": \"cpu=1\"}, ");
         for (int i = 0; i < 12; i++)
             jq_buf_append_format(&body, "%s{\"handler\": \"h\", \"need\": \"cpu=1 mem=%dM\"}", i > 0 ? ", " : "",
                                  1 + i % 6);
@@ -332,7 +332,7 @@ static void needs_are_not_mixed_up(void **state) {
         for (int i = 0; i < 12; i++) {
             char need[32];
             snprintf(need, sizeof(need), "cpu=1 mem=%dM", 1 + i % 6);
-            assert_str(bench->request.u.submit.items[i].need, need);
+            assert_str(bench->request.u.submit.items[i + 1].need, need);
         }
         jq_buf_fini(&body);
     }
