@@ -41,29 +41,38 @@ pub const Checks = struct {
         if (wanted(b, "jqsim")) {
             if (checks.simulator("jqsim", checks.parts.core)) |sim| run.addArtifactArg(sim);
         }
-        if (b.args == null) checks.addHelpers(&run.step);
+        if (b.args == null) checks.addExamples(&run.step);
         step.dependOn(&run.step);
     }
 
     fn testExecutable(checks: Checks, path: []const u8) *Compile {
         const b = checks.b;
-        const text = sources.read(b, path);
         const base = std.fs.path.basename(path);
-        const with_guard = std.mem.startsWith(u8, base, "test_guard") or contains(text, "link: guard");
+        const with_guard = std.mem.startsWith(u8, base, "test_guard") or
+            std.mem.indexOf(u8, sources.read(b, path), "link: guard") != null;
         const guard = if (with_guard) checks.parts.guard else &.{};
-        return checks.parts.kit.executable(
-            sources.stem(path),
-            sources.join(b, &.{path}, guard),
-            checks.neededBy(text),
-        );
+        const files = sources.join(b, &.{path}, guard);
+        return checks.parts.kit.executable(sources.stem(path), files, checks.neededBy(path));
     }
 
-    /// A test of common needs only common, so that a broken broker does not keep it from running.
-    fn neededBy(checks: Checks, text: []const u8) []const Part {
-        for ([_][]const u8{ "broker", "worker", "tools", "tests", "common/libjq" }) |more| {
-            if (contains(text, checks.b.fmt("\"{s}/", .{more}))) return checks.everything();
+    /// What a test reaches by its includes, so that a broken worker does not keep a test of the broker from running.
+    fn neededBy(checks: Checks, path: []const u8) []const Part {
+        const b = checks.b;
+        var needed: []const Part = checks.parts.list(&.{checks.testlib});
+        const houses = [_]struct { folder: []const u8, parts: []const Part }{
+            .{ .folder = "broker/", .parts = checks.parts.broker() },
+            .{ .folder = "worker/", .parts = checks.parts.worker() },
+            .{ .folder = "tools/", .parts = checks.parts.control() },
+            .{ .folder = "common/libjq/", .parts = checks.parts.list(&.{checks.parts.client}) },
+            .{ .folder = "", .parts = checks.parts.list(&.{checks.parts.common}) },
+        };
+        const reached = sources.closure(b, path);
+        for (houses) |house| {
+            if (anyStartsWith(reached, house.folder)) {
+                needed = std.mem.concat(b.allocator, Part, &.{ needed, house.parts }) catch @panic("OOM");
+            }
         }
-        return checks.parts.list(&.{ checks.testlib, checks.parts.common });
+        return needed;
     }
 
     fn simulator(checks: Checks, name: []const u8, core: Part) ?*Compile {
@@ -101,6 +110,7 @@ pub const Checks = struct {
         const step = b.step("e2e", "Run end-to-end tests with real processes (-- NAME.. runs only those named)");
         const run = checks.runner();
         checks.setPlaces(run, step);
+        checks.addHelpers(&run.step, "tests/e2e", "");
         for (sources.find(b, "tests/e2e", .{ .prefix = "test_", .suffix = ".py" })) |path| {
             if (wanted(b, path)) run.addFileArg(b.path(path));
         }
@@ -110,12 +120,14 @@ pub const Checks = struct {
     pub fn addBench(checks: Checks) void {
         const b = checks.b;
         const step = b.step("bench", "Measure and print the figures, with this machine's fdatasync and echo rates");
-        checks.addScript(step, "tests/bench/run.py");
+        if (checks.addScript(step, "tests/bench/run.py")) |run| {
+            checks.addHelpers(&run.step, "tests/bench", "bench_");
+        }
     }
 
     pub fn addDemo(checks: Checks) void {
         const step = checks.b.step("demo", "Real CAD work through a durable broker (-- --keep leaves it running)");
-        checks.addScript(step, "tools/demo/demo.py");
+        _ = checks.addScript(step, "tools/demo/demo.py");
     }
 
     pub fn addFmt(checks: Checks) void {
@@ -146,16 +158,17 @@ pub const Checks = struct {
         step.dependOn(&run.step);
     }
 
-    fn addScript(checks: Checks, step: *std.Build.Step, path: []const u8) void {
+    /// Makes the step run a Python script; null and a step that fails if there is no such script.
+    fn addScript(checks: Checks, step: *std.Build.Step, path: []const u8) ?*Run {
         const b = checks.b;
         if (!sources.exists(b, path)) {
             step.dependOn(&b.addFail(b.fmt("{s} does not exist yet", .{path})).step);
-            return;
+            return null;
         }
         const run = pythonScript(b, path);
         checks.setPlaces(run, step);
         passArgs(run);
-        step.dependOn(&run.step);
+        return run;
     }
 
     /// What a script that starts our programs needs: everything installed, and where it is.
@@ -165,25 +178,25 @@ pub const Checks = struct {
         run.setEnvironmentVariable("JQ_BIN", b.getInstallPath(.bin, ""));
         run.setEnvironmentVariable("JQ_TEST_BIN", b.getInstallPath(test_bin, ""));
         run.step.dependOn(b.getInstallStep());
-        checks.addHelpers(&run.step);
+        checks.addExamples(&run.step);
         step.dependOn(&run.step);
     }
 
-    /// Small programs that scripts start: the examples of libjq, the loads of the benchmark, helpers of e2e tests.
-    /// The examples link what any client would, and nothing else.
-    fn addHelpers(checks: Checks, step: *std.Build.Step) void {
+    /// The examples of libjq link what any client would, and nothing else.
+    fn addExamples(checks: Checks, step: *std.Build.Step) void {
         const b = checks.b;
         const client = checks.parts.list(&.{checks.parts.libjq});
         for (sources.find(b, parts_zig.examples_folder, .{})) |path| {
             checks.addHelper(step, b.fmt("example_{s}", .{sources.stem(path)}), &.{path}, client);
         }
-        const bench_shared = sources.find(b, "tests/bench", .{ .without_base_prefix = "bench_" });
-        for (sources.find(b, "tests/bench", .{ .prefix = "bench_" })) |path| {
-            const files = sources.join(b, &.{path}, bench_shared);
-            checks.addHelper(step, sources.stem(path), files, checks.everything());
-        }
-        for (sources.find(b, "tests/e2e", .{})) |path| {
-            checks.addHelper(step, sources.stem(path), &.{path}, checks.everything());
+    }
+
+    /// Small programs that scripts start: the loads of the benchmark (bench_*.c), helpers of e2e tests (*.c).
+    fn addHelpers(checks: Checks, step: *std.Build.Step, folder: []const u8, prefix: []const u8) void {
+        const b = checks.b;
+        const shared = if (prefix.len == 0) &.{} else sources.find(b, folder, .{ .without_base_prefix = prefix });
+        for (sources.find(b, folder, .{ .prefix = prefix })) |path| {
+            checks.addHelper(step, sources.stem(path), sources.join(b, &.{path}, shared), checks.everything());
         }
     }
 
@@ -207,15 +220,18 @@ pub const Checks = struct {
     }
 };
 
-fn contains(text: []const u8, part: []const u8) bool {
-    return std.mem.indexOf(u8, text, part) != null;
+fn anyStartsWith(paths: sources.Paths, start: []const u8) bool {
+    for (paths) |path| {
+        if (std.mem.startsWith(u8, path, start)) return true;
+    }
+    return false;
 }
 
 /// True if no test was named on the command line, or one whose name is part of `path`.
 fn wanted(b: *std.Build, path: []const u8) bool {
     const args = b.args orelse return true;
     for (args) |arg| {
-        if (contains(path, arg)) return true;
+        if (std.mem.indexOf(u8, path, arg) != null) return true;
     }
     return args.len == 0;
 }

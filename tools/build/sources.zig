@@ -75,6 +75,38 @@ pub fn read(b: *std.Build, path: []const u8) []const u8 {
     return b.build_root.handle.readFileAlloc(b.graph.io, path, b.allocator, .unlimited) catch "";
 }
 
+/// `path` and all that it includes of this tree, directly or not; of a header of tests/lib also the source beside it.
+pub fn closure(b: *std.Build, path: []const u8) Paths {
+    var found: std.ArrayList([]const u8) = .empty;
+    found.append(b.allocator, path) catch @panic("OOM");
+    var next: usize = 0;
+    while (next < found.items.len) : (next += 1) {
+        var lines = std.mem.splitScalar(u8, read(b, found.items[next]), '\n');
+        while (lines.next()) |line| {
+            const name = included(line) orelse continue;
+            addOnce(b, &found, name);
+            if (std.mem.startsWith(u8, name, "tests/lib/") and std.mem.endsWith(u8, name, ".h")) {
+                addOnce(b, &found, b.fmt("{s}.c", .{name[0 .. name.len - 2]}));
+            }
+        }
+    }
+    return found.items;
+}
+
+/// `#include "NAME"` -> NAME.
+fn included(line: []const u8) ?[]const u8 {
+    if (!std.mem.startsWith(u8, line, "#include \"")) return null;
+    const rest = line["#include \"".len..];
+    return rest[0 .. std.mem.indexOfScalar(u8, rest, '"') orelse return null];
+}
+
+fn addOnce(b: *std.Build, list: *std.ArrayList([]const u8), path: []const u8) void {
+    for (list.items) |known| {
+        if (std.mem.eql(u8, known, path)) return;
+    }
+    list.append(b.allocator, path) catch @panic("OOM");
+}
+
 /// "tests/unit/test_heap.c" -> "test_heap".
 pub fn stem(path: []const u8) []const u8 {
     return std.fs.path.stem(path);
