@@ -1,0 +1,100 @@
+/* dead.c - jqctl dead: dead letters listed, shown, replayed, removed. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tools/jqctl/many.h"
+#include "tools/jqctl/task.h"
+
+enum { PAGE_ROWS = 200 };
+
+int jqctl_dead_ls(struct jqctl *ctl) {
+    return jqctl_task_list(ctl, "dead", "dead.list");
+}
+
+int jqctl_dead_show(struct jqctl *ctl) {
+    return jqctl_task_show(ctl);
+}
+
+/* ---- all of them -------------------------------------------------------------------------------------------------------- */
+
+struct letters {
+    jq_task_id *ids;
+    size_t count, capacity;
+};
+
+static void keep(void *ctx, struct jq_view row) {
+    struct letters *letters = ctx;
+    if (letters->count == letters->capacity) {
+        const size_t capacity = letters->capacity ? 2 * letters->capacity : 1024;
+        jq_task_id *ids = realloc(letters->ids, capacity * sizeof(*ids));
+        JQ_CHECK(ids);
+        letters->ids = ids;
+        letters->capacity = capacity;
+    }
+    letters->ids[letters->count++] = (jq_task_id){jq_view_uint(row, "id", 0)};
+}
+
+/* All first, then something is done to them: a page goes on at a letter that must still be there. */
+static int collect(struct jqctl *ctl, struct letters *letters) {
+    struct jqctl_filter filter = {.limit = PAGE_ROWS,
+                                  .states = "dead",
+                                  .queue = jqctl_value(&ctl->args, "queue"),
+                                  .handler = jqctl_value(&ctl->args, "handler")};
+    do {
+        const int code = jqctl_task_page(ctl, &filter, keep, letters, &filter.after);
+        if (code != JQCTL_DONE)
+            return code;
+    } while (filter.after != 0);
+    return JQCTL_DONE;
+}
+
+/* Nothing is done to all of them unasked. */
+static int agree(const struct jqctl *ctl, const char *verb, size_t count) {
+    char question[80];
+    if (jqctl_given(&ctl->args, "yes"))
+        return JQCTL_DONE;
+    if (isatty(STDIN_FILENO) != 1 || !ctl->terminal.err)
+        return jqctl_fail(EX_USAGE, "--all wants --yes where nobody can be asked");
+    snprintf(question, sizeof(question), "%s %zu dead letters?", verb, count);
+    return jqctl_confirm(question) ? JQCTL_DONE : jqctl_fail(JQCTL_FAILED, "nothing was done");
+}
+
+static int do_all(struct jqctl *ctl, const struct jqctl_many *many, const char *verb) {
+    struct letters letters = {.count = 0};
+    int code = ctl->args.operand_count > 0 ? jqctl_fail(EX_USAGE, "either ids or --all") : collect(ctl, &letters);
+    if (code == JQCTL_DONE && letters.count > 0)
+        code = agree(ctl, verb, letters.count);
+    if (code == JQCTL_DONE)
+        code = jqctl_do_many(ctl, many, letters.ids, letters.count);
+    free(letters.ids);
+    return code;
+}
+
+static int do_some(struct jqctl *ctl, const struct jqctl_many *many, const char *verb) {
+    jq_task_id *ids = NULL;
+    size_t count = 0;
+    if (jqctl_given(&ctl->args, "all"))
+        return do_all(ctl, many, verb);
+    if (jqctl_given(&ctl->args, "queue") || jqctl_given(&ctl->args, "handler"))
+        return jqctl_fail(EX_USAGE, "--queue and --handler go with --all");
+    if (ctl->args.operand_count == 0)
+        return jqctl_fail(EX_USAGE, "which ones? jqctl dead %s ID.., or --all", ctl->args.command->verb);
+    int code = jqctl_operand_ids(ctl, &ids, &count);
+    code = code == JQCTL_DONE ? jqctl_do_many(ctl, many, ids, count) : code;
+    free(ids);
+    return code;
+}
+
+int jqctl_dead_replay(struct jqctl *ctl) {
+    const struct jqctl_many many = {
+        .op = "dead.replay", .done = "replayed", .kind = "dead.replayed", .message = &jq_message_task_ids};
+    return do_some(ctl, &many, "Replay");
+}
+
+int jqctl_dead_rm(struct jqctl *ctl) {
+    const struct jqctl_many many = {
+        .op = "dead.rm", .done = "removed", .kind = "dead.removed", .message = &jq_message_task_ids};
+    return do_some(ctl, &many, "Remove");
+}

@@ -1,0 +1,173 @@
+/* explain.c - jqctl task explain: why is it not running? One screen, the most decisive reason first. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/need.h"
+#include "tools/jqctl/task.h"
+#include "tools/jqctl/when.h"
+
+enum { TEXT_SIZE_MAX = 128 * 1024 };
+
+/* ---- JSON --------------------------------------------------------------------------------------------------------------- */
+
+static const struct jqctl_column line_columns[] = {
+    {"why", NULL, JQCTL_TEXT, 0, NULL},
+    {"worker", NULL, JQCTL_TEXT, 0, NULL},
+    {"detail", NULL, JQCTL_TEXT, 0, NULL},
+    {"number", NULL, JQCTL_COUNT, 0, NULL},
+};
+static const struct jqctl_columns line_row = JQCTL_COLUMNS(line_columns);
+
+static const struct jqctl_column explanation_columns[] = {
+    {"task", NULL, JQCTL_MAP, 0, &jqctl_task_row},
+    {"lines", NULL, JQCTL_LIST, 0, &line_row},
+    {"left_out", NULL, JQCTL_COUNT, 0, NULL},
+};
+static const struct jqctl_columns explanation = JQCTL_COLUMNS(explanation_columns);
+
+/* ---- sentences ---------------------------------------------------------------------------------------------------------- */
+
+/* What a line is about. */
+enum about { ABOUT_TASK, ABOUT_WORKERS, ABOUT_WORKER };
+
+/* In a text, %d stands for the detail, %w for the worker, %n for the number, %t for it as a span, %a for it as an amount. */
+static const struct {
+    const char *why;
+    enum about about;
+    const char *text;
+} sentences[] = {
+    {"ended", ABOUT_TASK, "It has ended: %d."},
+    {"running", ABOUT_TASK, "It runs on worker %w, for %t now."},
+    {"not_due", ABOUT_TASK, "It is not due for another %t (%d)."},
+    {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on."},
+    {"behind", ABOUT_TASK, "About %n tasks stand before it in its queue."},
+    {"no_worker_can", ABOUT_WORKERS, "No worker that the broker knows could ever run it:"},
+    {"no_worker_free", ABOUT_WORKERS, "There are workers that could run it, but none is free now:"},
+    {"next", ABOUT_WORKERS, "A worker is free for it."},
+    {"worker_lacks_handler", ABOUT_WORKER, "does not define the handler %d"},
+    {"worker_fails_term", ABOUT_WORKER, "does not meet %d"},
+    {"worker_no_room", ABOUT_WORKER, "is short of %d by %a"},
+    {"worker_draining", ABOUT_WORKER, "is draining"},
+    {"worker_silent", ABOUT_WORKER, "has not been heard of: dead, or gone"},
+    {"worker_not_asking", ABOUT_WORKER, "is not asking for tasks"},
+    {"worker_suspect", ABOUT_WORKER, "runs a task that may have killed a worker, and no other such beside it"},
+};
+
+static int find_sentence(struct jq_str why) {
+    for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+        if (jq_str_equal(jq_str_of(sentences[i].why), why))
+            return (int)i;
+    }
+    return -1;
+}
+
+static void append_placed(struct jq_buf *out, char what, struct jq_view line) {
+    const uint64_t number = jq_view_uint(line, "number", 0);
+    char span[JQCTL_SPAN_TEXT_SIZE];
+    char amount[JQ_AMOUNT_TEXT_SIZE_MAX];
+    switch (what) {
+    case 'd': jqctl_append_safe(out, jq_view_str(line, "detail"), false); break;
+    case 'w': jqctl_append_safe(out, jq_view_str(line, "worker"), false); break;
+    case 't': jq_buf_append_format(out, "%s", jqctl_span_format((int64_t)(number & INT64_MAX), span)); break;
+    case 'a':
+        (void)jq_amount_format(number, amount);
+        jq_buf_append_format(out, "%s", amount);
+        break;
+    default: jq_buf_append_format(out, "%" PRIu64, number); break;
+    }
+}
+
+static void append_sentence(struct jq_buf *out, const char *text, struct jq_view line) {
+    for (; *text; text++) {
+        if (*text == '%')
+            append_placed(out, *++text, line);
+        else
+            jq_buf_append_u8(out, (uint8_t)*text);
+    }
+    jq_buf_append_u8(out, '\n');
+}
+
+static void append_line(struct jq_buf *out, struct jq_view line) {
+    const int at = find_sentence(jq_view_str(line, "why"));
+    if (at >= 0 && sentences[at].about != ABOUT_WORKER) {
+        append_sentence(out, sentences[at].text, line);
+        return;
+    }
+    jq_buf_append_format(out, "  ");
+    jqctl_append_safe(out, jq_view_str(line, "worker"), false);
+    jq_buf_append_u8(out, ' ');
+    if (at >= 0) {
+        append_sentence(out, sentences[at].text, line);
+        return;
+    }
+    jqctl_append_safe(out, jq_view_str(line, "why"), false); /* of a newer broker */
+    jq_buf_append_u8(out, ' ');
+    append_sentence(out, "%d", line);
+}
+
+static void append_head(struct jq_buf *out, const char *name, struct jq_view task) {
+    const int64_t now_ms = jq_clock_wall_ms();
+    const struct jq_str need = jq_view_str(task, "need");
+    jq_buf_append_format(out, "Task %s (handler ", name);
+    jqctl_append_safe(out, jq_view_str(task, "handler"), false);
+    jq_buf_append_format(out, ", queue ");
+    jqctl_append_safe(out, jq_view_str(task, "queue"), false);
+    jq_buf_append_format(out, ") is ");
+    jqctl_append_safe(out, jq_view_str(task, "state"), false);
+    jq_buf_append_format(out, ", %" PRIu64 " of its attempts failed; since ", jq_view_uint(task, "attempts", 0));
+    jqctl_when_append(out, (int64_t)(jq_view_uint(task, "at_ms", 0) & INT64_MAX));
+    jq_buf_append_format(out, " (");
+    jqctl_when_append_age(out, (int64_t)(jq_view_uint(task, "at_ms", 0) & INT64_MAX), now_ms);
+    jq_buf_append_format(out, ").\n");
+    if (need.size > 0) {
+        jq_buf_append_format(out, "It needs ");
+        jqctl_append_safe(out, need, false);
+        jq_buf_append_format(out, ".\n");
+    }
+}
+
+static void print_sentences(const char *name, struct jq_view body) {
+    const struct jq_view lines = jq_view_get(body, "lines");
+    const uint64_t left_out = jq_view_uint(body, "left_out", 0);
+    struct jq_buf out;
+    jq_buf_init(&out, TEXT_SIZE_MAX);
+    append_head(&out, name, jq_view_get(body, "task"));
+    for (size_t i = 0; i < jq_view_count(lines); i++)
+        append_line(&out, jq_view_at(lines, i));
+    if (left_out > 0)
+        jq_buf_append_format(&out, "  and %" PRIu64 " workers more\n", left_out);
+    jqctl_drain(&out);
+    jq_buf_fini(&out);
+}
+
+static void fill_id(struct jq_pack *pack, void *ctx) {
+    const jq_task_id *id = ctx;
+    jq_pack_field_uint(pack, &jq_message_task_id, JQ_AT_TASK_ID_ID, id->value);
+}
+
+static int explain(struct jqctl *ctl, jq_task_id id, const char *name) {
+    char what[64];
+    struct jq_flight flight;
+    snprintf(what, sizeof(what), "task %.32s", name);
+    const int code = jqctl_call(ctl, &flight, what, "task.explain", 1, fill_id, &id);
+    if (code != JQCTL_DONE)
+        return code;
+    if (ctl->json)
+        jqctl_print_item(ctl, &explanation, "task.explanation", flight.view.body);
+    else
+        print_sentences(name, flight.view.body);
+    jq_flight_end(&flight);
+    return JQCTL_DONE;
+}
+
+int jqctl_task_explain(struct jqctl *ctl) {
+    jq_task_id *ids = NULL;
+    size_t count = 0;
+    int code = jqctl_operand_ids(ctl, &ids, &count);
+    if (code == JQCTL_DONE)
+        code = explain(ctl, ids[0], ctl->args.operands[0]);
+    free(ids);
+    return code;
+}

@@ -1,0 +1,249 @@
+/* jsonl.c - many tasks, one a line of JSON: read a batch, submit it, tell its verdicts, read on. */
+#include "tools/jqctl/jsonl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/text.h"
+#include "tools/jqctl/made.h"
+#include "tools/jqctl/payload.h"
+#include "tools/jqctl/spec.h"
+#include "tools/jqctl/wait.h"
+
+enum {
+    BATCH_COUNT_MAX = 8192,
+    BATCH_SIZE_MAX = 16 * 1024 * 1024,
+    COMPLAINTS_MAX = 20, /* lines that are told of one by one */
+};
+
+struct loading {
+    struct jqctl *ctl;
+    const char *name; /* of the file */
+    FILE *file;
+    struct jq_buf line;
+    uint64_t line_number;
+    const struct jq_task_spec *common;
+    /* The batch: */
+    struct jqctl_memory memory;
+    struct jq_task_spec *specs;
+    struct jq_submitted *submitted;
+    uint64_t *lines;
+    size_t count;
+    /* So far: */
+    uint64_t accepted, duplicates, refused;
+    bool ids_kept; /* for --wait */
+    jq_task_id *ids;
+    size_t id_count, id_capacity;
+    struct jqctl_list list;
+    struct jqctl_made made;
+    int code; /* what stopped it */
+};
+
+static const struct jqctl_column verdict_columns[] = {
+    {"line", NULL, JQCTL_COUNT, 0, NULL},     {"id", NULL, JQCTL_ID, 0, NULL},
+    {"duplicate", NULL, JQCTL_FLAG, 0, NULL}, {"status", NULL, JQCTL_TEXT, 0, NULL},
+    {"reason", NULL, JQCTL_TEXT, 0, NULL},
+};
+static const struct jqctl_columns verdict_row = JQCTL_COLUMNS(verdict_columns);
+
+/* ---- verdicts ----------------------------------------------------------------------------------------------------------- */
+
+static void keep_id(struct loading *loading, jq_task_id id) {
+    if (loading->id_count == loading->id_capacity) {
+        const size_t capacity = loading->id_capacity ? 2 * loading->id_capacity : 1024;
+        jq_task_id *ids = realloc(loading->ids, capacity * sizeof(*ids));
+        JQ_CHECK(ids);
+        loading->ids = ids;
+        loading->id_capacity = capacity;
+    }
+    loading->ids[loading->id_count++] = id;
+}
+
+static void print_verdict(struct loading *loading, uint64_t line, const struct jq_submitted *verdict) {
+    struct jqctl_made *made = &loading->made;
+    char place[JQ_TASK_ID_TEXT_SIZE];
+    if (loading->ids_kept) {
+        if (verdict->status == JQ_REPLY_OK)
+            keep_id(loading, verdict->id);
+        return;
+    }
+    if (!loading->ctl->json) {
+        if (verdict->status == JQ_REPLY_OK)
+            (void)printf("%s\n", jq_text_format_task_id(verdict->id, place));
+        return;
+    }
+    jqctl_made_begin(made);
+    jqctl_made_uint(made, "line", line);
+    if (verdict->status == JQ_REPLY_OK)
+        jqctl_made_uint(made, "id", verdict->id.value);
+    jqctl_made_bool(made, "duplicate", verdict->duplicate);
+    jqctl_made_text(made, "status", jq_reply_name(verdict->status));
+    if (verdict->reason[0])
+        jqctl_made_text(made, "reason", verdict->reason);
+    jqctl_list_row(&loading->list, jqctl_made_end(made));
+}
+
+static void take_verdict(struct loading *loading, uint64_t line, const struct jq_submitted *verdict) {
+    print_verdict(loading, line, verdict);
+    loading->accepted += verdict->status == JQ_REPLY_OK;
+    loading->duplicates += verdict->duplicate;
+    if (verdict->status == JQ_REPLY_OK)
+        return;
+    if (loading->refused++ < COMPLAINTS_MAX)
+        jqctl_note("%s:%" PRIu64 ": %s%s%s", loading->name, line, jq_reply_name(verdict->status),
+                   verdict->reason[0] ? ": " : "", verdict->reason);
+    else if (loading->refused == COMPLAINTS_MAX + 1)
+        jqctl_note("and more; the summary counts them%s", loading->ctl->json ? ", the document names them" : "");
+}
+
+/* A line that is no task never reaches the broker. */
+static void refuse_line(struct loading *loading, const struct jq_error *error) {
+    struct jq_submitted verdict = {.status = error->code == JQ_ERR_TOO_BIG ? JQ_REPLY_TOO_BIG : JQ_REPLY_INVALID};
+    snprintf(verdict.reason, sizeof(verdict.reason), "%.119s", error->message);
+    take_verdict(loading, loading->line_number, &verdict);
+}
+
+/* ---- batches ------------------------------------------------------------------------------------------------------------ */
+
+static void batch_empty(struct loading *loading) {
+    jqctl_memory_free(&loading->memory);
+    loading->count = 0;
+}
+
+static bool batch_submit(struct loading *loading) {
+    struct jq_error error;
+    if (loading->count == 0)
+        return true;
+    const enum jq_err err =
+        jq_submit_many(loading->ctl->client, loading->specs, loading->count, loading->submitted, &error);
+    for (size_t i = 0; i < loading->count; i++)
+        take_verdict(loading, loading->lines[i], &loading->submitted[i]);
+    if (err != JQ_OK)
+        loading->code = jqctl_fail_err("submit", &error);
+    batch_empty(loading);
+    return err == JQ_OK;
+}
+
+/* libjq refuses a batch for one task that no frame could hold. */
+static enum jq_err check_size(const struct jq_task_spec *spec, struct jq_error *reterr) {
+    size_t size = 256 + spec->payload_size + strlen(spec->handler) + (spec->queue ? strlen(spec->queue) : 0) +
+                  (spec->need ? strlen(spec->need) : 0) + (spec->key ? strlen(spec->key) : 0);
+    for (size_t i = 0; i < spec->header_count; i++)
+        size += 10 + strlen(spec->headers[i].name) + strlen(spec->headers[i].value);
+    if (size > JQ_TASK_SIZE_MAX)
+        return jq_fail(reterr, JQ_ERR_TOO_BIG, "task: larger than %d bytes", JQ_TASK_SIZE_MAX);
+    return JQ_OK;
+}
+
+static bool take_line(struct loading *loading, struct jq_str line) {
+    struct jq_error error;
+    struct jq_task_spec spec = *loading->common;
+    while (line.size > 0 && strchr(" \t\r", line.data[line.size - 1]))
+        line.size--;
+    if (line.size == 0)
+        return true;
+    if (jqctl_spec_of_json(line, &loading->memory, &spec, &error) != JQ_OK || check_size(&spec, &error) != JQ_OK) {
+        refuse_line(loading, &error);
+        return true;
+    }
+    loading->lines[loading->count] = loading->line_number;
+    loading->specs[loading->count++] = spec;
+    if (loading->count < BATCH_COUNT_MAX && loading->memory.size < BATCH_SIZE_MAX)
+        return true;
+    return batch_submit(loading);
+}
+
+/* The next line without its end, in loading->line; more than that takes of it is skipped, and marks the buffer failed. False: none. */
+static bool next_line(struct loading *loading) {
+    int c = getc_unlocked(loading->file);
+    if (c == EOF)
+        return false;
+    jq_buf_clear(&loading->line);
+    for (; c != EOF && c != '\n'; c = getc_unlocked(loading->file))
+        jq_buf_append_u8(&loading->line, (uint8_t)c);
+    loading->line_number++;
+    return true;
+}
+
+static bool read_lines(struct loading *loading) {
+    const struct jq_error too_big = {.code = JQ_ERR_TOO_BIG, .message = "the line is too long"};
+    while (next_line(loading)) {
+        if (loading->line.failed)
+            refuse_line(loading, &too_big);
+        else if (!take_line(loading, jq_buf_str(&loading->line)))
+            return false;
+    }
+    if (ferror(loading->file)) {
+        loading->code = jqctl_fail(EX_IOERR, "%s: %s", loading->name, strerror(errno));
+        return false;
+    }
+    return batch_submit(loading);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+
+static void write_summary(struct jq_json *json, void *ctx) {
+    const struct loading *loading = ctx;
+    jq_json_put_uint(json, "accepted", loading->accepted);
+    jq_json_put_uint(json, "duplicates", loading->duplicates);
+    jq_json_put_uint(json, "refused", loading->refused);
+}
+
+static void summarize(const struct loading *loading) {
+    jqctl_note("%" PRIu64 " tasks accepted (%" PRIu64 " of them known by their key), %" PRIu64 " refused",
+               loading->accepted, loading->duplicates, loading->refused);
+}
+
+static void load(struct loading *loading) {
+    const bool listed = loading->ctl->json && !loading->ids_kept;
+    if (listed)
+        jqctl_list_begin(&loading->list, loading->ctl, &verdict_row, "task.submitted.list");
+    (void)read_lines(loading);
+    if (listed)
+        jqctl_list_end(&loading->list, write_summary, loading);
+    (void)fflush(stdout);
+    summarize(loading);
+    if (loading->code == JQCTL_DONE && loading->ids_kept && loading->id_count > 0)
+        loading->code = jqctl_wait_all(loading->ctl, loading->ids, loading->id_count);
+    if (loading->code == JQCTL_DONE && loading->refused > 0)
+        loading->code = JQCTL_FAILED;
+}
+
+static int open_lines(struct loading *loading, const char *path) {
+    const bool is_stdin = strcmp(path, "-") == 0;
+    loading->name = is_stdin ? "stdin" : path;
+    loading->file = is_stdin ? stdin : fopen(path, "re");
+    loading->specs = calloc(BATCH_COUNT_MAX, sizeof(*loading->specs));
+    loading->submitted = calloc(BATCH_COUNT_MAX, sizeof(*loading->submitted));
+    loading->lines = calloc(BATCH_COUNT_MAX, sizeof(*loading->lines));
+    if (!loading->file)
+        return jqctl_fail(EX_NOINPUT, "%s: %s", path, strerror(errno));
+    if (!loading->specs || !loading->submitted || !loading->lines)
+        return jqctl_fail(EX_OSERR, "out of memory");
+    return jqctl_connect(loading->ctl);
+}
+
+static void loading_fini(struct loading *loading) {
+    if (loading->file && loading->file != stdin)
+        (void)fclose(loading->file);
+    batch_empty(loading);
+    jqctl_made_fini(&loading->made);
+    jq_buf_fini(&loading->line);
+    free(loading->specs);
+    free(loading->submitted);
+    free(loading->lines);
+    free(loading->ids);
+}
+
+int jqctl_submit_lines(struct jqctl *ctl, const char *path, const struct jq_task_spec *common) {
+    struct loading loading = {.ctl = ctl, .common = common, .ids_kept = jqctl_given(&ctl->args, "wait")};
+    jqctl_made_init(&loading.made);
+    jq_buf_init(&loading.line, JQCTL_PAYLOAD_JSON_SIZE_MAX);
+    loading.code = open_lines(&loading, path);
+    if (loading.code == JQCTL_DONE)
+        load(&loading);
+    loading_fini(&loading);
+    return loading.code;
+}

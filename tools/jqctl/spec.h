@@ -1,0 +1,36 @@
+/* spec.h - a task to submit, from the command line or from one line of JSON.
+ *
+ * JSON: an object with the fields of a submit (PROTOCOL.md): handler, queue, payload (any JSON; becomes msgpack), priority (a
+ * number or a name), delay_ms, eta_ms, expires_ms, need, key, retry (a number, or {max, base_ms, cap_ms}), soft_limit_ms,
+ * hard_limit_ms, result_ttl_ms, headers; and, as people write them, delay, soft_limit, hard_limit, result_ttl ("1h30m"), eta,
+ * expires (RFC 3339).
+ *
+ * Ownership: texts and bytes of a spec lie in the memory that it was made with, until that is emptied.
+ */
+#ifndef JQ_TOOLS_JQCTL_SPEC_H
+#define JQ_TOOLS_JQCTL_SPEC_H
+
+#include "tools/jqctl/jqctl.h"
+
+/* Memory that is given back all at once. */
+struct jqctl_memory {
+    struct jqctl_chunk *chunks;
+    size_t size; /* bytes in use */
+};
+
+/* NULL: none is left. */
+void *jqctl_memory_take(struct jqctl_memory *memory, size_t size);
+void jqctl_memory_free(struct jqctl_memory *memory);
+
+/* A task by the options of `task submit`, all but --payload. `handler` may be NULL. Prints what is wrong with an option. */
+int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct jqctl_memory *memory,
+                          struct jq_task_spec *ret_spec);
+
+/* Sets `payload` by --payload: JSON, @FILE (JSON where it ends in .json and --raw is not given, else bytes), - (stdin). */
+int jqctl_spec_payload(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec);
+
+/* *spec holds what holds for all; what `line` says is set over it. JQ_ERR_INVALID, JQ_ERR_TOO_BIG name the field. */
+enum jq_err jqctl_spec_of_json(struct jq_str line, struct jqctl_memory *memory, struct jq_task_spec *spec,
+                               struct jq_error *reterr);
+
+#endif

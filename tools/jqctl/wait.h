@@ -1,0 +1,14 @@
+/* wait.h - waiting for tasks to end. */
+#ifndef JQ_TOOLS_JQCTL_WAIT_H
+#define JQ_TOOLS_JQCTL_WAIT_H
+
+#include "tools/jqctl/task.h"
+
+/* Waits until all have ended, --timeout is over (EX_TEMPFAIL) or the broker is away for too long, with a progress bar on a terminal.
+ * Prints those that ended, as a table or as the document `task.outcomes`. Gives JQCTL_FAILED unless all of them succeeded. */
+int jqctl_wait_all(struct jqctl *ctl, const jq_task_id *ids, size_t count);
+
+/* Waits for one and prints its result on stdout: JSON where it is msgpack, else its bytes. */
+int jqctl_wait_result(struct jqctl *ctl, jq_task_id id);
+
+#endif
