@@ -106,9 +106,12 @@ static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record 
     const uint16_t queue = record->u.task_submitted.queue, class_index = record->u.task_submitted.class_index;
     const uint32_t options = record->u.task_submitted.options;
     if (queue >= core->queue_count || class_index >= core->class_count || options >= core->options_count ||
-        record->u.task_submitted.priority >= JQ_PRIORITY_COUNT || task_find(core, id) != 0) {
-        return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: submitted twice, or to a queue or class that is not defined",
+        record->u.task_submitted.priority >= JQ_PRIORITY_COUNT) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: its queue, class, options or priority are not defined",
                        (unsigned long long)id.value);
+    }
+    if (task_find(core, id) != 0) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: submitted twice", (unsigned long long)id.value);
     }
     const uint32_t ref = task_add(core, id);
     struct task *task = task_at(core, ref);

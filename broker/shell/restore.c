@@ -10,11 +10,16 @@ struct restoring {
     struct jq_core *core;
     int64_t time_ms; /* of the record that comes next */
     int64_t last_ms;
+    bool begun;
 };
 
 static enum jq_err on_block(void *ctx, const struct jq_block_info *info, struct jq_error *reterr) {
     struct restoring *restoring = ctx;
     (void)reterr;
+    if (!restoring->begun) {
+        restoring->begun = true;
+        jq_core_replay_from(restoring->core, info->lsn); /* above 0: the log has left its beginning behind */
+    }
     restoring->time_ms = info->time_ms;
     return JQ_OK;
 }
