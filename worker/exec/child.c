@@ -321,9 +321,9 @@ static void fill_verdict(struct jq_exec_child *child) {
     struct jq_exec_outcome *outcome = &child->outcome;
     outcome->verdict = jq_exec_judge(&child->end);
     const bool own_end = child->end.exited && child->end.reason == JQ_EXEC_REASON_NONE;
-    if (child->lost_why != NULL && !own_end) {
+    if (child->lost && !own_end && child->end.reason != JQ_EXEC_REASON_CANCEL) {
         outcome->verdict = (struct jq_exec_verdict){.outcome = JQ_OUTCOME_RESOURCE_EXHAUSTED};
-        (void)snprintf(outcome->verdict.cause, sizeof(outcome->verdict.cause), "%.90s", child->lost_why);
+        (void)snprintf(outcome->verdict.cause, sizeof(outcome->verdict.cause), "%s", child->lost_why);
     }
     if (child->end.garbled_reply && outcome->verdict.outcome != JQ_OUTCOME_CANCELLED) {
         (void)snprintf(outcome->message, sizeof(outcome->message), "garbled reply: %s", child->reply.garbled_why);
@@ -428,7 +428,8 @@ void jq_exec_child_orphaned(struct jq_exec_child *child, const char *why, int64_
     if (child->status_known || child->phase == JQ_CHILD_DONE) {
         return;
     }
-    child->lost_why = why;
+    child->lost = true;
+    (void)snprintf(child->lost_why, sizeof(child->lost_why), "%.95s", why);
     if (child->phase == JQ_CHILD_WAITING) {
         /* Nothing says that it was not forked in the last moment: its cgroup does, or nothing can. */
         child->status_known = true;
@@ -452,6 +453,10 @@ const struct jq_exec_outcome *jq_exec_child_outcome(const struct jq_exec_child *
 
 void *jq_exec_child_owner(const struct jq_exec_child *child) {
     return child->owner;
+}
+
+void jq_exec_child_set_owner(struct jq_exec_child *child, void *owner) {
+    child->owner = owner;
 }
 
 pid_t jq_exec_child_pid(const struct jq_exec_child *child) {

@@ -54,6 +54,8 @@ struct jq_exec_spec {
     int64_t hard_limit_ms; /* SIGKILL to the tree */
     int64_t grace_ms;
     void *owner; /* the caller's own: jq_exec_child_owner() */
+    /* Called from jq_exec_host_run() instead of jq_exec_host_next_done(), for what is no task; it frees the child. NULL: none. */
+    void (*on_done)(struct jq_exec_child *child, int64_t now_ms);
 };
 
 /* All of an attempt that is worth telling. Lives as long as the child. */
@@ -83,9 +85,13 @@ void jq_exec_kill(struct jq_exec_child *child, enum jq_exec_reason reason, int64
 /* Borrowed; complete once the child is done. */
 const struct jq_exec_outcome *jq_exec_child_outcome(const struct jq_exec_child *child);
 void *jq_exec_child_owner(const struct jq_exec_child *child);
+void jq_exec_child_set_owner(struct jq_exec_child *child, void *owner);
 pid_t jq_exec_child_pid(const struct jq_exec_child *child); /* 0 before it runs */
 /* Latest progress on the reply channel: 0 .. 1000 thousandths, -1 while there is none; and its text. */
 int32_t jq_exec_child_progress(const struct jq_exec_child *child, const char **ret_text);
+
+/* RLIMIT_CPU for a hard limit (0: none): on all cpus, and some. Ends only what outlived both us and the limit. */
+uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms);
 
 /* NULL is fine. A child that is not done is killed, without waiting. */
 void jq_exec_child_free(struct jq_exec_child *child);
@@ -99,6 +105,7 @@ struct jq_exec_handover {
     unsigned fd_count;
     unsigned join_count;
     const char *work_dir; /* absolute */
+    const char *marker;   /* "JQ_CHILD=...", for the environment of what the task starts */
 };
 enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec *spec, int64_t now_ms,
                             struct jq_exec_child **ret_child, struct jq_exec_handover *ret_handover,
@@ -108,7 +115,7 @@ void jq_exec_child_begun(struct jq_exec_child *child, pid_t pid, int pidfd, int6
 /* wait status as of wait4(); usage may be NULL. */
 void jq_exec_child_ended(struct jq_exec_child *child, int wait_status, const struct rusage *usage, int64_t now_ms);
 /* The process that forked it is gone, and no status will come from there. Unless it had ended by itself, the outcome is
- * RESOURCE_EXHAUSTED with `why` (a static text): it is no fault of the task. */
+ * RESOURCE_EXHAUSTED with `why`: it is no fault of the task. */
 void jq_exec_child_orphaned(struct jq_exec_child *child, const char *why, int64_t now_ms);
 
 #endif

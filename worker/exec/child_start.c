@@ -75,6 +75,7 @@ static struct jq_exec_child *child_new(struct jq_exec_host *host, const struct j
     }
     child->host = host;
     child->owner = spec->owner;
+    child->on_done = spec->on_done;
     child->memory_bytes_max = spec->memory_bytes_max;
     child->pids_max = spec->pids_max;
     child->output_bytes_max = spec->output_bytes_max;
@@ -287,11 +288,12 @@ static enum jq_err write_input(const struct jq_exec_spec *spec, int work_fd, str
     return done ? JQ_OK : jq_fail_errno(reterr, write_errno, "payload file");
 }
 
-static uint64_t cpu_seconds_max(const struct jq_exec_spec *spec) {
+uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms) {
+    if (hard_limit_ms == 0) {
+        return 0;
+    }
     const long cpus = sysconf(_SC_NPROCESSORS_CONF);
-    return spec->hard_limit_ms == 0
-               ? 0
-               : (uint64_t)(spec->hard_limit_ms / 1000 + 1) * (uint64_t)(cpus > 0 ? cpus : 1) + CPU_SECONDS_EXTRA;
+    return (uint64_t)(hard_limit_ms / 1000 + 1) * (uint64_t)(cpus > 0 ? cpus : 1) + CPU_SECONDS_EXTRA;
 }
 
 static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec *spec, const struct jq_argv *argv,
@@ -306,7 +308,7 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
         .clone_cgroup_fd = jq_cgroup_clone_fd(&child->host->cgroups, &child->group),
         .join_count = child->handover_count - FD_JOIN,
         .file_bytes_max = spec->file_bytes_max,
-        .cpu_seconds_max = cpu_seconds_max(spec),
+        .cpu_seconds_max = jq_exec_cpu_seconds_max(spec->hard_limit_ms),
         .fds_max = spec->fds_max,
         .oom_score_adj = OOM_SCORE_ADJ,
         .switch_user = spec->switch_user,
@@ -420,8 +422,10 @@ enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec
     child->adopted = true;
     child->start_ms = now_ms;
     child->phase = JQ_CHILD_WAITING;
-    *ret_handover = (struct jq_exec_handover){
-        .fd_count = child->handover_count, .join_count = child->handover_count - FD_JOIN, .work_dir = child->work_path};
+    *ret_handover = (struct jq_exec_handover){.fd_count = child->handover_count,
+                                              .join_count = child->handover_count - FD_JOIN,
+                                              .work_dir = child->work_path,
+                                              .marker = child->marker};
     memcpy(ret_handover->fds, child->handover_fds, sizeof(ret_handover->fds));
     *ret_child = child;
     return JQ_OK;

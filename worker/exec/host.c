@@ -198,20 +198,35 @@ int jq_exec_host_fd(const struct jq_exec_host *host) {
 }
 
 int64_t jq_exec_host_deadline_ms(const struct jq_exec_host *host) {
-    return jq_list_empty(&host->done) ? jq_exec_loop_deadline_ms(&host->loop) : INT64_MIN;
+    return jq_list_empty(&host->done) ? jq_exec_loop_deadline_ms(&host->loop) : 0;
+}
+
+/* The next done child that has a callback, or has none. */
+static struct jq_exec_child *take_done(struct jq_exec_host *host, bool has_callback) {
+    JQ_LIST_EACH(link, &host->done) {
+        struct jq_exec_child *child = JQ_CONTAINER_OF(link, struct jq_exec_child, link);
+        if ((child->on_done != NULL) == has_callback) {
+            jq_list_remove(link);
+            return child;
+        }
+    }
+    return NULL;
 }
 
 void jq_exec_host_run(struct jq_exec_host *host, int64_t now_ms) {
     jq_exec_loop_run(&host->loop, now_ms);
+    /* Not where they are found done: whoever found it may still use the child. */
+    for (struct jq_exec_child *child = take_done(host, true); child != NULL; child = take_done(host, true)) {
+        child->on_done(child, now_ms);
+    }
 }
 
 struct jq_exec_child *jq_exec_host_next_done(struct jq_exec_host *host) {
-    struct jq_list *first = jq_list_first(&host->done);
-    if (first == NULL) {
-        return NULL;
-    }
-    jq_list_remove(first);
-    return JQ_CONTAINER_OF(first, struct jq_exec_child, link);
+    return take_done(host, false);
+}
+
+const char *jq_exec_host_work_path(const struct jq_exec_host *host) {
+    return host->work_path;
 }
 
 size_t jq_exec_host_count(const struct jq_exec_host *host) {

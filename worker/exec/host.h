@@ -61,6 +61,9 @@ struct jq_exec_child *jq_exec_host_next_done(struct jq_exec_host *host);
 struct jq_exec_loop;
 struct jq_exec_loop *jq_exec_host_loop(struct jq_exec_host *host);
 
+/* The parent of all work dirs; a child's is NAME below it. */
+const char *jq_exec_host_work_path(const struct jq_exec_host *host);
+
 /* Children that have not been freed. */
 size_t jq_exec_host_count(const struct jq_exec_host *host);
 

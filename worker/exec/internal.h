@@ -65,6 +65,7 @@ struct jq_exec_child {
     struct jq_list link;
     struct jq_exec_host *host;
     void *owner;
+    void (*on_done)(struct jq_exec_child *child, int64_t now_ms);
     enum jq_child_phase phase;
     char name[JQ_CHILD_NAME_SIZE];
     char marker[JQ_MARKER_SIZE_MAX];
@@ -90,7 +91,8 @@ struct jq_exec_child {
     int handover_fds[JQ_EXEC_HANDOVER_COUNT_MAX]; /* the other side's ends, until it has begun */
     unsigned handover_count;
     const char *result_file; /* "output" or "result" */
-    const char *lost_why;    /* the process that forked it is gone, and why; static text */
+    bool lost;               /* the process that forked it is gone */
+    char lost_why[96];
 
     /* what is watched */
     struct jq_exec_watch exit_watch;
