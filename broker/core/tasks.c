@@ -109,9 +109,21 @@ bool task_suspect(const struct jq_core *core, const struct task *task) {
 
 /* ---- hashes ---- */
 
-static uint64_t side_hash(const struct side *side) {
+/* Fields are spread by odd constants (bits of the golden ratio and of square roots of primes), added, and mixed once: the digest
+ * is to notice differences, not to withstand an adversary. */
+#define SPREAD_AT      UINT64_C(0x9e3779b97f4a7c15)
+#define SPREAD_READY   UINT64_C(0x6a09e667f3bcc909)
+#define SPREAD_SMALL   UINT64_C(0xbb67ae8584caa73b)
+#define SPREAD_PLACE   UINT64_C(0x3c6ef372fe94f82b)
+#define SPREAD_TOKEN   UINT64_C(0xa54ff53a5f1d36f1)
+#define SPREAD_LEASE   UINT64_C(0x510e527fade682d1)
+#define SPREAD_EXPIRES UINT64_C(0x9b05688c2b3e6c1f)
+#define SPREAD_SIDE    UINT64_C(0x1f83d9abfb41bd6b)
+
+/* 0 for a side that holds nothing but a report. */
+static uint64_t side_sum(const struct side *side) {
     const uint64_t small = (uint64_t)side->grace_ms << 16 | (uint64_t)side->losses << 8 | side->shortages;
-    return jq_hash_u64((uint64_t)side->expires_wall_ms) * 3 + jq_hash_u64(small);
+    return (uint64_t)side->expires_wall_ms * SPREAD_EXPIRES + small * SPREAD_SIDE;
 }
 
 uint64_t task_hash(const struct jq_core *core, const struct task *task) {
@@ -119,20 +131,18 @@ uint64_t task_hash(const struct jq_core *core, const struct task *task) {
     const uint64_t small = (uint64_t)state << 56 | (uint64_t)task->priority << 48 | (uint64_t)task->attempts << 40 |
                            (uint64_t)task->crashes << 32 | (uint64_t)task->outcome << 24 | (uint64_t)task->runs << 8 |
                            (uint64_t)(task->flags & TASK_FLAG_ETA);
-    uint64_t hash = jq_hash_combine(task->id, (uint64_t)task->at_ms);
-    hash = jq_hash_combine(hash, (uint64_t)task->first_ready_ms);
-    hash = jq_hash_combine(hash, small);
-    hash = jq_hash_combine(hash, (uint64_t)task->options << 32 | (uint64_t)task->queue << 16 | task->class_index);
+    const uint64_t place = (uint64_t)task->options << 32 | (uint64_t)task->queue << 16 | task->class_index;
+    uint64_t sum = task->id + (uint64_t)task->at_ms * SPREAD_AT + (uint64_t)task->first_ready_ms * SPREAD_READY +
+                   small * SPREAD_SMALL + place * SPREAD_PLACE;
     const struct side *side = task_side_if(core, task);
     if (side) {
-        hash += side_hash(side); /* 0 for a side that holds nothing but a report */
+        sum += side_sum(side);
     }
     if (task->lease != 0) {
         const struct lease *lease = lease_at(core, task->lease);
-        hash = jq_hash_combine(hash, lease->token);
-        hash = jq_hash_combine(hash, (uint64_t)lease->worker << 8 | lease->alternative);
+        sum += lease->token * SPREAD_TOKEN + ((uint64_t)lease->worker << 8 | lease->alternative) * SPREAD_LEASE;
     }
-    return hash;
+    return jq_hash_u64(sum);
 }
 
 /* ---- timers ---- */

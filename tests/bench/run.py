@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""Measures jqmesh as its users run it: whole processes, durable on a real disk, everything on this machine.
+
+    run.py [--runs N] [--quick] [--only NAME[,NAME]]     (zig build bench -- ...)
+
+Every figure is the median of N runs (5), with the spread, beside two references taken in the same run of this program: F, the rate of
+write+fdatasync of 200 bytes into a zero-filled file, and E1, E16, echoes per second through common/transport at 1 and 16 under
+way. Machines differ, and so do minutes: only ratios to the references carry over. A figure below its goal is printed as such and
+fails nothing.
+
+JQ_BIN is the folder of jqbroker, JQ_TEST_BIN that of bench_queue and bench_echo (default: the same).
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.environ.get("JQ_BIN", "zig-out/bin")
+LOADS = os.environ.get("JQ_TEST_BIN", BIN)
+SLOTS = 4000
+WAIT_S = 300
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def load(name, *args, env=None, wait=True):
+    """Runs one load. Its line as a dict of numbers, or the process when it is not waited for."""
+    command = [os.path.join(LOADS, name), *map(str, args)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    return numbers(finish(process)) if wait else process
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=WAIT_S)
+    if process.returncode != 0:
+        raise RuntimeError("%s ended with %d" % (" ".join(process.args), process.returncode))
+    return out
+
+
+def numbers(text):
+    return {key: float(value) for key, value in re.findall(r"(\w+)=([-+0-9.eE]+)", text)}
+
+
+class Broker:
+    """A jqbroker on free ports with a journal of its own in `folder`."""
+
+    def __init__(self, folder, durability="fsync"):
+        self.folder = os.path.join(folder, "journal")
+        self.ports = [free_port() for _ in range(4)]
+        self.durability = durability
+        self.env = dict(os.environ, JQ_SERVER="tcp://127.0.0.1:%d" % self.ports[0],
+                        JQ_SURVEY="tcp://127.0.0.1:%d" % self.ports[2])
+        self.process = None
+
+    def start(self):
+        keys = {"data_dir": self.folder, "auth": "off", "durability": self.durability, "log_level": "warn",
+                "listen_request": "tcp://127.0.0.1:%d" % self.ports[0],
+                "listen_notice": "tcp://127.0.0.1:%d" % self.ports[1],
+                "listen_survey": "tcp://127.0.0.1:%d" % self.ports[2],
+                "listen_http": "127.0.0.1:%d" % self.ports[3]}
+        command = [os.path.join(BIN, "jqbroker")]
+        for key, value in keys.items():
+            command += ["--set", "broker.%s=%s" % (key, value)]
+        self.process = subprocess.Popen(command)
+        return self
+
+    def wait_ready(self):
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection(("127.0.0.1", self.ports[3]), timeout=1) as http:
+                    http.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+                    if b" 200 " in http.recv(64):
+                        return self
+            except OSError:
+                pass
+            time.sleep(0.01)
+        raise RuntimeError("the broker does not become ready")
+
+    def rss_bytes(self):
+        with open("/proc/%d/status" % self.process.pid) as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) * 1024
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        if self.process.wait(timeout=60) != 0:
+            raise RuntimeError("the broker ended with %d" % self.process.returncode)
+
+
+class Bench:
+    def __init__(self, folder, runs, scale):
+        self.folder, self.runs, self.scale = folder, runs, scale
+        self.sync, self.echo = [], []
+        self.rows = []
+
+    def fresh(self, durability="fsync"):
+        folder = tempfile.mkdtemp(dir=self.folder)
+        self.last_folder = folder
+        return Broker(folder, durability).start().wait_ready()
+
+    def clear(self, broker):
+        broker.stop()
+        shutil.rmtree(self.last_folder)
+
+    def reference(self):
+        """F, before every run: the disk is what changes most from minute to minute."""
+        sample = load("bench_queue", "disk", self.folder)
+        self.sync.append(sample)
+        return sample
+
+    def repeat(self, name, one_run, unit, goal, better=max):
+        values = []
+        for _ in range(self.runs):
+            reference = self.reference()
+            values.append(one_run(reference))
+        self.add(name, values, unit, goal, better)
+
+    def add(self, name, values, unit, goal, better=max):
+        median = statistics.median(values)
+        reached = goal is None or (median >= goal if better is max else median <= goal)
+        self.rows.append((name, median, min(values), max(values), unit, goal, reached))
+        print("  %-44s %14s %-8s [%s .. %s]%s" % (
+            name, shown(median), unit, shown(min(values)), shown(max(values)),
+            "" if goal is None else "   goal %s: %s" % (shown(goal), "reached" if reached else "NOT REACHED")), flush=True)
+
+    # ---- the figures ----
+
+    def echoes(self):
+        out = finish(load("bench_echo", wait=False))
+        for line in out.splitlines():
+            values = numbers(line)
+            if values.get("size") == 100:
+                self.echo.append(values)
+        self.e1 = next(v["rate"] for v in self.echo if v["outstanding"] == 1)
+        self.e16 = next(v["rate"] for v in self.echo if v["outstanding"] == 16)
+        print("  %-44s %14s %-8s\n  %-44s %14s %-8s" % ("E1, echo, 1 under way", shown(self.e1), "/s", "E16, echo, 16 under way",
+                                                      shown(self.e16), "/s"), flush=True)
+
+    def submit(self):
+        count = int(1000000 * self.scale)
+
+        def run(_):
+            broker = self.fresh()
+            rate = load("bench_queue", "submit", count, 100, env=broker.env)["rate"]
+            self.clear(broker)
+            return rate
+        self.repeat("submit, batched", run, "tasks/s", 600000)
+
+    def single(self, clients, goal_of):
+        ratios = []
+
+        def run(reference):
+            broker = self.fresh()
+            rate = load("bench_queue", "single", 2000, clients, env=broker.env)["rate"]
+            self.clear(broker)
+            ratios.append(rate / goal_of(reference["rate"]))
+            return rate
+        self.repeat("submit, one at a time, %d client%s" % (clients, "s" if clients > 1 else ""), run, "tasks/s", None)
+        self.add("    as a share of what disk and echo allow", ratios, "", 0.8 if clients == 1 else 0.6)
+
+    def singles(self):
+        self.single(1, lambda rate: 1 / (1 / rate + 1 / self.e1))
+        self.single(16, lambda rate: min(8 * rate, self.e16))
+
+    def end_to_end(self, durability, goal):
+        count = int(1000000 * self.scale)
+
+        def run(_):
+            broker = self.fresh(durability)
+            worker = load("bench_queue", "worker", SLOTS, env=broker.env, wait=False)
+            ended = load("bench_queue", "ended", count, env=broker.env, wait=False)
+            ended.stdout.readline()  # "begun"
+            start_ns = time.monotonic_ns()
+            load("bench_queue", "submit", count, 100, env=broker.env)
+            seconds = (numbers(finish(ended))["at_ns"] - start_ns) / 1e9
+            worker.send_signal(signal.SIGTERM)
+            finish(worker)
+            self.clear(broker)
+            return count / seconds
+        self.repeat("end to end, durability = %s" % durability, run, "tasks/s", goal)
+
+    def latency(self):
+        p50, p99, over = [], [], []
+
+        def run(reference):
+            broker = self.fresh()
+            result = load("bench_queue", "latency", int(2000 * self.scale) or 200, 200, env=broker.env)
+            self.clear(broker)
+            p50.append(result["p50_us"] / 1000)
+            p99.append(result["p99_us"] / 1000)
+            over.append((result["p50_us"] - reference["p50_us"]) / 1000)
+            return p50[-1]
+        self.repeat("dispatch latency at 200/s, p50", run, "ms", None)
+        self.add("    beyond the p50 of one fdatasync", over, "ms", 0.35, min)
+        self.add("    p99", p99, "ms", 2.0, min)
+
+    def memory(self):
+        count = int(1000000 * self.scale)
+
+        def run(_):
+            broker = self.fresh()
+            before = broker.rss_bytes()
+            load("bench_queue", "submit", count, 100, env=broker.env)
+            size = (broker.rss_bytes() - before) / count
+            self.clear(broker)
+            return size
+        self.repeat("broker memory per queued task", run, "bytes", 110, min)
+
+    def restart(self):
+        count = int(1000000 * self.scale)
+
+        def run(_):
+            broker = self.fresh()
+            load("bench_queue", "submit", count, 100, env=broker.env)
+            broker.kill()
+            worker = load("bench_queue", "first", env=broker.env, wait=False)
+            time.sleep(0.5)  # the worker is there, and knocks
+            start_ns = time.monotonic_ns()
+            broker.start()
+            seconds = (numbers(finish(worker))["at_ns"] - start_ns) / 1e9
+            self.clear(broker)
+            return seconds
+        self.repeat("restart with %s queued, to the first lease" % shown(count), run, "s", 0.4, min)
+
+    def freecad(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "freecad_bench.py")
+        if not os.path.exists(script) or not shutil.which("freecadcmd"):
+            print("  FreeCAD is not installed: its figure is left out")
+            return
+        out = finish(subprocess.Popen([sys.executable, script, "--runs", str(self.runs)], stdout=subprocess.PIPE, text=True))
+        ratios = [numbers(line)["ratio"] for line in out.splitlines() if "ratio=" in line]
+        self.add("FreeCAD tasks, zygote over a process per task", ratios, "times", 10)
+
+    def references(self):
+        rates = [sample["rate"] for sample in self.sync]
+        self.add("F, write+fdatasync of 200 bytes", rates, "/s", None)
+        self.add("    p50", [sample["p50_us"] for sample in self.sync], "us", None)
+
+
+def shown(value):
+    if abs(value) >= 1000:
+        return "{:,.0f}".format(value)
+    return "%.3g" % value
+
+
+def machine():
+    with open("/proc/cpuinfo") as info:
+        model = re.search(r"model name\s*:\s*(.*)", info.read())
+    return "%d x %s, Linux %s" % (os.cpu_count(), model.group(1) if model else "?", os.uname().release)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, 2 runs: to see that it works")
+    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,freecad")
+    args = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="jqbench-", dir=os.environ.get("JQ_BENCH_DIR", "/var/tmp"))
+    bench = Bench(folder, 2 if args.quick else args.runs, 0.1 if args.quick else 1)
+    figures = {"submit": bench.submit, "single": bench.singles, "fsync": lambda: bench.end_to_end("fsync", 180000),
+               "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "memory": bench.memory,
+               "restart": bench.restart, "freecad": bench.freecad}
+    only = [name for name in args.only.split(",") if name] or list(figures)
+    for name in only:
+        if name not in figures:
+            parser.error("no figure '%s'; there are %s" % (name, ", ".join(figures)))
+    print("jqmesh on %s; journal on %s; load now %.1f\nmedian [least .. most] of %d runs" % (
+        machine(), folder, os.getloadavg()[0], bench.runs), flush=True)
+    try:
+        bench.echoes()
+        for name in only:
+            figures[name]()
+        bench.references()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    missed = [row[0].strip() for row in bench.rows if not row[6]]
+    print("%d figures, %d below their goal%s" % (len(bench.rows), len(missed), ": " + "; ".join(missed) if missed else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
