@@ -80,7 +80,7 @@ static int run_disk(const char *dir) {
     const double seconds = (double)(jq_clock_mono_ns() - start_ns) / 1e9;
     close(fd);
     unlink(path);
-    printf("rate=%.1f p50_us=%.1f p99_us=%.1f\n", SYNC_COUNT / seconds, percentile_us(samples, SYNC_COUNT, 0.5),
+    printf("rate=%.1f p50_us=%.1f p99_us=%.1f\n", (double)SYNC_COUNT / seconds, percentile_us(samples, SYNC_COUNT, 0.5),
            percentile_us(samples, SYNC_COUNT, 0.99));
     return 0;
 }
