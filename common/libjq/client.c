@@ -6,7 +6,7 @@
 #include "common/entropy.h"
 #include "common/libjq/flight.h"
 
-enum { URLS_MAX = 8, URL_TEXT_MAX = 1024, TIMEOUT_DEFAULT_MS = 30000, TIMEOUT_MAX_MS = 300000 };
+enum { URLS_MAX = 8, URL_TEXT_MAX = 1024, TIMEOUT_DEFAULT_MS = 30000, TIMEOUT_MAX_MS = 300000, RECONNECT_MAX_MS = 200 };
 
 static const char *first_of(const char *given, const char *variable, const char *otherwise) {
     if (given && given[0] != '\0') {
@@ -45,7 +45,10 @@ static enum jq_err open_conn(const char *server, struct jq_client *client, struc
     if (count == 0) {
         return jq_fail(reterr, JQ_ERR_ADDRESS, "server: more than %d URLs", URLS_MAX);
     }
-    const struct jq_conn_config config = {.urls = urls, .url_count = count, .outstanding_max = 4 * JQ_FLIGHTS_MAX};
+    const struct jq_conn_config config = {.urls = urls,
+                                          .url_count = count,
+                                          .outstanding_max = 4 * JQ_FLIGHTS_MAX,
+                                          .reconnect_max_ms = RECONNECT_MAX_MS};
     return jq_conn_open(&config, &client->conn, reterr);
 }
 
