@@ -43,14 +43,15 @@ struct jq_link_config {
     const char *survey_url; /* NULL: $JQ_SURVEY, else the default */
     struct jq_uuid id;      /* of the worker */
     const char *name;
-    const char *offers, *facts; /* texts of need.h's grammar; NULL: none */
-    unsigned slots;             /* 0: as the offers say */
+    const char *offers, *facts;             /* texts of need.h's grammar; NULL: none */
+    unsigned slots;                         /* 0: as the offers say */
     const struct jq_link_handler *handlers; /* borrowed for the link's life */
     size_t handler_count;
     int64_t stall_ms; /* 0: 30000 */
     void *ctx;
     void (*on_task)(void *ctx, const struct jq_link_task *task);
-    void (*on_command)(void *ctx, enum jq_link_command command, jq_task_id task, jq_lease_token token, uint32_t grace_ms);
+    void (*on_command)(void *ctx, enum jq_link_command command, jq_task_id task, jq_lease_token token,
+                       uint32_t grace_ms);
     /* The end of a lease: JQ_REPLY_OK, or JQ_REPLY_STALE_LEASE: the outcome was not accepted. NULL: not wanted. */
     void (*on_verdict)(void *ctx, jq_task_id task, jq_lease_token token, enum jq_reply verdict);
     /* Registered (again), or refused for good (an error). NULL: not wanted. */

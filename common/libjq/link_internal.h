@@ -78,7 +78,7 @@ struct jq_link {
     struct poll polls[2]; /* the current one, and one it replaced */
     unsigned want;
     int64_t poll_again_ms;
-    bool held_wanted; /* the broker asked for the list */
+    bool held_wanted;            /* the broker asked for the list */
     struct jq_map held_by_token; /* token -> index into leases */
     struct link_lease *leases;
     uint32_t lease_capacity, lease_free, lease_used;

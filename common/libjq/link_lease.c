@@ -257,10 +257,8 @@ static void take_task(struct jq_link *link, struct jq_view item, struct jq_buf *
                                 .attempt = (unsigned)jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_ATTEMPT), 0),
                                 .queue = jq_view_to_str(jq_view_at(item, JQ_AT_LEASED_QUEUE)),
                                 .handler = jq_view_to_str(jq_view_at(item, JQ_AT_LEASED_HANDLER)),
-                                .soft_limit_ms =
-                                    (int64_t)jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_SOFT_LIMIT), 0),
-                                .hard_limit_ms =
-                                    (int64_t)jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_HARD_LIMIT), 0),
+                                .soft_limit_ms = (int64_t)jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_SOFT_LIMIT), 0),
+                                .hard_limit_ms = (int64_t)jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_HARD_LIMIT), 0),
                                 .payload = jq_view_to_bin(jq_view_at(item, JQ_AT_LEASED_PAYLOAD))};
     if (task.id.value == 0 || jq_map_get(&link->held_by_token, task.token.value, 0) != 0) {
         return; /* an answer that came twice */

@@ -8,8 +8,7 @@
 static bool answer_make(struct jq_link *link, uint32_t survey, struct jq_survey_answer *answer,
                         struct link_progress *texts) {
     pthread_mutex_lock(&link->lock);
-    const bool speaks =
-        link->registered && jq_flight_now_ms() - link->stepped_ms < link->config.stall_ms;
+    const bool speaks = link->registered && jq_flight_now_ms() - link->stepped_ms < link->config.stall_ms;
     *answer = (struct jq_survey_answer){.survey = survey,
                                         .session = link->session,
                                         .incarnation = link->incarnation,
@@ -24,8 +23,7 @@ static bool answer_make(struct jq_link *link, uint32_t survey, struct jq_survey_
     }
     pthread_mutex_unlock(&link->lock);
     for (size_t i = 0; i < answer->progress_count; i++) {
-        answer->progress[i] =
-            (struct jq_survey_progress){{texts[i].task}, texts[i].permille, jq_str_of(texts[i].text)};
+        answer->progress[i] = (struct jq_survey_progress){{texts[i].task}, texts[i].permille, jq_str_of(texts[i].text)};
     }
     return speaks;
 }
@@ -50,8 +48,8 @@ static void on_survey(void *ctx, struct jq_survey_turn *turn, struct jq_bytes fr
 
 enum jq_err link_survey_open(struct jq_link *link, struct jq_error *reterr) {
     const char *from_environment = getenv("JQ_SURVEY");
-    const char *url = link->config.survey_url ? link->config.survey_url
-                                              : (from_environment ? from_environment : JQ_SURVEY_DEFAULT);
+    const char *url =
+        link->config.survey_url ? link->config.survey_url : (from_environment ? from_environment : JQ_SURVEY_DEFAULT);
     const struct jq_survey_respondent_config config = {
         .urls = &url, .url_count = 1, .ctx = link, .on_survey = on_survey};
     return jq_survey_respondent_open(&config, &link->respondent, reterr);

@@ -1,6 +1,7 @@
 /* worker.c - C functions as handlers: leased tasks wait in a queue, threads run them, the link's thread reports. */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ struct jq_job {
     jq_lease_token token;
     struct jq_bytes payload; /* behind the struct, in one block */
     int64_t started_ms;
-    bool cancelled, killed; /* under the worker's lock */
+    _Atomic bool cancelled;
     enum jq_outcome outcome;
     struct jq_buf result;
     char message[256];
@@ -50,6 +51,7 @@ struct jq_worker {
     pthread_mutex_t lock;
     pthread_cond_t work; /* jobs to run */
     struct job_queue todo, done;
+    struct job_queue leased; /* the link's thread alone: on their way to `todo` */
     struct jq_job **running; /* by thread */
     bool no_more;
     bool woken; /* the link's thread has been told of `done` and has not looked yet */
@@ -103,10 +105,7 @@ struct jq_bytes jq_job_payload(const struct jq_job *job) {
 }
 
 bool jq_job_cancelled(const struct jq_job *job) {
-    pthread_mutex_lock(&job->worker->lock);
-    const bool cancelled = job->cancelled;
-    pthread_mutex_unlock(&job->worker->lock);
-    return cancelled;
+    return atomic_load_explicit(&job->cancelled, memory_order_relaxed);
 }
 
 enum jq_err jq_job_result(struct jq_job *job, const void *data, size_t size) {
@@ -200,8 +199,7 @@ static void hand_back(struct jq_worker *worker, const struct jq_link_task *task)
 static void on_task(void *ctx, const struct jq_link_task *task) {
     struct jq_worker *worker = ctx;
     const unsigned handler = handler_find(worker, task->handler);
-    struct jq_job *job =
-        handler < worker->handler_count ? calloc(1, sizeof(*job) + task->payload.size + 1) : NULL;
+    struct jq_job *job = handler < worker->handler_count ? calloc(1, sizeof(*job) + task->payload.size + 1) : NULL;
     if (!job) {
         hand_back(worker, task);
         return;
@@ -217,10 +215,25 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
     job->token = task->token;
     job->payload = (struct jq_bytes){payload, task->payload.size};
     jq_buf_init(&job->result, JQ_PAYLOAD_SIZE_MAX);
+    queue_push(&worker->leased, job);
+}
+
+/* All that one answer brought, under one lock. */
+static void hand_over(struct jq_worker *worker) {
+    struct job_queue *leased = &worker->leased;
+    if (!leased->head) {
+        return;
+    }
     pthread_mutex_lock(&worker->lock);
-    queue_push(&worker->todo, job);
-    pthread_cond_signal(&worker->work);
+    *worker->todo.tail = leased->head;
+    worker->todo.tail = leased->tail;
+    if (leased->head->next) {
+        pthread_cond_broadcast(&worker->work);
+    } else {
+        pthread_cond_signal(&worker->work);
+    }
     pthread_mutex_unlock(&worker->lock);
+    queue_init(leased);
 }
 
 /* Cancel and kill are the same to a function: it can only be asked. */
@@ -232,9 +245,12 @@ static void on_command(void *ctx, enum jq_link_command command, jq_task_id task,
     if (command == JQ_LINK_DRAIN) {
         return; /* the broker gives nothing more */
     }
+    hand_over(worker);
     pthread_mutex_lock(&worker->lock);
     for (struct jq_job *job = worker->todo.head; job; job = job->next) {
-        job->cancelled |= job->token.value == token.value;
+        if (job->token.value == token.value) {
+            job->cancelled = true;
+        }
     }
     for (unsigned i = 0; i < worker->config.threads; i++) {
         if (worker->running[i] && worker->running[i]->token.value == token.value) {
@@ -284,6 +300,7 @@ static void report_done(struct jq_worker *worker) {
 
 /* Hands back what has not begun. */
 static void abandon_todo(struct jq_worker *worker) {
+    hand_over(worker);
     pthread_mutex_lock(&worker->lock);
     struct jq_job *job = queue_pop(&worker->todo);
     while (job) {
@@ -306,6 +323,7 @@ static void loop(struct jq_worker *worker) {
     while (!worker->refused.code && !(stopping && finished(worker))) {
         report_done(worker);
         const int64_t wake_ms = jq_link_step(worker->link);
+        hand_over(worker);
         const int64_t wait_ms = wake_ms - jq_flight_now_ms();
         struct pollfd fds[2] = {{.fd = jq_link_fd(worker->link), .events = POLLIN},
                                 {.fd = stopping ? -1 : worker->stop_fds[0], .events = POLLIN}};
@@ -339,7 +357,8 @@ static enum jq_err start_link(struct jq_worker *worker, struct jq_error *reterr)
                                           .on_state = on_state};
     const enum jq_err err = jq_link_new(&config, &worker->link, reterr);
     if (err == JQ_OK) {
-        jq_link_want(worker->link, JQ_LEASE_COUNT_MAX < worker->config.slots ? JQ_LEASE_COUNT_MAX : worker->config.slots);
+        jq_link_want(worker->link,
+                     JQ_LEASE_COUNT_MAX < worker->config.slots ? JQ_LEASE_COUNT_MAX : worker->config.slots);
     }
     return err;
 }
@@ -403,6 +422,7 @@ enum jq_err jq_worker_new(const struct jq_worker_config *config, struct jq_worke
     worker->config = *config;
     worker->config.slots = config->slots ? config->slots : 1;
     worker->config.threads = config->threads ? config->threads : 1;
+    queue_init(&worker->leased);
     queue_init(&worker->todo);
     queue_init(&worker->done);
     pthread_mutex_init(&worker->lock, NULL);
