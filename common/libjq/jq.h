@@ -81,6 +81,7 @@ struct jq_submitted {
     jq_task_id id;        /* 0 where it was refused */
     enum jq_reply status; /* JQ_REPLY_OK: accepted */
     bool duplicate;       /* its key was known: `id` is the first submit's */
+    bool unmatched;       /* no worker known now could ever run it, or another task that went with it */
     char reason[120];     /* of a refusal */
 };
 

@@ -186,11 +186,12 @@ static void take_verdicts(struct batch *batch, const struct frame *frame) {
     const struct jq_view exceptions = jq_view_get(body, "exceptions");
     const size_t exception_count = jq_view_count(exceptions);
     uint64_t id = jq_view_uint(body, "first", 0);
+    const bool unmatched = jq_view_bool(body, "unmatched", false);
     size_t at = 0;
     for (size_t i = 0; i < frame->count; i++) {
         struct jq_submitted *out = &batch->out[batch->todo[frame->first + i]];
         const struct jq_view exception = jq_view_at(exceptions, at);
-        *out = (struct jq_submitted){.status = JQ_REPLY_OK};
+        *out = (struct jq_submitted){.status = JQ_REPLY_OK, .unmatched = unmatched};
         if (at < exception_count && jq_view_to_uint(jq_view_at(exception, JQ_AT_EXCEPTION_INDEX), UINT64_MAX) == i) {
             take_exception(batch, out, exception);
             at++;
