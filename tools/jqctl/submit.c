@@ -46,6 +46,8 @@ static int submit(struct jqctl *ctl, const struct jq_task_spec *spec) {
         return refused(&submitted);
     if (submitted.duplicate)
         jqctl_note("the key was known: this is the task that was submitted first");
+    else if (submitted.unmatched)
+        jqctl_note("no worker known now could ever run it; it waits (see jqctl task explain)");
     if (!jqctl_given(&ctl->args, "wait")) {
         print_submitted(ctl, &submitted);
         return JQCTL_DONE;
