@@ -1,0 +1,157 @@
+#include "tests/lib/kept.h"
+
+#include <stdlib.h>
+
+#include "common/err.h"
+
+struct kept_chunk {
+    struct kept_chunk *next;
+    uint64_t align;
+};
+
+static void *keep(struct kept *kept, const void *data, size_t size) {
+    if (size == 0) {
+        return NULL;
+    }
+    struct kept_chunk *chunk = malloc(sizeof(*chunk) + size);
+    JQ_CHECK(chunk != NULL);
+    chunk->next = kept->chunks;
+    kept->chunks = chunk;
+    return memcpy(chunk + 1, data, size);
+}
+
+static void keep_str(struct kept *kept, struct jq_str *text) {
+    text->data = keep(kept, text->data, text->size);
+}
+
+static const char *keep_text(struct kept *kept, const char *text) {
+    return text ? keep(kept, text, strlen(text) + 1) : NULL;
+}
+
+static const struct jq_exception *keep_exceptions(struct kept *kept, const struct jq_exception *from, size_t count) {
+    struct jq_exception *copy = keep(kept, from, count * sizeof(*from));
+    for (size_t i = 0; i < count; i++) {
+        copy[i].field = keep_text(kept, from[i].field);
+        copy[i].reason = keep_text(kept, from[i].reason);
+    }
+    return copy;
+}
+
+static void keep_lease(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_lease_item *items = keep(kept, reply->u.lease.items, reply->u.lease.count * sizeof(*items));
+    for (size_t i = 0; i < reply->u.lease.count; i++) {
+        keep_str(kept, &items[i].queue);
+        keep_str(kept, &items[i].handler);
+        struct jq_amount *reserved =
+            keep(kept, items[i].reserved, items[i].reserved_count * sizeof(*items[i].reserved));
+        for (size_t k = 0; k < items[i].reserved_count; k++) {
+            keep_str(kept, &reserved[k].name);
+        }
+        items[i].reserved = reserved;
+    }
+    reply->u.lease.items = items;
+    reply->u.lease.verdicts = keep_exceptions(kept, reply->u.lease.verdicts, reply->u.lease.verdict_count);
+    reply->u.lease.commands =
+        keep(kept, reply->u.lease.commands, reply->u.lease.command_count * sizeof(*reply->u.lease.commands));
+}
+
+static struct jq_task_row *keep_rows(struct kept *kept, const struct jq_task_row *from, size_t count) {
+    struct jq_task_row *rows = keep(kept, from, count * sizeof(*from));
+    for (size_t i = 0; i < count; i++) {
+        keep_str(kept, &rows[i].queue);
+        keep_str(kept, &rows[i].handler);
+        keep_str(kept, &rows[i].need);
+        keep_str(kept, &rows[i].worker);
+        keep_str(kept, &rows[i].progress);
+    }
+    return rows;
+}
+
+static void keep_explain(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_why_line *lines = keep(kept, reply->u.explain.lines, reply->u.explain.count * sizeof(*lines));
+    for (size_t i = 0; i < reply->u.explain.count; i++) {
+        keep_str(kept, &lines[i].worker);
+        keep_str(kept, &lines[i].detail);
+    }
+    reply->u.explain.lines = lines;
+    reply->u.explain.row = reply->u.explain.row ? keep_rows(kept, reply->u.explain.row, 1) : NULL;
+}
+
+static void keep_queues(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_queue_row *rows = keep(kept, reply->u.queues.rows, reply->u.queues.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.queues.count; i++) {
+        keep_str(kept, &rows[i].name);
+    }
+    reply->u.queues.rows = rows;
+}
+
+/* Facts and handlers are left out: no test reads them. */
+static void keep_workers(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_worker_row *rows = keep(kept, reply->u.workers.rows, reply->u.workers.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.workers.count; i++) {
+        keep_str(kept, &rows[i].name);
+        struct jq_amount *totals = keep(kept, rows[i].totals, rows[i].offer_count * sizeof(*totals));
+        for (size_t k = 0; k < rows[i].offer_count; k++) {
+            keep_str(kept, &totals[k].name);
+        }
+        rows[i].totals = totals;
+        rows[i].free = keep(kept, rows[i].free, rows[i].offer_count * sizeof(*rows[i].free));
+        rows[i].facts = NULL;
+        rows[i].fact_count = 0;
+        rows[i].handlers = NULL;
+        rows[i].handler_count = 0;
+    }
+    reply->u.workers.rows = rows;
+}
+
+static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
+    reply->field = keep_text(kept, reply->field);
+    reply->reason = keep_text(kept, reply->reason);
+    switch (reply->op) {
+    case JQ_OP_SUBMIT:
+        reply->u.submit.exceptions =
+            keep_exceptions(kept, reply->u.submit.exceptions, reply->u.submit.exception_count);
+        break;
+    case JQ_OP_LEASE:
+    case JQ_OP_REPORT: keep_lease(kept, reply); break;
+    case JQ_OP_WAIT:
+    case JQ_OP_TASK_SHOW:
+    case JQ_OP_TASK_LS: reply->u.tasks.rows = keep_rows(kept, reply->u.tasks.rows, reply->u.tasks.count); break;
+    case JQ_OP_TASK_EXPLAIN: keep_explain(kept, reply); break;
+    case JQ_OP_QUEUE_LS: keep_queues(kept, reply); break;
+    case JQ_OP_WORKER_LS:
+    case JQ_OP_WORKER_SHOW: keep_workers(kept, reply); break;
+    case JQ_OP_TASK_CANCEL:
+    case JQ_OP_DEAD_REPLAY:
+    case JQ_OP_DEAD_RM:
+    case JQ_OP_QUEUE_SET:
+    case JQ_OP_WORKER_DRAIN:
+        reply->u.many.exceptions = keep_exceptions(kept, reply->u.many.exceptions, reply->u.many.exception_count);
+        break;
+    default: break;
+    }
+}
+
+struct kept *kept_copy(const struct jq_effect *effect) {
+    struct kept *kept = calloc(1, sizeof(*kept));
+    JQ_CHECK(kept != NULL);
+    kept->effect = *effect;
+    kept->item.level = effect->level;
+    if (effect->type == JQ_EFFECT_REPLY) {
+        keep_reply(kept, &kept->effect.u.reply);
+    } else if (effect->type == JQ_EFFECT_NOTICE) {
+        keep_str(kept, &kept->effect.u.notice_worker);
+    } else if (effect->type == JQ_EFFECT_NEWS) {
+        keep_str(kept, &kept->effect.u.news.name);
+    }
+    return kept;
+}
+
+void kept_free(struct kept *kept) {
+    while (kept && kept->chunks) {
+        struct kept_chunk *chunk = kept->chunks;
+        kept->chunks = chunk->next;
+        free(chunk);
+    }
+    free(kept);
+}

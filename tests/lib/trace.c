@@ -1,0 +1,65 @@
+#include "tests/lib/trace.h"
+
+#include <inttypes.h>
+
+static void retried(struct jq_buf *out, const struct jq_news *news, const struct jq_core_config *config) {
+    jq_buf_append_format(out, "task %" PRIu64 " %s: %s", news->task.value, news->number > 0 ? "scheduled" : "ready",
+                         jq_outcome_name(news->outcome));
+    if (news->outcome == JQ_OUTCOME_LOST && news->losses > 0) {
+        jq_buf_append_format(out, ", loss %u of %u", news->losses, config->lost_limit);
+    }
+    if (news->crashes > 0) {
+        jq_buf_append_format(out, ", crash %u of %u", news->crashes, config->crash_limit);
+    }
+    if (news->attempts > 0) {
+        jq_buf_append_format(out, ", attempt %u failed", news->attempts);
+    }
+    if (news->number > 0) {
+        jq_buf_append_format(out, ", in %" PRId64 " ms", news->number);
+    }
+}
+
+static void ended(struct jq_buf *out, const struct jq_news *news) {
+    jq_buf_append_format(out, "task %" PRIu64 " %s", news->task.value, jq_state_name(news->state));
+    if (news->state == JQ_STATE_DEAD || (news->state == JQ_STATE_CANCELLED && news->outcome != JQ_OUTCOME_CANCELLED)) {
+        jq_buf_append_format(out, ": %s", jq_outcome_name(news->outcome));
+    }
+}
+
+static bool told(enum jq_news_type type) {
+    return type != JQ_NEWS_TASK_SUBMITTED && type != JQ_NEWS_TASK_LEASED && type != JQ_NEWS_WORKER_REGISTERED;
+}
+
+static void line(struct jq_buf *out, const struct jq_news *news, const struct jq_core_config *config) {
+    switch (news->type) {
+    case JQ_NEWS_TASK_RETRIED: retried(out, news, config); break;
+    case JQ_NEWS_TASK_ENDED: ended(out, news); break;
+    case JQ_NEWS_TASK_READY: jq_buf_append_format(out, "task %" PRIu64 " ready", news->task.value); break;
+    case JQ_NEWS_TASK_CANCELLING: jq_buf_append_format(out, "task %" PRIu64 " cancelling", news->task.value); break;
+    case JQ_NEWS_TASK_REVIVED: jq_buf_append_format(out, "task %" PRIu64 " revived", news->task.value); break;
+    case JQ_NEWS_TASK_FORGOTTEN: jq_buf_append_format(out, "task %" PRIu64 " forgotten", news->task.value); break;
+    case JQ_NEWS_WORKER_DEAD:
+        jq_buf_append_format(out, "worker %.*s dead: %" PRId64 " surveys unanswered", JQ_STR_ARG(news->name),
+                             news->number);
+        break;
+    case JQ_NEWS_WORKER_DRAINING:
+        jq_buf_append_format(out, "worker %.*s %s", JQ_STR_ARG(news->name), news->number ? "draining" : "not draining");
+        break;
+    case JQ_NEWS_QUEUE_SET:
+        jq_buf_append_format(out, "queue %.*s %s", JQ_STR_ARG(news->name), news->number ? "paused" : "resumed");
+        break;
+    case JQ_NEWS_MARK:
+        jq_buf_append_format(out, "%.*s %s", JQ_STR_ARG(news->name), news->number ? "reached" : "clear again");
+        break;
+    default: break;
+    }
+}
+
+void trace_news(struct jq_buf *out, int64_t at_ms, const struct jq_news *news, const struct jq_core_config *config) {
+    if (!told(news->type)) {
+        return;
+    }
+    jq_buf_append_format(out, "[%" PRId64 "] ", at_ms);
+    line(out, news, config);
+    jq_buf_append_u8(out, '\n');
+}
