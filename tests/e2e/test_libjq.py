@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""libjq's two examples, as its users would build and run them: a worker, and a client that waits for what it made of a task."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib.bed import TestCase
+
+EXAMPLES = os.environ.get("JQ_TEST_BIN", "")
+
+
+class Examples(TestCase):
+    def run_client(self):
+        client = [os.path.join(EXAMPLES, "example_client")]
+        return subprocess.run(client, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+
+    def setUp(self):
+        super().setUp()
+        self.environment = dict(os.environ, JQ_SERVER=self.bed.request, JQ_SURVEY=self.bed.survey)
+        if not os.path.exists(os.path.join(EXAMPLES, "example_client")):
+            self.skipTest("JQ_TEST_BIN does not name the folder of the examples: run by `zig build e2e`")
+
+    def test_a_worker_in_c_runs_what_a_client_in_c_submits(self):
+        """What jq_submit() accepted, a function registered by jq_worker_handle() runs; jq_wait() brings what it returned."""
+        self.bed.start_broker()
+        self.bed.process("worker", [os.path.join(EXAMPLES, "example_worker")], self.environment).start()
+        done = self.run_client()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"^task \d+ succeeded: HELLO\n$")
+
+    def test_a_client_outlives_a_broker_that_is_killed_and_comes_back(self):
+        """A call that got no answer is asked again under the same request id: the user sees a delay, not an error."""
+        broker = self.bed.start_broker()
+        self.bed.process("worker", [os.path.join(EXAMPLES, "example_worker")], self.environment).start()
+        broker.kill()
+        client = subprocess.Popen(
+            [os.path.join(EXAMPLES, "example_client")], env=self.environment, stdout=subprocess.PIPE, text=True)
+        self.bed.start_broker()
+        out, _ = client.communicate(timeout=60)
+        self.assertEqual(client.returncode, 0)
+        self.assertRegex(out, r"^task \d+ succeeded: HELLO\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()
