@@ -9,7 +9,7 @@
 #include "tools/jqctl/payload.h"
 #include "tools/jqctl/when.h"
 
-enum { DATA_SHOWN_MAX = 4096 };
+enum { DATA_SHOWN_MAX = 4096, AMOUNT_WIDTH_MAX = 7 };
 
 /* ---- text --------------------------------------------------------------------------------------------------------------- */
 
@@ -60,13 +60,22 @@ static void append_span(struct jq_buf *buf, int64_t ms) {
     jq_buf_append_format(buf, "%s", jqctl_span_format(ms, place));
 }
 
+/* Exact, but for what is large: nobody reads mem=24684096k. */
+static void append_amount(struct jq_buf *buf, uint64_t amount) {
+    char place[JQ_AMOUNT_TEXT_SIZE_MAX];
+    const size_t size = jq_amount_format(amount, place);
+    if (size > AMOUNT_WIDTH_MAX)
+        append_size(buf, amount / JQ_AMOUNT_UNIT);
+    else
+        jq_buf_append(buf, place, size);
+}
+
 static void append_amounts(struct jq_buf *buf, struct jq_view map) {
     for (size_t i = 0; i < jq_view_count(map); i++) {
-        char place[JQ_AMOUNT_TEXT_SIZE_MAX];
-        (void)jq_amount_format(uint_of(jq_view_value_at(map, i)), place);
         jq_buf_append_format(buf, "%s", i ? " " : "");
         jqctl_append_safe(buf, jq_view_key_at(map, i), false);
-        jq_buf_append_format(buf, "=%s", place);
+        jq_buf_append_u8(buf, '=');
+        append_amount(buf, uint_of(jq_view_value_at(map, i)));
     }
 }
 

@@ -5,60 +5,61 @@
 #define NO_OPTIONS     NULL, 0
 #define ANY            JQCTL_OPERANDS_ANY
 
-/* clang-format off: tables read best as tables. */
-
 const struct jqctl_option jqctl_options[] = {
-    {"server",     's', "URL",      "The broker: tcp://HOST:PORT or ipc:///PATH, several between commas.", NULL},
-    {"token-file", 0,   "FILE",     "A file with the token to show to the broker; else $JQ_TOKEN.", NULL},
-    {"config",     'c', "FILE",     "Read this instead of ~/.config/jqmesh/jqctl.conf or /etc/jqmesh/jqctl.conf.", NULL},
-    {"timeout",    't', "DURATION", "Give up after so long (10s; waiting for tasks: never).", NULL},
-    {"json",       0,   NULL,       "Print a JSON document: {\"version\":1,\"kind\":..}.", NULL},
-    {"help",       'h', NULL,       "Print help and do nothing.", NULL},
-    {"version",    0,   NULL,       "Print the version and do nothing.", NULL},
+    {"server", 's', "URL", "The broker: tcp://HOST:PORT or ipc:///PATH, several between commas.", NULL},
+    {"token-file", 0, "FILE", "A file with the token to show to the broker; else $JQ_TOKEN.", NULL},
+    {"config", 'c', "FILE", "Read this instead of ~/.config/jqmesh/jqctl.conf or /etc/jqmesh/jqctl.conf.", NULL},
+    {"timeout", 't', "DURATION", "Give up after so long (10s; waiting for tasks: never).", NULL},
+    {"json", 0, NULL, "Print a JSON document: {\"version\":1,\"kind\":..}.", NULL},
+    {"help", 'h', NULL, "Print help and do nothing.", NULL},
+    {"version", 0, NULL, "Print the version and do nothing.", NULL},
 };
 const size_t jqctl_options_count = sizeof(jqctl_options) / sizeof(jqctl_options[0]);
 
 #define STATES "scheduled ready running cancelling succeeded dead cancelled expired"
 
 static const struct jqctl_option submit_options[] = {
-    {"payload",    'p', "JSON|@FILE|-",  "What the handler is given: JSON becomes msgpack, @FILE is read (JSON if it ends in .json), - is stdin.", NULL},
-    {"raw",        0,   NULL,            "Send the payload as it is, as bytes.", NULL},
-    {"from-jsonl", 0,   "FILE|-",        "Submit a task for each line, a JSON object with its fields; the other options hold for all.", NULL},
-    {"queue",      'q', "NAME",          "The queue (default).", NULL},
-    {"priority",   0,   "LEVEL",         "urgent, high, normal, low, background, or 0 to 9, 9 first (normal).", "urgent high normal low background"},
-    {"need",       'n', "NEED",          "Which workers may run it, such as 'cpu=2 mem=4G os==linux'.", NULL},
-    {"key",        'k', "TEXT",          "Idempotency: a second submit with the key gives the first task.", NULL},
-    {"delay",      0,   "DURATION",      "Not before so long from now.", NULL},
-    {"eta",        0,   "TIME",          "Not before this time (RFC 3339).", NULL},
-    {"expires",    0,   "TIME",          "Not after this time (RFC 3339).", NULL},
-    {"retry",      0,   "N",             "Failed attempts after which it is dead (3).", NULL},
-    {"soft-limit", 0,   "DURATION",      "SIGTERM after it.", NULL},
-    {"hard-limit", 0,   "DURATION",      "SIGKILL to the whole tree after it.", NULL},
-    {"result-ttl", 0,   "DURATION",      "How long the result is kept (1d).", NULL},
-    {"header",     'H', "NAME=VALUE",    "Passed to the handler; may be given again and again.", NULL},
-    {"wait",       'w', NULL,            "Wait for the end and print the result; --timeout is then how long to wait.", NULL},
+    {"payload", 'p', "JSON|@FILE|-",
+     "What the handler is given: JSON becomes msgpack, @FILE is read (JSON if it ends in .json), - is stdin.", NULL},
+    {"raw", 0, NULL, "Send the payload as it is, as bytes.", NULL},
+    {"from-jsonl", 0, "FILE|-",
+     "Submit a task for each line, a JSON object with its fields; the other options hold for all.", NULL},
+    {"queue", 'q', "NAME", "The queue (default).", NULL},
+    {"priority", 0, "LEVEL", "urgent, high, normal, low, background, or 0 to 9, 9 first (normal).",
+     "urgent high normal low background"},
+    {"need", 'n', "NEED", "Which workers may run it, such as 'cpu=2 mem=4G os==linux'.", NULL},
+    {"key", 'k', "TEXT", "Idempotency: a second submit with the key gives the first task.", NULL},
+    {"delay", 0, "DURATION", "Not before so long from now.", NULL},
+    {"eta", 0, "TIME", "Not before this time (RFC 3339).", NULL},
+    {"expires", 0, "TIME", "Not after this time (RFC 3339).", NULL},
+    {"retry", 0, "N", "Failed attempts after which it is dead (3).", NULL},
+    {"soft-limit", 0, "DURATION", "SIGTERM after it.", NULL},
+    {"hard-limit", 0, "DURATION", "SIGKILL to the whole tree after it.", NULL},
+    {"result-ttl", 0, "DURATION", "How long the result is kept (1d).", NULL},
+    {"header", 'H', "NAME=VALUE", "Passed to the handler; may be given again and again.", NULL},
+    {"wait", 'w', NULL, "Wait for the end and print the result; --timeout is then how long to wait.", NULL},
 };
 
 static const struct jqctl_option list_options[] = {
-    {"queue",   'q', "NAME", "Only of this queue.", NULL},
-    {"handler", 0,   "NAME", "Only of this handler.", NULL},
-    {"state",   0,   "STATE[,STATE..]", "Only in one of these states.", STATES},
-    {"limit",   'l', "N",    "At most so many (100); 0: all.", NULL},
-    {"after",   0,   "ID",   "Go on behind this task.", NULL},
+    {"queue", 'q', "NAME", "Only of this queue.", NULL},
+    {"handler", 0, "NAME", "Only of this handler.", NULL},
+    {"state", 0, "STATE[,STATE..]", "Only in one of these states.", STATES},
+    {"limit", 'l', "N", "At most so many (100); 0: all.", NULL},
+    {"after", 0, "ID", "Go on behind this task.", NULL},
 };
 
 static const struct jqctl_option dead_list_options[] = {
-    {"queue",   'q', "NAME", "Only of this queue.", NULL},
-    {"handler", 0,   "NAME", "Only of this handler.", NULL},
-    {"limit",   'l', "N",    "At most so many (100); 0: all.", NULL},
-    {"after",   0,   "ID",   "Go on behind this dead letter.", NULL},
+    {"queue", 'q', "NAME", "Only of this queue.", NULL},
+    {"handler", 0, "NAME", "Only of this handler.", NULL},
+    {"limit", 'l', "N", "At most so many (100); 0: all.", NULL},
+    {"after", 0, "ID", "Go on behind this dead letter.", NULL},
 };
 
 static const struct jqctl_option dead_options[] = {
-    {"all",     'a', NULL,   "All of them.", NULL},
-    {"queue",   'q', "NAME", "With --all: only of this queue.", NULL},
-    {"handler", 0,   "NAME", "With --all: only of this handler.", NULL},
-    {"yes",     'y', NULL,   "Do not ask.", NULL},
+    {"all", 'a', NULL, "All of them.", NULL},
+    {"queue", 'q', "NAME", "With --all: only of this queue.", NULL},
+    {"handler", 0, "NAME", "With --all: only of this handler.", NULL},
+    {"yes", 'y', NULL, "Do not ask.", NULL},
 };
 
 static const struct jqctl_option wait_options[] = {
@@ -74,59 +75,63 @@ static const struct jqctl_option drain_options[] = {
 };
 
 static const struct jqctl_option dump_options[] = {
-    {"from",  0,   "LSN",  "Only records from there on.", NULL},
-    {"type",  0,   "TYPE", "Only records of this type, such as task_ended.", NULL},
-    {"task",  0,   "ID",   "Only records of this task.", NULL},
-    {"limit", 'l', "N",    "At most so many; 0: all.", NULL},
+    {"from", 0, "LSN", "Only records from there on.", NULL},
+    {"type", 0, "TYPE", "Only records of this type, such as task_ended.", NULL},
+    {"task", 0, "ID", "Only records of this task.", NULL},
+    {"limit", 'l', "N", "At most so many; 0: all.", NULL},
 };
 
 static const struct jqctl_option token_options[] = {
-    {"name",     0, "NAME",  "Who it is for: [a-z0-9_.-], unique in the file.", NULL},
-    {"role",     0, "ROLE",  "observer, client, worker or admin (client).", "observer client worker admin"},
-    {"queues",   0, "GLOBS", "The queues it may touch, between commas (*).", NULL},
+    {"name", 0, "NAME", "Who it is for: [a-z0-9_.-], unique in the file.", NULL},
+    {"role", 0, "ROLE", "observer, client, worker or admin (client).", "observer client worker admin"},
+    {"queues", 0, "GLOBS", "The queues it may touch, between commas (*).", NULL},
     {"handlers", 0, "GLOBS", "The handlers it may touch, between commas (*).", NULL},
 };
 
 const struct jqctl_noun jqctl_nouns[] = {
-    {"task",       "Tasks"},
-    {"queue",      "Queues"},
-    {"worker",     "Workers"},
-    {"dead",       "Dead letters: tasks that failed for good"},
-    {"journal",    "The journal on disk, read without a broker; DIR is its folder (/var/lib/jqmesh)"},
-    {"server",     "The broker"},
-    {"token",      "Access tokens"},
+    {"task", "Tasks"},
+    {"queue", "Queues"},
+    {"worker", "Workers"},
+    {"dead", "Dead letters: tasks that failed for good"},
+    {"journal", "The journal on disk, read without a broker; DIR is its folder (/var/lib/jqmesh)"},
+    {"server", "The broker"},
+    {"token", "Access tokens"},
     {"completion", "Completion of these words in a shell"},
 };
 const size_t jqctl_nouns_count = sizeof(jqctl_nouns) / sizeof(jqctl_nouns[0]);
 
 const struct jqctl_command jqctl_commands[] = {
-    {"task",       "submit",  "[HANDLER]", 0, 1,   "Submit a task, or many from a file; prints their ids.",    OPTIONS(submit_options),    jqctl_task_submit},
-    {"task",       "ls",      "",          0, 0,   "List tasks by ascending id.",                              OPTIONS(list_options),      jqctl_task_ls},
-    {"task",       "show",    "ID",        1, 1,   "Show all of one task.",                                    NO_OPTIONS,                 jqctl_task_show},
-    {"task",       "explain", "ID",        1, 1,   "Say why a task is not running.",                           NO_OPTIONS,                 jqctl_task_explain},
-    {"task",       "wait",    "ID..",      1, ANY, "Wait until tasks have ended; fails unless all succeeded.", OPTIONS(wait_options),      jqctl_task_wait},
-    {"task",       "cancel",  "ID..",      1, ANY, "Cancel tasks, running ones too.",                          OPTIONS(cancel_options),    jqctl_task_cancel},
-    {"queue",      "ls",      "",          0, 0,   "List queues.",                                             NO_OPTIONS,                 jqctl_queue_ls},
-    {"queue",      "show",    "NAME",      1, 1,   "Show one queue.",                                          NO_OPTIONS,                 jqctl_queue_show},
-    {"queue",      "pause",   "NAME..",    1, ANY, "Hand nothing of a queue out.",                             NO_OPTIONS,                 jqctl_queue_pause},
-    {"queue",      "resume",  "NAME..",    1, ANY, "Hand it out again.",                                       NO_OPTIONS,                 jqctl_queue_resume},
-    {"worker",     "ls",      "",          0, 0,   "List workers.",                                            NO_OPTIONS,                 jqctl_worker_ls},
-    {"worker",     "show",    "NAME",      1, 1,   "Show one worker, with its facts and handlers.",            NO_OPTIONS,                 jqctl_worker_show},
-    {"worker",     "drain",   "NAME..",    1, ANY, "Give a worker nothing more.",                              OPTIONS(drain_options),     jqctl_worker_drain},
-    {"dead",       "ls",      "",          0, 0,   "List dead letters.",                                       OPTIONS(dead_list_options), jqctl_dead_ls},
-    {"dead",       "show",    "ID",        1, 1,   "Show one: cause, message, its last output.",               NO_OPTIONS,                 jqctl_dead_show},
-    {"dead",       "replay",  "[ID..]",    0, ANY, "Put dead letters back into their queues.",                 OPTIONS(dead_options),      jqctl_dead_replay},
-    {"dead",       "rm",      "[ID..]",    0, ANY, "Forget dead letters.",                                     OPTIONS(dead_options),      jqctl_dead_rm},
-    {"journal",    "verify",  "[DIR]",     0, 1,   "Check every block and record; fails if one is damaged.",   NO_OPTIONS,                 jqctl_journal_verify},
-    {"journal",    "dump",    "[DIR]",     0, 1,   "Print every record; with --json a JSON object a line.",    OPTIONS(dump_options),      jqctl_journal_dump},
-    {"journal",    "stat",    "[DIR]",     0, 1,   "Count what is in it.",                                     NO_OPTIONS,                 jqctl_journal_stat},
-    {"server",     "status",  "",          0, 0,   "Show the broker's numbers.",                               NO_OPTIONS,                 jqctl_server_status},
-    {"server",     "wait",    "",          0, 0,   "Wait until the broker answers (30s).",                     NO_OPTIONS,                 jqctl_server_wait},
-    {"token",      "new",     "",          0, 0,   "Make a token; prints it, once, and its line for the broker's tokens file.", OPTIONS(token_options), jqctl_token_new},
-    {"completion", "bash",    "",          0, 0,   "Print the script for bash.",                               NO_OPTIONS,                 jqctl_completion_print},
-    {"completion", "zsh",     "",          0, 0,   "Print the script for zsh.",                                NO_OPTIONS,                 jqctl_completion_print},
-    {"completion", "fish",    "",          0, 0,   "Print the script for fish.",                               NO_OPTIONS,                 jqctl_completion_print},
+    {"task", "submit", "[HANDLER]", 0, 1, "Submit a task, or many from a file; prints their ids.",
+     OPTIONS(submit_options), jqctl_task_submit},
+    {"task", "ls", "", 0, 0, "List tasks by ascending id.", OPTIONS(list_options), jqctl_task_ls},
+    {"task", "show", "ID", 1, 1, "Show all of one task.", NO_OPTIONS, jqctl_task_show},
+    {"task", "explain", "ID", 1, 1, "Say why a task is not running.", NO_OPTIONS, jqctl_task_explain},
+    {"task", "wait", "ID..", 1, ANY, "Wait until tasks have ended; fails unless all succeeded.", OPTIONS(wait_options),
+     jqctl_task_wait},
+    {"task", "cancel", "ID..", 1, ANY, "Cancel tasks, running ones too.", OPTIONS(cancel_options), jqctl_task_cancel},
+    {"queue", "ls", "", 0, 0, "List queues.", NO_OPTIONS, jqctl_queue_ls},
+    {"queue", "show", "NAME", 1, 1, "Show one queue.", NO_OPTIONS, jqctl_queue_show},
+    {"queue", "pause", "NAME..", 1, ANY, "Hand nothing of a queue out.", NO_OPTIONS, jqctl_queue_pause},
+    {"queue", "resume", "NAME..", 1, ANY, "Hand it out again.", NO_OPTIONS, jqctl_queue_resume},
+    {"worker", "ls", "", 0, 0, "List workers.", NO_OPTIONS, jqctl_worker_ls},
+    {"worker", "show", "NAME", 1, 1, "Show one worker, with its facts and handlers.", NO_OPTIONS, jqctl_worker_show},
+    {"worker", "drain", "NAME..", 1, ANY, "Give a worker nothing more.", OPTIONS(drain_options), jqctl_worker_drain},
+    {"dead", "ls", "", 0, 0, "List dead letters.", OPTIONS(dead_list_options), jqctl_dead_ls},
+    {"dead", "show", "ID", 1, 1, "Show one: cause, message, its last output.", NO_OPTIONS, jqctl_dead_show},
+    {"dead", "replay", "[ID..]", 0, ANY, "Put dead letters back into their queues.", OPTIONS(dead_options),
+     jqctl_dead_replay},
+    {"dead", "rm", "[ID..]", 0, ANY, "Forget dead letters.", OPTIONS(dead_options), jqctl_dead_rm},
+    {"journal", "verify", "[DIR]", 0, 1, "Check every block and record; fails if one is damaged.", NO_OPTIONS,
+     jqctl_journal_verify},
+    {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),
+     jqctl_journal_dump},
+    {"journal", "stat", "[DIR]", 0, 1, "Count what is in it.", NO_OPTIONS, jqctl_journal_stat},
+    {"server", "status", "", 0, 0, "Show the broker's numbers.", NO_OPTIONS, jqctl_server_status},
+    {"server", "wait", "", 0, 0, "Wait until the broker answers (30s).", NO_OPTIONS, jqctl_server_wait},
+    {"token", "new", "", 0, 0, "Make a token; prints it, once, and its line for the broker's tokens file.",
+     OPTIONS(token_options), jqctl_token_new},
+    {"completion", "bash", "", 0, 0, "Print the script for bash.", NO_OPTIONS, jqctl_completion_print},
+    {"completion", "zsh", "", 0, 0, "Print the script for zsh.", NO_OPTIONS, jqctl_completion_print},
+    {"completion", "fish", "", 0, 0, "Print the script for fish.", NO_OPTIONS, jqctl_completion_print},
 };
 const size_t jqctl_commands_count = sizeof(jqctl_commands) / sizeof(jqctl_commands[0]);
-
-/* clang-format on */

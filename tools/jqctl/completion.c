@@ -74,8 +74,11 @@ static void bash(struct jq_buf *buf) {
                               "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
                               "    local noun='' verb='' words='' word\n"
                               "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-                              "        [[ $word == -* ]] && continue\n"
-                              "        if [[ -z $noun ]]; then noun=$word; elif [[ -z $verb ]]; then verb=$word; fi\n"
+                              "        if [[ -z $noun ]]; then\n"
+                              "            [[ ' ");
+    append_nouns(buf);
+    jq_buf_append_format(buf, " ' == *\" $word \"* ]] && noun=$word\n"
+                              "        elif [[ -z $verb && $word != -* ]]; then verb=$word; fi\n"
                               "    done\n"
                               "    case $prev in\n");
     bash_values(buf, jqctl_options, jqctl_options_count);

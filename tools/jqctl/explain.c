@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/need.h"
+#include "common/text.h"
 #include "tools/jqctl/task.h"
 #include "tools/jqctl/when.h"
 
@@ -42,7 +43,7 @@ static const struct {
     {"running", ABOUT_TASK, "It runs on worker %w, for %t now."},
     {"not_due", ABOUT_TASK, "It is not due for another %t (%d)."},
     {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on."},
-    {"behind", ABOUT_TASK, "About %n tasks stand before it in its queue."},
+    {"behind", ABOUT_TASK, "Before it in its queue: about %n."},
     {"no_worker_can", ABOUT_WORKERS, "No worker that the broker knows could ever run it:"},
     {"no_worker_free", ABOUT_WORKERS, "There are workers that could run it, but none is free now:"},
     {"next", ABOUT_WORKERS, "A worker is free for it."},
@@ -110,17 +111,20 @@ static void append_line(struct jq_buf *out, struct jq_view line) {
 static void append_head(struct jq_buf *out, const char *name, struct jq_view task) {
     const int64_t now_ms = jq_clock_wall_ms();
     const struct jq_str need = jq_view_str(task, "need");
+    const uint64_t attempts = jq_view_uint(task, "attempts", 0);
     jq_buf_append_format(out, "Task %s (handler ", name);
     jqctl_append_safe(out, jq_view_str(task, "handler"), false);
     jq_buf_append_format(out, ", queue ");
     jqctl_append_safe(out, jq_view_str(task, "queue"), false);
     jq_buf_append_format(out, ") is ");
     jqctl_append_safe(out, jq_view_str(task, "state"), false);
-    jq_buf_append_format(out, ", %" PRIu64 " of its attempts failed; since ", jq_view_uint(task, "attempts", 0));
+    jq_buf_append_format(out, jq_str_equal(jq_view_str(task, "state"), JQ_STR("scheduled")) ? " for " : " since ");
     jqctl_when_append(out, (int64_t)(jq_view_uint(task, "at_ms", 0) & INT64_MAX));
     jq_buf_append_format(out, " (");
     jqctl_when_append_age(out, (int64_t)(jq_view_uint(task, "at_ms", 0) & INT64_MAX), now_ms);
     jq_buf_append_format(out, ").\n");
+    if (attempts > 0)
+        jq_buf_append_format(out, "Attempts that failed: %" PRIu64 ".\n", attempts);
     if (need.size > 0) {
         jq_buf_append_format(out, "It needs ");
         jqctl_append_safe(out, need, false);
@@ -160,6 +164,28 @@ static int explain(struct jqctl *ctl, jq_task_id id, const char *name) {
         print_sentences(name, flight.view.body);
     jq_flight_end(&flight);
     return JQCTL_DONE;
+}
+
+static bool is_grave(struct jq_str why) {
+    return jq_str_equal(why, JQ_STR("queue_paused")) || jq_str_equal(why, JQ_STR("no_worker_can"));
+}
+
+void jqctl_explain_hint(struct jqctl *ctl, jq_task_id id) {
+    char place[JQ_TASK_ID_TEXT_SIZE];
+    struct jq_flight flight;
+    if (jqctl_connect(ctl) != JQCTL_DONE ||
+        jq_client_call(ctl->client, &flight, "task.explain", 1, fill_id, &id, jqctl_call_ms(ctl), NULL) != JQ_OK)
+        return;
+    const struct jq_view lines = jq_view_get(flight.view.body, "lines");
+    for (size_t i = 0; i < jq_view_count(lines); i++) {
+        const struct jq_str why = jq_view_str(jq_view_at(lines, i), "why");
+        if (is_grave(why)) {
+            jqctl_note("task %s is not running: %.*s; see `jqctl task explain %s`", jq_text_format_task_id(id, place),
+                       JQ_STR_ARG(why), place);
+            break;
+        }
+    }
+    jq_flight_end(&flight);
 }
 
 int jqctl_task_explain(struct jqctl *ctl) {

@@ -83,25 +83,21 @@ int jqctl_journal_walk(const struct jqctl *ctl, jqctl_walk_fn *on_record, void *
 
 /* ---- verify ------------------------------------------------------------------------------------------------------------- */
 
-/* clang-format off: tables read best as tables. */
 #define VERDICT_COLUMNS                                                                                                \
-    {"segments",      "segments",   JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"superseded",    "superseded", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"blocks",        "blocks",     JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"records",       "records",    JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"block_bytes",   "data",       JQCTL_SIZE,  JQCTL_SHEET, NULL},                                                   \
-    {"file_bytes",    "files",      JQCTL_SIZE,  JQCTL_SHEET, NULL},                                                   \
-    {"first_lsn",     "first LSN",  JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"end_lsn",       "end LSN",    JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"epoch",         "epoch",      JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"first_time_ms", "first",      JQCTL_TIME,  JQCTL_SHEET, NULL},                                                   \
-    {"last_time_ms",  "last",       JQCTL_TIME,  JQCTL_SHEET, NULL},                                                   \
-    {"torn_bytes",    "torn tail",  JQCTL_SIZE,  JQCTL_SHEET, NULL},                                                   \
-    {"damages",       "damages",    JQCTL_COUNT, JQCTL_SHEET, NULL},                                                   \
-    {"faults",        "bad records", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                  \
-    {"sound",         "sound",      JQCTL_FLAG,  JQCTL_SHEET, NULL}
-/* clang-format on */
-
+    {"segments", "segments", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                          \
+        {"superseded", "superseded", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                  \
+        {"blocks", "blocks", JQCTL_COUNT, JQCTL_SHEET, NULL}, {"records", "records", JQCTL_COUNT, JQCTL_SHEET, NULL},  \
+        {"block_bytes", "data", JQCTL_SIZE, JQCTL_SHEET, NULL},                                                        \
+        {"file_bytes", "files", JQCTL_SIZE, JQCTL_SHEET, NULL},                                                        \
+        {"first_lsn", "first LSN", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                    \
+        {"end_lsn", "end LSN", JQCTL_COUNT, JQCTL_SHEET, NULL}, {"epoch", "epoch", JQCTL_COUNT, JQCTL_SHEET, NULL},    \
+        {"first_time_ms", "first", JQCTL_TIME, JQCTL_SHEET, NULL},                                                     \
+        {"last_time_ms", "last", JQCTL_TIME, JQCTL_SHEET, NULL},                                                       \
+        {"torn_bytes", "torn tail", JQCTL_SIZE, JQCTL_SHEET, NULL},                                                    \
+        {"damages", "damages", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                        \
+        {"faults", "bad records", JQCTL_COUNT, JQCTL_SHEET, NULL}, {                                                   \
+        "sound", "sound", JQCTL_FLAG, JQCTL_SHEET, NULL                                                                \
+    }
 static const struct jqctl_column type_columns[] = {
     {"type", "records of type", JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"count", "count", JQCTL_COUNT, JQCTL_TABLE, NULL},

@@ -28,83 +28,77 @@ struct dump {
 
 /* ---- columns: those that a record has, in this order -------------------------------------------------------------------- */
 
-/* clang-format off: tables read best as tables. */
 static const struct jqctl_column detail_columns[] = {
-    {"exit",        NULL, JQCTL_COUNT, 0, NULL},
-    {"signal",      NULL, JQCTL_COUNT, 0, NULL},
-    {"message",     NULL, JQCTL_TEXT,  0, NULL},
-    {"service",     NULL, JQCTL_TEXT,  0, NULL},
-    {"duration_ms", NULL, JQCTL_SPAN,  0, NULL},
-    {"cpu_ms",      NULL, JQCTL_SPAN,  0, NULL},
-    {"rss_bytes",   NULL, JQCTL_SIZE,  0, NULL},
-    {"result",      NULL, JQCTL_DATA,  0, NULL},
-    {"stdout",      NULL, JQCTL_TAIL,  0, NULL},
-    {"stderr",      NULL, JQCTL_TAIL,  0, NULL},
+    {"exit", NULL, JQCTL_COUNT, 0, NULL},       {"signal", NULL, JQCTL_COUNT, 0, NULL},
+    {"message", NULL, JQCTL_TEXT, 0, NULL},     {"service", NULL, JQCTL_TEXT, 0, NULL},
+    {"duration_ms", NULL, JQCTL_SPAN, 0, NULL}, {"cpu_ms", NULL, JQCTL_SPAN, 0, NULL},
+    {"rss_bytes", NULL, JQCTL_SIZE, 0, NULL},   {"result", NULL, JQCTL_DATA, 0, NULL},
+    {"stdout", NULL, JQCTL_TAIL, 0, NULL},      {"stderr", NULL, JQCTL_TAIL, 0, NULL},
 };
 static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
 
 /* JQCTL_TABLE: on the line for people, behind LSN, time and type. */
 static const struct jqctl_column record_columns[] = {
-    {"lsn",             NULL, JQCTL_COUNT,  0,           NULL},
-    {"time_ms",         NULL, JQCTL_COUNT,  0,           NULL},
-    {"epoch",           NULL, JQCTL_COUNT,  0,           NULL},
-    {"type",            NULL, JQCTL_TEXT,   0,           NULL},
-    {"fault",           NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"task",            NULL, JQCTL_ID,     JQCTL_TABLE, NULL},
-    {"name",            NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"queue",           NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"queue_index",     NULL, JQCTL_COUNT,  0,           NULL},
-    {"handler",         NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"class_index",     NULL, JQCTL_COUNT,  0,           NULL},
-    {"need",            NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"options",         NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"priority",        NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"state",           NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"outcome",         NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"attempts",        NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"crashes",         NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"losses",          NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"shortages",       NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"eta",             NULL, JQCTL_FLAG,   JQCTL_TABLE, NULL},
-    {"ready_in_ms",     NULL, JQCTL_SPAN,   JQCTL_TABLE, NULL},
-    {"ready_at_ms",     NULL, JQCTL_COUNT,  0,           NULL},
-    {"expires_ms",      NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"key",             NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"worker",          NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"worker_index",    NULL, JQCTL_COUNT,  0,           NULL},
-    {"id",              NULL, JQCTL_UUID,   JQCTL_TABLE, NULL},
-    {"incarnation",     NULL, JQCTL_HEX,    JQCTL_TABLE, NULL},
-    {"token",           NULL, JQCTL_HEX,    JQCTL_TABLE, NULL},
-    {"alternative",     NULL, JQCTL_COUNT,  0,           NULL},
-    {"paused",          NULL, JQCTL_FLAG,   JQCTL_TABLE, NULL},
-    {"draining",        NULL, JQCTL_FLAG,   JQCTL_TABLE, NULL},
-    {"grace_ms",        NULL, JQCTL_SPAN,   JQCTL_TABLE, NULL},
-    {"sender",          NULL, JQCTL_UUID,   JQCTL_TABLE, NULL},
-    {"request",         NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"done",            NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"op",              NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"status",          NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"first",           NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"count",           NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"floor",           NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"whole",           NULL, JQCTL_FLAG,   JQCTL_TABLE, NULL},
-    {"limit",           NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"below_lsn",       NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"offset_ms",       NULL, JQCTL_TEXT,   JQCTL_TABLE, NULL},
-    {"needs_from",      NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"digest",          NULL, JQCTL_HEX,    JQCTL_TABLE, NULL},
-    {"retry_max",       NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"retry_base_ms",   NULL, JQCTL_SPAN,   JQCTL_TABLE, NULL},
-    {"retry_cap_ms",    NULL, JQCTL_SPAN,   JQCTL_TABLE, NULL},
-    {"soft_limit_ms",   NULL, JQCTL_LIMIT,  JQCTL_TABLE, NULL},
-    {"hard_limit_ms",   NULL, JQCTL_LIMIT,  JQCTL_TABLE, NULL},
-    {"result_ttl_ms",   NULL, JQCTL_SPAN,   JQCTL_TABLE, NULL},
-    {"body_bytes",      NULL, JQCTL_COUNT,  JQCTL_TABLE, NULL},
-    {"payload",         NULL, JQCTL_DATA,   0,           NULL},
-    {"headers",         NULL, JQCTL_TEXTS,  0,           NULL},
-    {"detail",          NULL, JQCTL_MAP,    0,           &detail},
+    {"lsn", NULL, JQCTL_COUNT, 0, NULL},
+    {"time_ms", NULL, JQCTL_COUNT, 0, NULL},
+    {"epoch", NULL, JQCTL_COUNT, 0, NULL},
+    {"type", NULL, JQCTL_TEXT, 0, NULL},
+    {"fault", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"task", NULL, JQCTL_ID, JQCTL_TABLE, NULL},
+    {"name", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"queue", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"queue_index", NULL, JQCTL_COUNT, 0, NULL},
+    {"handler", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"class_index", NULL, JQCTL_COUNT, 0, NULL},
+    {"need", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"options", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"priority", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"state", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"outcome", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"attempts", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"crashes", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"losses", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"shortages", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"eta", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
+    {"ready_in_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"ready_at_ms", NULL, JQCTL_COUNT, 0, NULL},
+    {"expires_ms", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"key", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"key_scope", NULL, JQCTL_TEXT, 0, NULL},
+    {"worker", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"worker_index", NULL, JQCTL_COUNT, 0, NULL},
+    {"id", NULL, JQCTL_UUID, JQCTL_TABLE, NULL},
+    {"incarnation", NULL, JQCTL_HEX, JQCTL_TABLE, NULL},
+    {"token", NULL, JQCTL_HEX, JQCTL_TABLE, NULL},
+    {"alternative", NULL, JQCTL_COUNT, 0, NULL},
+    {"paused", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
+    {"draining", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
+    {"grace_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"sender", NULL, JQCTL_UUID, JQCTL_TABLE, NULL},
+    {"request", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"done", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"op", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"status", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"first", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"count", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"floor", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"whole", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
+    {"limit", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"below_lsn", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"offset_ms", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"needs_from", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"digest", NULL, JQCTL_HEX, JQCTL_TABLE, NULL},
+    {"retry_max", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"retry_base_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"retry_cap_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"soft_limit_ms", NULL, JQCTL_LIMIT, JQCTL_TABLE, NULL},
+    {"hard_limit_ms", NULL, JQCTL_LIMIT, JQCTL_TABLE, NULL},
+    {"result_ttl_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"body_bytes", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"payload", NULL, JQCTL_DATA, 0, NULL},
+    {"headers", NULL, JQCTL_TEXTS, 0, NULL},
+    {"detail", NULL, JQCTL_MAP, 0, &detail},
 };
-/* clang-format on */
 static const struct jqctl_columns record_row = JQCTL_COLUMNS(record_columns);
 
 /* ---- names -------------------------------------------------------------------------------------------------------------- */
@@ -152,9 +146,18 @@ static void made_report_body(struct jqctl_made *made, struct jq_bytes body) {
         jq_pack_raw(jqctl_made_key(made, "detail"), body);
 }
 
+/* Scope, NUL, key. */
+static void made_key(struct jqctl_made *made, struct jq_str scoped) {
+    const char *end = scoped.size > 0 ? memchr(scoped.data, 0, scoped.size) : NULL;
+    if (!end)
+        return;
+    const size_t scope = (size_t)(end - scoped.data);
+    jqctl_made_str(made, "key", (struct jq_str){end + 1, scoped.size - scope - 1});
+    jqctl_made_str(made, "key_scope", (struct jq_str){scoped.data, scope});
+}
+
 static void fields_of_submitted(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
-    const struct jq_str key = record->u.task_submitted.key;
     made_task(made, record->u.task_submitted.task);
     made_name(made, &dump->queues, "queue", "queue_index", record->u.task_submitted.queue);
     made_name(made, &dump->handlers, "handler", "class_index", record->u.task_submitted.class_index);
@@ -167,8 +170,7 @@ static void fields_of_submitted(struct dump *dump, const struct jq_record *recor
     made_ms(made, "ready_at_ms", record->u.task_submitted.ready_at_ms);
     if (record->u.task_submitted.expires_wall_ms > 0)
         made_ms(made, "expires_ms", record->u.task_submitted.expires_wall_ms);
-    if (key.size > 0)
-        jqctl_made_str(made, "key", key);
+    made_key(made, record->u.task_submitted.key);
     made_submit_body(made, record->u.task_submitted.body);
 }
 
@@ -290,7 +292,7 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
 }
 
 static void made_fields(struct dump *dump, const struct jq_record *record) {
-    static void (*const writers[JQ_RECORD_TYPE_END])(struct dump *dump, const struct jq_record *record) = {
+    static void (*const writers[JQ_RECORD_TYPE_END])(struct dump * dump, const struct jq_record *record) = {
         [JQ_RECORD_QUEUE_DEFINED] = fields_of_queue,      [JQ_RECORD_QUEUE_SET] = fields_of_queue,
         [JQ_RECORD_CLASS_DEFINED] = fields_of_class,      [JQ_RECORD_OPTIONS_DEFINED] = fields_of_options,
         [JQ_RECORD_WORKER_REGISTERED] = fields_of_worker, [JQ_RECORD_REQUEST_ANSWERED] = fields_of_answer,
@@ -306,6 +308,12 @@ static void made_fields(struct dump *dump, const struct jq_record *record) {
 
 /* ---- lines -------------------------------------------------------------------------------------------------------------- */
 
+/* Spans are printed with their unit: "grace=5s". */
+static int key_size(const struct jqctl_column *column) {
+    const int size = (int)strlen(column->key);
+    return column->kind == JQCTL_SPAN || column->kind == JQCTL_LIMIT ? size - 3 : size;
+}
+
 /* "LSN  TIME  TYPE  key=value ..". */
 static void append_people(struct dump *dump, const struct jqctl_walked *walked, struct jq_view row) {
     struct jq_buf *line = &dump->line;
@@ -316,7 +324,7 @@ static void append_people(struct dump *dump, const struct jqctl_walked *walked, 
         const struct jqctl_column *column = &record_row.items[i];
         if (!(column->places & JQCTL_TABLE) || !jqctl_shown(column, row))
             continue;
-        jq_buf_append_format(line, " %s=", column->key);
+        jq_buf_append_format(line, " %.*s=", key_size(column), column->key);
         jqctl_append_cell(line, column, row, 0);
     }
 }

@@ -18,6 +18,12 @@ enum {
     COMPLAINTS_MAX = 20, /* lines that are told of one by one */
 };
 
+/* A line that never reaches the broker: its verdict waits for those of the lines before it. */
+struct refusal {
+    uint64_t line;
+    struct jq_submitted verdict;
+};
+
 struct loading {
     struct jqctl *ctl;
     const char *name; /* of the file */
@@ -31,6 +37,8 @@ struct loading {
     struct jq_submitted *submitted;
     uint64_t *lines;
     size_t count;
+    struct refusal *refusals;
+    size_t refusal_count;
     /* So far: */
     uint64_t accepted, duplicates, refused;
     bool ids_kept; /* for --wait */
@@ -98,32 +106,48 @@ static void take_verdict(struct loading *loading, uint64_t line, const struct jq
         jqctl_note("and more; the summary counts them%s", loading->ctl->json ? ", the document names them" : "");
 }
 
-/* A line that is no task never reaches the broker. */
-static void refuse_line(struct loading *loading, const struct jq_error *error) {
-    struct jq_submitted verdict = {.status = error->code == JQ_ERR_TOO_BIG ? JQ_REPLY_TOO_BIG : JQ_REPLY_INVALID};
-    snprintf(verdict.reason, sizeof(verdict.reason), "%.119s", error->message);
-    take_verdict(loading, loading->line_number, &verdict);
-}
-
 /* ---- batches ------------------------------------------------------------------------------------------------------------ */
 
 static void batch_empty(struct loading *loading) {
     jqctl_memory_free(&loading->memory);
     loading->count = 0;
+    loading->refusal_count = 0;
+}
+
+/* Verdicts in the order of the lines. */
+static void batch_tell(struct loading *loading) {
+    size_t refused = 0;
+    for (size_t i = 0; i <= loading->count; i++) {
+        const uint64_t line = i < loading->count ? loading->lines[i] : UINT64_MAX;
+        for (; refused < loading->refusal_count && loading->refusals[refused].line < line; refused++)
+            take_verdict(loading, loading->refusals[refused].line, &loading->refusals[refused].verdict);
+        if (i < loading->count)
+            take_verdict(loading, line, &loading->submitted[i]);
+    }
 }
 
 static bool batch_submit(struct loading *loading) {
     struct jq_error error;
-    if (loading->count == 0)
-        return true;
-    const enum jq_err err =
-        jq_submit_many(loading->ctl->client, loading->specs, loading->count, loading->submitted, &error);
-    for (size_t i = 0; i < loading->count; i++)
-        take_verdict(loading, loading->lines[i], &loading->submitted[i]);
+    enum jq_err err = JQ_OK;
+    if (loading->count > 0)
+        err = jq_submit_many(loading->ctl->client, loading->specs, loading->count, loading->submitted, &error);
+    batch_tell(loading);
     if (err != JQ_OK)
         loading->code = jqctl_fail_err("submit", &error);
     batch_empty(loading);
     return err == JQ_OK;
+}
+
+static bool batch_full(const struct loading *loading) {
+    return loading->count == BATCH_COUNT_MAX || loading->refusal_count == BATCH_COUNT_MAX ||
+           loading->memory.size >= BATCH_SIZE_MAX;
+}
+
+static void refuse_line(struct loading *loading, const struct jq_error *error) {
+    struct refusal *refusal = &loading->refusals[loading->refusal_count++];
+    *refusal = (struct refusal){.line = loading->line_number};
+    refusal->verdict.status = error->code == JQ_ERR_TOO_BIG ? JQ_REPLY_TOO_BIG : JQ_REPLY_INVALID;
+    snprintf(refusal->verdict.reason, sizeof(refusal->verdict.reason), "%.119s", error->message);
 }
 
 /* libjq refuses a batch for one task that no frame could hold. */
@@ -137,22 +161,19 @@ static enum jq_err check_size(const struct jq_task_spec *spec, struct jq_error *
     return JQ_OK;
 }
 
-static bool take_line(struct loading *loading, struct jq_str line) {
+static void take_line(struct loading *loading, struct jq_str line) {
     struct jq_error error;
     struct jq_task_spec spec = *loading->common;
     while (line.size > 0 && strchr(" \t\r", line.data[line.size - 1]))
         line.size--;
     if (line.size == 0)
-        return true;
+        return;
     if (jqctl_spec_of_json(line, &loading->memory, &spec, &error) != JQ_OK || check_size(&spec, &error) != JQ_OK) {
         refuse_line(loading, &error);
-        return true;
+        return;
     }
     loading->lines[loading->count] = loading->line_number;
     loading->specs[loading->count++] = spec;
-    if (loading->count < BATCH_COUNT_MAX && loading->memory.size < BATCH_SIZE_MAX)
-        return true;
-    return batch_submit(loading);
 }
 
 /* The next line without its end, in loading->line; more than that takes of it is skipped, and marks the buffer failed. False: none. */
@@ -172,7 +193,9 @@ static bool read_lines(struct loading *loading) {
     while (next_line(loading)) {
         if (loading->line.failed)
             refuse_line(loading, &too_big);
-        else if (!take_line(loading, jq_buf_str(&loading->line)))
+        else
+            take_line(loading, jq_buf_str(&loading->line));
+        if (batch_full(loading) && !batch_submit(loading))
             return false;
     }
     if (ferror(loading->file)) {
@@ -218,9 +241,10 @@ static int open_lines(struct loading *loading, const char *path) {
     loading->specs = calloc(BATCH_COUNT_MAX, sizeof(*loading->specs));
     loading->submitted = calloc(BATCH_COUNT_MAX, sizeof(*loading->submitted));
     loading->lines = calloc(BATCH_COUNT_MAX, sizeof(*loading->lines));
+    loading->refusals = calloc(BATCH_COUNT_MAX, sizeof(*loading->refusals));
     if (!loading->file)
         return jqctl_fail(EX_NOINPUT, "%s: %s", path, strerror(errno));
-    if (!loading->specs || !loading->submitted || !loading->lines)
+    if (!loading->specs || !loading->submitted || !loading->lines || !loading->refusals)
         return jqctl_fail(EX_OSERR, "out of memory");
     return jqctl_connect(loading->ctl);
 }
@@ -234,6 +258,7 @@ static void loading_fini(struct loading *loading) {
     free(loading->specs);
     free(loading->submitted);
     free(loading->lines);
+    free(loading->refusals);
     free(loading->ids);
 }
 

@@ -87,41 +87,49 @@ static void append_padded(struct jq_buf *out, const struct jqctl *ctl, const str
         jq_buf_append_format(out, "%*s", to_the_right(column->kind) ? GAP : pad + GAP, "");
 }
 
-static size_t last_column(const struct jqctl_columns *columns) {
+/* In the table, and not left out of it. */
+static bool is_printed(const struct jqctl_list *list, size_t i) {
+    return in_table(&list->columns->items[i]) && !(list->hidden >> i & 1);
+}
+
+static size_t last_column(const struct jqctl_list *list) {
     size_t last = 0;
-    for (size_t i = 0; i < columns->count; i++)
-        last = in_table(&columns->items[i]) ? i : last;
+    for (size_t i = 0; i < list->columns->count; i++)
+        last = is_printed(list, i) ? i : last;
     return last;
 }
 
-/* Takes columns' width away until the row fits the terminal: soft ones first. */
+/* Takes width away from the columns that are soft, or from the others, the last ones first. Gives the width that is left. */
+static size_t cut_widths(struct jqctl_list *list, bool soft, size_t total) {
+    const size_t room = list->ctl->terminal.columns;
+    for (size_t i = list->columns->count; i > 0 && total > room; i--) {
+        size_t *width = &list->widths[i - 1];
+        const bool is_soft = (list->columns->items[i - 1].places & JQCTL_SOFT) != 0;
+        if (!is_printed(list, i - 1) || is_soft != soft || *width <= CUT_MIN)
+            continue;
+        const size_t give = total - room < *width - CUT_MIN ? total - room : *width - CUT_MIN;
+        *width -= give;
+        total -= give;
+    }
+    return total;
+}
+
 static void fit_widths(struct jqctl_list *list) {
     size_t total = 0;
     for (size_t i = 0; i < list->columns->count; i++)
-        total += in_table(&list->columns->items[i]) ? list->widths[i] + GAP : 0;
-    total -= total >= GAP ? GAP : 0;
-    for (int soft = 1; soft >= 0; soft--) {
-        for (size_t i = list->columns->count; i > 0 && total > list->ctl->terminal.columns; i--) {
-            const struct jqctl_column *column = &list->columns->items[i - 1];
-            if (!in_table(column) || ((column->places & JQCTL_SOFT) != 0) != (soft == 1) ||
-                list->widths[i - 1] <= CUT_MIN)
-                continue;
-            const size_t over = total - list->ctl->terminal.columns;
-            const size_t give = over < list->widths[i - 1] - CUT_MIN ? over : list->widths[i - 1] - CUT_MIN;
-            list->widths[i - 1] -= give;
-            total -= give;
-        }
-    }
+        total += is_printed(list, i) ? list->widths[i] + GAP : 0;
+    total = cut_widths(list, true, total - (total >= GAP ? GAP : 0));
+    (void)cut_widths(list, false, total);
 }
 
 static void print_head(struct jqctl_list *list, struct jq_buf *out) {
-    const size_t last = last_column(list->columns);
+    const size_t last = last_column(list);
     jq_buf_append_format(out, "%s", list->ctl->terminal.colour ? "\033[1m" : "");
     for (size_t i = 0; i < list->columns->count; i++) {
         const struct jqctl_column *column = &list->columns->items[i];
         char label[64];
         size_t size = 0;
-        if (!in_table(column))
+        if (!is_printed(list, i))
             continue;
         for (; label_of(column)[size] && size < sizeof(label); size++)
             label[size] = (char)toupper((unsigned char)label_of(column)[size]);
@@ -139,7 +147,9 @@ static struct jq_str next_cell(const struct jq_buf *cells, size_t *at) {
     return cell;
 }
 
+/* Widths over the rows that are held. What stands in no row of the first stretch is left out on a terminal. */
 static void measure(struct jqctl_list *list) {
+    uint64_t filled = 0;
     size_t at = 0;
     for (size_t i = 0; !list->head_printed && i < list->columns->count; i++)
         list->widths[i] = strlen(label_of(&list->columns->items[i]));
@@ -147,22 +157,29 @@ static void measure(struct jqctl_list *list) {
         for (size_t i = 0; i < list->columns->count; i++) {
             if (!in_table(&list->columns->items[i]))
                 continue;
-            const size_t width = width_of(next_cell(&list->buf, &at));
+            const struct jq_str cell = next_cell(&list->buf, &at);
+            const size_t width = width_of(cell);
             list->widths[i] = width > list->widths[i] ? width : list->widths[i];
+            filled |= (uint64_t)!jq_str_equal(cell, JQ_STR("-")) << i;
         }
     }
-    if (list->ctl->terminal.columns > 0)
-        fit_widths(list);
+    if (list->ctl->terminal.columns == 0)
+        return;
+    if (!list->head_printed)
+        list->hidden = ~filled;
+    fit_widths(list);
 }
 
 static void print_cells(struct jqctl_list *list, struct jq_buf *out) {
-    const size_t last = last_column(list->columns);
+    const size_t last = last_column(list);
     size_t at = 0;
     for (size_t row = 0; row < list->rows; row++) {
         for (size_t i = 0; i < list->columns->count; i++) {
-            if (in_table(&list->columns->items[i]))
-                append_padded(out, list->ctl, &list->columns->items[i], next_cell(&list->buf, &at), list->widths[i],
-                              i == last);
+            if (!in_table(&list->columns->items[i]))
+                continue;
+            const struct jq_str cell = next_cell(&list->buf, &at);
+            if (is_printed(list, i))
+                append_padded(out, list->ctl, &list->columns->items[i], cell, list->widths[i], i == last);
         }
         jq_buf_append_u8(out, '\n');
     }

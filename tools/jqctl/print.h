@@ -16,12 +16,13 @@ enum { JQCTL_DOCUMENT_VERSION = 1, JQCTL_COLUMNS_MAX = 64 };
 struct jqctl_list {
     const struct jqctl *ctl;
     const struct jqctl_columns *columns;
-    struct jq_buf
-        buf; /* of a table: the cells of rows not yet printed, each with a NUL behind it; of JSON: what is not written */
+    /* Of a table: the cells of rows not yet printed, each with a NUL behind it. Of JSON: what is not written. */
+    struct jq_buf buf;
     struct jq_json json;
     size_t rows;  /* in buf */
     size_t total; /* in all */
     size_t widths[JQCTL_COLUMNS_MAX];
+    uint64_t hidden; /* a bit for each column that had nothing in it: a terminal is narrow */
     bool head_printed;
     int64_t now_ms;
 };

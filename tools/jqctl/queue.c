@@ -3,7 +3,6 @@
 
 #include "tools/jqctl/print.h"
 
-/* clang-format off: tables read best as tables. */
 static const struct jqctl_column queue_columns[] = {
     {"name", "queue", JQCTL_TEXT, JQCTL_BOTH, NULL},
     {"paused", "paused", JQCTL_FLAG, JQCTL_BOTH, NULL},
@@ -18,7 +17,6 @@ static const struct jqctl_column queue_columns[] = {
     {"submitted_total", "submitted", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"ended_total", "ended", JQCTL_COUNT, JQCTL_SHEET, NULL},
 };
-/* clang-format on */
 static const struct jqctl_columns queue_row = JQCTL_COLUMNS(queue_columns);
 
 static void fill_name(struct jq_pack *pack, void *ctx) {

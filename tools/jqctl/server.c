@@ -5,7 +5,6 @@
 
 enum { WAIT_DEFAULT_MS = 30000, LOOK_AGAIN_MS = 100 };
 
-/* clang-format off: tables read best as tables. */
 static const struct jqctl_column server_columns[] = {
     {"broker", "broker", JQCTL_UUID, JQCTL_SHEET, NULL}, /* from here on of hello */
     {"version", "version", JQCTL_TEXT, JQCTL_SHEET, NULL},
@@ -51,7 +50,6 @@ static const struct jqctl_column server_columns[] = {
     {"disk_busy", "disk full", JQCTL_FLAG, JQCTL_SHEET, NULL},
     {"draining", "draining", JQCTL_FLAG, JQCTL_SHEET, NULL},
 };
-/* clang-format on */
 static const struct jqctl_columns server_row = JQCTL_COLUMNS(server_columns);
 
 static void fill_hello(struct jq_pack *pack, void *ctx) {

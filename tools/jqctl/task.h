@@ -22,6 +22,9 @@ struct jqctl_filter {
 int jqctl_task_page(struct jqctl *ctl, const struct jqctl_filter *filter, void (*on_row)(void *ctx, struct jq_view row),
                     void *ctx, uint64_t *ret_next);
 
+/* Says on stderr what keeps a task from being run at all, if anything does: a paused queue, no worker that ever could. */
+void jqctl_explain_hint(struct jqctl *ctl, jq_task_id id);
+
 /* `task ls` and `dead ls`. */
 int jqctl_task_list(struct jqctl *ctl, const char *states, const char *kind);
 

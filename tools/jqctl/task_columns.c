@@ -1,8 +1,6 @@
 /* task_columns.c - the columns of a task. */
 #include "tools/jqctl/task.h"
 
-/* clang-format off: tables read best as tables. */
-
 static const struct jqctl_column retry_columns[] = {
     {"max", "failures", JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"base_ms", "first after", JQCTL_SPAN, JQCTL_TABLE, NULL},
@@ -23,10 +21,10 @@ static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
 /* What every answer tells of a task. `table` is JQCTL_TABLE where the table has room for the whole of it, else 0. */
 #define COMMON_COLUMNS(table)                                                                                          \
     {"id", "id", JQCTL_ID, JQCTL_BOTH, NULL}, {"state", "state", JQCTL_STATE, JQCTL_BOTH, NULL},                       \
-        {"outcome", "outcome", JQCTL_TEXT, JQCTL_BOTH, NULL},                                                          \
+        {"outcome", "outcome", JQCTL_TEXT, JQCTL_BOTH | JQCTL_SOFT, NULL},                                             \
         {"queue", "queue", JQCTL_TEXT, JQCTL_SHEET | (table) | JQCTL_SOFT, NULL},                                      \
         {"handler", "handler", JQCTL_TEXT, JQCTL_BOTH | JQCTL_SOFT, NULL},                                             \
-        {"priority", "priority", JQCTL_COUNT, JQCTL_SHEET | (table), NULL},                                            \
+        {"priority", "pri", JQCTL_COUNT, JQCTL_SHEET | (table), NULL},                                                 \
         {"need", "need", JQCTL_TEXT, JQCTL_SHEET, NULL}, {"attempts", "failed", JQCTL_COUNT, JQCTL_BOTH, NULL},        \
         {"crashes", "crashes", JQCTL_COUNT, JQCTL_SHEET, NULL}, {"losses", "losses", JQCTL_COUNT, JQCTL_SHEET, NULL},  \
         {"first_ready_ms", "first ready", JQCTL_TIME, JQCTL_SHEET, NULL},                                              \
@@ -56,8 +54,6 @@ static const struct jqctl_column ended_columns[] = {
     {"damaged", "damaged", JQCTL_FLAG, JQCTL_SHEET, NULL},
     {"detail", "report", JQCTL_MAP, JQCTL_BOTH | JQCTL_SOFT, &detail},
 };
-
-/* clang-format on */
 
 const struct jqctl_columns jqctl_task_row = JQCTL_COLUMNS(row_columns);
 const struct jqctl_columns jqctl_task_whole = JQCTL_COLUMNS(whole_columns);

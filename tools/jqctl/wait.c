@@ -10,7 +10,8 @@
 #include "tools/jqctl/payload.h"
 
 enum {
-    POLL_MS = 5000,    /* of one long poll: shorter than libjq gives a try */
+    POLL_MS = 5000, /* of one long poll: shorter than libjq gives a try */
+    HINT_AFTER_MS = 3000,
     POLL_BAR_MS = 400, /* where a bar is drawn between them */
 };
 
@@ -19,6 +20,7 @@ struct waiting {
     jq_task_id *ids; /* a copy; those of [begin, count) have not ended */
     size_t begin, count;
     int64_t deadline_ms; /* mono clock */
+    int64_t hint_ms;     /* when to say why it takes so long; 0: that was done */
     struct jqctl_bar bar;
     void (*on_row)(struct waiting *waiting, struct jq_view row);
     struct jqctl_list list; /* of jqctl_wait_all() */
@@ -57,7 +59,7 @@ static int poll_once(struct waiting *waiting) {
     struct jq_flight flight;
     const size_t left = waiting->count - waiting->begin;
     const int64_t left_ms = waiting->deadline_ms - jq_flight_now_ms();
-    const int64_t most_ms = waiting->bar.shown ? POLL_BAR_MS : POLL_MS;
+    const int64_t most_ms = waiting->bar.shown ? POLL_BAR_MS : waiting->hint_ms ? HINT_AFTER_MS : POLL_MS;
     struct poll poll = {.ids = waiting->ids + waiting->begin,
                         .count = left < JQ_IDS_COUNT_MAX ? left : JQ_IDS_COUNT_MAX,
                         .wait_ms = left_ms < most_ms ? left_ms : most_ms};
@@ -112,6 +114,15 @@ static int still_waiting(const struct waiting *waiting) {
     return jqctl_fail(EX_TEMPFAIL, "%zu tasks have not ended in time, task %s among them", left, first);
 }
 
+/* Once, when it takes long: it may be that nothing will ever come of it. */
+static void hint(struct waiting *waiting) {
+    if (waiting->hint_ms == 0 || jq_flight_now_ms() < waiting->hint_ms)
+        return;
+    jqctl_bar_wipe(&waiting->bar);
+    jqctl_explain_hint(waiting->ctl, waiting->ids[waiting->begin]);
+    waiting->hint_ms = 0;
+}
+
 static int wait_loop(struct waiting *waiting) {
     while (waiting->begin < waiting->count) {
         const int code = poll_once(waiting);
@@ -125,6 +136,7 @@ static int wait_loop(struct waiting *waiting) {
             jqctl_bar_wipe(&waiting->bar);
             return still_waiting(waiting);
         }
+        hint(waiting);
         draw(waiting);
     }
     jqctl_bar_wipe(&waiting->bar);
@@ -135,6 +147,7 @@ static int waiting_run(struct waiting *waiting, struct jqctl *ctl, const jq_task
     waiting->ctl = ctl;
     waiting->count = count;
     waiting->deadline_ms = ctl->timeout_ms < 0 ? INT64_MAX : jq_flight_now_ms() + ctl->timeout_ms;
+    waiting->hint_ms = jq_flight_now_ms() + HINT_AFTER_MS;
     waiting->ids = calloc(count + 1, sizeof(*waiting->ids));
     if (!waiting->ids)
         return jqctl_fail(EX_OSERR, "out of memory");

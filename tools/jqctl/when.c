@@ -118,7 +118,7 @@ char *jqctl_span_format(int64_t ms, char place[JQCTL_SPAN_TEXT_SIZE]) {
             break;
         }
     }
-    if (ms >= 1000 && ms < 60000) /* 12.3s, not 12s345ms */
+    if (ms >= 1000 && ms < 60000 && ms % 1000 != 0) /* 12.3s, not 12s345ms */
         snprintf(place, JQCTL_SPAN_TEXT_SIZE, ms < 10000 ? "%.1fs" : "%.0fs", (double)(ms - ms % 100) / 1000);
     else
         snprintf(place, JQCTL_SPAN_TEXT_SIZE, "%s", jq_text_format_duration(ms, exact));

@@ -3,7 +3,6 @@
 
 #include "tools/jqctl/print.h"
 
-/* clang-format off: tables read best as tables. */
 static const struct jqctl_column handler_columns[] = {
     {"name", "handler", JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"version", "version", JQCTL_TEXT, JQCTL_TABLE, NULL},
@@ -33,7 +32,6 @@ static const struct jqctl_column whole_columns[] = {
     {"handlers", "handlers", JQCTL_LIST, JQCTL_SHEET, &handler_row},
     {"left_out", "left out", JQCTL_COUNT, JQCTL_SHEET, NULL},
 };
-/* clang-format on */
 static const struct jqctl_columns worker_row = JQCTL_COLUMNS(row_columns);
 static const struct jqctl_columns worker_whole = JQCTL_COLUMNS(whole_columns);
 

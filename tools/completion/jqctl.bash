@@ -1,0 +1,170 @@
+# Completion of jqctl for bash. Made by `jqctl completion bash`.
+_jqctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+    local noun='' verb='' words='' word
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        if [[ -z $noun ]]; then
+            [[ ' task queue worker dead journal server token completion ' == *" $word "* ]] && noun=$word
+        elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
+    done
+    case $prev in
+        --server) return ;;
+        --token-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --timeout) return ;;
+    esac
+    case "$noun $verb" in
+    ' ') words='task queue worker dead journal server token completion' ;;
+    'task ') words='submit ls show explain wait cancel' ;;
+    'queue ') words='ls show pause resume' ;;
+    'worker ') words='ls show drain' ;;
+    'dead ') words='ls show replay rm' ;;
+    'journal ') words='verify dump stat' ;;
+    'server ') words='status wait' ;;
+    'token ') words='new' ;;
+    'completion ') words='bash zsh fish' ;;
+    'task submit')
+        words='--payload --raw --from-jsonl --queue --priority --need --key --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --header --wait'
+        case $prev in
+        --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --from-jsonl) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --queue) return ;;
+        --priority) mapfile -t COMPREPLY < <(compgen -W 'urgent high normal low background' -- "$cur"); return ;;
+        --need) return ;;
+        --key) return ;;
+        --delay) return ;;
+        --eta) return ;;
+        --expires) return ;;
+        --retry) return ;;
+        --soft-limit) return ;;
+        --hard-limit) return ;;
+        --result-ttl) return ;;
+        --header) return ;;
+        esac ;;
+    'task ls')
+        words='--queue --handler --state --limit --after'
+        case $prev in
+        --queue) return ;;
+        --handler) return ;;
+        --state) mapfile -t COMPREPLY < <(compgen -W 'scheduled ready running cancelling succeeded dead cancelled expired' -- "$cur"); return ;;
+        --limit) return ;;
+        --after) return ;;
+        esac ;;
+    'task show')
+        words=''
+        case $prev in
+        esac ;;
+    'task explain')
+        words=''
+        case $prev in
+        esac ;;
+    'task wait')
+        words='--result'
+        case $prev in
+        esac ;;
+    'task cancel')
+        words='--grace'
+        case $prev in
+        --grace) return ;;
+        esac ;;
+    'queue ls')
+        words=''
+        case $prev in
+        esac ;;
+    'queue show')
+        words=''
+        case $prev in
+        esac ;;
+    'queue pause')
+        words=''
+        case $prev in
+        esac ;;
+    'queue resume')
+        words=''
+        case $prev in
+        esac ;;
+    'worker ls')
+        words=''
+        case $prev in
+        esac ;;
+    'worker show')
+        words=''
+        case $prev in
+        esac ;;
+    'worker drain')
+        words='--undo'
+        case $prev in
+        esac ;;
+    'dead ls')
+        words='--queue --handler --limit --after'
+        case $prev in
+        --queue) return ;;
+        --handler) return ;;
+        --limit) return ;;
+        --after) return ;;
+        esac ;;
+    'dead show')
+        words=''
+        case $prev in
+        esac ;;
+    'dead replay')
+        words='--all --queue --handler --yes'
+        case $prev in
+        --queue) return ;;
+        --handler) return ;;
+        esac ;;
+    'dead rm')
+        words='--all --queue --handler --yes'
+        case $prev in
+        --queue) return ;;
+        --handler) return ;;
+        esac ;;
+    'journal verify')
+        words=''
+        case $prev in
+        esac ;;
+    'journal dump')
+        words='--from --type --task --limit'
+        case $prev in
+        --from) return ;;
+        --type) return ;;
+        --task) return ;;
+        --limit) return ;;
+        esac ;;
+    'journal stat')
+        words=''
+        case $prev in
+        esac ;;
+    'server status')
+        words=''
+        case $prev in
+        esac ;;
+    'server wait')
+        words=''
+        case $prev in
+        esac ;;
+    'token new')
+        words='--name --role --queues --handlers'
+        case $prev in
+        --name) return ;;
+        --role) mapfile -t COMPREPLY < <(compgen -W 'observer client worker admin' -- "$cur"); return ;;
+        --queues) return ;;
+        --handlers) return ;;
+        esac ;;
+    'completion bash')
+        words=''
+        case $prev in
+        esac ;;
+    'completion zsh')
+        words=''
+        case $prev in
+        esac ;;
+    'completion fish')
+        words=''
+        case $prev in
+        esac ;;
+    esac
+    [[ $cur == -* || -n $verb ]] && words+=' --server --token-file --config --timeout --json --help --version'
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -o default -F _jqctl jqctl
