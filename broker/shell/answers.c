@@ -5,6 +5,7 @@
 
 #include "broker/shell/bodies.h"
 #include "broker/shell/encode.h"
+#include "broker/shell/threads.h"
 #include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
@@ -262,6 +263,7 @@ static void serve_unread(struct jq_answers *answers, struct outgoing *outgoing) 
 
 static void *reader_thread(void *arg) {
     struct jq_answers *answers = arg;
+    jq_thread_name("jq-reader");
     while (true) {
         pthread_mutex_lock(&answers->lock);
         while (jq_list_empty(&answers->readable))

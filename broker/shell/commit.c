@@ -5,7 +5,10 @@
 #include <stdlib.h>
 
 #include "broker/shell/inbox.h"
+#include "broker/shell/threads.h"
 #include "common/clock.h"
+
+enum { DIRECT_MAX = 2 }; /* effects that the commit thread itself sends by a write; more are left to the core thread */
 
 struct jq_commit {
     struct jq_commit_config config;
@@ -13,6 +16,7 @@ struct jq_commit {
     pthread_mutex_t lock;   /* of release */
     pthread_cond_t settled; /* no block is under way any more */
     struct jq_release release;
+    struct jq_release_item *due; /* left to the core thread */
 
     pthread_t thread;
     struct jq_inbox jobs; /* to the thread: `job`, when `block` is set */
@@ -21,21 +25,12 @@ struct jq_commit {
     atomic_bool stopping;
 
     atomic_bool under_way;
-    atomic_uint_fast64_t durable_lsn, released_lsn;
+    atomic_uint_fast64_t durable_lsn;
     atomic_uint rotations;
     uint64_t room_bytes; /* in the current segment; whoever commits owns it */
 };
 
 /* ---- one block ---- */
-
-static void advance(struct jq_commit *commit, uint64_t written_lsn, uint64_t durable_lsn) {
-    pthread_mutex_lock(&commit->lock);
-    jq_release_advance(&commit->release, written_lsn, durable_lsn);
-    struct jq_release_item *due = jq_release_take_all(&commit->release);
-    pthread_mutex_unlock(&commit->lock);
-    if (due != NULL)
-        commit->config.release(commit->config.ctx, due);
-}
 
 static void check(struct jq_commit *commit, enum jq_err err, const struct jq_error *error) {
     if (err != JQ_OK) {
@@ -64,61 +59,93 @@ static void count_block(struct jq_commit *commit, const struct jq_sealed_block *
     jq_histogram_observe(&metrics->sync, sync_ns);
 }
 
-/* Until the block is synced. What waits for the sync is the caller's to release: another block may begin first. */
-static void commit_block(struct jq_commit *commit, const struct jq_sealed_block *block) {
-    struct jq_journal *journal = commit->config.journal;
-    const uint64_t begin_lsn = block->lsn;
-    const uint64_t end_lsn = block->lsn + block->size_bytes;
-    struct jq_error error = {.code = JQ_OK};
-    const int64_t begin_ns = jq_clock_mono_ns();
-    check(commit, jq_journal_write_block(journal, block, &error), &error);
-    const int64_t written_ns = jq_clock_mono_ns();
-    advance(commit, end_lsn, commit->config.durable_when_written ? end_lsn : begin_lsn);
-    const int64_t sync_ns = jq_clock_mono_ns();
-    check(commit, jq_journal_sync(journal, &error), &error);
-    const int64_t end_ns = jq_clock_mono_ns();
-    count_block(commit, block, written_ns - begin_ns + end_ns - sync_ns, end_ns - sync_ns);
-    note_rotation(commit, block->size_bytes);
+static bool longer_than(const struct jq_release_item *items, size_t count) {
+    while (items != NULL && count > 0) {
+        items = items->next;
+        count--;
+    }
+    return items != NULL;
 }
 
-void jq_commit_run(struct jq_commit *commit, const struct jq_sealed_block *block) {
+static void append_due(struct jq_commit *commit, struct jq_release_item *due) {
+    struct jq_release_item **last = &commit->due;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = due;
+}
+
+static void leave_to_core(struct jq_commit *commit, struct jq_release_item *due) {
+    pthread_mutex_lock(&commit->lock);
+    append_due(commit, due);
+    pthread_mutex_unlock(&commit->lock);
+}
+
+static struct jq_release_item *advance(struct jq_commit *commit, uint64_t written_lsn, uint64_t durable_lsn) {
+    pthread_mutex_lock(&commit->lock);
+    jq_release_advance(&commit->release, written_lsn, durable_lsn);
+    struct jq_release_item *due = jq_release_take_all(&commit->release);
+    pthread_mutex_unlock(&commit->lock);
+    return due;
+}
+
+/* A few leave from here, which is soonest; for many the sync would have to wait. */
+static void write_and_release(struct jq_commit *commit, const struct jq_sealed_block *block) {
     const uint64_t end_lsn = block->lsn + block->size_bytes;
-    JQ_CHECK(jq_commit_idle(commit));
-    commit_block(commit, block);
+    struct jq_error error = {.code = JQ_OK};
+    check(commit, jq_journal_write_block(commit->config.journal, block, &error), &error);
+    struct jq_release_item *due = advance(commit, end_lsn, commit->config.durable_when_written ? end_lsn : block->lsn);
+    if (longer_than(due, DIRECT_MAX)) {
+        leave_to_core(commit, due);
+        commit->config.done(commit->config.ctx);
+    } else if (due != NULL) {
+        commit->config.release(commit->config.ctx, due);
+    }
+}
+
+/* True: *ret_next is to be committed next. The core thread is told last: what it then sees as durable has been sent. To send first
+ * costs the disk little and gains much: the answered ask again, and what they ask then goes into the next block. */
+static bool finish(struct jq_commit *commit, const struct jq_sealed_block *block, struct jq_sealed_block *ret_next) {
+    const uint64_t end_lsn = block->lsn + block->size_bytes;
+    struct jq_release_item *due = advance(commit, end_lsn, end_lsn);
+    if (due != NULL)
+        commit->config.release(commit->config.ctx, due);
+    const bool more = commit->config.next(commit->config.next_ctx, ret_next);
+    pthread_mutex_lock(&commit->lock);
     atomic_store(&commit->durable_lsn, end_lsn);
-    advance(commit, end_lsn, end_lsn);
-    atomic_store(&commit->released_lsn, end_lsn);
+    atomic_store(&commit->under_way, more);
+    if (!more)
+        pthread_cond_signal(&commit->settled);
+    pthread_mutex_unlock(&commit->lock);
+    commit->config.done(commit->config.ctx);
+    return more;
+}
+
+static bool commit_block(struct jq_commit *commit, const struct jq_sealed_block *block,
+                         struct jq_sealed_block *ret_next) {
+    struct jq_error error = {.code = JQ_OK};
+    const int64_t begin_ns = jq_clock_mono_ns();
+    write_and_release(commit, block);
+    const int64_t sync_ns = jq_clock_mono_ns();
+    check(commit, jq_journal_sync(commit->config.journal, &error), &error);
+    const int64_t end_ns = jq_clock_mono_ns();
+    count_block(commit, block, end_ns - begin_ns, end_ns - sync_ns);
+    note_rotation(commit, block->size_bytes);
+    return finish(commit, block, ret_next);
 }
 
 /* ---- the thread ---- */
 
-/* The core thread is told before the answers go out: it prepares the next block meanwhile. */
-static void commit_job(struct jq_commit *commit) {
-    const struct jq_sealed_block block = commit->block;
-    const uint64_t end_lsn = block.lsn + block.size_bytes;
-    commit_block(commit, &block);
-    pthread_mutex_lock(&commit->lock);
-    jq_release_advance(&commit->release, end_lsn, end_lsn);
-    struct jq_release_item *due = jq_release_take_all(&commit->release);
-    atomic_store(&commit->durable_lsn, end_lsn);
-    atomic_store(&commit->under_way, false);
-    pthread_cond_signal(&commit->settled);
-    pthread_mutex_unlock(&commit->lock);
-    commit->config.done(commit->config.ctx);
-    if (due != NULL)
-        commit->config.release(commit->config.ctx, due);
-    atomic_store(&commit->released_lsn, end_lsn);
-}
-
 static void *commit_thread(void *arg) {
     struct jq_commit *commit = arg;
+    jq_thread_name("jq-commit");
     const int64_t long_us = INT64_C(3600) * 1000 * 1000;
     while (true) {
         jq_inbox_wait(&commit->jobs, long_us);
-        if (jq_inbox_take_all(&commit->jobs) != NULL)
-            commit_job(commit);
-        else if (atomic_load(&commit->stopping))
+        bool more = jq_inbox_take_all(&commit->jobs) != NULL;
+        if (!more && atomic_load(&commit->stopping))
             return NULL;
+        for (struct jq_sealed_block block = commit->block, next; more; block = next)
+            more = commit_block(commit, &block, &next);
     }
 }
 
@@ -130,6 +157,15 @@ void jq_commit_start(struct jq_commit *commit, const struct jq_sealed_block *blo
 }
 
 /* ---- the core thread's side ---- */
+
+void jq_commit_release_due(struct jq_commit *commit) {
+    pthread_mutex_lock(&commit->lock);
+    struct jq_release_item *due = commit->due;
+    commit->due = NULL;
+    pthread_mutex_unlock(&commit->lock);
+    if (due != NULL)
+        commit->config.release(commit->config.ctx, due);
+}
 
 void jq_commit_wait(struct jq_commit *commit) {
     pthread_mutex_lock(&commit->lock);
@@ -145,10 +181,8 @@ void jq_commit_hold(struct jq_commit *commit, struct jq_release_item *items) {
         jq_release_push(&commit->release, items);
         items = next;
     }
-    struct jq_release_item *due = jq_release_take_all(&commit->release);
+    append_due(commit, jq_release_take_all(&commit->release));
     pthread_mutex_unlock(&commit->lock);
-    if (due != NULL)
-        commit->config.release(commit->config.ctx, due);
 }
 
 bool jq_commit_idle(const struct jq_commit *commit) {
@@ -159,17 +193,13 @@ uint64_t jq_commit_durable_lsn(const struct jq_commit *commit) {
     return atomic_load(&commit->durable_lsn);
 }
 
-uint64_t jq_commit_released_lsn(const struct jq_commit *commit) {
-    return atomic_load(&commit->released_lsn);
-}
-
 uint32_t jq_commit_rotations(const struct jq_commit *commit) {
     return atomic_load(&commit->rotations);
 }
 
 size_t jq_commit_waiting(struct jq_commit *commit) {
     pthread_mutex_lock(&commit->lock);
-    const size_t waiting = commit->release.waiting;
+    const size_t waiting = commit->release.waiting + (commit->due != NULL ? 1 : 0);
     pthread_mutex_unlock(&commit->lock);
     return waiting;
 }
@@ -184,7 +214,6 @@ enum jq_err jq_commit_new(const struct jq_commit_config *config, struct jq_commi
     commit->config = *config;
     commit->room_bytes = stat.room_bytes;
     atomic_store(&commit->durable_lsn, stat.durable_lsn);
-    atomic_store(&commit->released_lsn, stat.durable_lsn);
     jq_release_init(&commit->release, stat.durable_lsn);
     jq_inbox_init(&commit->jobs, SIZE_MAX);
     JQ_CHECK(pthread_mutex_init(&commit->lock, NULL) == 0 && pthread_cond_init(&commit->settled, NULL) == 0);

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 
 #include "broker/shell/engine_internal.h"
-#include "broker/shell/timed.h"
+#include "broker/shell/threads.h"
 
 enum {
-    TURN_ITEMS_MAX = 64,   /* of the inbox; then what was decided goes on its way to the disk */
-    TICK_MS = 1000,        /* the thread shows a sign of life, and marks an idle log */
-    STOPPING_POLL_MS = 10, /* while stopping: has everything been answered? */
+    BATCH_COST_MAX = 64 * 1024, /* bytes of requests; then what was decided goes on its way to the disk */
+    BATCH_ITEM_COST = 2048,     /* of any event, beside its bytes */
+    TICK_MS = 1000,             /* the thread shows a sign of life, and marks an idle log */
+    STOPPING_POLL_MS = 10,      /* while stopping: has everything been answered? */
 };
 
 /* ---- one step ---- */
@@ -65,10 +66,9 @@ static void write_prologue(struct jq_engine *engine) {
 }
 
 /* Lease answers below this LSN have gone out. */
-static void tell_written(struct jq_engine *engine) {
-    const uint64_t released_lsn = jq_commit_released_lsn(jq_ledger_commit(engine->ledger));
+static void tell_written(struct jq_engine *engine, uint64_t durable_lsn) {
     const uint64_t unsent_lsn = engine->config.unsent_lsn(engine->config.ctx);
-    const uint64_t written_lsn = released_lsn < unsent_lsn ? released_lsn : unsent_lsn;
+    const uint64_t written_lsn = durable_lsn < unsent_lsn ? durable_lsn : unsent_lsn;
     if (written_lsn <= engine->written_lsn)
         return;
     engine->written_lsn = written_lsn;
@@ -76,12 +76,10 @@ static void tell_written(struct jq_engine *engine) {
     jq_engine_step(engine, &event);
 }
 
-/* What the core is to know of the log's progress. */
-static void follow_log(struct jq_engine *engine) {
-    struct jq_commit *commit = jq_ledger_commit(engine->ledger);
-    const uint64_t durable_lsn = jq_commit_durable_lsn(commit);
-    const uint32_t rotations = jq_commit_rotations(commit);
-    tell_written(engine);
+/* What the core is to know of the log's progress to `durable_lsn`: what waited for that has been sent. */
+static void follow_log(struct jq_engine *engine, uint64_t durable_lsn) {
+    const uint32_t rotations = jq_commit_rotations(jq_ledger_commit(engine->ledger));
+    tell_written(engine, durable_lsn);
     if (durable_lsn != engine->seen_durable_lsn)
         engine->moved_ms = engine->now_ms;
     engine->seen_durable_lsn = durable_lsn;
@@ -111,27 +109,36 @@ static void handle(struct jq_engine *engine, struct jq_inbound *inbound) {
     inbound->done(inbound);
 }
 
+/* Takes everything that waits, in batches: what was decided shall be on its way to the disk soon. */
 static void handle_inbox(struct jq_engine *engine) {
-    unsigned count = 0;
+    size_t cost = 0;
     struct jq_inbox_item *item = jq_inbox_take_all(&engine->inbox);
     while (item != NULL) {
-        struct jq_inbox_item *next = item->next; /* done() may free the item */
-        handle(engine, JQ_CONTAINER_OF(item, struct jq_inbound, item));
-        item = next;
-        if (++count % TURN_ITEMS_MAX == 0)
-            jq_ledger_flush(engine->ledger, false);
+        struct jq_inbound *inbound = JQ_CONTAINER_OF(item, struct jq_inbound, item);
+        item = item->next; /* Before done() may free it. */
+        cost += BATCH_ITEM_COST + inbound->admitted_bytes;
+        handle(engine, inbound);
+        if (cost >= BATCH_COST_MAX) {
+            jq_ledger_end(engine->ledger);
+            jq_ledger_begin(engine->ledger);
+            cost = 0;
+        }
     }
 }
 
 static void turn(struct jq_engine *engine) {
+    struct jq_commit *commit = jq_ledger_commit(engine->ledger);
+    const uint64_t durable_lsn = jq_commit_durable_lsn(commit);
+    jq_commit_release_due(commit);
     read_clock(engine);
+    jq_ledger_begin(engine->ledger);
     handle_inbox(engine);
-    follow_log(engine);
+    follow_log(engine, durable_lsn);
     if (jq_core_deadline_ms(engine->config.core) <= engine->now_ms)
         step_plain(engine, JQ_EVENT_TIME);
-    jq_ledger_flush(engine->ledger, jq_inbox_empty(&engine->inbox));
     if (engine->now_ms - engine->moved_ms >= TICK_MS)
         jq_ledger_mark_idle(engine->ledger, engine->now_ms);
+    jq_ledger_end(engine->ledger);
 }
 
 /* 0 when the log has moved since it was last looked at. */
@@ -161,22 +168,28 @@ static void announce(struct jq_engine *engine, bool *flag) {
 
 static void begin_session(struct jq_engine *engine) {
     read_clock(engine);
+    jq_ledger_begin(engine->ledger);
     jq_core_start(engine->config.core, jq_journal_epoch(engine->config.journal), engine->now_ms, engine->wall_ms,
                   &engine->output);
     write_prologue(engine);
-    jq_ledger_flush(engine->ledger, true);
+    jq_ledger_end(engine->ledger);
+    jq_ledger_sync(engine->ledger);
     engine->moved_ms = engine->now_ms;
     announce(engine, &engine->started);
 }
 
 static void *core_thread(void *arg) {
     struct jq_engine *engine = arg;
+    jq_thread_name("jq-core");
     begin_session(engine);
     while (!finished(engine)) {
         jq_inbox_wait(&engine->inbox, pause_us(engine));
         turn(engine);
     }
+    jq_ledger_begin(engine->ledger);
     jq_ledger_mark_idle(engine->ledger, engine->now_ms);
+    jq_ledger_end(engine->ledger);
+    jq_ledger_sync(engine->ledger);
     announce(engine, &engine->ended);
     return NULL;
 }
@@ -210,7 +223,7 @@ void jq_engine_stop(struct jq_engine *engine) {
 }
 
 bool jq_engine_wait_end(struct jq_engine *engine, int64_t timeout_ms) {
-    const struct timespec end = jq_timed_end(timeout_ms);
+    const struct timespec end = jq_thread_deadline(timeout_ms);
     pthread_mutex_lock(&engine->lock);
     int rv = 0;
     while (!engine->ended && rv == 0)
@@ -259,7 +272,7 @@ enum jq_err jq_engine_new(const struct jq_engine_config *config, struct jq_engin
     engine->seen_durable_lsn = engine->written_lsn = jq_journal_durable_lsn(config->journal);
     jq_inbox_init(&engine->inbox, config->in_flight_max);
     JQ_CHECK(pthread_mutex_init(&engine->lock, NULL) == 0);
-    jq_timed_init(&engine->changed);
+    jq_thread_cond_init(&engine->changed);
     const struct jq_commit_config commit = {
         .journal = config->journal,
         .metrics = config->metrics,

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "broker/journal/scan.h"
-#include "broker/shell/timed.h"
+#include "broker/shell/threads.h"
 #include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
@@ -132,7 +132,7 @@ static void report_disk(struct jq_keeper *keeper) {
 /* ---- the thread ---- */
 
 static void sleep_ms(struct jq_keeper *keeper, int64_t ms) {
-    const struct timespec end = jq_timed_end(ms);
+    const struct timespec end = jq_thread_deadline(ms);
     pthread_mutex_lock(&keeper->lock);
     (void)pthread_cond_timedwait(&keeper->changed, &keeper->lock, &end);
     pthread_mutex_unlock(&keeper->lock);
@@ -148,6 +148,7 @@ static void fill_spare(struct jq_keeper *keeper) {
 
 static void *keeper_thread(void *arg) {
     struct jq_keeper *keeper = arg;
+    jq_thread_name("jq-keeper");
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
     while (true) {
         report_disk(keeper);
@@ -172,7 +173,7 @@ enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_kee
         return jq_fail(reterr, JQ_ERR_NOMEM, "housekeeping");
     keeper->config = *config;
     JQ_CHECK(pthread_mutex_init(&keeper->lock, NULL) == 0);
-    jq_timed_init(&keeper->changed);
+    jq_thread_cond_init(&keeper->changed);
     pthread_t thread;
     const int rv = pthread_create(&thread, NULL, keeper_thread, keeper);
     if (rv != 0) {

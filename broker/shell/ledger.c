@@ -1,5 +1,6 @@
 #include "broker/shell/ledger.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "broker/record.h"
@@ -7,6 +8,7 @@
 enum { SEALED_MAX = 8 };
 
 struct jq_ledger {
+    pthread_mutex_t lock; /* of all below: held by the core thread during a batch */
     struct jq_log_ring *ring;
     struct jq_commit *commit;
     struct jq_journal *journal;
@@ -27,29 +29,53 @@ struct jq_ledger {
 
 /* ---- blocks ---- */
 
-static void start_oldest_sealed(struct jq_ledger *ledger) {
-    const struct jq_sealed_block *block = &ledger->sealed[ledger->sealed_first];
-    jq_commit_start(ledger->commit, block);
-    ledger->sealed_first = (ledger->sealed_first + 1) % SEALED_MAX;
-    ledger->sealed_count--;
+static struct jq_sealed_block seal(struct jq_ledger *ledger) {
+    const struct jq_sealed_block block = jq_log_ring_seal(ledger->ring);
+    ledger->last_block_marked = block.record_count == 0;
+    return block;
 }
 
-uint64_t jq_ledger_settle(struct jq_ledger *ledger) {
-    const uint64_t durable_lsn = jq_commit_durable_lsn(ledger->commit);
-    jq_log_ring_release(ledger->ring, durable_lsn);
-    return durable_lsn;
+/* The block that the disk is to get next: the oldest whole one, else what there is of the one under construction. */
+static bool take_block(struct jq_ledger *ledger, struct jq_sealed_block *ret_block) {
+    if (ledger->sealed_count > 0) {
+        *ret_block = ledger->sealed[ledger->sealed_first];
+        ledger->sealed_first = (ledger->sealed_first + 1) % SEALED_MAX;
+        ledger->sealed_count--;
+        return true;
+    }
+    if (jq_log_ring_record_count(ledger->ring) == 0)
+        return false;
+    *ret_block = seal(ledger);
+    return true;
 }
 
-/* Gives the oldest whole block to a commit thread that has nothing to do. */
+static void settle(struct jq_ledger *ledger) {
+    jq_log_ring_release(ledger->ring, jq_journal_durable_lsn(ledger->journal));
+}
+
+/* Gives a block to a commit thread that has nothing to do. */
 static void pump(struct jq_ledger *ledger) {
+    struct jq_sealed_block block;
     if (!jq_commit_idle(ledger->commit))
         return;
-    (void)jq_ledger_settle(ledger);
-    if (ledger->sealed_count > 0)
-        start_oldest_sealed(ledger);
+    settle(ledger);
+    if (take_block(ledger, &block))
+        jq_commit_start(ledger->commit, &block);
+}
+
+/* From the commit thread, which does not wait for a batch under way: the core thread then starts the block at its end. */
+static bool on_next(void *ctx, struct jq_sealed_block *ret_block) {
+    struct jq_ledger *ledger = ctx;
+    if (pthread_mutex_trylock(&ledger->lock) != 0)
+        return false;
+    settle(ledger);
+    const bool more = take_block(ledger, ret_block);
+    pthread_mutex_unlock(&ledger->lock);
+    return more;
 }
 
 static void wait_for_room(struct jq_ledger *ledger) {
+    jq_commit_release_due(ledger->commit);
     jq_commit_wait(ledger->commit);
     pump(ledger);
 }
@@ -58,7 +84,7 @@ static void wait_for_room(struct jq_ledger *ledger) {
 static void seal_full(struct jq_ledger *ledger) {
     while (ledger->sealed_count == SEALED_MAX)
         wait_for_room(ledger);
-    ledger->sealed[(ledger->sealed_first + ledger->sealed_count++) % SEALED_MAX] = jq_log_ring_seal(ledger->ring);
+    ledger->sealed[(ledger->sealed_first + ledger->sealed_count++) % SEALED_MAX] = seal(ledger);
     pump(ledger);
 }
 
@@ -127,35 +153,46 @@ static void hold_effects(struct jq_ledger *ledger) {
     jq_commit_hold(ledger->commit, effects);
 }
 
-static void commit_block(struct jq_ledger *ledger, bool alone) {
-    const struct jq_sealed_block block = jq_log_ring_seal(ledger->ring);
-    ledger->last_block_marked = block.record_count == 0;
-    if (alone) {
-        jq_commit_run(ledger->commit, &block);
-        (void)jq_ledger_settle(ledger);
-    } else {
-        jq_commit_start(ledger->commit, &block);
+void jq_ledger_begin(struct jq_ledger *ledger) {
+    pthread_mutex_lock(&ledger->lock);
+}
+
+void jq_ledger_end(struct jq_ledger *ledger) {
+    hold_effects(ledger);
+    pump(ledger);
+    pthread_mutex_unlock(&ledger->lock);
+    jq_commit_release_due(ledger->commit);
+}
+
+/* Nothing waits for the disk but effects. */
+static bool all_given(struct jq_ledger *ledger) {
+    return jq_commit_idle(ledger->commit) && ledger->sealed_count == 0 && jq_log_ring_record_count(ledger->ring) == 0;
+}
+
+void jq_ledger_sync(struct jq_ledger *ledger) {
+    bool given = false;
+    while (!given) {
+        jq_commit_wait(ledger->commit);
+        jq_ledger_begin(ledger);
+        given = all_given(ledger);
+        jq_ledger_end(ledger);
     }
 }
 
-void jq_ledger_flush(struct jq_ledger *ledger, bool alone) {
-    hold_effects(ledger);
-    pump(ledger);
-    if (jq_commit_idle(ledger->commit) && jq_log_ring_record_count(ledger->ring) > 0)
-        commit_block(ledger, alone);
-}
-
 void jq_ledger_mark_idle(struct jq_ledger *ledger, int64_t now_ms) {
-    if (ledger->last_block_marked || !jq_commit_idle(ledger->commit) || ledger->sealed_count > 0 ||
-        jq_log_ring_building(ledger->ring))
+    if (ledger->last_block_marked || !all_given(ledger))
         return;
+    settle(ledger);
     begin_block(ledger, now_ms);
-    commit_block(ledger, true);
+    const struct jq_sealed_block block = seal(ledger);
+    jq_commit_start(ledger->commit, &block);
 }
 
 bool jq_ledger_quiet(struct jq_ledger *ledger) {
-    return jq_commit_idle(ledger->commit) && ledger->sealed_count == 0 && ledger->effects == NULL &&
-           !jq_log_ring_building(ledger->ring) && jq_commit_waiting(ledger->commit) == 0;
+    pthread_mutex_lock(&ledger->lock);
+    const bool quiet = all_given(ledger) && ledger->effects == NULL && jq_commit_waiting(ledger->commit) == 0;
+    pthread_mutex_unlock(&ledger->lock);
+    return quiet;
 }
 
 struct jq_commit *jq_ledger_commit(struct jq_ledger *ledger) {
@@ -164,19 +201,22 @@ struct jq_commit *jq_ledger_commit(struct jq_ledger *ledger) {
 
 /* ---- beginning and end ---- */
 
-enum jq_err jq_ledger_new(const struct jq_commit_config *commit, size_t ring_size_bytes, struct jq_ledger **ret_ledger,
+enum jq_err jq_ledger_new(const struct jq_commit_config *config, size_t ring_size_bytes, struct jq_ledger **ret_ledger,
                           struct jq_error *reterr) {
     struct jq_ledger *ledger = calloc(1, sizeof(*ledger));
     if (ledger == NULL)
         return jq_fail(reterr, JQ_ERR_NOMEM, "ledger");
-    const uint64_t end_lsn = jq_journal_durable_lsn(commit->journal);
-    ledger->journal = commit->journal;
-    ledger->epoch = jq_journal_epoch(commit->journal);
+    struct jq_commit_config commit = *config;
+    commit.next = on_next;
+    commit.next_ctx = ledger;
+    ledger->journal = config->journal;
+    ledger->epoch = jq_journal_epoch(config->journal);
     ledger->last_effect = &ledger->effects;
     jq_buf_init(&ledger->body, JQ_RECORD_BODY_SIZE_MAX);
-    enum jq_err err = jq_log_ring_new(ring_size_bytes, end_lsn, &ledger->ring, reterr);
+    JQ_CHECK(pthread_mutex_init(&ledger->lock, NULL) == 0);
+    enum jq_err err = jq_log_ring_new(ring_size_bytes, jq_journal_durable_lsn(config->journal), &ledger->ring, reterr);
     if (err == JQ_OK)
-        err = jq_commit_new(commit, &ledger->commit, reterr);
+        err = jq_commit_new(&commit, &ledger->commit, reterr);
     if (err != JQ_OK) {
         jq_ledger_free(ledger);
         return err;
@@ -191,5 +231,6 @@ void jq_ledger_free(struct jq_ledger *ledger) {
     jq_commit_free(ledger->commit);
     jq_log_ring_free(ledger->ring);
     jq_buf_fini(&ledger->body);
+    pthread_mutex_destroy(&ledger->lock);
     free(ledger);
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "broker/shell/engine_internal.h"
-#include "broker/shell/timed.h"
+#include "broker/shell/threads.h"
 
 /* Freed by whoever comes last: the core thread that has filled it, or the asker who gave up. */
 struct job {
@@ -63,8 +63,8 @@ bool jq_engine_snapshot(struct jq_engine *engine, int64_t timeout_ms, struct jq_
         return false;
     *job = (struct job){.inbound = {.errand = job_run, .done = job_done}, .engine = engine, .snapshot = ret_snapshot};
     JQ_CHECK(pthread_mutex_init(&job->lock, NULL) == 0);
-    jq_timed_init(&job->changed);
-    const struct timespec end = jq_timed_end(timeout_ms);
+    jq_thread_cond_init(&job->changed);
+    const struct timespec end = jq_thread_deadline(timeout_ms);
     jq_inbox_push(&engine->inbox, &job->inbound.item);
     pthread_mutex_lock(&job->lock);
     int rv = 0;

@@ -1,14 +1,20 @@
-/* timed.h - waiting on a condition with an end, by CLOCK_MONOTONIC. */
-#ifndef JQ_BROKER_SHELL_TIMED_H
-#define JQ_BROKER_SHELL_TIMED_H
+/* threads.h - small helpers of threads: waiting on a condition with an end (CLOCK_MONOTONIC), and names for people. */
+#ifndef JQ_BROKER_SHELL_THREADS_H
+#define JQ_BROKER_SHELL_THREADS_H
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "common/err.h"
 
-static inline void jq_timed_init(pthread_cond_t *condition) {
+/* Names the calling thread, as ps and top show it: at most 15 characters. */
+static inline void jq_thread_name(const char *name) {
+    (void)prctl(PR_SET_NAME, name);
+}
+
+static inline void jq_thread_cond_init(pthread_cond_t *condition) {
     pthread_condattr_t attributes;
     JQ_CHECK(pthread_condattr_init(&attributes) == 0);
     JQ_CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
@@ -17,7 +23,7 @@ static inline void jq_timed_init(pthread_cond_t *condition) {
 }
 
 /* For pthread_cond_timedwait() on such a condition: so many milliseconds from now. */
-static inline struct timespec jq_timed_end(int64_t ms) {
+static inline struct timespec jq_thread_deadline(int64_t ms) {
     const long ns_per_s = 1000000000;
     struct timespec end;
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
