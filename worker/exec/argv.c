@@ -79,6 +79,13 @@ static char *search_path(const char *search, const char *name) {
     return NULL;
 }
 
+char *jq_argv_find(const char *name, const char *search) {
+    if (strchr(name, '/') != NULL) {
+        return is_program(name) ? strdup(name) : NULL;
+    }
+    return search != NULL ? search_path(search, name) : NULL;
+}
+
 static enum jq_err find_program(struct jq_argv *argv, const char *search, struct jq_error *reterr) {
     const char *name = argv->words[0];
     if (strchr(name, '/') != NULL) {

@@ -27,6 +27,9 @@ struct jq_argv {
 /* `search`: a PATH, for a first word without a slash. NOT_FOUND or DENIED name the command. */
 enum jq_err jq_argv_expand(const char *const *argv, const struct jq_argv_values *values, const char *search,
                            struct jq_argv *ret_argv, struct jq_error *reterr);
+/* The path of program `name` (the caller's to free), searched for in `search` unless it has a slash. NULL: there is none. */
+char *jq_argv_find(const char *name, const char *search);
+
 void jq_argv_fini(struct jq_argv *argv);
 
 #endif

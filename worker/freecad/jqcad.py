@@ -86,7 +86,7 @@ def mass_report(shape, density_g_cm3=None):
     centre = FreeCAD.Vector()
     for solid in shape.Solids:
         centre += solid.CenterOfMass * (solid.Volume / volume)
-    box = solids.optimalBoundingBox(True, False)
+    box = solids.optimalBoundingBox()
     report = {
         "solids": len(shape.Solids),
         "faces": len(solids.Faces),

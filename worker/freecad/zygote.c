@@ -21,49 +21,8 @@ enum {
 
 /* --- making it ------------------------------------------------------------------------------------------------------ */
 
-static char *replace_runner(const char *word, const char *runner) {
-    struct jq_buf buf;
-    jq_buf_init(&buf, 2 * PATH_MAX);
-    for (const char *at = word; *at != '\0';) {
-        if (strncmp(at, "{runner}", 8) == 0) {
-            jq_buf_append_text(&buf, jq_str_of(runner));
-            at += 8;
-        } else {
-            jq_buf_append_u8(&buf, (uint8_t)*at++);
-        }
-    }
-    jq_buf_append_u8(&buf, 0);
-    if (buf.failed) {
-        jq_buf_fini(&buf);
-        return NULL;
-    }
-    return (char *)buf.data;
-}
-
-static enum jq_err copy_command(struct jq_zygote *zygote, const struct jq_zygote_config *config,
-                                struct jq_error *reterr) {
-    /* It usually stands within quotes in a line of Python. */
-    if (config->runner[0] != '/' || strpbrk(config->runner, "'\"\\\n") != NULL) {
-        return jq_fail(reterr, JQ_ERR_INVALID, "freecad runner: not an absolute path, or with quotes: %.160s",
-                       config->runner);
-    }
-    size_t count = 0;
-    for (; config->command[count] != NULL; count++) {
-        if (count == JQ_ZYGOTE_COMMAND_WORDS_MAX) {
-            return jq_fail(reterr, JQ_ERR_TOO_BIG, "freecad command: more than %d words", JQ_ZYGOTE_COMMAND_WORDS_MAX);
-        }
-        zygote->words[count] = replace_runner(config->command[count], config->runner);
-        if (zygote->words[count] == NULL) {
-            return jq_fail(reterr, JQ_ERR_NOMEM, "freecad command");
-        }
-    }
-    return count > 0 ? JQ_OK : jq_fail(reterr, JQ_ERR_INVALID, "freecad command: empty");
-}
-
 static void free_zygote(struct jq_zygote *zygote) {
-    for (size_t i = 0; zygote->words[i] != NULL; i++) {
-        free(zygote->words[i]);
-    }
+    jq_freecad_command_fini(&zygote->command);
     free(zygote);
 }
 
@@ -91,7 +50,7 @@ enum jq_err jq_zygote_new(struct jq_exec_host *host, const struct jq_zygote_conf
     zygote->pause_ms = JQ_ZYGOTE_PAUSE_MS_MIN;
     jq_list_init(&zygote->timer.link);
     jq_list_init(&zygote->orders);
-    const enum jq_err err = copy_command(zygote, config, reterr);
+    const enum jq_err err = jq_freecad_command_make(config->command, config->runner, &zygote->command, reterr);
     if (err != JQ_OK) {
         free_zygote(zygote);
         return err;
@@ -207,7 +166,7 @@ static enum jq_err start_process(struct jq_zygote *zygote, int theirs, int64_t n
         home, "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "QT_QPA_PLATFORM=offscreen", "PYTHONNOUSERSITE=1", NULL};
     const struct jq_exec_spec spec = {
         .label = label,
-        .argv = (const char *const *)zygote->words,
+        .argv = (const char *const *)zygote->command.words,
         .env = env,
         .extra_fd = theirs,
         .owner = zygote,
@@ -223,8 +182,7 @@ static enum jq_err start(struct jq_zygote *zygote, int64_t now_ms, struct jq_err
         return err;
     }
     zygote->starts++;
-    memset(&zygote->program, 0, sizeof(zygote->program));
-    (void)stat(zygote->words[0], &zygote->program);
+    zygote->program = jq_freecad_command_stat(&zygote->command);
     err = start_process(zygote, theirs, now_ms, reterr);
     (void)close(theirs);
     if (err != JQ_OK) {
@@ -276,9 +234,9 @@ void jq_zygote_end(struct jq_zygote *zygote, const char *why, int64_t grace_ms, 
 /* --- time ----------------------------------------------------------------------------------------------------------- */
 
 static bool program_changed(const struct jq_zygote *zygote) {
-    struct stat now;
-    return zygote->program.st_ino != 0 && stat(zygote->words[0], &now) == 0 &&
-           (now.st_ino != zygote->program.st_ino || now.st_mtim.tv_sec != zygote->program.st_mtim.tv_sec);
+    const struct stat now = jq_freecad_command_stat(&zygote->command);
+    /* While a package is being replaced there may be none; the next look sees the new one. */
+    return now.st_ino != 0 && !jq_freecad_stat_same(&now, &zygote->program);
 }
 
 static void ping(struct jq_zygote *zygote, int64_t now_ms) {

@@ -5,17 +5,18 @@
 #include "common/buf.h"
 #include "common/list.h"
 #include "worker/exec/loop.h"
+#include "worker/freecad/command.h"
 #include "worker/freecad/zygote.h"
 
 #include <sys/stat.h>
 
-enum { JQ_ZYGOTE_COMMAND_WORDS_MAX = 32, JQ_ZYGOTE_GRACE_MS = 2000, JQ_ZYGOTE_PAUSE_MS_MIN = 1000 };
+enum { JQ_ZYGOTE_GRACE_MS = 2000, JQ_ZYGOTE_PAUSE_MS_MIN = 1000 };
 
 /* One task: in the list from jq_zygote_run() until its exit, its refusal, or the zygote's end. */
 struct jq_zygote_task {
     struct jq_list link;
     int64_t id;
-    struct jq_exec_child *child;
+    struct jq_exec_child *child;      /* NULL: a free place */
     struct jq_exec_handover handover; /* until it was sent */
     struct jq_buf packet;
     bool sent;
@@ -25,14 +26,15 @@ struct jq_zygote {
     struct jq_exec_host *host;
     struct jq_zygote_config config; /* its pointers point into the copies below */
     char name[32];
-    char *words[JQ_ZYGOTE_COMMAND_WORDS_MAX + 1];
+    struct jq_freecad_command command;
     enum jq_zygote_state state;
     bool wanted;       /* to be started again when it ends */
     bool start_failed; /* the present one was given up before its hello */
     struct jq_exec_child *process;
     struct jq_exec_watch control;
     struct jq_exec_timer timer;
-    struct jq_list orders;
+    struct jq_zygote_task places[JQ_ZYGOTE_IN_FLIGHT_MAX];
+    struct jq_list orders; /* of the places in use, as they came */
     unsigned order_count;
     int64_t next_id;
     int64_t started_ms;

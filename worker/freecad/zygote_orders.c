@@ -5,7 +5,6 @@
 #include "worker/freecad/zygote_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { RESEND_MS = 10, PACKETS_PER_TURN_MAX = 256 };
@@ -16,7 +15,7 @@ static void drop_order(struct jq_zygote *zygote, struct jq_zygote_task *order) {
     jq_list_remove(&order->link);
     zygote->order_count--;
     jq_buf_fini(&order->packet);
-    free(order);
+    order->child = NULL;
 }
 
 static struct jq_zygote_task *find_order(const struct jq_zygote *zygote, int64_t id) {
@@ -122,45 +121,47 @@ static bool build_packet(struct jq_zygote_task *order, const struct jq_zygote_or
     return !order->packet.failed;
 }
 
-static enum jq_err prepare_order(struct jq_zygote *zygote, const struct jq_zygote_order *wish, int64_t now_ms,
-                                 struct jq_zygote_task **ret_order, struct jq_error *reterr) {
-    struct jq_zygote_task *order = calloc(1, sizeof(*order));
-    if (order == NULL) {
-        return jq_fail(reterr, JQ_ERR_NOMEM, "task");
+static struct jq_zygote_task *free_place(struct jq_zygote *zygote) {
+    for (size_t i = 0; i < JQ_ZYGOTE_IN_FLIGHT_MAX; i++) {
+        if (zygote->places[i].child == NULL) {
+            return &zygote->places[i];
+        }
     }
+    return NULL;
+}
+
+static enum jq_err prepare_order(struct jq_zygote *zygote, const struct jq_zygote_order *wish, int64_t now_ms,
+                                 struct jq_zygote_task *order, struct jq_error *reterr) {
+    *order = (struct jq_zygote_task){.id = ++zygote->next_id};
     const enum jq_err err = jq_exec_prepare(zygote->host, &wish->spec, now_ms, &order->child, &order->handover, reterr);
     if (err != JQ_OK) {
-        free(order);
         return err;
     }
-    order->id = ++zygote->next_id;
     if (!build_packet(order, wish)) {
         jq_exec_child_free(order->child);
         jq_buf_fini(&order->packet);
-        free(order);
+        order->child = NULL;
         return jq_fail(reterr, JQ_ERR_TOO_BIG, "order to the zygote");
     }
-    *ret_order = order;
+    jq_list_push_back(&zygote->orders, &order->link);
+    zygote->order_count++;
     return JQ_OK;
 }
 
 enum jq_err jq_zygote_run(struct jq_zygote *zygote, const struct jq_zygote_order *wish, int64_t now_ms,
                           struct jq_exec_child **ret_child, struct jq_error *reterr) {
     JQ_CHECK(wish->spec.argv == NULL && wish->spec.reply && wish->script[0] == '/');
-    if (zygote->order_count >= JQ_ZYGOTE_IN_FLIGHT_MAX) {
+    struct jq_zygote_task *order = free_place(zygote);
+    if (order == NULL) {
         return jq_fail(reterr, JQ_ERR_BUSY, "freecad %s: %u tasks run or wait", zygote->name, zygote->order_count);
     }
-    const enum jq_err started = jq_zygote_start(zygote, now_ms, reterr);
-    if (started != JQ_OK) {
-        return started;
+    enum jq_err err = jq_zygote_start(zygote, now_ms, reterr);
+    if (err == JQ_OK) {
+        err = prepare_order(zygote, wish, now_ms, order, reterr);
     }
-    struct jq_zygote_task *order = NULL;
-    const enum jq_err err = prepare_order(zygote, wish, now_ms, &order, reterr);
     if (err != JQ_OK) {
         return err;
     }
-    jq_list_push_back(&zygote->orders, &order->link);
-    zygote->order_count++;
     *ret_child = order->child;
     jq_zygote_send(zygote, now_ms);
     return JQ_OK;
