@@ -21,8 +21,7 @@ static bool answered_before(struct jq_core *core, const struct jq_request *reque
     if (seen == WINDOW_NEW) {
         return false;
     }
-    if (seen == WINDOW_FORGOTTEN) {
-        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+    if (window_refuses(core, request, seen)) {
         return true;
     }
     core->totals.duplicate_total++;

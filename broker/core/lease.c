@@ -299,8 +299,7 @@ void lease_request(struct jq_core *core, const struct jq_request *request) {
         lease_again(core, request, index, answer);
         return;
     }
-    if (seen == WINDOW_FORGOTTEN) {
-        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+    if (window_refuses(core, request, seen)) {
         return;
     }
     core->exception_count = 0;

@@ -214,8 +214,7 @@ void report_request(struct jq_core *core, const struct jq_request *request) {
     }
     const struct answer *answer = NULL;
     const enum window_verdict seen = window_look(core, request, &answer);
-    if (seen == WINDOW_FORGOTTEN) {
-        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+    if (window_refuses(core, request, seen)) {
         return;
     }
     core->exception_count = 0;

@@ -17,7 +17,7 @@
 enum {
     RESOURCES_MAX = 32,      /* distinct offer names in one broker */
     SENDER_ANSWERS_MAX = 64, /* answers kept per sender */
-    ANSWERS_MAX = 65536,     /* answers kept per broker */
+    ANSWERS_MAX = 1000000,   /* answers kept per broker */
     PARKED_SCAN_MAX = 64,    /* parked workers looked at for one task */
     IDS_PER_RESERVATION = 65536,
     ID_PAGE_COUNT = 256,
@@ -374,9 +374,11 @@ uint64_t class_hash(const struct jq_core *core, uint16_t class_index);
 uint64_t options_hash(const struct jq_core *core, uint32_t index);
 
 /* ---- window.c: senders and the answers they got ---- */
-enum window_verdict { WINDOW_NEW, WINDOW_AGAIN, WINDOW_FORGOTTEN };
+enum window_verdict { WINDOW_NEW, WINDOW_AGAIN, WINDOW_FORGOTTEN, WINDOW_FULL };
 enum window_verdict window_look(struct jq_core *core, const struct jq_request *request,
                                 const struct answer **ret_answer);
+/* Answers a request that the window cannot let through. False: it may go on. */
+bool window_refuses(struct jq_core *core, const struct jq_request *request, enum window_verdict seen);
 void window_record(struct jq_core *core, const struct jq_uuid *sender, uint64_t request, uint64_t done,
                    const struct jq_verdict *verdict);
 struct jq_bytes exceptions_pack(struct jq_core *core, const struct jq_exception *exceptions, size_t count);

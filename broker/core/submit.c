@@ -220,8 +220,7 @@ void submit_request(struct jq_core *core, const struct jq_request *request) {
         submit_again(core, request, answer);
         return;
     }
-    if (seen == WINDOW_FORGOTTEN) {
-        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+    if (window_refuses(core, request, seen)) {
         return;
     }
     if (core->stopping) {

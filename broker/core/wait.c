@@ -72,8 +72,21 @@ static void link_remove(struct jq_core *core, uint32_t waiter, jq_task_id task) 
     }
 }
 
+static void due_remove(struct jq_core *core, uint32_t ref) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < core->waiters_due_count; i++) {
+        if (core->waiters_due[i] != ref) {
+            core->waiters_due[kept++] = core->waiters_due[i];
+        }
+    }
+    core->waiters_due_count = kept;
+}
+
 static void waiter_remove(struct jq_core *core, uint32_t ref) {
     struct waiter *waiter = waiter_at(core, ref);
+    if (waiter->due) { /* its connection went, or the broker stops, in the very step in which its task ended */
+        due_remove(core, ref);
+    }
     for (uint32_t i = 0; i < waiter->count; i++) {
         link_remove(core, ref, waiter->ids[i]);
     }
@@ -156,6 +169,7 @@ void waiters_wake(struct jq_core *core, jq_task_id task) {
 
 void waiters_flush(struct jq_core *core) {
     for (uint32_t i = 0; i < core->waiters_due_count; i++) {
+        waiter_at(core, core->waiters_due[i])->due = false;
         waiter_answer(core, core->waiters_due[i], JQ_REPLY_OK);
     }
     core->waiters_due_count = 0;

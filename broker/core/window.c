@@ -91,7 +91,8 @@ enum window_verdict window_look(struct jq_core *core, const struct jq_request *r
                                 const struct answer **ret_answer) {
     const struct sender *sender = sender_find(core, &request->sender);
     if (!sender) {
-        return WINDOW_NEW;
+        const bool full = core->senders_used >= core->config.senders_max || core->answer_count >= ANSWERS_MAX;
+        return full ? WINDOW_FULL : WINDOW_NEW;
     }
     for (uint32_t i = sender->count; i > 0; i--) {
         if (sender->answers[i - 1].request == request->id) {
@@ -103,6 +104,16 @@ enum window_verdict window_look(struct jq_core *core, const struct jq_request *r
         }
     }
     return request->id < sender->floor ? WINDOW_FORGOTTEN : WINDOW_NEW;
+}
+
+/* A sender that was forgotten within the window could have its request done twice: rather a new one waits. */
+bool window_refuses(struct jq_core *core, const struct jq_request *request, enum window_verdict seen) {
+    if (seen == WINDOW_FORGOTTEN) {
+        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+    } else if (seen == WINDOW_FULL) {
+        reply_refuse(core, request, JQ_REPLY_BUSY, "limits", "senders_max reached");
+    }
+    return seen == WINDOW_FORGOTTEN || seen == WINDOW_FULL;
 }
 
 void window_record(struct jq_core *core, const struct jq_uuid *sender, uint64_t request, uint64_t done,
@@ -263,10 +274,7 @@ enum jq_err apply_sender_record(struct jq_core *core, const struct jq_record *re
 /* ---- expiry ---- */
 
 static bool oldest_is_due(const struct jq_core *core) {
-    if (core->lru_head == 0) {
-        return false;
-    }
-    return core->senders_used > core->config.senders_max || core->answer_count > ANSWERS_MAX ||
+    return core->lru_head != 0 &&
            core->senders[core->lru_head].used_ms + core->config.request_window_ms <= core->now_ms;
 }
 

@@ -164,8 +164,7 @@ static void enrol(struct jq_core *core, const struct jq_request *request, uint32
 void worker_register(struct jq_core *core, const struct jq_request *request) {
     const struct answer *answer = NULL;
     const enum window_verdict seen = window_look(core, request, &answer);
-    if (seen == WINDOW_FORGOTTEN) {
-        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
+    if (window_refuses(core, request, seen)) {
         return;
     }
     const uint32_t index = place_for(core, &request->u.reg.id);

@@ -1,0 +1,335 @@
+/* sim_worker.c - a worker: the real agent, and in place of processes a table of when each attempt ends and how. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/hash.h"
+#include "tests/sim/sim.h"
+
+enum { POLL_WAIT_MS = 5000, PATIENCE_MS = 4000, TICK_MS = 20 };
+
+static const struct jq_handler_def handlers[] = {{.name = {"h0", 2}}, {.name = {"h1", 2}, .need = {"mem=1", 5}}};
+
+/* ---- attempts ---- */
+
+static struct sim_run *run_of(struct sim_worker *worker, jq_lease_token token) {
+    for (uint32_t i = 0; i < worker->run_count; i++) {
+        if (worker->runs[i].token.value == token.value) {
+            return &worker->runs[i];
+        }
+    }
+    return NULL;
+}
+
+static void run_remove(struct sim_worker *worker, jq_lease_token token) {
+    struct sim_run *run = run_of(worker, token);
+    if (run) {
+        *run = worker->runs[--worker->run_count];
+    }
+}
+
+static void run_start(struct sim_worker *worker, struct sim_run *run) {
+    struct sim *sim = worker->sim;
+    const uint64_t most_ms = sim->calm ? 50 : (uint64_t)sim->swarm.run_max_ms;
+    static const enum jq_outcome failures[] = {JQ_OUTCOME_INVALID_INPUT, JQ_OUTCOME_RESOURCE_EXHAUSTED,
+                                               JQ_OUTCOME_PROCESS_FAILURE, JQ_OUTCOME_NETWORK, JQ_OUTCOME_TIMEOUT};
+    run->running = true;
+    run->ends_ms = sim->now_ms + 1 + (int64_t)sim_below(sim, most_ms);
+    run->outcome = sim_of(sim, sim->swarm.fail, 100) ? failures[sim_below(sim, 5)] : JQ_OUTCOME_SUCCESS;
+    run->crashed = run->outcome != JQ_OUTCOME_SUCCESS && sim_of(sim, sim->swarm.crashed, 100);
+}
+
+static void on_agent(void *ctx, const struct jq_agent_effect *effect) {
+    struct sim_worker *worker = ctx;
+    struct sim_run *run = effect->type <= JQ_AGENT_DISCARD ? run_of(worker, effect->token) : NULL;
+    switch (effect->type) {
+    case JQ_AGENT_START: run_start(worker, run); break;
+    case JQ_AGENT_KILL:
+        run->outcome = effect->why == JQ_AGENT_DRAINED ? JQ_OUTCOME_HANDED_BACK : JQ_OUTCOME_CANCELLED;
+        run->ends_ms = worker->sim->now_ms + 1 + effect->grace_ms / 100;
+        break;
+    case JQ_AGENT_REPORT:
+        run->reported = true;
+        run->running = false;
+        run->outcome = effect->outcome != JQ_OUTCOME_NONE ? effect->outcome : run->outcome;
+        break;
+    case JQ_AGENT_KEEP:
+    case JQ_AGENT_DISCARD: break;
+    case JQ_AGENT_WANT: worker->want = effect->want; break;
+    case JQ_AGENT_EXIT: break;
+    }
+}
+
+static void runs_end(struct sim *sim, struct sim_worker *worker) {
+    for (uint32_t i = 0; i < worker->run_count; i++) {
+        struct sim_run *run = &worker->runs[i];
+        if (run->running && run->ends_ms <= sim->now_ms) {
+            jq_agent_ended(worker->agent, run->token, run->outcome, sim->now_ms);
+        }
+    }
+}
+
+/* ---- lives ---- */
+
+static void born(struct sim *sim, struct sim_worker *worker) {
+    const struct jq_agent_config config = {
+        .slots = 4, .grace_ms = 5000, .drain_ms = 20000, .ctx = worker, .effect = on_agent};
+    jq_agent_free(worker->agent);
+    worker->agent = jq_agent_new(&config, sim->now_ms);
+    JQ_CHECK(worker->agent != NULL);
+    worker->incarnation = jq_rng_next(&sim->rng);
+    worker->sender = sim_uuid(sim);
+    worker->next_id = 0;
+    worker->registered = false;
+    worker->run_count = 0;
+    worker->held_asked = false;
+    free(worker->waiting);
+    worker->waiting = NULL;
+}
+
+static void offer(struct sim_worker *worker, const char *name, uint64_t amount) {
+    worker->offers[worker->offer_count++] = (struct jq_amount){jq_str_of(name), amount};
+}
+
+void worker_init(struct sim *sim, uint32_t index) {
+    struct sim_worker *worker = &sim->workers[index];
+    worker->sim = sim;
+    worker->index = index;
+    (void)snprintf(worker->name, sizeof(worker->name), "w%u", index);
+    worker->id = sim_uuid(sim);
+    offer(worker, "slots", 4000);
+    offer(worker, "cpu", 2000 + 1000 * index);
+    offer(worker, "mem", 4000);
+    if (index == 0) {
+        offer(worker, "seat", 1000);
+    }
+    born(sim, worker);
+    sim_add(sim, SIM_ACTOR_TIME, sim->now_ms + 1 + index)->actor = SIM_CLIENTS + index;
+}
+
+void worker_fini(struct sim_worker *worker) {
+    jq_agent_free(worker->agent);
+    free(worker->waiting);
+}
+
+/* ---- asking ---- */
+
+static struct sim_request *request_new(struct sim *sim, struct sim_worker *worker, enum jq_op op) {
+    struct sim_request *request = calloc(1, sizeof(*request));
+    JQ_CHECK(request != NULL);
+    request->actor = SIM_CLIENTS + worker->index;
+    request->r = (struct jq_request){
+        .op = op, .sender = worker->sender, .id = ++worker->next_id, .done = worker->next_id, .pipe = 100 + worker->index};
+    (void)sim;
+    return request;
+}
+
+static void ask(struct sim *sim, struct sim_worker *worker, struct sim_request *request) {
+    worker->waiting = request;
+    worker->resend_ms = sim->now_ms + PATIENCE_MS + (request->r.op == JQ_OP_LEASE ? request->r.u.lease.wait_ms : 0);
+    net_send_request(sim, request);
+}
+
+static void ask_register(struct sim *sim, struct sim_worker *worker) {
+    struct sim_request *request = request_new(sim, worker, JQ_OP_REGISTER);
+    request->r.u.reg.id = worker->id;
+    request->r.u.reg.session = sim_uuid(sim);
+    request->r.u.reg.incarnation = worker->incarnation;
+    request->r.u.reg.name = jq_str_of(worker->name);
+    request->r.u.reg.offers = worker->offers;
+    request->r.u.reg.offer_count = worker->offer_count;
+    request->r.u.reg.handlers = handlers;
+    request->r.u.reg.handler_count = sizeof(handlers) / sizeof(handlers[0]);
+    ask(sim, worker, request);
+}
+
+static uint32_t reports_take(struct sim_worker *worker, struct sim_request *request) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < worker->run_count && count < SIM_REPORTS_MAX; i++) {
+        const struct sim_run *run = &worker->runs[i];
+        if (run->reported) {
+            request->reports[count++] = (struct jq_report){.task = run->task,
+                                                           .token = run->token,
+                                                           .outcome = run->outcome,
+                                                           .crashed = run->crashed,
+                                                           .body = {(const uint8_t *)"result", 6}};
+        }
+    }
+    return count;
+}
+
+static void held_take(struct sim_worker *worker, struct sim_request *request) {
+    request->r.u.lease.held_given = true;
+    request->r.u.lease.held_whole = worker->run_count <= SIM_HELD_MAX;
+    for (uint32_t i = 0; i < worker->run_count && i < SIM_HELD_MAX; i++) {
+        uint32_t at = i; /* ascending by token */
+        while (at > 0 && request->held[at - 1].token.value > worker->runs[i].token.value) {
+            request->held[at] = request->held[at - 1];
+            at--;
+        }
+        request->held[at] = (struct jq_held){worker->runs[i].task, worker->runs[i].token};
+        request->r.u.lease.held_count++;
+    }
+    worker->held_asked = false;
+}
+
+static void ask_lease(struct sim *sim, struct sim_worker *worker) {
+    struct sim_request *request = request_new(sim, worker, JQ_OP_LEASE);
+    const uint32_t running = (uint32_t)jq_agent_running_count(worker->agent);
+    request->r.u.lease.session = worker->session;
+    request->r.u.lease.want = worker->want > running ? worker->want - running : 0;
+    request->r.u.lease.wait_ms = POLL_WAIT_MS;
+    request->r.u.lease.report_count = reports_take(worker, request);
+    if (worker->held_asked) {
+        held_take(worker, request);
+    }
+    ask(sim, worker, request);
+}
+
+/* ---- lies: reports nobody waits for ---- */
+
+static void lie(struct sim *sim, struct sim_worker *worker) {
+    struct sim_request *request = request_new(sim, worker, JQ_OP_REPORT);
+    worker->next_id--; /* of another sender */
+    request->r.sender = sim_uuid(sim);
+    request->r.id = 1 + sim_below(sim, 3);
+    request->r.done = 0;
+    request->r.u.lease.session = worker->session;
+    const struct sim_worker *victim = &sim->workers[sim_below(sim, SIM_WORKERS)];
+    struct jq_held held = {{oracle_some_task(sim)}, {jq_rng_next(&sim->rng)}};
+    if (victim->old_count > 0 && sim_below(sim, 4) > 0) {
+        held = victim->old[sim_below(sim, victim->old_count)];
+    }
+    request->reports[0] = (struct jq_report){.task = held.task, .token = held.token, .outcome = JQ_OUTCOME_SUCCESS};
+    request->reports[1] = request->reports[0]; /* twice */
+    request->r.u.lease.report_count = 2;
+    net_send_request(sim, request);
+    free(request);
+}
+
+/* ---- answers ---- */
+
+static bool verdict_on(const struct jq_reply_effect *reply, uint32_t index) {
+    for (size_t i = 0; i < reply->u.lease.verdict_count; i++) {
+        if (reply->u.lease.verdicts[i].index == index) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void take_verdicts(struct sim *sim, struct sim_worker *worker, const struct sim_request *request,
+                          const struct jq_reply_effect *reply) {
+    for (uint32_t i = 0; i < request->r.u.lease.report_count; i++) {
+        jq_agent_verdict(worker->agent, request->reports[i].token, verdict_on(reply, i), sim->now_ms);
+        run_remove(worker, request->reports[i].token);
+    }
+}
+
+static void take_lease(struct sim *sim, struct sim_worker *worker, const struct jq_lease_item *item) {
+    if (run_of(worker, item->token)) {
+        return;
+    }
+    if (worker->run_count == SIM_RUNS_MAX) {
+        sim_fail(sim, "worker %s holds more leases than its slots could ever run", worker->name);
+    }
+    worker->runs[worker->run_count++] = (struct sim_run){.task = item->task, .token = item->token};
+    worker->old[worker->old_count % 32] = (struct jq_held){item->task, item->token};
+    worker->old_count += worker->old_count < 32;
+    jq_agent_leased(worker->agent, item->task, item->token, true, sim->now_ms);
+    jq_agent_started(worker->agent, item->token);
+}
+
+static void take_command(struct sim_worker *worker, const struct jq_command *command) {
+    switch (command->type) {
+    case JQ_COMMAND_CANCEL: jq_agent_cancel(worker->agent, command->token, command->grace_ms); break;
+    case JQ_COMMAND_KILL: jq_agent_kill(worker->agent, command->token); break;
+    case JQ_COMMAND_SEND_HELD: worker->held_asked = true; break;
+    case JQ_COMMAND_DRAIN: break; /* it simply gets nothing more */
+    }
+}
+
+static void take_answer(struct sim *sim, struct sim_worker *worker, const struct sim_request *request,
+                        const struct jq_reply_effect *reply) {
+    take_verdicts(sim, worker, request, reply);
+    for (size_t i = 0; i < reply->u.lease.count; i++) {
+        take_lease(sim, worker, &reply->u.lease.items[i]);
+    }
+    for (size_t i = 0; i < reply->u.lease.command_count; i++) {
+        take_command(worker, &reply->u.lease.commands[i]);
+    }
+}
+
+void worker_reply(struct sim *sim, struct sim_worker *worker, const struct jq_reply_effect *reply) {
+    struct sim_request *request = worker->waiting;
+    if (worker->silent_until_ms > sim->now_ms || !request || request->r.id != reply->request ||
+        request->r.op != reply->op) {
+        return; /* late, doubled, or to a lie */
+    }
+    worker->waiting = NULL;
+    if (reply->status == JQ_REPLY_NOT_FOUND) {
+        worker->registered = false;
+    } else if (reply->status == JQ_REPLY_OK && reply->op == JQ_OP_REGISTER) {
+        worker->registered = true;
+        worker->session = reply->u.reg.session;
+    } else if (reply->op == JQ_OP_LEASE && (reply->status == JQ_REPLY_OK || reply->status == JQ_REPLY_DRAINING)) {
+        take_answer(sim, worker, request, reply);
+    }
+    free(request);
+}
+
+void worker_survey(struct sim *sim, struct sim_worker *worker, uint64_t survey) {
+    if (worker->silent_until_ms > sim->now_ms || !worker->registered) {
+        return;
+    }
+    struct jq_survey_response response = {.survey = (uint32_t)survey,
+                                          .session = worker->session,
+                                          .incarnation = worker->incarnation,
+                                          .held_count = worker->run_count};
+    for (uint32_t i = 0; i < worker->run_count; i++) {
+        response.held_sum += jq_hash_u64(worker->runs[i].token.value);
+    }
+    net_send_response(sim, &response);
+}
+
+/* ---- time ---- */
+
+static void misbehave(struct sim *sim, struct sim_worker *worker) {
+    if (sim_of(sim, sim->swarm.silence, 10000)) {
+        worker->silent_until_ms = sim->now_ms + 1 + (int64_t)sim_below(sim, 40000);
+        sim_say(sim, "%s falls silent until %lld", worker->name, (long long)worker->silent_until_ms);
+    }
+    if (sim_of(sim, sim->swarm.reborn, 10000)) {
+        sim_say(sim, "%s dies and is born again", worker->name);
+        born(sim, worker);
+    }
+    if (worker->registered && sim_of(sim, sim->swarm.lies, 10000)) {
+        lie(sim, worker);
+    }
+}
+
+void worker_time(struct sim *sim, struct sim_worker *worker) {
+    sim_add(sim, SIM_ACTOR_TIME, sim->now_ms + TICK_MS + (int64_t)sim_below(sim, 200))->actor =
+        SIM_CLIENTS + worker->index;
+    misbehave(sim, worker);
+    if (sim->calm) {
+        worker->silent_until_ms = 0;
+    }
+    runs_end(sim, worker);
+    jq_agent_time(worker->agent, sim->now_ms);
+    if (worker->silent_until_ms > sim->now_ms) {
+        return;
+    }
+    if (worker->waiting) {
+        if (worker->resend_ms <= sim->now_ms) {
+            sim->resent++;
+            worker->resend_ms = sim->now_ms + PATIENCE_MS + POLL_WAIT_MS;
+            net_send_request(sim, worker->waiting);
+        }
+        return;
+    }
+    if (worker->registered) {
+        ask_lease(sim, worker);
+    } else {
+        ask_register(sim, worker);
+    }
+}
