@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/need.h"
+#include "common/text.h"
 
 _Static_assert(offsetof(msgpack_object_array, size) == offsetof(msgpack_object_map, size),
                "jq_value_count() reads the size of a map and of an array at the same place");
@@ -18,6 +19,7 @@ bool jq_fault_set(struct jq_fault *fault, enum jq_reply status, const char *fiel
     snprintf(fault->field, sizeof(fault->field), "%s", field);
     vsnprintf(fault->reason, sizeof(fault->reason), format, args);
     va_end(args);
+    jq_text_make_line(fault->reason); /* It may quote the frame, or be cut within a character. */
     return false;
 }
 

@@ -68,6 +68,10 @@ void jq_text_append_base64(struct jq_buf *buf, struct jq_bytes bytes);
 size_t jq_text_utf8_size(struct jq_str text);
 bool jq_text_utf8_valid(struct jq_str text);
 
+/* Makes a text that quotes somebody else's bytes fit for a line and for msgpack's str: each control character (C0, DEL) and
+ * each byte that is not UTF-8 becomes '?'. */
+void jq_text_make_line(char *text);
+
 /* Takes the next character off *text and writes it as within a JSON string: quote, backslash and control characters
  * (C0, DEL, C1) escaped, a byte that is not UTF-8 as U+FFFD. Returns the bytes written, at most JQ_ESCAPE_SIZE_MAX.
  * `text` must not be empty. */

@@ -137,6 +137,19 @@ bool jq_text_utf8_valid(struct jq_str text) {
     return true;
 }
 
+void jq_text_make_line(char *text) {
+    struct jq_str rest = jq_str_of(text);
+    while (rest.size > 0) {
+        const size_t size = jq_text_utf8_size(rest);
+        const uint8_t first = (uint8_t)*text;
+        if (size == 0 || first < 0x20 || first == 0x7f)
+            *text = '?';
+        const size_t taken = size > 0 ? size : 1;
+        text += taken;
+        rest = (struct jq_str){text, rest.size - taken};
+    }
+}
+
 /* The letter of a short escape, or 0. */
 static char short_escape(char c) {
     switch (c) {

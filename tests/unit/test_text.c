@@ -221,6 +221,17 @@ static void utf8_is_strict(void **state) {
         assert_false(jq_text_utf8_valid(jq_str_of(bad[i])));
 }
 
+/* What quotes bytes from outside goes back over the wire as a str: one line, and UTF-8 even where the quote is not. */
+static void quoted_bytes_become_a_line(void **state) {
+    (void)state;
+    char text[] = "'a\n\x1b\x7f \xc3\xa4 \xff\xc3 \xe2\x82\xac \xe2\x82";
+    jq_text_make_line(text);
+    assert_string_equal(text, "'a??? \xc3\xa4 ?? \xe2\x82\xac ??");
+    char empty[] = "";
+    jq_text_make_line(empty);
+    assert_string_equal(empty, "");
+}
+
 static struct jq_str escape_all(struct jq_str text, struct jq_buf *buf) {
     jq_buf_clear(buf);
     while (text.size > 0) {
@@ -276,6 +287,7 @@ int main(void) {
         cmocka_unit_test(hex_comes_back),
         cmocka_unit_test(base64_is_the_standard_one),
         cmocka_unit_test(utf8_is_strict),
+        cmocka_unit_test(quoted_bytes_become_a_line),
         cmocka_unit_test(escapes_leave_nothing_dangerous),
         cmocka_unit_test(times_are_utc),
         cmocka_unit_test(secrets_are_compared_whole),
