@@ -1,15 +1,15 @@
 /* How many FreeCAD tasks a second: forked from one zygote, and each in a FreeCAD of its own, by the same worker code, in one run.
  *
- *     bench_freecad SCRIPTS_DIR BENCH_DIR [FREECADCMD]
+ *     bench_freecad SCRIPTS_DIR BENCH_DIR [RUNS [FREECADCMD]]
  *
- * SCRIPTS_DIR holds runner.py, BENCH_DIR freecad_box.py. Two tasks are in flight. Prints one line per way, median of
- * 5 runs, and one for their ratio:
+ * SCRIPTS_DIR holds runner.py, BENCH_DIR freecad_box.py. Two tasks are in flight. The two ways take turns, so that what else the machine
+ * does meets both; for each of RUNS (5) rounds, and then for all of them (median, least, most), it prints:
  *
- *     freecad way=zygote in_flight=2 rate=27.7 rate_min=26.9 rate_max=28.1
- *     freecad way=process in_flight=2 rate=1.9 rate_min=1.9 rate_max=2.0
- *     freecad zygote_per_process=14.6
+ *     freecad run=1 in_flight=2 zygote=27.71 process=1.92 ratio=14.4
+ *     freecad way=zygote rate=27.70 rate_min=26.93 rate_max=28.12
+ *     freecad way=process rate=1.91 rate_min=1.88 rate_max=1.97
  *
- * The ways take turns, so that what else the machine does meets both. Exit 77 if there is no FreeCAD.
+ * Rates are tasks per second. Exit 77 if there is no FreeCAD.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@
 #include <fcntl.h>
 #include <limits.h>
 
-enum { RUN_COUNT = 5, IN_FLIGHT = 2, ZYGOTE_TASKS = 60, PROCESS_TASKS = 6, EXIT_SKIPPED = 77 };
+enum { RUNS_DEFAULT = 5, RUNS_MAX = 100, IN_FLIGHT = 2, ZYGOTE_TASKS = 60, PROCESS_TASKS = 6, EXIT_SKIPPED = 77 };
 
 struct bench {
     struct jq_exec_host *host;
@@ -107,25 +107,25 @@ static int by_size(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-static double print_way(const char *way, double rates[RUN_COUNT]) {
-    qsort(rates, RUN_COUNT, sizeof(rates[0]), by_size);
-    printf("freecad way=%s in_flight=%d rate=%.2f rate_min=%.2f rate_max=%.2f\n", way, IN_FLIGHT, rates[RUN_COUNT / 2],
-           rates[0], rates[RUN_COUNT - 1]);
-    return rates[RUN_COUNT / 2];
+static void print_way(const char *way, double *rates, size_t runs) {
+    qsort(rates, runs, sizeof(rates[0]), by_size);
+    printf("freecad way=%s rate=%.2f rate_min=%.2f rate_max=%.2f\n", way, rates[runs / 2], rates[0], rates[runs - 1]);
 }
 
-static void measure(struct bench *bench) {
-    double forked[RUN_COUNT];
-    double processes[RUN_COUNT];
+static void measure(struct bench *bench, size_t runs) {
+    double forked[RUNS_MAX];
+    double processes[RUNS_MAX];
     (void)rate_of(bench, start_forked, IN_FLIGHT);
     (void)rate_of(bench, start_process, IN_FLIGHT);
-    for (int i = 0; i < RUN_COUNT; i++) {
+    for (size_t i = 0; i < runs; i++) {
         forked[i] = rate_of(bench, start_forked, ZYGOTE_TASKS);
         processes[i] = rate_of(bench, start_process, PROCESS_TASKS);
+        printf("freecad run=%zu in_flight=%d zygote=%.2f process=%.2f ratio=%.1f\n", i + 1, IN_FLIGHT, forked[i],
+               processes[i], forked[i] / processes[i]);
+        fflush(stdout);
     }
-    const double forked_rate = print_way("zygote", forked);
-    const double process_rate = print_way("process", processes);
-    printf("freecad zygote_per_process=%.1f\n", forked_rate / process_rate);
+    print_way("zygote", forked, runs);
+    print_way("process", processes, runs);
 }
 
 static void set_up(struct bench *bench, const char *state_dir, char **argv) {
@@ -153,11 +153,12 @@ static void set_up(struct bench *bench, const char *state_dir, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    struct bench bench = {.program = argc > 3 ? argv[3] : "freecadcmd"};
+    struct bench bench = {.program = argc > 4 ? argv[4] : "freecadcmd"};
     char state_dir[] = "/tmp/jqmesh-bench-XXXXXX";
     struct jq_error error;
+    const size_t runs = argc > 3 ? strtoul(argv[3], NULL, 10) : RUNS_DEFAULT;
     if (argc < 3) {
-        fprintf(stderr, "usage: bench_freecad SCRIPTS_DIR BENCH_DIR [FREECADCMD]\n");
+        fprintf(stderr, "usage: bench_freecad SCRIPTS_DIR BENCH_DIR [RUNS [FREECADCMD]]\n");
         return 64;
     }
     if (mkdtemp(state_dir) == NULL) {
@@ -166,7 +167,7 @@ int main(int argc, char **argv) {
     set_up(&bench, state_dir, argv);
     const enum jq_err started = jq_zygote_start(bench.zygote, jq_clock_boot_ms(), &error);
     if (started == JQ_OK) {
-        measure(&bench);
+        measure(&bench, runs > 0 && runs <= RUNS_MAX ? runs : RUNS_DEFAULT);
     }
     jq_zygote_free(bench.zygote, jq_clock_boot_ms());
     jq_exec_host_free(bench.host);

@@ -61,7 +61,24 @@ static int entries_in(const char *dir_name, const char *name) {
     return count;
 }
 
+/* Children of this process, zombies included: orphans of tasks that have not been reaped. */
+static bool has_children(void) {
+    char path[64];
+    char text[64] = "";
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    FILE *file = fopen(path, "r");
+    const bool any = file != NULL && fgets(text, sizeof(text), file) != NULL;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return any;
+}
+
 void exec_bed_remove(struct exec_bed *bed) {
+    for (int64_t start_ms = jq_clock_boot_ms(); has_children() && jq_clock_boot_ms() - start_ms < 1000;) {
+        exec_bed_serve(bed, STEP_MS);
+    }
+    assert_false(has_children());
     char work[32];
     (void)snprintf(work, sizeof(work), "jqmesh-test-%d", (int)getpid());
     assert_int_equal(jq_exec_host_count(bed->host), 0);

@@ -260,14 +260,14 @@ static bool is_tree_empty(struct jq_exec_child *child, int64_t now_ms) {
     struct jq_exec_host *host = child->host;
     if (child->group.made) {
         if (jq_cgroup_remove(&host->cgroups, &child->group)) {
-            (void)jq_host_reap_orphans(host);
+            (void)jq_host_reap_orphans(host, now_ms);
             return true;
         }
         jq_cgroup_kill(&host->cgroups, &child->group);
-        (void)jq_host_reap_orphans(host);
+        (void)jq_host_reap_orphans(host, now_ms);
         return false;
     }
-    if (host->cgroups.count > 0 || child->pid <= 0 || !jq_host_reap_orphans(host)) {
+    if (host->cgroups.count > 0 || child->pid <= 0 || !jq_host_reap_orphans(host, now_ms)) {
         return true;
     }
     if (!jq_host_read_procs(host, now_ms, 0)) {
@@ -278,7 +278,7 @@ static bool is_tree_empty(struct jq_exec_child *child, int64_t now_ms) {
     if (tree.count > 0 || tree.dying_count > 0) {
         return false;
     }
-    (void)jq_host_reap_orphans(host);
+    (void)jq_host_reap_orphans(host, now_ms);
     return true;
 }
 

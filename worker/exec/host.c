@@ -21,7 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FREE_WAIT_MS = 5000, FREE_STEP_MS = 20 };
+enum { FREE_WAIT_MS = 5000, FREE_STEP_MS = 20, ORPHAN_LOOK_MS = 20, ORPHAN_LOOKS_MAX = 50 };
+
+static void on_orphans_due(struct jq_exec_timer *timer, int64_t now_ms);
 
 /* --- making it ------------------------------------------------------------------------------------------------------ */
 
@@ -129,6 +131,8 @@ enum jq_err jq_exec_host_new(const struct jq_exec_config *config, struct jq_exec
     host->count_max = config->child_count_max;
     jq_list_init(&host->children);
     jq_list_init(&host->done);
+    jq_list_init(&host->orphan_timer.link);
+    host->orphan_timer.on_due = on_orphans_due;
     detect(host);
     const enum jq_err err = open_all(host, config, reterr);
     if (err != JQ_OK) {
@@ -270,18 +274,39 @@ static bool reap_listed(const struct jq_exec_host *host, const char *text) {
 }
 
 /* Orphans are handed to the first thread of the process, children that we started belong to this one. */
-bool jq_host_reap_orphans(struct jq_exec_host *host) {
+static bool reap_of_thread(const struct jq_exec_host *host, pid_t thread) {
     char path[64];
     char text[16 * 1024];
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)thread);
+    return jq_sysfile_read(AT_FDCWD, path, text, sizeof(text)) > 0 && reap_listed(host, text);
+}
+
+static bool reap_orphans(const struct jq_exec_host *host) {
+    bool any_lives = reap_of_thread(host, host->self);
+    const pid_t thread = gettid();
+    if (thread != host->self) {
+        any_lives = reap_of_thread(host, thread) || any_lives;
+    }
+    return any_lives;
+}
+
+bool jq_host_reap_orphans(struct jq_exec_host *host, int64_t now_ms) {
     if (!host->lists_children) {
         return true;
     }
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)host->self);
-    bool any_lives = jq_sysfile_read(AT_FDCWD, path, text, sizeof(text)) > 0 && reap_listed(host, text);
-    const pid_t thread = gettid();
-    if (thread != host->self) {
-        (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)thread);
-        any_lives = (jq_sysfile_read(AT_FDCWD, path, text, sizeof(text)) > 0 && reap_listed(host, text)) || any_lives;
+    const bool any_lives = reap_orphans(host);
+    if (any_lives) {
+        /* They were killed, but the kernel takes its time. */
+        host->orphan_looks = 0;
+        jq_exec_timer_set(&host->loop, &host->orphan_timer, now_ms + ORPHAN_LOOK_MS);
     }
     return any_lives;
+}
+
+/* Children that somebody else started live on: it looks for a second, then no more. */
+static void on_orphans_due(struct jq_exec_timer *timer, int64_t now_ms) {
+    struct jq_exec_host *host = JQ_CONTAINER_OF(timer, struct jq_exec_host, orphan_timer);
+    if (reap_orphans(host) && ++host->orphan_looks < ORPHAN_LOOKS_MAX) {
+        jq_exec_timer_set(&host->loop, timer, now_ms + ORPHAN_LOOK_MS);
+    }
 }

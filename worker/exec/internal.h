@@ -39,6 +39,8 @@ struct jq_exec_host {
     bool lists_children; /* /proc/self/task/TID/children exists */
     int landlock_abi;    /* 0: none */
     bool seccomp;
+    struct jq_exec_timer orphan_timer; /* looks again for orphans that were about to die */
+    unsigned orphan_looks;
     unsigned leftovers; /* processes of a predecessor that were killed */
     char marker_seed[JQ_MARKER_SEED_SIZE];
     char boot_id[JQ_BOOT_ID_SIZE];
@@ -137,7 +139,7 @@ void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms
 
 /* host.c: /proc read at most `age_ms` ago; false if it cannot be read. */
 bool jq_host_read_procs(struct jq_exec_host *host, int64_t now_ms, int64_t age_ms);
-/* host.c: reaps orphans of ended tasks. True if live ones are left, or might be. */
-bool jq_host_reap_orphans(struct jq_exec_host *host);
+/* host.c: reaps orphans of ended tasks. True if live ones are left, or might be; it looks again by itself then. */
+bool jq_host_reap_orphans(struct jq_exec_host *host, int64_t now_ms);
 
 #endif

@@ -474,7 +474,20 @@ def preload():
             missing.append("%s: %s" % (name, error))
     app = sys.modules.get("FreeCAD")
     version = ".".join(app.Version()[:3]) if app is not None else ""
+    if not missing:
+        warm_up()
     return version, missing
+
+
+def warm_up():
+    """OCC builds its tables of STEP entities at the first use: some milliseconds that every child would spend again. A box
+    needs no boolean and no mesh, hence no thread."""
+    path = os.path.join(os.environ.get("HOME", "/tmp"), "warm.step")
+    try:
+        sys.modules["Part"].makeBox(1, 1, 1).exportStep(path)
+        os.unlink(path)
+    except Exception:  # it is a gain of time only; what is broken shows in the tasks
+        traceback.print_exc()
 
 
 def main():
