@@ -8,8 +8,8 @@
  *     {param.X}    the value of X in the payload, a map
  *
  * What else is in braces stays as it is, but for what looks like a placeholder ({word} of a-z 0-9 _ . -) and is none:
- * that is refused when the configuration is read. Parameters are put in here; the others by worker/exec/argv.h, which
- * knows them.
+ * that is refused when the configuration is read. Parameters are put in here, after the others, which worker/exec/argv.h
+ * knows: what a parameter holds is never searched for placeholders.
  *
  * A parameter comes from outside. It takes the place of its braces inside one word and never makes a second one; no
  * shell sees it. One that would open its word with '-' is refused, as the program would take it for an option.

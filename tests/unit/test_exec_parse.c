@@ -117,6 +117,31 @@ static void names_in_a_command_are_replaced(void **state) {
     jq_argv_fini(&argv);
 }
 
+static bool give_param(void *ctx, struct jq_str name, struct jq_buf *buf) {
+    (void)ctx;
+    const bool known = jq_str_equal(name, JQ_STR("x"));
+    if (known)
+        jq_buf_append_text(buf, JQ_STR("{task}{output}{param.x}"));
+    return known;
+}
+
+/* What a parameter holds is data: it is not searched for names, not even together with the word around it. */
+static void parameters_are_not_searched_for_names(void **state) {
+    (void)state;
+    struct jq_argv_values with_params = values;
+    with_params.param = give_param;
+    const char *const command[] = {"sh", "{task}:{param.x}", "{{param.x}", NULL};
+    struct jq_argv argv;
+    assert_int_equal(jq_argv_expand(command, &with_params, "/bin", &argv, NULL), JQ_OK);
+    assert_string_equal(argv.words[1], "17:{task}{output}{param.x}");
+    assert_string_equal(argv.words[2], "{{task}{output}{param.x}");
+    assert_false(argv.uses_output);
+    jq_argv_fini(&argv);
+
+    const char *const missing[] = {"sh", "{param.y}", NULL};
+    assert_int_equal(jq_argv_expand(missing, &with_params, "/bin", &argv, NULL), JQ_ERR_INVALID);
+}
+
 /* A command that would burst execve's own limit is refused before it. */
 static void overlong_command_is_refused(void **state) {
     (void)state;
@@ -257,6 +282,7 @@ int main(void) {
         cmocka_unit_test(name_with_parentheses_is_read),
         cmocka_unit_test(torn_records_are_refused),
         cmocka_unit_test(names_in_a_command_are_replaced),
+        cmocka_unit_test(parameters_are_not_searched_for_names),
         cmocka_unit_test(overlong_command_is_refused),
         cmocka_unit_test(frames_are_taken_in_any_pieces),
         cmocka_unit_test(error_frame_has_a_class_of_the_handlers),

@@ -35,25 +35,49 @@ static size_t expand_name(const char *text, const struct jq_argv_values *values,
     return strlen(names[which]);
 }
 
-/* NULL: too big, or out of memory. */
-static char *expand_word(const char *text, const struct jq_argv_values *values, struct jq_argv *argv,
-                         size_t *size_left) {
-    struct jq_buf word;
-    jq_buf_init(&word, *size_left);
+static void expand_names(const char *text, const struct jq_argv_values *values, struct jq_argv *argv,
+                         struct jq_buf *word) {
     while (*text != '\0') {
-        const size_t taken = *text == '{' ? expand_name(text, values, argv, &word) : 0;
+        const size_t taken = *text == '{' ? expand_name(text, values, argv, word) : 0;
         if (taken == 0) {
-            jq_buf_append_u8(&word, (uint8_t)*text);
+            jq_buf_append_u8(word, (uint8_t)*text);
         }
         text += taken > 0 ? taken : 1;
     }
+}
+
+/* Parameters are put in last: what comes from outside is never searched for names. */
+static enum jq_err expand_params(const struct jq_argv_values *values, size_t size_max, struct jq_buf *word,
+                                 struct jq_error *reterr) {
+    if (word->failed || values->param == NULL || !jq_template_has_params(jq_buf_str(word))) {
+        return JQ_OK;
+    }
+    struct jq_buf whole;
+    jq_buf_init(&whole, size_max);
+    const enum jq_err err =
+        jq_template_expand(jq_buf_str(word), values->param, values->param_ctx, &whole, reterr);
+    jq_buf_fini(word);
+    *word = whole;
+    return err;
+}
+
+static enum jq_err expand_word(const char *text, const struct jq_argv_values *values, struct jq_argv *argv,
+                               size_t *size_left, char **ret_word, struct jq_error *reterr) {
+    struct jq_buf word;
+    jq_buf_init(&word, *size_left);
+    expand_names(text, values, argv, &word);
+    enum jq_err err = expand_params(values, *size_left, &word, reterr);
     jq_buf_append_u8(&word, 0);
-    if (word.failed) {
+    if (err == JQ_OK && word.failed) {
+        err = jq_fail(reterr, JQ_ERR_TOO_BIG, "command: longer than %d bytes", JQ_EXEC_ARGV_SIZE_MAX);
+    }
+    if (err != JQ_OK) {
         jq_buf_fini(&word);
-        return NULL;
+        return err;
     }
     *size_left -= word.size;
-    return (char *)word.data;
+    *ret_word = (char *)word.data;
+    return JQ_OK;
 }
 
 static bool is_program(const char *path) {
@@ -106,14 +130,12 @@ static enum jq_err expand_all(struct jq_argv *argv, const char *const *words, co
         return jq_fail(reterr, JQ_ERR_INVALID, "command: %zu words, must be 1 to %d", count, JQ_EXEC_ARGV_COUNT_MAX);
     }
     argv->words = calloc(count + 1, sizeof(argv->words[0]));
+    enum jq_err err = argv->words != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "command");
     size_t size_left = JQ_EXEC_ARGV_SIZE_MAX;
-    for (size_t i = 0; argv->words != NULL && i < count; i++) {
-        argv->words[i] = expand_word(words[i], values, argv, &size_left);
-        if (argv->words[i] == NULL) {
-            return jq_fail(reterr, JQ_ERR_TOO_BIG, "command: longer than %d bytes", JQ_EXEC_ARGV_SIZE_MAX);
-        }
+    for (size_t i = 0; err == JQ_OK && i < count; i++) {
+        err = expand_word(words[i], values, argv, &size_left, &argv->words[i], reterr);
     }
-    return argv->words != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "command");
+    return err;
 }
 
 enum jq_err jq_argv_expand(const char *const *argv, const struct jq_argv_values *values, const char *search,

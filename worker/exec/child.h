@@ -12,6 +12,7 @@
 #define JQ_WORKER_EXEC_CHILD_H
 
 #include "common/err.h"
+#include "common/template.h"
 #include "common/types.h"
 #include "worker/exec/host.h"
 #include "worker/exec/outcome.h"
@@ -34,6 +35,8 @@ struct jq_exec_spec {
     uint32_t attempt;
     const char *label;       /* names the work dir and the cgroup of what is no task ("zygote-1"); else NULL */
     const char *const *argv; /* ends with NULL; see argv.h for what is replaced in it. NULL for jq_exec_prepare() */
+    jq_template_param *param; /* asked for each {param.X} of argv, while jq_exec_start() runs; NULL: none */
+    void *param_ctx;
     const char *const
         *env; /* "NAME=value", ends with NULL; may be NULL. The worker's own environment is not inherited */
     struct jq_bytes payload;   /* the child's stdin, a file that can be read again */

@@ -350,8 +350,11 @@ static enum jq_err run_program(struct jq_exec_child *child, const struct jq_exec
     char id[JQ_TASK_ID_TEXT_SIZE];
     char attempt[16];
     (void)snprintf(attempt, sizeof(attempt), "%u", spec->attempt);
-    const struct jq_argv_values values = {
-        .work_dir = child->work_path, .task = jq_text_format_task_id(spec->task, id), .attempt = attempt};
+    const struct jq_argv_values values = {.work_dir = child->work_path,
+                                          .task = jq_text_format_task_id(spec->task, id),
+                                          .attempt = attempt,
+                                          .param = spec->param,
+                                          .param_ctx = spec->param_ctx};
     struct jq_argv argv;
     enum jq_err err = jq_argv_expand(spec->argv, &values, search_of(env), &argv, reterr);
     if (err != JQ_OK) {

@@ -5,11 +5,10 @@
 
 #include "common/clock.h"
 #include "common/codec.h"
-#include "common/template.h"
 #include "worker/shell/freecad.h"
 #include "worker/shell/worker.h"
 
-enum { ENV_OWN_MAX = 16, ENV_TEXT_MAX = 4200, ARG_SIZE_MAX = 64 * 1024 };
+enum { ENV_OWN_MAX = 16, ENV_TEXT_MAX = 4200 };
 
 /* ---- {param.X}: members of the payload, a msgpack map ---- */
 
@@ -21,24 +20,15 @@ struct params {
 
 static bool append_value(const msgpack_object *value, struct jq_buf *buf) {
     switch (value->type) {
-    case MSGPACK_OBJECT_STR:
-        jq_buf_append(buf, value->via.str.ptr, value->via.str.size);
-        return true;
+    case MSGPACK_OBJECT_STR: jq_buf_append(buf, value->via.str.ptr, value->via.str.size); return true;
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
         jq_buf_append_format(buf, "%llu", (unsigned long long)value->via.u64);
         return true;
-    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-        jq_buf_append_format(buf, "%lld", (long long)value->via.i64);
-        return true;
+    case MSGPACK_OBJECT_NEGATIVE_INTEGER: jq_buf_append_format(buf, "%lld", (long long)value->via.i64); return true;
     case MSGPACK_OBJECT_FLOAT32:
-    case MSGPACK_OBJECT_FLOAT64:
-        jq_buf_append_format(buf, "%.17g", value->via.f64);
-        return true;
-    case MSGPACK_OBJECT_BOOLEAN:
-        jq_buf_append_format(buf, "%s", value->via.boolean ? "true" : "false");
-        return true;
-    default:
-        return false;
+    case MSGPACK_OBJECT_FLOAT64: jq_buf_append_format(buf, "%.17g", value->via.f64); return true;
+    case MSGPACK_OBJECT_BOOLEAN: jq_buf_append_format(buf, "%s", value->via.boolean ? "true" : "false"); return true;
+    default: return false;
     }
 }
 
@@ -57,50 +47,16 @@ static bool param_of(void *ctx, struct jq_str name, struct jq_buf *buf) {
     return false;
 }
 
-/* The command with its parameters, one block of NUL-terminated words; `words` is the argv over it. */
-struct command {
-    struct jq_buf text;
-    const char **words;
-};
-
-static void command_fini(struct command *command) {
-    jq_buf_fini(&command->text);
-    free((void *)command->words);
+static void params_init(struct params *params, struct jq_bytes payload) {
+    *params = (struct params){.unpacked = false};
+    jq_unpacker_init(&params->unpacker);
+    if (payload.size > 0) {
+        params->unpacked = jq_unpack(&params->unpacker, payload, &params->payload, NULL) == JQ_OK;
+    }
 }
 
-static enum jq_err expand_words(const struct jq_run *run, struct params *params, struct command *command,
-                                struct jq_error *reterr) {
-    const struct jq_conf_list *list = &run->handler->command;
-    for (size_t i = 0; i < list->count; i++) {
-        const enum jq_err err =
-            jq_template_expand(jq_str_of(list->items[i]), param_of, params, &command->text, reterr);
-        if (err != JQ_OK) {
-            return err;
-        }
-        jq_buf_append_u8(&command->text, 0);
-    }
-    if (command->text.failed) {
-        return jq_fail(reterr, JQ_ERR_TOO_BIG, "command: longer than %d bytes with its parameters", ARG_SIZE_MAX);
-    }
-    const char *at = (const char *)command->text.data;
-    for (size_t i = 0; i < list->count; i++, at += strlen(at) + 1) {
-        command->words[i] = at;
-    }
-    return JQ_OK;
-}
-
-static enum jq_err command_make(const struct jq_run *run, struct command *command, struct jq_error *reterr) {
-    struct params params = {.unpacked = false};
-    jq_buf_init(&command->text, ARG_SIZE_MAX);
-    command->words = calloc(run->handler->command.count + 1, sizeof(char *));
-    JQ_CHECK(command->words != NULL);
-    jq_unpacker_init(&params.unpacker);
-    if (run->payload.size > 0) {
-        params.unpacked = jq_unpack(&params.unpacker, run->payload, &params.payload, NULL) == JQ_OK;
-    }
-    const enum jq_err err = expand_words(run, &params, command, reterr);
-    jq_unpacker_fini(&params.unpacker);
-    return err;
+static void params_fini(struct params *params) {
+    jq_unpacker_fini(&params->unpacker);
 }
 
 /* ---- environment and limits ---- */
@@ -165,18 +121,18 @@ void jq_launch_failed(struct jq_run *run) {
 }
 
 static enum jq_err launch_exec(struct jq_run *run, struct jq_error *reterr) {
-    struct command command;
+    struct params params;
     struct environment *env = malloc(sizeof(*env));
     JQ_CHECK(env != NULL);
-    enum jq_err err = command_make(run, &command, reterr);
-    if (err == JQ_OK) {
-        struct jq_exec_spec spec = jq_launch_spec(run);
-        env_make(run, env);
-        spec.argv = command.words;
-        spec.env = env->items;
-        err = jq_exec_start(run->worker->host, &spec, jq_clock_boot_ms(), &run->child, reterr);
-    }
-    command_fini(&command);
+    struct jq_exec_spec spec = jq_launch_spec(run);
+    params_init(&params, run->payload);
+    env_make(run, env);
+    spec.argv = (const char *const *)run->handler->command.items;
+    spec.param = param_of;
+    spec.param_ctx = &params;
+    spec.env = env->items;
+    const enum jq_err err = jq_exec_start(run->worker->host, &spec, jq_clock_boot_ms(), &run->child, reterr);
+    params_fini(&params);
     free(env);
     return err;
 }
