@@ -44,9 +44,9 @@
 #define TIB    (INT64_C(1) << 40)
 
 static const char standard_handlers_dir[] = "/etc/jqmesh/handlers.d";
-static const char *const sandbox_names[] = {"off", "prefer", "require", NULL};
+static const char *const sandbox_names[] = {"prefer", "require", NULL}; /* enum jq_sandbox */
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
-static const char *const kind_names[] = {"exec", "pool", "freecad", NULL};
+static const char *const kind_names[] = {"exec", "freecad", NULL}; /* enum jq_handler_kind */
 static const char *const input_names[] = {"payload", "none", NULL};
 static const char *const result_names[] = {"stdout", "file", NULL};
 
@@ -54,7 +54,6 @@ static const struct jq_conf_key worker_keys[] = {
     TEXT("name", name, jq_check_worker_name, "", "Its name, one worker's alone; empty: the host's name."),
     TEXT("request", request_url, jq_check_url, "tcp://127.0.0.1:7710",
          "Where the broker is asked: tcp://HOST:PORT or ipc:///PATH."),
-    TEXT("notice", notice_url, jq_check_url, "tcp://127.0.0.1:7711", "Where the broker publishes hints; empty: none."),
     TEXT("survey", survey_url, jq_check_url, "tcp://127.0.0.1:7712",
          "Where the broker asks whether this worker lives."),
     PATH("token_file", token_file, "", "A file with this worker's token in its first line; empty: none."),
@@ -62,8 +61,6 @@ static const struct jq_conf_key worker_keys[] = {
          "What tasks can reserve: cpu=2 mem=4G gpu=[0,1] freecad=1; the word auto stands for the cpus and memory found "
          "here."),
     TEXT("facts", facts, jq_check_facts, "", "What tasks can ask for: zone=lab1 os=debian-12."),
-    LIST("accept", JQ_CONF_LIST, accept, jq_check_names, "",
-         "Only tasks that reserve one of these offers; empty: all tasks."),
     INT("slots", slots, 0, 4096, "0", "Tasks at one time; 0: the number of cpus."),
     PATH("handlers_dir", handlers_dir, standard_handlers_dir,
          "A folder of files NAME.conf, each with a [handler NAME]."),
@@ -75,7 +72,7 @@ static const struct jq_conf_key worker_keys[] = {
     TIME("grace", grace_ms, 0, HOUR, "5s", "Time between SIGTERM and SIGKILL."),
     TIME("idle_exit", idle_exit_ms, 0, DAY, "0s", "Stops after so long without a task; 0s: never."),
     ENUM("sandbox", sandbox, sandbox_names, "prefer",
-         "require refuses to run where the kernel lacks a part of the sandbox."),
+         "require refuses to run unless memory, pids, kill, user, landlock and seccomp are in force; prefer goes on."),
     TEXT("run_as", run_as, jq_check_user, "nobody", "The user of the tasks when the worker is root; empty: root."),
     TEXT("cgroup", cgroup, jq_check_cgroup, "auto",
          "auto, none, or a folder of a cgroup v2 hierarchy that is this worker's own."),
@@ -106,9 +103,9 @@ static const struct jq_conf_key fact_keys[] = {
 #undef S
 #define S struct jq_handler_settings
 static const struct jq_conf_key handler_keys[] = {
-    ENUM("kind", kind, kind_names, "exec", "A process a task, warm processes, or a fork of FreeCAD."),
+    ENUM("kind", kind, kind_names, "exec", "A process a task, or a fork of FreeCAD."),
     LIST("command", JQ_CONF_WORDS, command, jq_check_task_command, "",
-         "exec, pool: a program and its arguments, without a shell; {input} {output} {work_dir} {task} {attempt} "
+         "exec: a program and its arguments, without a shell; {input} {output} {work_dir} {task} {attempt} "
          "{param.NAME}."),
     TEXT("script", script, jq_check_script, "", "freecad: a file of [freecad] scripts_dir, or an absolute path."),
     TEXT("need", need, jq_check_handler_need, "",
@@ -128,9 +125,6 @@ static const struct jq_conf_key handler_keys[] = {
     BOOL("network", network, "no", "Whether it may open network connections."),
     LIST("env", JQ_CONF_WORDS, env, jq_check_env, "",
          "Its environment, beside PATH, HOME, TMPDIR and LANG: NAME=value."),
-    INT("processes", processes, 0, 4096, "0", "pool: warm processes; 0: one a slot."),
-    INT("tasks_max", tasks_max, 0, 1000000, "1000", "pool: tasks after which a process is replaced; 0: no limit."),
-    SIZE("rss_max", rss_max_bytes, 0, TIB, "0", "pool: memory above which a process is replaced; 0: no limit."),
 };
 
 #define KEYS(table) .keys = table, .key_count = sizeof table / sizeof table[0]
@@ -147,7 +141,7 @@ static const struct jq_conf_section worker_sections[] = {
      KEYS(worker_keys)},
     {.name = "freecad", .help = "The FreeCAD of this machine, for handlers of that kind.", KEYS(freecad_keys)},
     {.name = "fact",
-     .help = "A fact that a program finds out, at the start and at each reload, and its name.",
+     .help = "A fact that a program finds out at the start, and its name.",
      KEYS(fact_keys),
      .offset = JQ_CONF_FIELD(struct jq_worker_settings, probes, struct jq_conf_items),
      .item_size = sizeof(struct jq_fact_probe),

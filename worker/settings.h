@@ -15,14 +15,12 @@
 enum { JQ_SETTINGS_HANDLERS_MAX = 256, JQ_SETTINGS_PROBES_MAX = 64, JQ_HANDLER_VERSION_SIZE_MAX = 64 };
 
 enum jq_sandbox {
-    JQ_SANDBOX_OFF,
     JQ_SANDBOX_PREFER,
     JQ_SANDBOX_REQUIRE,
 };
 
 enum jq_handler_kind {
     JQ_HANDLER_EXEC,
-    JQ_HANDLER_POOL,
     JQ_HANDLER_FREECAD,
 };
 
@@ -30,7 +28,7 @@ enum jq_handler_kind {
 struct jq_handler_settings {
     struct jq_conf_item item;    /* item.name: the handler's name */
     int64_t kind;                /* enum jq_handler_kind */
-    struct jq_conf_list command; /* exec, pool: an argv; template.h says what is replaced in it */
+    struct jq_conf_list command; /* exec: an argv; template.h says what is replaced in it */
     char *script;                /* freecad: a file in [freecad] scripts_dir, or an absolute path */
     char *need;                  /* parses, at most JQ_NEED_HANDLER_GROUPS_MAX alternatives */
     int64_t soft_limit_ms;       /* 0: none; likewise the hard limit */
@@ -44,9 +42,6 @@ struct jq_handler_settings {
     int64_t file_size_max_bytes;
     bool network;
     struct jq_conf_list env; /* NAME=value */
-    int64_t processes;       /* pool */
-    int64_t tasks_max;       /* pool: 0: no limit */
-    int64_t rss_max_bytes;   /* pool: 0: no limit */
 };
 
 enum jq_handler_input {
@@ -68,7 +63,7 @@ struct jq_fact_probe {
 struct jq_worker_settings {
     /* [worker] */
     char *name; /* empty: the host's */
-    char *request_url, *notice_url, *survey_url;
+    char *request_url, *survey_url;
     char *token_file; /* empty: none */
     char *offers;     /* for jq_worker_settings_offers() */
     char *facts;
@@ -77,7 +72,6 @@ struct jq_worker_settings {
     char *work_dir;
     char *output_dir;
     int64_t slots; /* 0: the number of cpus */
-    struct jq_conf_list accept;
     int64_t drain_ms, grace_ms, idle_exit_ms;
     int64_t sandbox; /* enum jq_sandbox */
     char *run_as;    /* user name; empty: the worker's own */

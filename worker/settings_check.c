@@ -72,15 +72,6 @@ static enum jq_err check_words(struct jq_str value, bool quotes, check_word *che
     return err;
 }
 
-static enum jq_err check_name_word(struct jq_str word, size_t index, struct jq_error *reterr) {
-    (void)index;
-    return jq_check_worker_name(word, reterr);
-}
-
-enum jq_err jq_check_names(struct jq_str value, struct jq_error *reterr) {
-    return check_words(value, false, check_name_word, reterr);
-}
-
 /* A program by its absolute path, or by its name alone for a search of the PATH: what runs must not depend on the
  * folder in which the worker was started, nor on a task. */
 static enum jq_err check_program(struct jq_str word, size_t index, struct jq_error *reterr) {

@@ -8,7 +8,6 @@ jq_conf_check jq_check_worker_name;
 jq_conf_check jq_check_url;
 jq_conf_check jq_check_offers;
 jq_conf_check jq_check_facts;
-jq_conf_check jq_check_names;
 jq_conf_check jq_check_user;
 jq_conf_check jq_check_cgroup;
 jq_conf_check jq_check_handler_need;

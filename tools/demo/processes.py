@@ -135,7 +135,6 @@ class Worker(Process):
         settings = {
             "worker.name": "demo-" + kind,
             "worker.request": place.request,
-            "worker.notice": place.notice,
             "worker.survey": place.survey,
             "worker.offers": offers,
             "worker.handlers_dir": folder,

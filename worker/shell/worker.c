@@ -340,16 +340,12 @@ static enum jq_err take_name(struct jq_worker_shell *worker, struct jq_error *re
                : jq_fail(reterr, JQ_ERR_INVALID, "[worker] name '%s': not [a-z0-9_.-]{1,64}", worker->name);
 }
 
-static enum jq_err take_handlers(struct jq_worker_shell *worker, struct jq_error *reterr) {
+static void take_handlers(struct jq_worker_shell *worker) {
     const size_t count = jq_worker_settings_handler_count(worker->settings);
     worker->handlers = calloc(count + 1, sizeof(*worker->handlers));
     JQ_CHECK(worker->handlers != NULL);
     for (size_t i = 0; i < count; i++) {
         const struct jq_handler_settings *handler = jq_worker_settings_handler(worker->settings, i);
-        if (handler->kind == JQ_HANDLER_POOL) {
-            return jq_fail(reterr, JQ_ERR_UNSUPPORTED, "%s: [handler %s] kind pool: not supported by this version",
-                           handler->item.origin, handler->item.name);
-        }
         worker->handlers[i] = (struct jq_link_handler){.name = handler->item.name,
                                                        .version = handler->version,
                                                        .need = handler->need,
@@ -357,7 +353,6 @@ static enum jq_err take_handlers(struct jq_worker_shell *worker, struct jq_error
                                                        .hard_limit_ms = handler->hard_limit_ms,
                                                        .pure = handler->pure};
     }
-    return JQ_OK;
 }
 
 static void tell_features(const struct jq_worker_shell *worker) {
@@ -367,6 +362,25 @@ static void tell_features(const struct jq_worker_shell *worker) {
         JQ_LOG_INFO(features[i].in_force ? "in force" : "not in force", JQ_F_STR("what", features[i].name),
                     JQ_F_STR("how", features[i].detail));
     }
+}
+
+/* `sandbox = require` asks for these; the log has just said what stands in the way. */
+static enum jq_err check_sandbox(const struct jq_worker_shell *worker, struct jq_error *reterr) {
+    static const char required[] = " memory pids kill user landlock seccomp ";
+    struct jq_exec_feature features[JQ_EXEC_FEATURE_COUNT_MAX];
+    const size_t count = jq_exec_host_describe(worker->host, features);
+    char missing[sizeof(required)] = "";
+    for (size_t i = 0; i < count; i++) {
+        char word[sizeof(required)];
+        (void)snprintf(word, sizeof(word), " %s ", features[i].name);
+        if (!features[i].in_force && strstr(required, word)) {
+            const size_t size = strlen(missing);
+            (void)snprintf(missing + size, sizeof(missing) - size, " %s", features[i].name);
+        }
+    }
+    return missing[0] == '\0'
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_UNSUPPORTED, "[worker] sandbox = require: not in force here:%s", missing);
 }
 
 static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *reterr) {
@@ -381,6 +395,9 @@ static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *re
     err = err == JQ_OK ? jq_exec_host_new(&config, &worker->host, reterr) : err;
     if (err == JQ_OK) {
         tell_features(worker);
+        err = settings->sandbox == JQ_SANDBOX_REQUIRE ? check_sandbox(worker, reterr) : JQ_OK;
+    }
+    if (err == JQ_OK) {
         jq_output_clear_old(settings);
         err = jq_identity_load(settings->state_dir, &worker->id, reterr);
     }
@@ -447,7 +464,9 @@ static enum jq_err open_agent(struct jq_worker_shell *worker, struct jq_error *r
 static enum jq_err set_up(struct jq_worker_shell *worker, struct jq_error *reterr) {
     enum jq_err err = take_name(worker, reterr);
     err = err == JQ_OK ? take_user(worker, reterr) : err;
-    err = err == JQ_OK ? take_handlers(worker, reterr) : err;
+    if (err == JQ_OK) {
+        take_handlers(worker);
+    }
     err = err == JQ_OK ? jq_machine_offers(worker->settings, &worker->offers, &worker->slots, reterr) : err;
     err = err == JQ_OK ? open_host(worker, reterr) : err;
     err = err == JQ_OK ? open_placement(worker, reterr) : err;

@@ -175,7 +175,6 @@ class Bed:
         chosen = {
             "worker.name": name,
             "worker.request": self.request,
-            "worker.notice": self.notice,
             "worker.survey": self.survey,
             "worker.offers": "cpu=4 mem=2G",
             "worker.slots": "4",
