@@ -1,5 +1,6 @@
 #include "broker/settings.h"
 
+#include "common/message.h"
 #include "common/transport/address.h"
 #include "common/vocab.h"
 
@@ -37,7 +38,6 @@
 #define GIB    (1024 * MIB)
 
 static const char *const durability_names[] = {"memory", "write", "fsync", NULL}; /* enum jq_durability */
-static const char *const queue_durability_names[] = {"memory", "write", "fsync", "broker", NULL};
 static const char *const auth_names[] = {"off", "tokens", NULL};
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(JQ_DURABILITY_MEMORY == 0 && JQ_DURABILITY_WRITE == 1 && JQ_DURABILITY_FSYNC == 2,
@@ -46,7 +46,8 @@ _Static_assert(JQ_DURABILITY_MEMORY == 0 && JQ_DURABILITY_WRITE == 1 && JQ_DURAB
 static const struct jq_conf_key broker_keys[] = {
     TEXT("data_dir", JQ_CONF_PATH, data_dir, "/var/lib/jqmesh", "Where the journal and all else that lasts is kept."),
     ENUM("durability", durability, durability_names, "fsync",
-         "What an answer waits for: fsync survives power loss, write survives the broker, memory nothing."),
+         "What an answer waits for: fsync survives power loss, write survives the broker; memory is not supported by "
+         "this version."),
     URLS("listen_request", request_urls, "tcp://127.0.0.1:7710 ipc:///run/jqmesh/broker.sock",
          "Where clients and workers ask: tcp://HOST:PORT or ipc:///PATH."),
     URLS("listen_notice", notice_urls, "tcp://127.0.0.1:7711", "Where hints are published."),
@@ -75,24 +76,21 @@ static const struct jq_conf_key broker_keys[] = {
 
 static const struct jq_conf_key limit_keys[] = {
     INT("depth_max", depth_max, 1, INT64_C(1) << 40, "10000000", "Tasks that wait in one queue; beyond: busy."),
-    SIZE("bytes_max", bytes_max, 0, INT64_C(1) << 50, "0",
-         "Bytes of the tasks that wait in one queue; beyond: busy; 0: no limit."),
     SIZE("memory_max", memory_max_bytes, 16 * MIB, INT64_C(1) << 50, "2G",
          "Memory of the broker's state; beyond: busy."),
     SIZE("disk_free_min", disk_free_min_bytes, 0, INT64_C(1) << 50, "256M",
          "Free space below which no new task is taken; outcomes still are."),
     SIZE("in_flight_max", in_flight_max_bytes, MIB, 16 * GIB, "64M",
          "Bytes of requests that were received and not decided; beyond: busy."),
-    INT("classes_max", classes_max, 16, 1000000, "4096", "Different pairs of need and handler; beyond: busy."),
-    INT("queues_max", queues_max, 1, 1000000, "10000", "Queues; beyond: busy."),
-    INT("groups_max", groups_max, 1, 100000000, "1000000", "Groups of all queues; beyond: busy."),
+    INT("classes_max", classes_max, 16, UINT16_MAX, "4096", "Different pairs of need and handler; beyond: busy."),
+    INT("queues_max", queues_max, 1, UINT16_MAX, "10000", "Queues; beyond: busy."),
     INT("workers_max", workers_max, 1, 100000, "10000", "Workers that are registered at one time."),
     INT("senders_max", senders_max, 1, 10000000, "100000", "Senders whose answered requests are remembered."),
     INT("finished_max", finished_max, 0, 1000000000, "1000000",
         "Finished tasks that are remembered; the oldest go first."),
     INT("parked_max", parked_max, 16, 1000000, "16384", "Polls and waits that are parked at one time."),
     INT("connections_max", connections_max, 16, 1000000, "16384", "Connections to the request sockets."),
-    TIME("wait_max", wait_max_ms, SECOND, HOUR, "20s", "How long a poll or a wait is parked at most."),
+    TIME("wait_max", wait_max_ms, SECOND, JQ_WAIT_MS_MAX, "20s", "How long a poll or a wait is parked at most."),
 };
 
 static const struct jq_conf_key liveness_keys[] = {
@@ -102,8 +100,9 @@ static const struct jq_conf_key liveness_keys[] = {
 
 static const struct jq_conf_key retry_keys[] = {
     INT("max", retry_max, 0, 1000, "3", "Failed attempts after which a task is dead, unless it says otherwise."),
-    TIME("base", retry_base_ms, 0, DAY, "1s", "Backoff after the first failed attempt; it doubles with each."),
-    TIME("cap", retry_cap_ms, 0, 30 * DAY, "10m", "The longest backoff."),
+    TIME("base", retry_base_ms, 0, DAY, "1s",
+         "Backoff after the first failed attempt, unless the task says otherwise; it doubles with each."),
+    TIME("cap", retry_cap_ms, 0, 30 * DAY, "10m", "The longest backoff, unless the task says otherwise."),
     INT("crash_limit", crash_limit, 1, 1000, "3", "Crashes after which a task is dead."),
     INT("lost_limit", lost_limit, 1, 1000, "10", "Times that a task can go down with its worker before it is dead."),
     INT("shortage_limit", shortage_limit, 1, 10000, "20", "Shortages of the host in a row after which a task is dead."),
@@ -112,7 +111,6 @@ static const struct jq_conf_key retry_keys[] = {
 static const struct jq_conf_key order_keys[] = {
     TIME("aging_interval", aging_interval_ms, 0, 30 * DAY, "10m",
          "A task that was ready for so long is let past higher priorities, every eighth time."),
-    TIME("reserve_after", reserve_after_ms, 0, DAY, "30s", "A task that fits nowhere for so long reserves a worker."),
 };
 
 static const struct jq_conf_key window_keys[] = {
@@ -138,15 +136,12 @@ static const struct jq_conf_key journal_keys[] = {
 #define S struct jq_queue_settings
 static const struct jq_conf_key queue_keys[] = {
     INT("depth_max", depth_max, 0, INT64_C(1) << 40, "0", "Tasks that wait in it; 0: as [limits] says."),
-    SIZE("bytes_max", bytes_max, 0, INT64_C(1) << 50, "0", "Bytes of the tasks that wait in it; 0: as [limits] says."),
-    ENUM("durability", durability, queue_durability_names, "broker",
-         "What an answer waits for; broker: as [broker] says."),
-    INT("weight", weight, 1, 1000, "1", "Its share of the workers, beside other queues."),
+    INT("weight", weight, 1, 1000, "1", "Its share of the workers, beside other queues that wait for the same ones."),
     {.name = "paused",
      .type = JQ_CONF_BOOL,
      .offset = JQ_CONF_FIELD(S, paused, bool),
      .standard = "no",
-     .help = "Whether it starts paused: it takes tasks and hands out none."},
+     .help = "Whether its first use makes it paused: it takes tasks and hands out none until `jqctl queue resume`."},
 };
 
 #define KEYS(table) .keys = table, .key_count = sizeof table / sizeof table[0]
@@ -211,11 +206,17 @@ static enum jq_err check_access(const struct jq_broker_settings *settings, struc
 enum jq_err jq_broker_settings_check(const struct jq_broker_settings *settings, struct jq_error *reterr) {
     if (settings->data_dir[0] == '\0')
         return jq_fail(reterr, JQ_ERR_INVALID, "[broker] data_dir: empty");
+    if (settings->durability == JQ_DURABILITY_MEMORY)
+        return jq_fail(reterr, JQ_ERR_UNSUPPORTED,
+                       "[broker] durability: memory: tasks that are not journalled are not supported by this version");
     if (settings->liveness_ms < 3 * settings->heartbeat_ms)
         return jq_fail(reterr, JQ_ERR_INVALID,
                        "[liveness] liveness: less than 3 heartbeats: one lost message would kill a worker");
     if (settings->retry_cap_ms < settings->retry_base_ms)
         return jq_fail(reterr, JQ_ERR_INVALID, "[retry] cap: less than base");
+    if ((int64_t)settings->queues.count > settings->queues_max)
+        return jq_fail(reterr, JQ_ERR_INVALID, "[limits] queues_max: less than the %zu queues that have a section",
+                       settings->queues.count);
     if (settings->first_segment_size_bytes > settings->segment_size_bytes)
         return jq_fail(reterr, JQ_ERR_INVALID, "[journal] first_segment_size: more than segment_size");
     return check_access(settings, reterr);

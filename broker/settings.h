@@ -13,25 +13,22 @@ enum jq_auth {
     JQ_AUTH_TOKENS,
 };
 
-enum { JQ_SETTINGS_QUEUES_MAX = 64, JQ_SETTINGS_URLS_MAX = 8 };
+enum { JQ_SETTINGS_QUEUES_MAX = 1024, JQ_SETTINGS_URLS_MAX = 8 };
 
 #define JQ_BROKER_CONF_FILE "/etc/jqmesh/jqbroker.conf"
 
 /* [queue NAME]: what differs from [limits] for one queue. */
 struct jq_queue_settings {
     struct jq_conf_item item;
-    int64_t depth_max;  /* 0: as [limits] */
-    int64_t bytes_max;  /* 0: as [limits] */
-    int64_t durability; /* enum jq_durability, or JQ_QUEUE_DURABILITY_BROKER */
+    int64_t depth_max; /* 0: as [limits] */
     int64_t weight;
-    bool paused;
+    bool paused; /* when it is first defined; later, what was said last counts */
 };
-enum { JQ_QUEUE_DURABILITY_BROKER = 3 };
 
 struct jq_broker_settings {
     /* [broker] */
     char *data_dir;
-    int64_t durability; /* enum jq_durability */
+    int64_t durability; /* enum jq_durability; memory does not pass the check */
     struct jq_conf_list request_urls;
     struct jq_conf_list notice_urls;
     struct jq_conf_list survey_urls;
@@ -44,20 +41,20 @@ struct jq_broker_settings {
     int64_t drain_ms;
 
     /* [limits] */
-    int64_t depth_max, bytes_max;
+    int64_t depth_max;
     int64_t memory_max_bytes, disk_free_min_bytes, in_flight_max_bytes;
-    int64_t classes_max, queues_max, groups_max, workers_max, senders_max;
+    int64_t classes_max, queues_max, workers_max, senders_max;
     int64_t finished_max, parked_max, connections_max, wait_max_ms;
 
     /* [liveness] */
     int64_t heartbeat_ms, liveness_ms;
 
-    /* [retry]: of tasks that do not say it themselves; the limits are for all */
+    /* [retry]: the first three of tasks that do not say it themselves; the limits are for all */
     int64_t retry_max, retry_base_ms, retry_cap_ms;
     int64_t crash_limit, lost_limit, shortage_limit;
 
     /* [order] */
-    int64_t aging_interval_ms, reserve_after_ms;
+    int64_t aging_interval_ms;
 
     /* [window] */
     int64_t request_window_ms, key_ttl_ms, result_ttl_ms, dead_ttl_ms;

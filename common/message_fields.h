@@ -97,7 +97,7 @@
     X(JQ_AT_TASK_SOFT_LIMIT, "soft_limit_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL, "SIGTERM after it; 0: the handler's")  \
     X(JQ_AT_TASK_HARD_LIMIT, "hard_limit_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL, "SIGKILL after it; 0: the handler's")  \
     X(JQ_AT_TASK_RESULT_TTL, "result_ttl_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL,                                        \
-      "how long the result is kept; default 86400000")                                                                 \
+      "how long the result is kept; default: the broker's, 86400000 as shipped")                                       \
     X(JQ_AT_TASK_HEADERS, "headers", TEXTS, 0, 0, JQ_HEADERS_COUNT_MAX, NULL,                                          \
       "passed to the handler untouched; at most 8192 bytes encoded")                                                   \
     X(JQ_AT_TASK_WANT, "want", TEXT, LATER, 0, JQ_NEED_SIZE_MAX, NULL, "preferences among workers")                    \
@@ -106,10 +106,12 @@
     X(JQ_AT_TASK_AFTER, "after", TASKS, LATER, 0, JQ_AFTER_COUNT_MAX, NULL, "dependencies")
 
 #define JQ_FIELDS_RETRY(X)                                                                                             \
-    X(JQ_AT_RETRY_MAX, "max", UINT, 0, 0, 1000, NULL, "failed attempts after which it is dead; default 3")             \
+    X(JQ_AT_RETRY_MAX, "max", UINT, 0, 0, 1000, NULL,                                                                  \
+      "failed attempts after which it is dead; default: the broker's, 3 as shipped")                                   \
     X(JQ_AT_RETRY_BASE, "base_ms", UINT, 0, 0, JQ_BACKOFF_MS_MAX, NULL,                                                \
-      "backoff after the first, then doubling; default 1000")                                                          \
-    X(JQ_AT_RETRY_CAP, "cap_ms", UINT, 0, 0, JQ_BACKOFF_MS_MAX, NULL, "longest backoff; default 600000")
+      "backoff after the first, then doubling; default: the broker's, 1000 as shipped")                                \
+    X(JQ_AT_RETRY_CAP, "cap_ms", UINT, 0, 0, JQ_BACKOFF_MS_MAX, NULL,                                                  \
+      "longest backoff; default: the broker's, 600000 as shipped")
 
 #define JQ_FIELDS_SUBMIT_REPLY(X)                                                                                      \
     X(JQ_AT_SUBMIT_REPLY_FIRST, "first", UINT, REQUIRED, 0, ANY, NULL,                                                 \

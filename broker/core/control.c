@@ -156,8 +156,13 @@ void queue_set_request(struct jq_core *core, const struct jq_request *request) {
         return;
     }
     uint16_t at = 0;
-    if (queue_intern(core, request->u.named.name, &at) != JQ_REPLY_OK) {
-        reply_refuse(core, request, JQ_REPLY_BUSY, "limits", "queues_max reached");
+    const enum jq_reply verdict = queue_intern(core, request->u.named.name, &at);
+    if (verdict == JQ_REPLY_NOT_FOUND) {
+        reply_refuse(core, request, verdict, "name", "not declared");
+        return;
+    }
+    if (verdict != JQ_REPLY_OK) {
+        reply_refuse(core, request, verdict, "limits", "queues_max reached");
         return;
     }
     struct jq_record record = {.type = JQ_RECORD_QUEUE_SET,

@@ -119,11 +119,11 @@ enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed,
     return JQ_OK;
 }
 
-static void queue_limits(struct jq_core *core) {
+static void queues_configure(struct jq_core *core) {
     for (uint32_t i = 0; i < core->config.queue_count; i++) {
         const int at = queue_find(core, jq_str_of(core->config.queues[i].name));
         if (at >= 0) {
-            queue_configure(core, (uint16_t)at);
+            queue_configure(core, (uint16_t)at, &core->config.queues[i]);
         }
     }
 }
@@ -140,7 +140,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
     core->stepped_ms = now_ms;
     core->awake_ms = now_ms;
     core->wall_ms = wall_ms;
-    queue_limits(core);
+    queues_configure(core);
     for (uint32_t i = 1; i < core->worker_count; i++) {
         if (core->workers[i].used) {
             worker_heard(core, i);

@@ -16,6 +16,14 @@
 #include "broker/core/record.h"
 #include "common/err.h"
 
+/* What the operator says of one queue. */
+struct jq_queue_config {
+    const char *name;
+    uint64_t depth_max; /* 0: the broker's */
+    uint32_t weight;    /* its share of the leases beside other queues; 0: 1 */
+    bool paused;        /* when it is first defined; a resume holds over restarts */
+};
+
 /* Policy. Read by step only: changing it never changes what an old log means. */
 struct jq_core_config {
     uint64_t depth_max;     /* queued tasks per queue */
@@ -29,12 +37,10 @@ struct jq_core_config {
     int64_t aging_interval_ms;
     int64_t request_window_ms;
     int64_t key_ttl_ms;
-    int64_t dead_ttl_ms; /* 0: dead letters stay until removed */
-    struct {
-        const char *name;
-        uint64_t depth_max; /* 0: the broker's */
-    } queues[64];
+    int64_t dead_ttl_ms;                  /* 0: dead letters stay until removed */
+    const struct jq_queue_config *queues; /* borrowed for the core's life */
     uint32_t queue_count;
+    bool queues_declared; /* tasks go to queues of `queues` alone; else the first use makes a queue */
 };
 
 /* The defaults of semantics.md. */

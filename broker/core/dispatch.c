@@ -6,7 +6,7 @@
  */
 #include "broker/core/state.h"
 
-enum { STRIDE = 1 << 16, ITEM_BYTES = 64, AMOUNT_BYTES = 12 };
+enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11 };
 
 /* ---- queues with ready tasks ---- */
 
@@ -25,7 +25,7 @@ void queue_deactivate(struct jq_core *core, uint16_t at) {
 static void queue_charge(struct jq_core *core, uint16_t at) {
     struct queue *queue = &core->queues[at];
     core->virtual_now = queue->virtual_time;
-    queue->virtual_time += STRIDE;
+    queue->virtual_time += STRIDE / (queue->weight ? queue->weight : 1);
     queue->leases_since_aging++;
     jq_heap_update(&core->active, queue->active_position, queue->virtual_time);
     queue->drain_count++;

@@ -33,7 +33,7 @@ int queue_find(const struct jq_core *core, struct jq_str name) {
 
 /* A queue that nobody would miss. */
 static bool queue_idle(const struct queue *queue) {
-    return queue->used && !queue->paused &&
+    return queue->used && !queue->paused && !queue->declared &&
            queue->scheduled + queue->ready + queue->running + queue->dead + queue->finished == 0;
 }
 
@@ -49,25 +49,51 @@ static int queue_place(const struct jq_core *core) {
     return -1;
 }
 
-void queue_configure(struct jq_core *core, uint16_t at) {
+const struct jq_queue_config *queue_config(const struct jq_core *core, struct jq_str name) {
     for (uint32_t i = 0; i < core->config.queue_count; i++) {
-        if (jq_str_equal(core->queues[at].name, jq_str_of(core->config.queues[i].name))) {
-            core->queues[at].depth_max = core->config.queues[i].depth_max;
+        if (jq_str_equal(name, jq_str_of(core->config.queues[i].name))) {
+            return &core->config.queues[i];
         }
+    }
+    return NULL;
+}
+
+void queue_configure(struct jq_core *core, uint16_t at, const struct jq_queue_config *config) {
+    core->queues[at].depth_max = config->depth_max;
+    core->queues[at].weight = config->weight;
+    core->queues[at].declared = true;
+}
+
+static void queue_set_paused(struct jq_core *core, uint16_t at) {
+    struct jq_record record = {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.queue = at, .paused = true}};
+    emit(core, &record);
+    news_name(core, JQ_NEWS_QUEUE_SET, core->queues[at].name, true);
+}
+
+/* The pause is a fact of its own in the log: a resume that follows it there holds, whatever the configuration says. */
+static void queue_define(struct jq_core *core, uint16_t at, struct jq_str name, const struct jq_queue_config *config) {
+    struct jq_record record = {.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {.queue = at, .name = name}};
+    emit(core, &record);
+    if (config) {
+        queue_configure(core, at, config);
+    }
+    if (config && config->paused) {
+        queue_set_paused(core, at);
     }
 }
 
 enum jq_reply queue_intern(struct jq_core *core, struct jq_str name, uint16_t *ret_queue) {
     int at = queue_find(core, name);
     if (at < 0) {
+        const struct jq_queue_config *config = queue_config(core, name);
+        if (core->config.queues_declared && !config) {
+            return JQ_REPLY_NOT_FOUND;
+        }
         at = queue_place(core);
         if (at < 0) {
             return JQ_REPLY_BUSY;
         }
-        struct jq_record record = {.type = JQ_RECORD_QUEUE_DEFINED,
-                                   .u.queue_defined = {.queue = (uint16_t)at, .name = name}};
-        emit(core, &record);
-        queue_configure(core, (uint16_t)at);
+        queue_define(core, (uint16_t)at, name, config);
     }
     *ret_queue = (uint16_t)at;
     return JQ_REPLY_OK;

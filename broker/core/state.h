@@ -97,7 +97,9 @@ struct queue {
     struct level levels[LEVEL_COUNT];
     uint64_t scheduled, ready, running, dead, finished; /* I */
     uint64_t submitted_total, ended_total;              /* S */
-    uint64_t depth_max;                                 /* S */
+    uint64_t depth_max;                                 /* S: 0: the broker's */
+    uint32_t weight;                                    /* S: 0: 1 */
+    bool declared;                                      /* S: the configuration names it */
     int64_t virtual_time;                               /* S */
     uint32_t active_position;                           /* S: in core->active, + 1 */
     uint32_t leases_since_aging;                        /* S */
@@ -365,7 +367,9 @@ enum jq_reply queue_intern(struct jq_core *core, struct jq_str name, uint16_t *r
 enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct jq_str need, uint16_t *ret_class);
 enum jq_reply options_intern(struct jq_core *core, const struct jq_options *options, uint32_t *ret_options);
 enum jq_err apply_intern_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
-void queue_configure(struct jq_core *core, uint16_t at); /* what the configuration says of a queue of that name */
+/* What the configuration says of a queue of that name; NULL: nothing. */
+const struct jq_queue_config *queue_config(const struct jq_core *core, struct jq_str name);
+void queue_configure(struct jq_core *core, uint16_t at, const struct jq_queue_config *config);
 int queue_find(const struct jq_core *core, struct jq_str name); /* -1: none */
 int resource_intern(struct jq_core *core, struct jq_str name);  /* -1: too many */
 struct jq_str text_copy(struct jq_str text);
@@ -466,6 +470,7 @@ void reports_process(struct jq_core *core, uint32_t worker, const struct jq_repo
 void report_request(struct jq_core *core, const struct jq_request *request);
 void attempt_lost(struct jq_core *core, uint32_t ref, bool alone);
 void attempt_returned(struct jq_core *core, uint32_t ref);
+void attempt_damaged(struct jq_core *core, const struct jq_held *held);
 
 void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_outcome outcome);
 int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t failures);

@@ -64,15 +64,22 @@ static enum jq_reply intern_options(struct jq_core *core, const struct jq_submit
     return verdict;
 }
 
-/* NULL, or the name of the table that is full. */
-static const char *intern_item(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch) {
-    if (!batch->queue_known || !same_text(batch->queue_name, item->queue)) {
-        batch->queue_known = queue_intern(core, item->queue, &batch->queue) == JQ_REPLY_OK;
-        batch->queue_name = item->queue;
-        if (!batch->queue_known) {
-            return "queues_max reached";
-        }
+/* The item's queue, if tasks may go there: one that an earlier configuration declared may still stand in the log. */
+static enum jq_reply intern_queue(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch) {
+    if (batch->queue_known && same_text(batch->queue_name, item->queue)) {
+        return JQ_REPLY_OK;
     }
+    enum jq_reply verdict = queue_intern(core, item->queue, &batch->queue);
+    if (verdict == JQ_REPLY_OK && core->config.queues_declared && !core->queues[batch->queue].declared) {
+        verdict = JQ_REPLY_NOT_FOUND;
+    }
+    batch->queue_known = verdict == JQ_REPLY_OK;
+    batch->queue_name = item->queue;
+    return verdict;
+}
+
+/* NULL, or the name of the table that is full. */
+static const char *intern_class(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch) {
     if (!batch->class_known || !same_text(batch->handler, item->handler) || !same_text(batch->need, item->need)) {
         batch->class_known = class_intern(core, item->handler, item->need, &batch->class_index) == JQ_REPLY_OK;
         batch->handler = item->handler;
@@ -83,6 +90,20 @@ static const char *intern_item(struct jq_core *core, const struct jq_submit_item
         batch->unmatched |= !class_is_possible(core, batch->class_index);
     }
     return intern_options(core, item, batch) == JQ_REPLY_OK ? NULL : "options_max reached";
+}
+
+/* False: refused. */
+static bool intern_item(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch) {
+    const enum jq_reply verdict = intern_queue(core, item, batch);
+    if (verdict == JQ_REPLY_NOT_FOUND) {
+        refuse_item(core, index, JQ_REPLY_NOT_FOUND, "queue", "not declared", 0);
+        return false;
+    }
+    const char *full = verdict == JQ_REPLY_OK ? intern_class(core, item, batch) : "queues_max reached";
+    if (full) {
+        refuse_item(core, index, JQ_REPLY_BUSY, "limits", full, RETRY_AFTER_UNKNOWN_MS);
+    }
+    return !full;
 }
 
 /* ---- keys ---- */
@@ -164,9 +185,7 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
     if (key.size && duplicate(core, key, index)) {
         return;
     }
-    const char *full = intern_item(core, item, batch);
-    if (full) {
-        refuse_item(core, index, JQ_REPLY_BUSY, "limits", full, RETRY_AFTER_UNKNOWN_MS);
+    if (!intern_item(core, item, index, batch)) {
         return;
     }
     const struct queue *queue = &core->queues[batch->queue];

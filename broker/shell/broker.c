@@ -103,8 +103,8 @@ static enum jq_exit restore(struct jq_broker *broker) {
     struct jq_core_config policy;
     struct jq_error error;
     uint64_t hash_seed = 0;
-    jq_policy_of(settings, &policy);
-    if (jq_random_bytes(&hash_seed, sizeof(hash_seed), &error) != JQ_OK ||
+    if (jq_policy_of(settings, &policy, &error) != JQ_OK || /* its queues live as long as the process */
+        jq_random_bytes(&hash_seed, sizeof(hash_seed), &error) != JQ_OK ||
         jq_core_new(&policy, hash_seed, &broker->core, &error) != JQ_OK)
         return give_up(&error, JQ_EXIT_SOFTWARE);
     const struct jq_journal_config journal = {
@@ -208,10 +208,12 @@ static enum jq_err listen_requests(struct jq_broker *broker, struct jq_error *re
         .authority = &broker->authority,
         .inbox = jq_engine_inbox(broker->engine),
         .metrics = &broker->metrics,
+        .decode = jq_policy_decode(settings),
         .hello = {.broker = broker->restored.log_id,
                   .version = JQ_STR(JQ_VERSION),
                   .epoch = broker->restored.report.epoch,
-                  .durability = (enum jq_durability)settings->durability},
+                  .durability = (enum jq_durability)settings->durability,
+                  .wait_ms_max = settings->wait_max_ms},
     };
     return jq_net_open(&config, &broker->net, reterr);
 }

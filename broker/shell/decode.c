@@ -8,10 +8,22 @@
 
 _Static_assert((int)JQ_OP_END == 18, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
-struct jq_decoder *jq_decoder_new(void) {
+void jq_decode_config_init(struct jq_decode_config *config) {
+    *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
+                                        .retry_base_ms = JQ_RETRY_BASE_MS_DEFAULT,
+                                        .retry_cap_ms = JQ_RETRY_CAP_MS_DEFAULT,
+                                        .result_ttl_ms = JQ_RESULT_TTL_MS_DEFAULT,
+                                        .wait_ms_max = JQ_WAIT_MS_MAX};
+}
+
+struct jq_decoder *jq_decoder_new(const struct jq_decode_config *config) {
     struct jq_decoder *decoder = calloc(1, sizeof(*decoder));
     if (!decoder)
         return NULL;
+    if (config)
+        decoder->config = *config;
+    else
+        jq_decode_config_init(&decoder->config);
     jq_arena_init(&decoder->arena);
     jq_buf_init(&decoder->bodies, SIZE_MAX);
     jq_need_cache_init(&decoder->needs);
@@ -76,6 +88,12 @@ bool jq_decode_limits(struct jq_decoder *decoder, uint64_t soft_ms, uint64_t har
                         "%" PRIu64 " is above hard_limit_ms, %" PRIu64, soft_ms, hard_ms);
 }
 
+int64_t jq_decode_wait_ms(const struct jq_decoder *decoder, const struct jq_values *values, unsigned place) {
+    const uint64_t wait_ms = jq_value_uint(values, place, 0);
+    const uint64_t max_ms = (uint64_t)decoder->config.wait_ms_max;
+    return (int64_t)(wait_ms < max_ms ? wait_ms : max_ms);
+}
+
 /* ---- bodies of the small requests -------------------------------------------------------------------------------- */
 
 static bool read_ids(struct jq_decoder *decoder, const msgpack_object *object, const jq_task_id **ret_ids,
@@ -92,8 +110,7 @@ static bool read_ids(struct jq_decoder *decoder, const msgpack_object *object, c
 }
 
 static bool decode_wait(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
-    const uint64_t wait_ms = jq_value_uint(values, JQ_AT_WAIT_WAIT, 0);
-    request->u.wait.wait_ms = wait_ms < JQ_WAIT_MS_MAX ? (int64_t)wait_ms : JQ_WAIT_MS_MAX;
+    request->u.wait.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_WAIT_WAIT);
     return read_ids(decoder, values->at[JQ_AT_WAIT_IDS].object, &request->u.wait.ids, &request->u.wait.count);
 }
 

@@ -34,8 +34,18 @@ struct jq_refusal {
     const char *field, *reason;
 };
 
-/* NULL: out of memory. */
-struct jq_decoder *jq_decoder_new(void);
+/* What a request gets that does not say it itself, and what it is cut to. */
+struct jq_decode_config {
+    uint32_t retry_max, retry_base_ms, retry_cap_ms; /* of a task */
+    int64_t result_ttl_ms;
+    int64_t wait_ms_max; /* of a poll or a wait; at most JQ_WAIT_MS_MAX */
+};
+
+/* The defaults of PROTOCOL.md. */
+void jq_decode_config_init(struct jq_decode_config *config);
+
+/* Copies `config`; NULL: the defaults. NULL: out of memory. */
+struct jq_decoder *jq_decoder_new(const struct jq_decode_config *config);
 void jq_decoder_free(struct jq_decoder *decoder);
 
 /* `call`, `pipe` and the session of a register are left 0: the shell's to set. Times to wait, wants and sizes are cut

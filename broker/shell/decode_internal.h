@@ -8,6 +8,7 @@
 #include "common/codec_fields.h"
 
 struct jq_decoder {
+    struct jq_decode_config config;
     struct jq_arena arena; /* the frame, arrays and texts of the request */
     struct jq_buf bodies;  /* what the core keeps opaque; never moves within one request */
     struct jq_need_cache needs;
@@ -24,6 +25,9 @@ jq_decode_body jq_decode_report;
 
 /* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
 void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);
+
+/* A time to wait, as far as it is granted. */
+int64_t jq_decode_wait_ms(const struct jq_decoder *decoder, const struct jq_values *values, unsigned place);
 
 /* A canonical need. False: the fault says why, at `field`. */
 bool jq_decode_need(struct jq_decoder *decoder, struct jq_str text, const char *field, struct jq_str *ret_canonical);

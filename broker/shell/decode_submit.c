@@ -31,7 +31,8 @@ static bool read_times(struct jq_decoder *decoder, const struct jq_values *value
     item->expires_wall_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_EXPIRES, 0);
     item->soft_limit_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_SOFT_LIMIT, 0);
     item->hard_limit_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_HARD_LIMIT, 0);
-    item->result_ttl_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_RESULT_TTL, JQ_RESULT_TTL_MS_DEFAULT);
+    item->result_ttl_ms =
+        (int64_t)jq_value_uint(values, JQ_AT_TASK_RESULT_TTL, (uint64_t)decoder->config.result_ttl_ms);
     if (item->delay_ms > 0 && item->eta_wall_ms > 0)
         return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "eta_ms", "given together with delay_ms");
     return jq_decode_limits(decoder, (uint64_t)item->soft_limit_ms, (uint64_t)item->hard_limit_ms);
@@ -43,9 +44,9 @@ static bool read_retry(struct jq_decoder *decoder, const struct jq_values *value
     const msgpack_object *object = jq_value_object(values, JQ_AT_TASK_RETRY);
     if (object && !jq_fields_read(&jq_message_retry, object, &retry, &decoder->fault))
         return jq_fault_within(&decoder->fault, "retry");
-    item->retry_max = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_MAX, JQ_RETRY_MAX_DEFAULT);
-    item->retry_base_ms = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_BASE, JQ_RETRY_BASE_MS_DEFAULT);
-    item->retry_cap_ms = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_CAP, JQ_RETRY_CAP_MS_DEFAULT);
+    item->retry_max = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_MAX, decoder->config.retry_max);
+    item->retry_base_ms = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_BASE, decoder->config.retry_base_ms);
+    item->retry_cap_ms = (uint32_t)jq_value_uint(&retry, JQ_AT_RETRY_CAP, decoder->config.retry_cap_ms);
     return true;
 }
 

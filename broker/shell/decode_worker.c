@@ -243,7 +243,7 @@ static uint64_t bytes_available(size_t report_count) {
 bool jq_decode_lease(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     request->u.lease.session = jq_value_uuid(values, JQ_AT_LEASE_SESSION);
     request->u.lease.want = (uint32_t)at_most(values->at[JQ_AT_LEASE_WANT].u, JQ_LEASE_COUNT_MAX);
-    request->u.lease.wait_ms = (int64_t)at_most(jq_value_uint(values, JQ_AT_LEASE_WAIT, 0), JQ_WAIT_MS_MAX);
+    request->u.lease.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_LEASE_WAIT);
     if (!read_reports(decoder, jq_value_object(values, JQ_AT_LEASE_REPORTS), request))
         return false;
     request->u.lease.bytes_max = (uint32_t)at_most(jq_value_uint(values, JQ_AT_LEASE_BYTES_MAX, JQ_U32_MAX),

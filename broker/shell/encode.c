@@ -55,7 +55,7 @@ enum jq_err jq_encode_hello(struct jq_buf *out, uint64_t request, const struct j
     jq_pack_field_uint(pack, message, JQ_AT_HELLO_REPLY_EPOCH, hello->epoch);
     jq_pack_field_uint(pack, message, JQ_AT_HELLO_REPLY_FRAME_MAX, JQ_FRAME_SIZE_MAX);
     jq_pack_field_uint(pack, message, JQ_AT_HELLO_REPLY_PAYLOAD_MAX, JQ_PAYLOAD_SIZE_MAX);
-    jq_pack_field_uint(pack, message, JQ_AT_HELLO_REPLY_WAIT_MAX, JQ_WAIT_MS_MAX);
+    jq_pack_field_ms(pack, message, JQ_AT_HELLO_REPLY_WAIT_MAX, hello->wait_ms_max);
     jq_pack_field_str(pack, message, JQ_AT_HELLO_REPLY_DURABILITY, jq_str_of(jq_durability_name(hello->durability)));
     jq_pack_field_ms(pack, message, JQ_AT_HELLO_REPLY_TIME, hello->wall_ms);
     return end(&encoder, reterr);

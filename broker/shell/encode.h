@@ -37,6 +37,7 @@ struct jq_hello {
     struct jq_str version;
     uint64_t epoch;
     enum jq_durability durability;
+    int64_t wait_ms_max;
     int64_t wall_ms;
 };
 enum jq_err jq_encode_hello(struct jq_buf *out, uint64_t request, const struct jq_hello *hello,

@@ -164,7 +164,7 @@ enum jq_err jq_net_open(const struct jq_net_config *config, struct jq_net **ret_
     if (net == NULL)
         return jq_fail(reterr, JQ_ERR_NOMEM, "request socket");
     net->config = *config;
-    jq_parcels_init(&net->parcels, POOL_MAX);
+    jq_parcels_init(&net->parcels, &config->decode, POOL_MAX);
     struct jq_buf busy;
     jq_buf_init(&busy, JQ_FRAME_SIZE_MAX);
     (void)jq_encode_refusal(&busy, 0, JQ_REPLY_BUSY, NULL, "too many requests, or the broker stops", REFUSAL_RETRY_MS,

@@ -9,6 +9,7 @@
 #define JQ_BROKER_SHELL_NET_H
 
 #include "broker/shell/auth.h"
+#include "broker/shell/decode.h"
 #include "broker/shell/encode.h"
 #include "broker/shell/inbound.h"
 #include "broker/shell/metrics.h"
@@ -24,7 +25,8 @@ struct jq_net_config {
     const struct jq_authority *authority; /* borrowed */
     struct jq_inbox *inbox;               /* borrowed */
     struct jq_metrics *metrics;           /* borrowed */
-    struct jq_hello hello;                /* without its time */
+    struct jq_decode_config decode;
+    struct jq_hello hello; /* without its time */
 };
 
 /* Listens. JQ_ERR_ADDRESS names the URL and the reason. */

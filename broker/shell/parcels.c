@@ -4,8 +4,12 @@
 
 #include "common/list.h"
 
-void jq_parcels_init(struct jq_parcels *parcels, size_t count_max) {
+void jq_parcels_init(struct jq_parcels *parcels, const struct jq_decode_config *decode, size_t count_max) {
     *parcels = (struct jq_parcels){.count_max = count_max};
+    if (decode != NULL)
+        parcels->decode = *decode;
+    else
+        jq_decode_config_init(&parcels->decode);
     JQ_CHECK(pthread_mutex_init(&parcels->lock, NULL) == 0);
 }
 
@@ -14,7 +18,7 @@ static struct jq_parcel *new_parcel(struct jq_parcels *parcels) {
     if (parcel == NULL)
         return NULL;
     parcel->parcels = parcels;
-    parcel->decoder = jq_decoder_new();
+    parcel->decoder = jq_decoder_new(&parcels->decode);
     if (parcel->decoder != NULL)
         return parcel;
     free(parcel);

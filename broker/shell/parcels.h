@@ -22,12 +22,13 @@ struct jq_parcel {
 
 struct jq_parcels {
     pthread_mutex_t lock;
+    struct jq_decode_config decode;
     struct jq_parcel *pool;
     size_t count, count_max; /* of parcels that rest in the pool; what is given back beyond is freed */
 };
 
-/* Lives as long as the process: parcels come back from the core thread at any time. */
-void jq_parcels_init(struct jq_parcels *parcels, size_t count_max);
+/* Lives as long as the process: parcels come back from the core thread at any time. `decode` as in jq_decoder_new(). */
+void jq_parcels_init(struct jq_parcels *parcels, const struct jq_decode_config *decode, size_t count_max);
 
 /* With `inbound.done` set, all else of `inbound` zero. NULL: out of memory. */
 struct jq_parcel *jq_parcels_take(struct jq_parcels *parcels);

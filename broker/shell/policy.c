@@ -1,5 +1,7 @@
 #include "broker/shell/policy.h"
 
+#include <stdlib.h>
+
 static void limits(const struct jq_broker_settings *settings, struct jq_core_config *policy) {
     policy->depth_max = (uint64_t)settings->depth_max;
     policy->memory_max = (uint64_t)settings->memory_max_bytes;
@@ -12,20 +14,28 @@ static void limits(const struct jq_broker_settings *settings, struct jq_core_con
     policy->parked_max = (uint32_t)settings->parked_max;
 }
 
-static void queues(const struct jq_broker_settings *settings, struct jq_core_config *policy) {
+static enum jq_err queues(const struct jq_broker_settings *settings, struct jq_core_config *policy,
+                          struct jq_error *reterr) {
     const struct jq_queue_settings *items = settings->queues.data;
-    const size_t max = sizeof(policy->queues) / sizeof(*policy->queues);
-    for (size_t i = 0; i < settings->queues.count && i < max; i++) {
-        policy->queues[i].name = items[i].item.name;
-        policy->queues[i].depth_max = (uint64_t)items[i].depth_max;
-        policy->queue_count = (uint32_t)i + 1;
-    }
+    const size_t count = settings->queues.count;
+    struct jq_queue_config *queues = calloc(count + 1, sizeof(*queues));
+    if (queues == NULL)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "%zu queues", count);
+    for (size_t i = 0; i < count; i++)
+        queues[i] = (struct jq_queue_config){.name = items[i].item.name,
+                                             .depth_max = (uint64_t)items[i].depth_max,
+                                             .weight = (uint32_t)items[i].weight,
+                                             .paused = items[i].paused};
+    policy->queues = queues;
+    policy->queue_count = (uint32_t)count;
+    policy->queues_declared = settings->queues_declared;
+    return JQ_OK;
 }
 
-void jq_policy_of(const struct jq_broker_settings *settings, struct jq_core_config *ret_policy) {
+enum jq_err jq_policy_of(const struct jq_broker_settings *settings, struct jq_core_config *ret_policy,
+                         struct jq_error *reterr) {
     jq_core_config_init(ret_policy);
     limits(settings, ret_policy);
-    queues(settings, ret_policy);
     ret_policy->heartbeat_ms = settings->heartbeat_ms;
     ret_policy->liveness_ms = settings->liveness_ms;
     ret_policy->crash_limit = (uint32_t)settings->crash_limit;
@@ -35,4 +45,19 @@ void jq_policy_of(const struct jq_broker_settings *settings, struct jq_core_conf
     ret_policy->request_window_ms = settings->request_window_ms;
     ret_policy->key_ttl_ms = settings->key_ttl_ms;
     ret_policy->dead_ttl_ms = settings->dead_ttl_ms;
+    return queues(settings, ret_policy, reterr);
+}
+
+void jq_policy_fini(struct jq_core_config *policy) {
+    free((void *)(uintptr_t)policy->queues);
+    policy->queues = NULL;
+    policy->queue_count = 0;
+}
+
+struct jq_decode_config jq_policy_decode(const struct jq_broker_settings *settings) {
+    return (struct jq_decode_config){.retry_max = (uint32_t)settings->retry_max,
+                                     .retry_base_ms = (uint32_t)settings->retry_base_ms,
+                                     .retry_cap_ms = (uint32_t)settings->retry_cap_ms,
+                                     .result_ttl_ms = settings->result_ttl_ms,
+                                     .wait_ms_max = settings->wait_max_ms};
 }

@@ -106,7 +106,7 @@ enum jq_err jq_survey_shell_open(const struct jq_survey_shell_config *config, st
     if (shell == NULL)
         return jq_fail(reterr, JQ_ERR_NOMEM, "survey socket");
     shell->config = *config;
-    jq_parcels_init(&shell->parcels, POOL_MAX);
+    jq_parcels_init(&shell->parcels, NULL, POOL_MAX);
     enum jq_err err = listen_notices(shell, reterr);
     if (err == JQ_OK)
         err = listen_surveys(shell, reterr);

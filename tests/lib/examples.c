@@ -57,6 +57,7 @@ static const uint64_t token = UINT64_C(3) << 44 | 5;
 
 static void write_hello_reply(struct jq_buf *out) {
     const struct jq_hello hello = {.broker = broker_id,
+                                   .wait_ms_max = JQ_WAIT_MS_MAX,
                                    .version = JQ_STR("0.1.0"),
                                    .epoch = 3,
                                    .durability = JQ_DURABILITY_FSYNC,

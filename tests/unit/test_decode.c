@@ -26,7 +26,7 @@ struct bench {
 
 static int set_up(void **state) {
     struct bench *bench = calloc(1, sizeof(*bench));
-    bench->decoder = jq_decoder_new();
+    bench->decoder = jq_decoder_new(NULL);
     jq_buf_init(&bench->frame, 10 * JQ_FRAME_SIZE_MAX);
     *state = bench;
     return bench->decoder ? 0 : 1;
@@ -402,6 +402,31 @@ static void faults_are_told_with_their_path(void **state) {
                    JQ_ERR_TOO_BIG, JQ_REPLY_TOO_BIG, "handlers[0].need", "3 alternatives, a handler has at most 2");
 }
 
+/* What a task does not say is the broker's to say; what it says counts. */
+static void what_a_task_leaves_open_is_the_brokers(void **state) {
+    struct bench *bench = *state;
+    const struct jq_decode_config config = {
+        .retry_max = 9, .retry_base_ms = 20, .retry_cap_ms = 300, .result_ttl_ms = 4000, .wait_ms_max = 50};
+    jq_decoder_free(bench->decoder);
+    bench->decoder = jq_decoder_new(&config);
+    assert_int_equal(decode(bench, "submit",
+                            "{\"tasks\": [{\"handler\": \"h\"}, {\"handler\": \"h\", "
+                            "\"retry\": {\"cap_ms\": 7}, \"result_ttl_ms\": 5}]}"),
+                     JQ_OK);
+    const struct jq_submit_item *items = bench->request.u.submit.items;
+    assert_int_equal(items[0].retry_max, 9);
+    assert_int_equal(items[0].retry_base_ms, 20);
+    assert_int_equal(items[0].retry_cap_ms, 300);
+    assert_int_equal(items[0].result_ttl_ms, 4000);
+    assert_int_equal(items[1].retry_max, 9);
+    assert_int_equal(items[1].retry_cap_ms, 7);
+    assert_int_equal(items[1].result_ttl_ms, 5);
+    assert_int_equal(decode(bench, "wait", "{\"ids\": [1], \"wait_ms\": 1000}"), JQ_OK);
+    assert_int_equal(bench->request.u.wait.wait_ms, 50);
+    jq_decoder_free(bench->decoder);
+    bench->decoder = jq_decoder_new(NULL);
+}
+
 /* Wishes beyond the protocol's limits are cut, not refused: a worker may ask for more than is ever given. */
 static void a_lease_is_cut_to_the_limits(void **state) {
     struct bench *bench = *state;
@@ -576,6 +601,7 @@ int main(void) {
         cmocka_unit_test(needs_are_not_mixed_up),
         cmocka_unit_test(a_registration_arrives_whole),
         cmocka_unit_test(faults_are_told_with_their_path),
+        cmocka_unit_test(what_a_task_leaves_open_is_the_brokers),
         cmocka_unit_test(a_lease_is_cut_to_the_limits),
         cmocka_unit_test(a_detail_is_kept_without_what_is_unknown),
         cmocka_unit_test(the_other_requests_arrive),

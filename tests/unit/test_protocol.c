@@ -138,7 +138,7 @@ static void every_example_follows_the_table(void **state) {
 /* Every request in the page is one that the broker takes, and every op has one. */
 static void the_broker_takes_every_request(void **state) {
     (void)state;
-    struct jq_decoder *decoder = jq_decoder_new();
+    struct jq_decoder *decoder = jq_decoder_new(NULL);
     struct jq_buf frame;
     uint64_t seen = 0;
     jq_buf_init(&frame, JQ_FRAME_SIZE_MAX);

@@ -115,9 +115,35 @@ static void a_queue_has_its_own_section(void **state) {
     const struct jq_queue_settings *const queue = jq_broker_settings_queue(&settings, JQ_STR("cad.step"));
     assert_non_null(queue);
     assert_int_equal(queue->weight, 5);
-    assert_int_equal(queue->durability, JQ_QUEUE_DURABILITY_BROKER);
+    assert_int_equal(queue->depth_max, 0);
+    assert_false(queue->paused);
     assert_null(jq_broker_settings_queue(&settings, JQ_STR("cad")));
     jq_broker_settings_fini(&settings);
+}
+
+/* There is no key that nothing looks at: what is not built yet is refused, not ignored. */
+static void keys_of_what_is_not_built_are_unknown(void **state) {
+    (void)state;
+    static const char *const keys[] = {"limits.bytes_max=1G", "limits.groups_max=5", "order.reserve_after=1s",
+                                       "queue.cad.bytes_max=1G", "queue.cad.durability=write"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct jq_broker_settings settings = {0};
+        struct jq_error error = {0};
+        const char *const argv[] = {"jqbroker", "-c", "/dev/null", "--set", keys[i]};
+        assert_int_not_equal(load_broker(&settings, 5, argv, &error), JQ_OK);
+        assert_non_null(strstr(error.message, "unknown key"));
+    }
+}
+
+/* Every queue that has a section can be made. */
+static void more_queues_than_queues_max_are_refused(void **state) {
+    (void)state;
+    struct jq_broker_settings settings = {0};
+    struct jq_error error = {0};
+    const char *const argv[] = {"jqbroker",         "-c",    "/dev/null",       "--set", "limits.queues_max=1", "--set",
+                                "queue.a.weight=1", "--set", "queue.b.weight=1"};
+    assert_int_equal(load_broker(&settings, 9, argv, &error), JQ_ERR_INVALID);
+    assert_string_equal(error.message, "[limits] queues_max: less than the 2 queues that have a section");
 }
 
 /* What single keys allow and together makes no sense, or opens a door, is refused before anything starts. */
@@ -138,6 +164,8 @@ static void settings_that_contradict_each_other_are_refused(void **state) {
         {"liveness.heartbeat=5s", "liveness.liveness=14s",
          "[liveness] liveness: less than 3 heartbeats: one lost message would kill a worker"},
         {"retry.base=1m", "retry.cap=59s", "[retry] cap: less than base"},
+        {"broker.auth=off", "broker.durability=memory",
+         "[broker] durability: memory: tasks that are not journalled are not supported by this version"},
         {"journal.segment_size=1M", "journal.first_segment_size=2M",
          "[journal] first_segment_size: more than segment_size"},
     };
@@ -233,7 +261,7 @@ static void handlers_that_cannot_work_are_refused(void **state) {
                           "w:2: [handler a] result: result = file, but the command has no {output}");
     expect_worker_refused("[handler a]\ncommand = b -o {output}\n",
                           "w:2: [handler a] result: the command has an {output}: set result = file");
-    expect_worker_refused("[handler a]\nkind = pool\ncommand = b\nresult = file\n",
+    expect_worker_refused("[handler a]\nkind = freecad\nscript = a.py\nresult = file\n",
                           "w:2: [handler a] result: only kind = exec can give a file");
     expect_worker_refused("[handler a]\ncommand = ./b\n",
                           "w:2: [handler a] command: './b' is neither the absolute path nor the name of a program");
@@ -266,8 +294,6 @@ static void worker_keys_that_cannot_work_are_refused(void **state) {
     expect_worker_refused("[worker]\noffers = slots=2\n", "w:2: [worker] offers: offers: slots is a key of its own");
     expect_worker_refused("[worker]\nfacts = os\n",
                           "w:2: [worker] facts: facts: column 3: '=' and a value are to follow os");
-    expect_worker_refused("[worker]\naccept = Gpu\n",
-                          "w:2: [worker] accept: 'Gpu' is no name (1 to 64 of a-z 0-9 _ . -)");
     expect_worker_refused("[worker]\ncgroup = some\n",
                           "w:2: [worker] cgroup: 'some' is neither auto nor none nor an absolute path");
     expect_worker_refused("[worker]\nrun_as = a b\n", "w:2: [worker] run_as: 'a b' is no user name");
@@ -315,6 +341,8 @@ int main(void) {
         cmocka_unit_test(every_line_of_a_sample_can_be_taken_out_of_its_comment),
         cmocka_unit_test(the_brokers_defaults_stand),
         cmocka_unit_test(a_queue_has_its_own_section),
+        cmocka_unit_test(keys_of_what_is_not_built_are_unknown),
+        cmocka_unit_test(more_queues_than_queues_max_are_refused),
         cmocka_unit_test(settings_that_contradict_each_other_are_refused),
         cmocka_unit_test(access_decides_where_the_broker_may_listen),
         cmocka_unit_test(the_shipped_handlers_are_good),
