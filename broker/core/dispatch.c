@@ -150,9 +150,17 @@ static struct choice choose(struct jq_core *core, const struct worker *worker) {
 
 /* ---- handing out ---- */
 
-static uint32_t item_bytes(const struct jq_core *core, const struct task *task) {
-    return task->body_size + ITEM_BYTES + (uint32_t)core->queues[task->queue].name.size +
-           (uint32_t)core->classes[task->class_index].handler.size + 4 * AMOUNT_BYTES;
+/* What the task takes of an answer, at most: an answer that is cut would leave a lease that its worker never hears of. */
+static uint32_t item_bytes(struct jq_core *core, const struct worker *worker, struct choice choice) {
+    const struct task *task = task_at(core, choice.ref);
+    const struct plan *plan = profile_plan(core, worker->profile, task->class_index);
+    const struct plan_alternative *alternative = &plan->alternatives[choice.alternative];
+    uint32_t bytes = task->body_size + ITEM_BYTES + (uint32_t)core->queues[task->queue].name.size +
+                     (uint32_t)core->classes[task->class_index].handler.size;
+    for (uint32_t i = 0; i < alternative->count; i++) {
+        bytes += AMOUNT_BYTES + (uint32_t)plan->named[alternative->first + i].name.size;
+    }
+    return bytes;
 }
 
 static bool wants_more(const struct jq_core *core, const struct worker *worker) {
@@ -160,7 +168,7 @@ static bool wants_more(const struct jq_core *core, const struct worker *worker) 
            worker->gather_count < LEASES_PER_ANSWER_MAX && !core->stopping;
 }
 
-static void assign(struct jq_core *core, uint32_t index, struct choice choice) {
+static void assign(struct jq_core *core, uint32_t index, struct choice choice, uint32_t bytes) {
     struct worker *worker = worker_at(core, index);
     struct task *task = task_at(core, choice.ref);
     queue_charge(core, task->queue);
@@ -178,7 +186,7 @@ static void assign(struct jq_core *core, uint32_t index, struct choice choice) {
         core->gathering[core->gathering_count++] = index;
     }
     worker->gather_count++;
-    worker->gather_bytes += item_bytes(core, task);
+    worker->gather_bytes += bytes;
     core->totals.leased_total++;
     news_task(core, JQ_NEWS_TASK_LEASED, task);
 }
@@ -193,11 +201,11 @@ static bool take_one(struct jq_core *core, uint32_t index) {
     if (choice.ref == 0) {
         return false;
     }
-    const uint32_t bytes = item_bytes(core, task_at(core, choice.ref));
+    const uint32_t bytes = item_bytes(core, worker, choice);
     if (worker->gather_count > 0 && worker->gather_bytes + bytes > worker->poll.bytes_max) {
         return false;
     }
-    assign(core, index, choice);
+    assign(core, index, choice, bytes);
     return true;
 }
 

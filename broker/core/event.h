@@ -171,6 +171,7 @@ enum jq_event_type {
     JQ_EVENT_WRITTEN, /* the log is written up to an LSN: lease answers before it have gone out */
     JQ_EVENT_SEGMENT, /* a new segment starts: write a prologue */
     JQ_EVENT_DISK,    /* free space and size of the log */
+    JQ_EVENT_DAMAGED, /* what was leased cannot be handed out: its body in the log does not hold */
     JQ_EVENT_STOP     /* no new work; parked calls are answered `draining` */
 };
 
@@ -190,6 +191,7 @@ struct jq_event {
         struct {
             uint64_t free_bytes, log_bytes;
         } disk;
+        struct jq_held damaged;
     } u;
 };
 

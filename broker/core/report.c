@@ -180,6 +180,22 @@ void attempt_returned(struct jq_core *core, uint32_t ref) {
     retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, (struct jq_bytes){NULL, 0});
 }
 
+/* Its worker was never told of it, and nobody can be: another attempt would find the same bytes. */
+void attempt_damaged(struct jq_core *core, const struct jq_held *held) {
+    const uint32_t ref = task_find(core, held->task);
+    const uint32_t lease = ref ? task_at(core, ref)->lease : 0;
+    if (lease == 0 || lease_at(core, lease)->token != held->token.value) {
+        return; /* it was lost, or cancelled, meanwhile */
+    }
+    const uint32_t worker = lease_at(core, lease)->worker;
+    if (task_at(core, ref)->state == JQ_STATE_CANCELLING) {
+        task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
+    } else {
+        task_end(core, ref, JQ_STATE_DEAD, JQ_OUTCOME_DAMAGED);
+    }
+    worker_fill(core, worker); /* there is room again */
+}
+
 /* ---- the requests ---- */
 
 void reports_process(struct jq_core *core, uint32_t worker, const struct jq_report *reports, size_t count) {

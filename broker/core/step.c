@@ -150,6 +150,7 @@ static void on_event(struct jq_core *core, const struct jq_event *event) {
         core->disk_free_bytes = event->u.disk.free_bytes;
         core->log_bytes = event->u.disk.log_bytes;
         break;
+    case JQ_EVENT_DAMAGED: attempt_damaged(core, &event->u.damaged); break;
     case JQ_EVENT_STOP: on_stop(core); break;
     }
 }

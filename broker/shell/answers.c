@@ -60,22 +60,34 @@ static struct outgoing *outgoing_of(struct jq_release_item *item) {
 
 /* ---- encoding ---- */
 
+struct encoding {
+    struct jq_answers *answers;
+    struct desk *desk;
+    const struct jq_reply_effect *reply;
+};
+
 static bool find_body(void *ctx, struct jq_body_ref ref, struct jq_bytes *ret_body) {
-    struct desk *desk = ctx;
-    return jq_bodies_find(&desk->bodies, ref, ret_body);
+    struct encoding *encoding = ctx;
+    return jq_bodies_find(&encoding->desk->bodies, ref, ret_body);
 }
 
-/* The worker never hears of such a lease: the comparison of leases ends it, and the limit of losses its task, if need be. */
+/* A task whose body is damaged, as read_body() has found and said; or one that a frame cannot hold, which the core's account of an
+ * answer rules out. The next attempt would come here again. */
 static void tell_unsent(void *ctx, size_t item, enum jq_err why) {
-    (void)ctx;
-    JQ_LOG_ERROR("ALERT: a task was left out of a lease answer", JQ_F_UINT("item", item),
-                 JQ_F_STR("reason", jq_err_text(why)));
+    const struct encoding *encoding = ctx;
+    const struct jq_answers_config *config = &encoding->answers->config;
+    const struct jq_lease_item *lease = &encoding->reply->u.lease.items[item];
+    if (why != JQ_ERR_CORRUPT)
+        JQ_LOG_ERROR("ALERT: a task does not fit into a lease answer", JQ_F_UINT("task", lease->task.value),
+                     JQ_F_UINT("lsn", lease->body.lsn), JQ_F_STR("reason", jq_err_text(why)));
+    config->damaged(config->ctx, (struct jq_held){.task = lease->task, .token = lease->token});
 }
 
 /* The frame of a reply whose bodies are on the desk. NULL: out of memory. */
 static struct jq_frame *encode(struct jq_answers *answers, struct desk *desk, const struct jq_reply_effect *reply) {
+    struct encoding encoding = {.answers = answers, .desk = desk, .reply = reply};
     const struct jq_encode_context context = {
-        .durability = answers->config.durability, .ctx = desk, .body = find_body, .unsent = tell_unsent};
+        .durability = answers->config.durability, .ctx = &encoding, .body = find_body, .unsent = tell_unsent};
     struct jq_error error;
     if (jq_encode_reply(&desk->frame, reply, &context, &error) == JQ_OK)
         return jq_frame_copy(jq_buf_bytes(&desk->frame));
@@ -96,9 +108,10 @@ struct gathering {
     bool missing;
 };
 
-static void gather(void *ctx, struct jq_body_ref ref) {
+static void gather(void *ctx, jq_task_id task, struct jq_body_ref ref) {
     struct gathering *gathering = ctx;
-    if (ref.size == 0 || gathering->missing)
+    (void)task;
+    if (gathering->missing)
         return;
     const uint8_t *record = jq_engine_find(gathering->engine, ref.lsn, ref.size);
     gathering->missing = record == NULL || !jq_bodies_add(gathering->bodies, ref, record);
@@ -213,27 +226,29 @@ uint64_t jq_answers_unsent_lsn(struct jq_answers *answers) {
 
 /* ---- the reader ---- */
 
-static void add_size(void *ctx, struct jq_body_ref ref) {
+static void add_size(void *ctx, jq_task_id task, struct jq_body_ref ref) {
+    (void)task;
     *(size_t *)ctx += ref.size;
 }
 
 struct reading {
     struct jq_answers *answers;
     struct jq_bodies *bodies;
+    bool out_of_memory; /* which says nothing about a body */
 };
 
-static void read_body(void *ctx, struct jq_body_ref ref) {
+static void read_body(void *ctx, jq_task_id task, struct jq_body_ref ref) {
     struct reading *reading = ctx;
     struct jq_metrics *metrics = reading->answers->config.metrics;
     struct jq_error error;
-    if (ref.size == 0)
-        return;
     jq_count(&metrics->bodies_disk, 1);
-    if (jq_bodies_read(reading->bodies, reading->answers->config.journal, ref, &error) == JQ_OK)
+    const enum jq_err err = jq_bodies_read(reading->bodies, reading->answers->config.journal, ref, &error);
+    reading->out_of_memory = reading->out_of_memory || err == JQ_ERR_NOMEM;
+    if (err == JQ_OK || err == JQ_ERR_NOMEM)
         return;
     jq_count(&metrics->bodies_damaged, 1);
-    JQ_LOG_ERROR("ALERT: a body in the journal is damaged or cannot be read", JQ_F_UINT("lsn", ref.lsn),
-                 JQ_F_UINT("size", ref.size), JQ_F_ERR(&error));
+    JQ_LOG_ERROR("ALERT: a body in the journal is damaged or cannot be read", JQ_F_UINT("task", task.value),
+                 JQ_F_UINT("lsn", ref.lsn), JQ_F_UINT("size", ref.size), JQ_F_ERR(&error));
 }
 
 static void read_and_encode(struct jq_answers *answers, struct outgoing *outgoing) {
@@ -247,7 +262,8 @@ static void read_and_encode(struct jq_answers *answers, struct outgoing *outgoin
     if (!jq_bodies_reserve(&desk->bodies, size))
         return;
     jq_bodies_each(outgoing->reply, read_body, &reading);
-    outgoing->frame = encode(answers, desk, outgoing->reply);
+    if (!reading.out_of_memory)
+        outgoing->frame = encode(answers, desk, outgoing->reply);
 }
 
 static void serve_unread(struct jq_answers *answers, struct outgoing *outgoing) {
@@ -275,19 +291,21 @@ static void *reader_thread(void *arg) {
     return NULL;
 }
 
-static void desk_init(struct desk *desk) {
+/* With room for a whole frame from the start: an answer that is cut is too long, never short of memory. */
+static bool desk_init(struct desk *desk) {
     jq_bodies_init(&desk->bodies);
     jq_buf_init(&desk->frame, JQ_FRAME_SIZE_MAX);
+    return jq_buf_room(&desk->frame, JQ_FRAME_SIZE_MAX);
 }
 
 enum jq_err jq_answers_new(const struct jq_answers_config *config, struct jq_answers **ret_answers,
                            struct jq_error *reterr) {
     struct jq_answers *answers = calloc(1, sizeof(*answers));
-    if (answers == NULL)
+    if (answers == NULL || !desk_init(&answers->core_desk) || !desk_init(&answers->reader_desk)) {
+        free(answers);
         return jq_fail(reterr, JQ_ERR_NOMEM, "answers");
+    }
     answers->config = *config;
-    desk_init(&answers->core_desk);
-    desk_init(&answers->reader_desk);
     jq_list_init(&answers->unread);
     jq_list_init(&answers->readable);
     JQ_CHECK(pthread_mutex_init(&answers->lock, NULL) == 0 && pthread_cond_init(&answers->changed, NULL) == 0);

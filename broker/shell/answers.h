@@ -3,7 +3,7 @@
  *
  * A reply whose bodies are all in the newest log is encoded at once. For any other the reply is copied, and when it is released a
  * reader thread fetches the bodies from the journal, checks them, encodes and sends: a cold read never stalls the core or a commit.
- * A body whose checksum does not hold raises an alert; its task is left out of a lease answer, so that its lease is found lost.
+ * A body whose checksum does not hold raises an alert. In a lease answer its task is left out, and told through `damaged`.
  *
  * Threads:   effect() on the core thread; release() on any; the rest from any.
  */
@@ -22,6 +22,8 @@ struct jq_answers_config {
     enum jq_durability durability; /* what an answered submit got */
     void *ctx;
     void (*notice)(void *ctx, struct jq_str worker); /* publish: a command waits for that worker */
+    /* This lease cannot be handed out, now or ever: JQ_EVENT_DAMAGED is due. From any thread. */
+    void (*damaged)(void *ctx, struct jq_held lease);
 };
 
 /* Starts the reader thread. */

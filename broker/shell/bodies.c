@@ -114,16 +114,22 @@ bool jq_bodies_find(struct jq_bodies *bodies, struct jq_body_ref ref, struct jq_
     return false;
 }
 
-void jq_bodies_each(const struct jq_reply_effect *reply, void (*visit)(void *ctx, struct jq_body_ref ref), void *ctx) {
+static void visit_one(jq_bodies_visit *visit, void *ctx, jq_task_id task, struct jq_body_ref ref) {
+    if (ref.size > 0)
+        visit(ctx, task, ref);
+}
+
+void jq_bodies_each(const struct jq_reply_effect *reply, jq_bodies_visit *visit, void *ctx) {
     if (!jq_reply_has_bodies(reply))
         return;
     if (reply->op == JQ_OP_LEASE || reply->op == JQ_OP_REPORT) {
         for (size_t i = 0; i < reply->u.lease.count; i++)
-            visit(ctx, reply->u.lease.items[i].body);
+            visit_one(visit, ctx, reply->u.lease.items[i].task, reply->u.lease.items[i].body);
         return;
     }
     for (size_t i = 0; i < reply->u.tasks.count; i++) {
-        visit(ctx, reply->u.tasks.rows[i].body);
-        visit(ctx, reply->u.tasks.rows[i].last);
+        const struct jq_task_row *row = &reply->u.tasks.rows[i];
+        visit_one(visit, ctx, row->id, row->body);
+        visit_one(visit, ctx, row->id, row->last);
     }
 }

@@ -43,7 +43,8 @@ enum jq_err jq_bodies_read(struct jq_bodies *bodies, struct jq_journal *journal,
 /* The body of a place in the log that was added before; empty, and false, if it could not be had. */
 bool jq_bodies_find(struct jq_bodies *bodies, struct jq_body_ref ref, struct jq_bytes *ret_body);
 
-/* Calls `visit` for every body that the reply names. */
-void jq_bodies_each(const struct jq_reply_effect *reply, void (*visit)(void *ctx, struct jq_body_ref ref), void *ctx);
+/* Calls `visit` for every body that the reply names, with the task whose it is. Refs of size 0 are left out. */
+typedef void jq_bodies_visit(void *ctx, jq_task_id task, struct jq_body_ref ref);
+void jq_bodies_each(const struct jq_reply_effect *reply, jq_bodies_visit *visit, void *ctx);
 
 #endif

@@ -64,6 +64,21 @@ static void on_notice(void *ctx, struct jq_str worker) {
         jq_survey_shell_notice(surveys, worker);
 }
 
+static void damaged_done(struct jq_inbound *inbound) {
+    free(inbound);
+}
+
+static void on_damaged(void *ctx, struct jq_held lease) {
+    struct jq_broker *broker = ctx;
+    struct jq_inbound *inbound = calloc(1, sizeof(*inbound));
+    if (inbound == NULL)
+        return; /* The lease is found lost, and the damage again. */
+    inbound->event.type = JQ_EVENT_DAMAGED;
+    inbound->event.u.damaged = lease;
+    inbound->done = damaged_done;
+    jq_inbox_push(jq_engine_inbox(broker->engine), &inbound->item);
+}
+
 static void on_news(void *ctx, const struct jq_news *news) {
     struct jq_broker *broker = ctx;
     jq_news_tell(&broker->metrics, news);
@@ -133,6 +148,7 @@ static enum jq_err make_engine(struct jq_broker *broker, struct jq_error *reterr
         .durability = (enum jq_durability)settings->durability,
         .ctx = broker,
         .notice = on_notice,
+        .damaged = on_damaged,
     };
     struct jq_engine_config engine = {
         .core = broker->core,
