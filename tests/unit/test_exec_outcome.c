@@ -99,6 +99,8 @@ static void shortage_of_the_host_is_not_the_tasks_fault(void **state) {
     assert_int_equal(jq_exec_judge_start(JQ_ERR_NOMEM), JQ_OUTCOME_RESOURCE_EXHAUSTED);
     assert_int_equal(jq_exec_judge_start(JQ_ERR_NO_SPACE), JQ_OUTCOME_RESOURCE_EXHAUSTED);
     assert_int_equal(jq_exec_judge_start(JQ_ERR_BUSY), JQ_OUTCOME_RESOURCE_EXHAUSTED);
+    assert_int_equal(jq_exec_judge_start(JQ_ERR_INVALID), JQ_OUTCOME_INVALID_INPUT);
+    assert_int_equal(jq_exec_judge_start(JQ_ERR_TOO_BIG), JQ_OUTCOME_INVALID_INPUT);
     assert_int_equal(jq_exec_judge_start(JQ_ERR_NOT_FOUND), JQ_OUTCOME_PROCESS_FAILURE);
 }
 

@@ -109,6 +109,8 @@ enum jq_outcome jq_exec_judge_start(enum jq_err code) {
     case JQ_ERR_BUSY:
     case JQ_ERR_IO:
     case JQ_ERR_UNAVAILABLE: return JQ_OUTCOME_RESOURCE_EXHAUSTED;
+    case JQ_ERR_INVALID:
+    case JQ_ERR_TOO_BIG: return JQ_OUTCOME_INVALID_INPUT;
     default: return JQ_OUTCOME_PROCESS_FAILURE;
     }
 }

@@ -53,8 +53,8 @@ struct jq_exec_verdict {
 /* `end` as the class that the broker acts on. */
 struct jq_exec_verdict jq_exec_judge(const struct jq_exec_end *end);
 
-/* The class of a task that could not be started: a shortage of the host is RESOURCE_EXHAUSTED, a missing command
- * PROCESS_FAILURE. */
+/* The class of a task that could not be started: a shortage of the host is RESOURCE_EXHAUSTED, a payload without a
+ * parameter of the command INVALID_INPUT, a missing command PROCESS_FAILURE. */
 enum jq_outcome jq_exec_judge_start(enum jq_err code);
 
 /* "SIGSEGV"; "?" for a number without a name. */
