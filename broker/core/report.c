@@ -202,8 +202,8 @@ void reports_process(struct jq_core *core, uint32_t worker, const struct jq_repo
     for (size_t i = 0; i < count; i++) {
         const uint32_t ref = task_find(core, reports[i].task);
         const uint32_t lease = ref ? task_at(core, ref)->lease : 0;
-        if (lease == 0 || lease_at(core, lease)->token != reports[i].token.value ||
-            lease_at(core, lease)->worker != worker) {
+        const bool stale = lease != 0 && lease_at(core, lease)->token != reports[i].token.value;
+        if (lease == 0 || (stale && JQ_CANARY != CANARY_STALE_TOKEN) || lease_at(core, lease)->worker != worker) {
             core->totals.stale_total++;
             exception_add(core, (struct jq_exception){
                                     .index = (uint32_t)i, .status = JQ_REPLY_STALE_LEASE, .task = reports[i].task});

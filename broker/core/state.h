@@ -14,6 +14,12 @@
 #include "common/map.h"
 #include "common/need.h"
 
+/* A planted bug for the simulator to find (build step sim-canary); 0 in every other build. */
+#ifndef JQ_CANARY
+#define JQ_CANARY 0
+#endif
+enum { CANARY_STALE_TOKEN = 1, CANARY_WINDOW_BLIND = 2, CANARY_EARLY_ANSWER = 3, CANARY_NO_EPOCH = 4 };
+
 enum {
     RESOURCES_MAX = 32,      /* distinct offer names in one broker */
     SENDER_ANSWERS_MAX = 64, /* answers kept per sender */

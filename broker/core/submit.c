@@ -210,7 +210,7 @@ static void submit_reply(struct jq_core *core, const struct jq_request *request,
                      .exception_count = core->exception_count,
                      .depth = queue < 0 ? 0 : core->queues[queue].scheduled + core->queues[queue].ready,
                      .unmatched = batch->unmatched}};
-    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+    reply_send(core, &reply, JQ_CANARY == CANARY_EARLY_ANSWER ? JQ_EFFECT_AT_ONCE : JQ_EFFECT_DURABLE);
 }
 
 /* The reasons of refusals are not kept in the window: the items that come with a resend say them again. */

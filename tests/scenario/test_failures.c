@@ -1,0 +1,193 @@
+/* What follows from each error class: retries, backoff, crashes, dead letters. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/lab.h"
+
+static jq_lease_token run_and_fail(struct lab *lab, enum jq_outcome outcome, bool crashed) {
+    const jq_lease_token token = lease_task(lab, "worker-1");
+    assert_int_not_equal(token.value, 0);
+    assert_int_equal(report_failure(lab, token, outcome, crashed), JQ_REPLY_OK);
+    return token;
+}
+
+/* Input that the handler refuses is dead at once. */
+static void invalid_input_is_dead_at_once(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_task(lab, "q");
+    run_and_fail(lab, JQ_OUTCOME_INVALID_INPUT, false);
+    expect_trace(lab, "[0] task 1 dead: invalid_input\n");
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Failure n is followed by a wait of [0.5, 1) times min(base * 2^(n-1), cap); the third failure of three is the end. */
+static void failures_back_off_and_end_at_retry_max(void **state) {
+    static const enum jq_outcome classes[] = {JQ_OUTCOME_PROCESS_FAILURE, JQ_OUTCOME_NETWORK, JQ_OUTCOME_TIMEOUT};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct lab *lab = lab_new();
+        const jq_task_id task = submit_task(lab, "q");
+        for (int64_t n = 1; n <= 2; n++) {
+            run_and_fail(lab, classes[i], false);
+            const struct jq_task_row row = task_row_of(lab, task);
+            const int64_t wait_ms = row.at_ms - lab->now_ms;
+            assert_int_equal(row.state, JQ_STATE_SCHEDULED);
+            assert_true(wait_ms >= 500 * n && wait_ms < 1000 * n);
+            advance_ms(lab, wait_ms - 1);
+            assert_int_equal(lease_task(lab, "worker-1").value, 0);
+            advance_ms(lab, 1);
+        }
+        run_and_fail(lab, classes[i], false);
+        assert_int_equal(task_state(lab, task), JQ_STATE_DEAD);
+        assert_int_equal(task_row_of(lab, task).outcome, classes[i]);
+        expect_replay_matches_live(lab);
+        lab_free(lab);
+    }
+}
+
+/* The backoff is drawn from the task and its attempt: two brokers that see the same draw the same. */
+static void backoff_is_the_same_in_every_run(void **state) {
+    (void)state;
+    int64_t due_ms[2];
+    for (int i = 0; i < 2; i++) {
+        struct lab *lab = lab_new();
+        submit_task(lab, "q");
+        run_and_fail(lab, JQ_OUTCOME_NETWORK, false);
+        due_ms[i] = task_row_of(lab, (jq_task_id){1}).at_ms;
+        lab_free(lab);
+    }
+    assert_int_equal(due_ms[0], due_ms[1]);
+}
+
+/* Crashes are counted apart from failures: the third is the end, whatever retry.max allows. */
+static void poison_task_is_dead_after_three_crashes(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.retry_max = 100;
+    item.retry_base_ms = 10;
+    const jq_task_id task = submit_item(lab, &item);
+    for (int i = 0; i < 3; i++) {
+        run_and_fail(lab, JQ_OUTCOME_TIMEOUT, true);
+        advance_ms(lab, 100);
+    }
+    assert_int_equal(task_row_of(lab, task).outcome, JQ_OUTCOME_CRASH_LIMIT);
+    assert_int_equal(task_row_of(lab, task).crashes, 3);
+    lab_free(lab);
+}
+
+/* A shortage of the host does not count as an attempt; the twenty-first in a row is the end. */
+static void shortages_do_not_count_twenty_times(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.retry_max = 1;
+    item.retry_base_ms = 10;
+    item.retry_cap_ms = 10;
+    const jq_task_id task = submit_item(lab, &item);
+    for (int i = 0; i < 20; i++) {
+        run_and_fail(lab, JQ_OUTCOME_RESOURCE_EXHAUSTED, false);
+        assert_int_equal(task_row_of(lab, task).attempts, 0);
+        assert_int_equal(task_state(lab, task), JQ_STATE_SCHEDULED);
+        advance_ms(lab, 10);
+    }
+    run_and_fail(lab, JQ_OUTCOME_RESOURCE_EXHAUSTED, false);
+    assert_int_equal(task_state(lab, task), JQ_STATE_DEAD);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A worker that was short of something takes no task of that class for a while; another one may. */
+static void short_worker_is_passed_over(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_task(lab, "q");
+    run_and_fail(lab, JQ_OUTCOME_RESOURCE_EXHAUSTED, false);
+    submit_task(lab, "q");
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_not_equal(lease_task(lab, "worker-2").value, 0);
+    advance_ms(lab, 1000);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    lab_free(lab);
+}
+
+/* Of two tasks on a worker that died neither is known to be guilty: no crash, but suspects, and those go one to a worker. */
+static void suspects_are_retried_one_to_a_worker(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_task(lab, "q");
+    submit_task(lab, "q");
+    lease_task(lab, "worker-1");
+    lease_task(lab, "worker-1");
+    stop_answering_surveys(lab, "worker-1");
+    advance_ms(lab, 15000);
+    expect_trace(lab, "[15000] worker worker-1 dead: 7 surveys unanswered\n"
+                      "[15000] task 1 ready: lost, loss 1 of 10\n"
+                      "[15000] task 2 ready: lost, loss 1 of 10\n");
+    submit_task(lab, "q"); /* task 3 is no suspect */
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-2", &token).value, 1);
+    assert_int_equal(lease_task_id(lab, "worker-2", &token).value, 3);
+    assert_int_equal(lease_task_id(lab, "worker-2", &token).value, 0);
+    assert_int_equal(lease_task_id(lab, "worker-3", &token).value, 2);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A task that keeps being lost in company is given up at lost_limit. */
+static void lost_limit_ends_it(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.lost_limit = 2;
+    struct lab *lab = lab_new_with(&config);
+    const jq_task_id task = submit_task(lab, "q");
+    for (int i = 0; i < 2; i++) {
+        lease_task(lab, "worker-1");
+        submit_task(lab, "company");
+        lease_task(lab, "worker-1");
+        restart_worker(lab, "worker-1");
+    }
+    assert_int_equal(task_row_of(lab, task).outcome, JQ_OUTCOME_LOST_LIMIT);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A dead letter waits for an operator: replayed it starts afresh, removed it is gone; others cannot be replayed. */
+static void dead_letters_are_replayed_or_removed(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const jq_task_id task = submit_task(lab, "q");
+    assert_int_equal(ask_about_task(lab, JQ_OP_DEAD_REPLAY, task), JQ_REPLY_CONFLICT);
+    run_and_fail(lab, JQ_OUTCOME_INVALID_INPUT, false);
+    advance_ms(lab, 86400000);
+    assert_int_equal(task_state(lab, task), JQ_STATE_DEAD);
+    assert_int_equal(ask_about_task(lab, JQ_OP_DEAD_REPLAY, task), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, task), JQ_STATE_READY);
+    run_and_fail(lab, JQ_OUTCOME_INVALID_INPUT, false);
+    assert_int_equal(ask_about_task(lab, JQ_OP_DEAD_RM, task), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, task), JQ_STATE_NONE);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(invalid_input_is_dead_at_once),
+        cmocka_unit_test(failures_back_off_and_end_at_retry_max),
+        cmocka_unit_test(backoff_is_the_same_in_every_run),
+        cmocka_unit_test(poison_task_is_dead_after_three_crashes),
+        cmocka_unit_test(shortages_do_not_count_twenty_times),
+        cmocka_unit_test(short_worker_is_passed_over),
+        cmocka_unit_test(suspects_are_retried_one_to_a_worker),
+        cmocka_unit_test(lost_limit_ends_it),
+        cmocka_unit_test(dead_letters_are_replayed_or_removed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
