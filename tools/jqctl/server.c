@@ -93,6 +93,10 @@ int jqctl_server_wait(struct jqctl *ctl) {
             jq_flight_end(&flight);
             return JQCTL_DONE;
         }
+        if (err == JQ_ERR_DENIED) { /* it serves others */
+            jqctl_note("the broker is there: %s", error.message);
+            return JQCTL_DONE;
+        }
         if (err != JQ_ERR_UNAVAILABLE || jq_flight_now_ms() >= deadline_ms)
             return jqctl_fail_err("not ready", &error);
         jq_client_wait(ctl->client, jq_flight_now_ms() + LOOK_AGAIN_MS);
