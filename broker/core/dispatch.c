@@ -26,7 +26,7 @@ static void queue_charge(struct jq_core *core, uint16_t at) {
     struct queue *queue = &core->queues[at];
     core->virtual_now = queue->virtual_time;
     queue->virtual_time += STRIDE / (queue->weight ? queue->weight : 1);
-    queue->leases_since_aging++;
+    queue->leases_since_aging = (queue->leases_since_aging + 1) % AGING_TURN;
     jq_heap_update(&core->active, queue->active_position, queue->virtual_time);
     queue->drain_count++;
     if (core->now_ms - queue->drain_mark_ms >= 1000) {
@@ -100,7 +100,6 @@ static bool choose_aged(struct jq_core *core, const struct worker *worker, struc
     if (queue->leases_since_aging + 1 < AGING_TURN) {
         return false;
     }
-    queue->leases_since_aging = 0;
     for (int priority = 0; priority < LEVEL_COUNT; priority++) {
         consider_level(core, worker, &queue->levels[priority], best);
     }

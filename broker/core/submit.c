@@ -166,7 +166,11 @@ static void accept_item(struct jq_core *core, const struct jq_submit_item *item,
     if (batch->accepted++ == 0) {
         batch->first = id.value;
     }
-    news_task(core, JQ_NEWS_TASK_SUBMITTED, task_at(core, task_find(core, id)));
+    const uint32_t ref = task_find(core, id);
+    news_task(core, JQ_NEWS_TASK_SUBMITTED, task_at(core, ref));
+    if (item->expires_wall_ms > 0 && item->expires_wall_ms <= core->wall_ms) {
+        task_end(core, ref, JQ_STATE_EXPIRED, JQ_OUTCOME_EXPIRED); /* before a parked worker can take it */
+    }
 }
 
 static void submit_item(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch) {
