@@ -99,6 +99,11 @@ static uint64_t unsent_lsn(void *ctx) {
     return jq_answers_unsent_lsn(broker->answers);
 }
 
+static void on_rotated(void *ctx) {
+    struct jq_broker *broker = ctx;
+    jq_keeper_rotated(broker->keeper);
+}
+
 static void on_disposable(void *ctx, uint64_t below_lsn) {
     struct jq_broker *broker = ctx;
     jq_keeper_disposable(broker->keeper, below_lsn);
@@ -163,6 +168,7 @@ static enum jq_err make_engine(struct jq_broker *broker, struct jq_error *reterr
         .effect = on_effect,
         .release = on_release,
         .unsent_lsn = unsent_lsn,
+        .rotated = on_rotated,
         .disposable = on_disposable,
         .failed = on_failed,
         .all_answered = all_answered,

@@ -85,6 +85,7 @@ static void follow_log(struct jq_engine *engine, uint64_t durable_lsn) {
     engine->seen_durable_lsn = durable_lsn;
     if (rotations != engine->rotations) {
         engine->rotations = rotations;
+        engine->config.rotated(engine->config.ctx);
         write_prologue(engine);
     }
     if (engine->prologue_end_lsn != 0 && durable_lsn >= engine->prologue_end_lsn) {

@@ -34,6 +34,7 @@ struct jq_engine_config {
     void (*release)(void *ctx, struct jq_release_item *items);
     /* Lease answers whose bodies are still being read from disk: no record of theirs lies below this LSN. UINT64_MAX: there are none. */
     uint64_t (*unsent_lsn)(void *ctx);
+    void (*rotated)(void *ctx); /* a new segment has begun */
     /* The prologue of a new segment is durable: nothing below this LSN is needed any more. */
     void (*disposable)(void *ctx, uint64_t below_lsn);
     void (*failed)(void *ctx, const struct jq_error *error);

@@ -25,6 +25,10 @@ struct jq_keeper {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t disposable_lsn;
+    bool woken;
+
+    /* The thread's own. */
+    int64_t next_ms; /* of the next turn, by the boot clock */
     bool spare_ready;
     bool spare_failed; /* said so already */
     bool delete_failed;
@@ -131,19 +135,25 @@ static void report_disk(struct jq_keeper *keeper) {
 
 /* ---- the thread ---- */
 
-static void sleep_ms(struct jq_keeper *keeper, int64_t ms) {
+/* Until something changes, or so long. */
+static void pause_ms(struct jq_keeper *keeper, int64_t ms) {
     const struct timespec end = jq_thread_deadline(ms);
     pthread_mutex_lock(&keeper->lock);
-    (void)pthread_cond_timedwait(&keeper->changed, &keeper->lock, &end);
+    if (!keeper->woken)
+        (void)pthread_cond_timedwait(&keeper->changed, &keeper->lock, &end);
     pthread_mutex_unlock(&keeper->lock);
 }
 
-static void fill_spare(struct jq_keeper *keeper) {
-    keeper->spare_ready = spare_whole(keeper);
-    for (int64_t spent_ms = 0; !keeper->spare_ready && spent_ms < PERIOD_MS; spent_ms += SLICE_PAUSE_MS) {
-        fill_slice(keeper);
-        sleep_ms(keeper, SLICE_PAUSE_MS);
-    }
+/* True once a period, and whenever there is news. */
+static bool take_turn(struct jq_keeper *keeper) {
+    const int64_t now_ms = jq_clock_boot_ms();
+    pthread_mutex_lock(&keeper->lock);
+    const bool turn = keeper->woken || now_ms >= keeper->next_ms;
+    keeper->woken = false;
+    pthread_mutex_unlock(&keeper->lock);
+    if (turn)
+        keeper->next_ms = now_ms + PERIOD_MS;
+    return turn;
 }
 
 static void *keeper_thread(void *arg) {
@@ -151,19 +161,35 @@ static void *keeper_thread(void *arg) {
     jq_thread_name("jq-keeper");
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
     while (true) {
-        report_disk(keeper);
-        fill_spare(keeper);
-        delete_segments(keeper);
-        sleep_ms(keeper, PERIOD_MS);
+        const bool turn = take_turn(keeper);
+        if (turn)
+            keeper->spare_ready = spare_whole(keeper);
+        if (!keeper->spare_ready)
+            fill_slice(keeper);
+        if (turn) {
+            report_disk(keeper);
+            delete_segments(keeper);
+        }
+        pause_ms(keeper, keeper->spare_ready ? PERIOD_MS : SLICE_PAUSE_MS);
     }
     return NULL;
 }
 
-void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn) {
+static void wake(struct jq_keeper *keeper, uint64_t disposable_lsn) {
     pthread_mutex_lock(&keeper->lock);
-    keeper->disposable_lsn = lsn;
+    if (disposable_lsn != 0)
+        keeper->disposable_lsn = disposable_lsn;
+    keeper->woken = true;
     pthread_cond_signal(&keeper->changed);
     pthread_mutex_unlock(&keeper->lock);
+}
+
+void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn) {
+    wake(keeper, lsn);
+}
+
+void jq_keeper_rotated(struct jq_keeper *keeper) {
+    wake(keeper, 0);
 }
 
 enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_keeper **ret_keeper,

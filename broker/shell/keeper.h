@@ -1,7 +1,7 @@
 /* keeper.h - the housekeeping of the journal on a thread of low priority: fills the spare segment, deletes segments that nobody
- * needs any more, and measures the disk once a second.
+ * needs any more, and measures the disk, once a second and after each rotation.
  *
- * Threads:   one of its own; disposable() from any thread.
+ * Threads:   one of its own; disposable() and rotated() from any thread.
  * Errors:    a spare that cannot be made is no reason to stop: it is logged once, tried again, and the free space that the core is told of
  *            becomes 0, so that it takes no new tasks. Any other error of a spare ends in `failed`. A segment that cannot be deleted is logged and tried again.
  */
@@ -30,5 +30,8 @@ enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_kee
 
 /* Segments wholly below `lsn` may go, as far as the retention allows. */
 void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn);
+
+/* A new segment has begun: the spare is used up. */
+void jq_keeper_rotated(struct jq_keeper *keeper);
 
 #endif
