@@ -155,11 +155,11 @@ uint64_t jq_core_digest(const struct jq_core *core) {
 
 static uint64_t tables_digest(const struct jq_core *core) {
     uint64_t sum = jq_hash_combine(core->ids_limit, 4) + jq_hash_combine((uint64_t)core->wall_offset_ms, 5);
-    for (uint16_t i = 0; i < core->queue_count; i++) {
-        sum += queue_hash(core, i);
+    for (uint32_t i = 0; i < core->queue_count; i++) {
+        sum += queue_hash(core, (uint16_t)i);
     }
-    for (uint16_t i = 0; i < core->class_count; i++) {
-        sum += class_hash(core, i);
+    for (uint32_t i = 0; i < core->class_count; i++) {
+        sum += class_hash(core, (uint16_t)i);
     }
     for (uint32_t i = 0; i < core->options_count; i++) {
         sum += options_hash(core, i);

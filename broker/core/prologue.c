@@ -2,19 +2,19 @@
 #include "broker/core/state.h"
 
 static void say_tables(struct jq_core *core) {
-    for (uint16_t i = 0; i < core->queue_count; i++) {
+    for (uint32_t i = 0; i < core->queue_count; i++) {
         struct jq_record defined = {.type = JQ_RECORD_QUEUE_DEFINED,
-                                    .u.queue_defined = {.queue = i, .name = core->queues[i].name}};
+                                    .u.queue_defined = {.queue = (uint16_t)i, .name = core->queues[i].name}};
         emit(core, &defined);
         if (core->queues[i].paused) {
-            struct jq_record set = {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.queue = i, .paused = true}};
+            struct jq_record set = {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.queue = (uint16_t)i, .paused = true}};
             emit(core, &set);
         }
     }
-    for (uint16_t i = 0; i < core->class_count; i++) {
+    for (uint32_t i = 0; i < core->class_count; i++) {
         struct jq_record defined = {
             .type = JQ_RECORD_CLASS_DEFINED,
-            .u.class_defined = {.class_index = i, .handler = core->classes[i].handler, .need = core->classes[i].need}};
+            .u.class_defined = {.class_index = (uint16_t)i, .handler = core->classes[i].handler, .need = core->classes[i].need}};
         emit(core, &defined);
     }
     for (uint32_t i = 0; i < core->options_count; i++) {
