@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/entropy.h"
+#include "common/hash.h"
 #include "worker/exec/internal.h"
 #include "worker/exec/sysfile.h"
 #include "worker/exec/workdir.h"
@@ -14,6 +15,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -90,6 +92,14 @@ static enum jq_err set_seed(struct jq_exec_host *host, struct jq_error *reterr) 
     return err;
 }
 
+/* Two workers of this machine may have one name, each of another broker; a state directory is one worker's alone. */
+static enum jq_err open_cgroups(struct jq_exec_host *host, const struct jq_exec_config *config, struct jq_error *reterr) {
+    char name[64];
+    const uint64_t state = jq_hash_bytes(config->state_dir, strlen(config->state_dir), 0);
+    (void)snprintf(name, sizeof(name), "%.48s-%08x", config->name, (unsigned)(state & UINT32_MAX));
+    return jq_cgroups_open(name, config->cgroup_root, &host->cgroups, reterr);
+}
+
 static enum jq_err open_all(struct jq_exec_host *host, const struct jq_exec_config *config, struct jq_error *reterr) {
     enum jq_err err = jq_exec_loop_init(&host->loop, reterr);
     if (err == JQ_OK) {
@@ -108,7 +118,7 @@ static enum jq_err open_all(struct jq_exec_host *host, const struct jq_exec_conf
     if (err == JQ_OK) {
         /* Only with the lock held: these may be the children of a worker that runs. */
         host->leftovers = jq_leftover_kill(host->children_fd);
-        err = jq_cgroups_open(config->name, config->cgroup_root, &host->cgroups, reterr);
+        err = open_cgroups(host, config, reterr);
     }
     if (err == JQ_OK) {
         (void)jq_workdir_clear(host->work_fd);

@@ -20,7 +20,7 @@
 
 /* Texts are borrowed until jq_exec_host_new() returns. */
 struct jq_exec_config {
-    const char *name;      /* of the worker; names its cgroup */
+    const char *name;      /* of the worker; names its cgroup, with a hash of state_dir */
     const char *state_dir; /* absolute; made if missing; one running worker at a time */
     const char
         *work_dir; /* absolute; NULL: state_dir. Work dirs lie in jqmesh-NAME there, which is cleared at the start. */
