@@ -44,7 +44,7 @@ class BadInput(TestCase):
         before = self.open_fds()
         for name, port in self.ports().items():
             for round_number in range(ROUNDS):
-                with self.subTest(port=name, round=round_number), socket.create_connection(("127.0.0.1", port), 5) as stream:
+                with socket.create_connection(("127.0.0.1", port), 5) as stream:
                     if round_number % 2 and name != "http":
                         protocol = {"request": sp.REQ, "notice": sp.SUB, "survey": sp.RESPONDENT}[name]
                         stream.sendall(b"\0SP\0" + struct.pack(">HH", protocol, 0))
@@ -92,7 +92,7 @@ class BadInput(TestCase):
         self.check_alive()
 
     def refused_field(self, task):
-        """The field named in the refusal of a submit of one task; an exception is [index, status, task, retry, field, reason]."""
+        """The field that is named when one task is refused. An exception: index, status, task, retry, field, reason."""
         status, body = self.bed.client().ask("submit", {"tasks": [task]})
         if status == sp.OK:
             index, verdict, task_id = body["exceptions"][0][:3]
@@ -169,7 +169,8 @@ class BadInput(TestCase):
             ({"handler": "noop", "need": "((("}, "need"), ({"handler": "noop", "need": "cpu=1e999"}, "need"),
             ({"handler": "noop", "need": "x" * 1025}, "need"), ({"handler": "noop", "key": "k" * 256}, "key"),
             ({"handler": "noop", "retry": {"max": 1001}}, "retry.max"), ({"handler": "noop", "retry": 3}, "retry"),
-            ({"handler": "noop", "headers": {"a": 1}}, "headers"), ({"handler": "noop", "headers": {"a": "x" * 9000}}, "headers"),
+            ({"handler": "noop", "headers": {"a": 1}}, "headers"),
+            ({"handler": "noop", "headers": {"a": "x" * 9000}}, "headers"),
         ]
         client = self.bed.client()
         for task, field in cases:

@@ -60,7 +60,7 @@ class Handlers(TestCase):
         wait_until(f"{pids} are gone", lambda: not any(map(is_alive, pids)), 10)
 
     def test_cancel(self):
-        """cancel of a running task ends its whole tree: children, those that left the session, those deaf to SIGTERM."""
+        """cancel of a running task ends its whole tree: children, also outside of its session, also deaf to SIGTERM."""
         _, task, pids = self.start_forking_task()
         self.bed.do("task", "cancel", task, "--grace", "300ms")
         self.bed.wait_for_state(task, "cancelled")
@@ -150,7 +150,7 @@ class Handlers(TestCase):
         self.assertEqual(self.bed.task(tasks[75])["attempts"], 0)
 
     def test_poison(self):
-        """A task that crashes its process is dead after `crash_limit` with its signal; mended, it is replayed and succeeds."""
+        """A task that crashes is dead after `crash_limit`, with its signal; mended, it is replayed and succeeds."""
         mended = self.note("mended")
         command = shell(f"test -e {mended} || kill -SEGV $$") + "\nstdin = none"
         self.bed.start_worker("w", {"poison": command})
@@ -167,7 +167,7 @@ class Handlers(TestCase):
         self.assertEqual(self.bed.ask("dead", "ls")["items"], [])
 
     def test_no_handler(self):
-        """A worker runs only what its own configuration defines: a task for another handler waits, and explain says why."""
+        """A worker runs only what its configuration defines: a task for another handler waits, explain says why."""
         self.bed.start_worker("w", {"noop": "command = /bin/true\nstdin = none"})
         other = self.bed.submit("rm")
         self.bed.wait_for_state(self.bed.submit("noop"), "succeeded")

@@ -131,15 +131,16 @@ class KillUnderLoad(TestCase):
 
     def test_dead_worker(self):
         """A worker that never comes back loses its tasks after `liveness`, not before, and another ends them."""
-        self.bed.start_worker("w2", {"slow": "command = /bin/sleep 30\nstdin = none"})
+        doomed = self.bed.start_worker("w2", {"slow": "command = /bin/sleep 30\nstdin = none"})
         task = self.bed.submit("slow")
         self.bed.wait_for_state(task, "running")
-        doomed = self.bed.processes[-1]
         begin = time.monotonic()
         doomed.kill()
         self.bed.start_worker("w3", {"slow": "command = /bin/true\nstdin = none"})
         self.assertEqual(self.bed.wait_for_state(task, "succeeded")["losses"] + self.bed.task(task)["crashes"], 1)
         self.assertGreater(time.monotonic() - begin, 1.5)
+        doomed.start()  # So that it tidies up.
+        self.bed.wait_for_worker("w2")
 
     def test_both(self):
         """Broker and workers killed in disorder, several rounds."""

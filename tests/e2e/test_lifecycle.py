@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starting, stopping and steering: graceful ends, drain, pause, what the service manager and the monitoring are told."""
+"""Starting, stopping and steering: graceful ends, drain, pause, and what service manager and monitoring are told."""
 
 import os
 import signal
@@ -63,7 +63,7 @@ class Lifecycle(TestCase):
     def test_worker_stops(self):
         """SIGTERM: the worker takes nothing more, finishes what runs, exits 0."""
         self.bed.start_broker()
-        worker, task, file = self.start_waiting_task()
+        worker, task, file = self.start_waiting_task({"worker.drain": "20s"})
         worker.signal(signal.SIGTERM)
         wait_until("the worker drains", lambda: "stopping" in worker.log())
         later = self.bed.submit("noop")
@@ -73,9 +73,9 @@ class Lifecycle(TestCase):
         self.assertEqual(self.bed.task(later)["state"], "ready")
 
     def test_worker_hands_back(self):
-        """What does not end within `drain` is handed back: another worker runs it at once, and no attempt is counted."""
+        """What does not end within `drain` is handed back: another worker runs it at once, no attempt is counted."""
         self.bed.start_broker()
-        worker, task, file = self.start_waiting_task({"worker.drain": "300ms"})
+        worker, task, file = self.start_waiting_task()
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.bed.task(task)["attempts"], 0)
         self.touch(file)
@@ -115,7 +115,7 @@ class Lifecycle(TestCase):
         self.bed.wait_for_state(held, "succeeded")
 
     def test_depth_max(self):
-        """A full queue says so, with the time to wait; what is refused leaves no trace, and it takes tasks again later."""
+        """A full queue says so; what is refused leaves no trace, and it takes tasks again later."""
         self.bed.start_broker({"limits.depth_max": "3"})
         for _ in range(3):
             self.bed.submit("noop")

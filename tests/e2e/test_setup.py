@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""What is wrong before the first task: folders, addresses, configurations, disks. One line that names it, the right exit code."""
+"""What is wrong before the first task: folders, addresses, configurations, disks.
+
+One line that names it, and the right exit code.
+"""
 
 import os
 import shutil
@@ -10,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import sp
-from lib.bed import TestCase, program, wait_until
+from lib.bed import Bed, TestCase, program, wait_until
 
 EX_USAGE, EX_DATAERR, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_CONFIG = 64, 65, 73, 74, 75, 78
 NOOP = {"noop": "command = /bin/true\nstdin = none"}
@@ -43,7 +46,8 @@ class Broker(TestCase):
         free = {"broker.listen_survey": "tcp://127.0.0.1:0", "broker.listen_notice": "tcp://127.0.0.1:0"}
         self.refuses({**other, **free, "broker.listen_request": self.bed.request}, EX_TEMPFAIL, self.bed.request)
         http = {**other, **free, "broker.listen_request": "tcp://127.0.0.1:0"}
-        self.refuses({**http, "broker.listen_http": f"127.0.0.1:{self.bed.http_port}"}, EX_TEMPFAIL, str(self.bed.http_port))
+        taken = f"127.0.0.1:{self.bed.http_port}"
+        self.refuses({**http, "broker.listen_http": taken}, EX_TEMPFAIL, taken)
         self.bed.submit("noop")
 
     def first_segment(self):
@@ -82,7 +86,8 @@ class Broker(TestCase):
     def config(self, text):
         """(exit code, the one line) of the broker with this configuration."""
         path = self.bed.write("jqbroker.conf", text)
-        done = subprocess.run([program("jqbroker"), "-c", path], capture_output=True, text=True, timeout=20, check=False)
+        command = [program("jqbroker"), "-c", path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         lines = done.stderr.splitlines()
         self.assertEqual(len(lines), 1, done.stderr)
         self.assertIn(path, lines[0])
@@ -147,10 +152,8 @@ def crc32c(data):
 class FullDisk(TestCase):
     def mount(self, size):
         os.makedirs(self.bed.path("disk"), exist_ok=True)
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.bed.path("disk")], capture_output=True, text=True,
-            timeout=20, check=False,
-        )
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.bed.path("disk")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         if done.returncode != 0:
             self.skipTest(f"cannot mount: {done.stderr.strip()}")
         self.addCleanup(self.unmount)
@@ -169,7 +172,8 @@ class FullDisk(TestCase):
         acknowledged = []
         for _ in range(2000):
             try:
-                reply = client.send_once(client.frame("submit", {"tasks": [{"handler": "noop", "payload": b"x" * 40000}]}))
+                tasks = [{"handler": "noop", "payload": b"x" * 40000}]
+                reply = client.send_once(client.frame("submit", {"tasks": tasks}))
             except sp.Gone:
                 return acknowledged, None
             if reply[1] != sp.OK or reply[3].get("exceptions"):
@@ -242,6 +246,18 @@ class Worker(TestCase):
         self.bed.start_broker()
         self.bed.start_worker("w", NOOP)
         self.refuses(NOOP, {"worker.state_dir": self.bed.path("w", "state")}, EX_TEMPFAIL, self.bed.path("w", "state"))
+
+    def test_one_name_two_brokers(self):
+        """Workers of one name on one machine, each with a broker of its own, do not get into each other's tasks."""
+        other = Bed()
+        self.addCleanup(other.end)
+        tasks = []
+        for bed in (self.bed, other):
+            bed.start_broker()
+            bed.start_worker("twin", {"naps": "command = /bin/sleep 1\nstdin = none"})
+            tasks.append((bed, bed.submit("naps", "--retry", "0")))
+        for bed, task in tasks:
+            self.assertEqual(bed.wait_for_state(task, "succeeded")["attempts"], 0)
 
     def test_before_the_broker(self):
         """A worker that starts before its broker waits for it."""

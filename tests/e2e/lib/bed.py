@@ -1,7 +1,7 @@
 """A bed for tests: a temporary folder, free ports of loopback, a broker and workers as real processes, jqctl.
 
-Everything that a test starts is ended by its own pid when the test ends. Nothing sleeps blindly: wait_until() asks for the
-event, with a deadline.
+Everything that a test starts is ended by its own pid when the test ends. Nothing sleeps blindly: wait_until() asks for
+the event, with a deadline.
 """
 
 import json
@@ -70,7 +70,8 @@ class Process:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.child = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, start_new_session=True
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
+                start_new_session=True,
             )
         return self
 
@@ -89,8 +90,15 @@ class Process:
         self.signal(signal.SIGTERM)
         return self.wait(within_s)
 
-    def end(self):
-        if self.child is not None and self.child.poll() is None:
+    def end(self, within_s=0):
+        """SIGTERM, if there is time for it; SIGKILL to what is left."""
+        if self.child is None or self.child.poll() is not None:
+            return
+        if within_s > 0:
+            self.signal(signal.SIGTERM)
+        try:
+            self.child.wait(within_s)
+        except subprocess.TimeoutExpired:
             self.kill()
 
     def log(self):
@@ -150,8 +158,8 @@ class Bed:
         }
 
     def new_broker(self, settings=None, environment=None, name="broker"):
-        """Not started yet. A setting of None is left out."""
-        chosen = {key: value for key, value in {**self.broker_settings(), **(settings or {})}.items() if value is not None}
+        """Not started yet."""
+        chosen = {**self.broker_settings(), **(settings or {})}
         self.broker = self.process(name, [program("jqbroker"), *options(chosen)], environment)
         return self.broker
 
@@ -183,6 +191,7 @@ class Bed:
             "worker.work_dir": self.path(name, "work"),
             "worker.output_dir": self.path(name, "output"),
             "worker.grace": "1s",
+            "worker.drain": "100ms",
             "worker.memory_pressure": "100",
             "worker.psi_pressure": "100",
             **(settings or {}),
@@ -264,7 +273,7 @@ class Bed:
         for client in self.clients:
             client.close()
         for process in reversed(self.processes):
-            process.end()
+            process.end(within_s=5)  # A worker that is not killed takes its tasks and cgroups with it.
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
