@@ -94,7 +94,8 @@ static int explain_worker(struct jq_core *core, const struct task *task, uint32_
     return 1;
 }
 
-static void explain_workers(struct jq_core *core, const struct task *task, struct explanation *out) {
+/* `before` tasks stand before it: what holds it back only when some worker could take it now. */
+static void explain_workers(struct jq_core *core, const struct task *task, int64_t before, struct explanation *out) {
     const size_t head = out->count;
     add(out, JQ_WHY_NO_WORKER_CAN, JQ_STR(""));
     int best = 0;
@@ -105,6 +106,12 @@ static void explain_workers(struct jq_core *core, const struct task *task, struc
         }
     }
     out->lines[head].why = best == 2 ? JQ_WHY_NEXT : (best == 1 ? JQ_WHY_NO_WORKER_FREE : JQ_WHY_NO_WORKER_CAN);
+    if (before > 0 && best == 2) {
+        out->lines[head].why = JQ_WHY_BEHIND;
+        out->lines[head].number = before;
+    } else if (before > 0 && best == 1) {
+        add(out, JQ_WHY_BEHIND, JQ_STR(""))->number = before;
+    }
 }
 
 /* Tasks that go before it in its queue: whole buckets of higher priority, and an estimate inside its own. */
@@ -139,13 +146,7 @@ static void explain_waiting(struct jq_core *core, const struct task *task, struc
     if (core->queues[task->queue].paused) {
         add(out, JQ_WHY_QUEUE_PAUSED, JQ_STR(""))->detail = core->queues[task->queue].name;
     }
-    if (task->state == JQ_STATE_READY) {
-        const int64_t before = tasks_before(core, task);
-        if (before > 0) {
-            add(out, JQ_WHY_BEHIND, JQ_STR(""))->number = before;
-        }
-    }
-    explain_workers(core, task, out);
+    explain_workers(core, task, task->state == JQ_STATE_READY ? tasks_before(core, task) : 0, out);
 }
 
 void explain_request(struct jq_core *core, const struct jq_request *request) {

@@ -187,6 +187,10 @@ static void verdicts(struct sim *sim, const struct sim_request *request, const s
             continue;
         }
         struct sim_task *task = task_of(sim, report->task.value);
+        if (task->place == SIM_FINAL && task->token != report->token.value) {
+            sim_fail(sim, "task %" PRIu64 ": an outcome was accepted under token %" PRIu64 ", its lease was %" PRIu64,
+                     task->id, report->token.value, task->token);
+        }
         if (task->succeeded && task->success_token != report->token.value) {
             sim_fail(sim, "task %" PRIu64 ": two outcomes were accepted, under tokens %" PRIu64 " and %" PRIu64,
                      task->id, task->success_token, report->token.value);

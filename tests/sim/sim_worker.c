@@ -194,10 +194,13 @@ static void lie(struct sim *sim, struct sim_worker *worker) {
     request->r.id = 1 + sim_below(sim, 3);
     request->r.done = 0;
     request->r.u.lease.session = worker->session;
-    const struct sim_worker *victim = &sim->workers[sim_below(sim, SIM_WORKERS)];
+    const struct sim_worker *victim = sim_below(sim, 2) ? worker : &sim->workers[sim_below(sim, SIM_WORKERS)];
     struct jq_held held = {{oracle_some_task(sim)}, {jq_rng_next(&sim->rng)}};
     if (victim->old_count > 0 && sim_below(sim, 4) > 0) {
         held = victim->old[sim_below(sim, victim->old_count)];
+    }
+    if (worker->run_count > 0 && sim_below(sim, 4) == 0) { /* its own task, under a token that is another's */
+        held.task = worker->runs[sim_below(sim, worker->run_count)].task;
     }
     request->reports[0] = (struct jq_report){.task = held.task, .token = held.token, .outcome = JQ_OUTCOME_SUCCESS};
     request->reports[1] = request->reports[0]; /* twice */

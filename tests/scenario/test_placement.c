@@ -1,0 +1,279 @@
+/* Which worker a task goes to, and what holds it back: needs, accounts, pauses, drains, limits, marks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/lab.h"
+
+static jq_task_id submit_need(struct lab *lab, const char *need) {
+    struct jq_submit_item item = lab_item();
+    item.need = jq_str_of(need);
+    return submit_item(lab, &item);
+}
+
+static enum jq_why first_why(struct lab *lab, jq_task_id task) {
+    const struct jq_reply_effect *reply = explain_task(lab, task);
+    assert_int_equal(reply->status, JQ_REPLY_OK);
+    assert_true(reply->u.explain.count > 0);
+    return reply->u.explain.lines[0].why;
+}
+
+/* A need is reserved in the account of the worker's offers and given back by the report; every task takes a slot. */
+static void account_reserves_and_gives_back(void **state) {
+    (void)state;
+    struct lab *lab = lab_new(); /* 4 slots, 4 cpu */
+    submit_need(lab, "cpu=3");
+    submit_need(lab, "cpu=3");
+    for (int i = 0; i < 4; i++) {
+        submit_need(lab, "");
+    }
+    const jq_lease_token large = lease_task(lab, "worker-1");
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, 3);
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, 4);
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, 5);
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, 0); /* no slot */
+    assert_int_equal(report_success(lab, large), JQ_REPLY_OK);
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, 2);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* The account survives a restart of the broker: it is worked out again from the leases when the worker registers. */
+static void account_survives_a_restart(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_need(lab, "cpu=3");
+    submit_need(lab, "cpu=3");
+    const jq_lease_token held = lease_task(lab, "worker-1");
+    restart_broker(lab);
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(report_success(lab, held), JQ_REPLY_OK);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    lab_free(lab);
+}
+
+/* The first alternative that fits is reserved. */
+static void alternatives_are_tried_in_order(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_need(lab, "cpu=3|mem=1G");
+    submit_need(lab, "cpu=3|mem=1G");
+    struct jq_request poll = poll_of(lab, "worker-1", 2, 0);
+    const struct jq_reply_effect *reply = lab_ask(lab, &poll);
+    assert_int_equal(reply->u.lease.count, 2);
+    assert_int_equal(reply->u.lease.items[0].reserved[0].amount, 3000);
+    assert_int_equal(reply->u.lease.items[1].reserved[0].amount, UINT64_C(1000) << 30);
+    lab_free(lab);
+}
+
+/* Of the parked workers that could take a task the one gets it whose scarcest offer has the least left over. */
+static void task_goes_where_it_fits_best(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct lab_worker *small = lab_worker_unregistered(lab, "small");
+    lab_offer(small, "cpu", 2000);
+    register_worker(lab, small);
+    struct jq_request large_poll = poll_of(lab, "large", 1, 30000), small_poll = poll_of(lab, "small", 1, 30000);
+    assert_null(lab_ask(lab, &large_poll));
+    assert_null(lab_ask(lab, &small_poll));
+    submit_need(lab, "cpu=2");
+    assert_non_null(lab_reply_to(lab, small_poll.call));
+    assert_null(lab_reply_to(lab, large_poll.call));
+    lab_free(lab);
+}
+
+/* What a worker says is free can lower the broker's account, never raise it. */
+static void free_in_a_poll_only_lowers(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_need(lab, "cpu=2");
+    submit_need(lab, "cpu=4");
+    struct jq_amount told = {JQ_STR("cpu"), 1000};
+    struct jq_request poll = poll_of(lab, "worker-1", 1, 0);
+    poll.u.lease.free = &told;
+    poll.u.lease.free_count = 1;
+    assert_int_equal(lab_ask(lab, &poll)->u.lease.count, 0);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    told.amount = 100000;
+    poll = poll_of(lab, "worker-1", 1, 0);
+    poll.u.lease.free = &told;
+    poll.u.lease.free_count = 1;
+    assert_int_equal(lab_ask(lab, &poll)->u.lease.count, 0);
+    lab_free(lab);
+}
+
+/* Explain tells a need that nobody could ever meet from one for which there is no room just now. */
+static void explain_tells_never_from_not_now(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    (void)lab_worker(lab, "worker-1");
+    submit_need(lab, "cpu=4");
+    assert_int_equal(first_why(lab, submit_need(lab, "gpu=1")), JQ_WHY_NO_WORKER_CAN);
+    (void)lease_task(lab, "worker-1");
+    assert_int_equal(first_why(lab, submit_need(lab, "cpu=4")), JQ_WHY_NO_WORKER_FREE);
+    assert_int_equal(first_why(lab, (jq_task_id){1}), JQ_WHY_RUNNING);
+    assert_int_equal(explain_task(lab, (jq_task_id){77})->status, JQ_REPLY_NOT_FOUND);
+    lab_free(lab);
+}
+
+/* A paused queue hands out nothing, over a restart; resumed, it serves the polls that are parked. */
+static void paused_queue_hands_out_nothing(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_task(lab, "q");
+    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "q", true), JQ_REPLY_OK);
+    restart_broker(lab);
+    register_worker(lab, lab_worker(lab, "worker-1"));
+    struct jq_request poll = poll_of(lab, "worker-1", 1, 30000);
+    assert_null(lab_ask(lab, &poll));
+    assert_int_equal(first_why(lab, (jq_task_id){1}), JQ_WHY_QUEUE_PAUSED);
+    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "q", false), JQ_REPLY_OK);
+    assert_int_equal(lab_reply_to(lab, poll.call)->u.lease.count, 1);
+    expect_trace(lab, "[0] queue q paused\n[0] queue q resumed\n");
+    lab_free(lab);
+}
+
+/* A draining worker is told so once and gets nothing more, over a restart, until an operator takes it back. */
+static void draining_worker_gets_nothing(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_request poll = poll_of(lab, "worker-1", 1, 30000);
+    assert_null(lab_ask(lab, &poll));
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", true), JQ_REPLY_OK);
+    assert_int_equal(lab_reply_to(lab, poll.call)->u.lease.commands[0].type, JQ_COMMAND_DRAIN);
+    submit_task(lab, "q");
+    restart_broker(lab);
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", false), JQ_REPLY_OK);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "nobody", true), JQ_REPLY_NOT_FOUND);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+static const struct jq_exception *refusal(struct lab *lab, const struct jq_submit_item *item) {
+    const struct jq_reply_effect *reply = submit_items(lab, item, 1);
+    assert_int_equal(reply->status, JQ_REPLY_OK);
+    return reply->u.submit.exception_count ? &reply->u.submit.exceptions[0] : NULL;
+}
+
+/* A full queue says `busy` and when to come again; what runs does not count, and other queues go on. */
+static void full_queue_is_busy(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.depth_max = 2;
+    struct lab *lab = lab_new_with(&config);
+    struct jq_submit_item item = lab_item();
+    submit_item(lab, &item);
+    submit_item(lab, &item);
+    const struct jq_exception *busy = refusal(lab, &item);
+    assert_non_null(busy);
+    assert_int_equal(busy->status, JQ_REPLY_BUSY);
+    assert_true(busy->retry_after_ms > 0);
+    submit_task(lab, "other");
+    (void)lease_task(lab, "worker-1");
+    submit_item(lab, &item);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Below disk_free_min submits are busy, outcomes are still taken; submits go on only at 9/8 of the mark. */
+static void disk_mark_has_hysteresis(void **state) {
+    static const struct {
+        uint64_t eighths;
+        bool busy;
+    } steps[] = {{8, false}, {7, true}, {8, true}, {9, false}, {8, false}};
+    (void)state;
+    struct lab *lab = lab_new();
+    const struct jq_submit_item item = lab_item();
+    submit_item(lab, &item);
+    const jq_lease_token token = lease_task(lab, "worker-1");
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct jq_event disk = {.type = JQ_EVENT_DISK};
+        disk.u.disk.free_bytes = lab->config.disk_free_min / 8 * steps[i].eighths;
+        lab_step(lab, &disk);
+        assert_int_equal(refusal(lab, &item) != NULL, steps[i].busy);
+        if (i == 1) {
+            assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+        }
+    }
+    expect_trace(lab, "[0] disk_free_min reached\n[0] task 1 succeeded\n[0] disk_free_min clear again\n");
+    lab_free(lab);
+}
+
+/* At memory_max submits are busy, until enough was forgotten. */
+static void memory_mark_stops_submits(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.memory_max = 4000;
+    config.finished_max = 0;
+    struct lab *lab = lab_new_with(&config);
+    const struct jq_submit_item item = lab_item();
+    int accepted = 0;
+    while (!refusal(lab, &item)) {
+        assert_true(++accepted < 1000);
+    }
+    for (int i = 0; i < accepted; i++) {
+        assert_int_equal(report_success(lab, lease_task(lab, "worker-1")), JQ_REPLY_OK);
+        advance_ms(lab, 1);
+    }
+    assert_null(refusal(lab, &item));
+    lab_free(lab);
+}
+
+/* A table that is full of queues in use answers `busy`, naming the limit; a queue that is idle gives its place away. */
+static void full_tables_are_busy(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.queues_max = 2;
+    config.classes_max = 2;
+    config.options_max = 2;
+    config.finished_max = 0;
+    struct lab *lab = lab_new_with(&config);
+    struct jq_submit_item item = lab_item();
+    submit_item(lab, &item);
+    submit_task(lab, "second");
+    item.queue = JQ_STR("third");
+    assert_string_equal(refusal(lab, &item)->reason, "queues_max reached");
+    item.queue = JQ_STR("second");
+    item.handler = JQ_STR("mail");
+    submit_item(lab, &item);
+    item.handler = JQ_STR("build");
+    assert_string_equal(refusal(lab, &item)->reason, "classes_max reached");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(report_success(lab, lease_task(lab, "worker-1")), JQ_REPLY_OK);
+        advance_ms(lab, 1);
+    }
+    item.queue = JQ_STR("third");
+    item.result_ttl_ms = 5;
+    submit_item(lab, &item);
+    restart_broker(lab);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(account_reserves_and_gives_back),
+        cmocka_unit_test(account_survives_a_restart),
+        cmocka_unit_test(alternatives_are_tried_in_order),
+        cmocka_unit_test(task_goes_where_it_fits_best),
+        cmocka_unit_test(free_in_a_poll_only_lowers),
+        cmocka_unit_test(explain_tells_never_from_not_now),
+        cmocka_unit_test(paused_queue_hands_out_nothing),
+        cmocka_unit_test(draining_worker_gets_nothing),
+        cmocka_unit_test(full_queue_is_busy),
+        cmocka_unit_test(disk_mark_has_hysteresis),
+        cmocka_unit_test(memory_mark_stops_submits),
+        cmocka_unit_test(full_tables_are_busy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
