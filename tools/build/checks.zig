@@ -81,27 +81,33 @@ pub const Checks = struct {
         return checks.parts.kit.executable(name, files, checks.everythingWithCore(core));
     }
 
-    /// The core with the bug that JQ_CANARY plants.
-    fn canaryCore(checks: Checks) Part {
-        const files = sources.find(checks.b, "broker/core", .{});
-        return checks.parts.kit.libraryWith("jqcore-canary", files, &.{}, &.{"-DJQ_CANARY=1"});
+    /// The core with one of the bugs that JQ_CANARY plants.
+    fn canaryCore(checks: Checks, number: usize) Part {
+        const b = checks.b;
+        return checks.parts.kit.libraryWith(
+            b.fmt("jqcore-canary{d}", .{number}),
+            sources.find(b, "broker/core", .{}),
+            &.{},
+            &.{b.fmt("-DJQ_CANARY={d}", .{number})},
+        );
     }
 
     pub fn addSimulator(checks: Checks) void {
         const b = checks.b;
         const sim_step = b.step("sim", "Run the simulator (-- --seed N --steps M ..)");
-        const canary_step = b.step("sim-canary", "Run the simulator on a core with a planted bug, which it must catch");
+        const canary_step = b.step("sim-canary", "Run the simulator on cores with a planted bug each, which it must catch");
         if (checks.simulator("jqsim", checks.parts.core)) |sim| {
             const run = b.addRunArtifact(sim);
             passArgs(run);
             sim_step.dependOn(&run.step);
         }
-        if (checks.simulator("jqsim-canary", checks.canaryCore())) |canary| {
-            const run = pythonScript(b, "tools/build/expect_failure.py");
-            run.addArtifactArg(canary);
-            passArgs(run);
-            canary_step.dependOn(&run.step);
+        const run = pythonScript(b, "tools/build/expect_failure.py");
+        // broker/core/state.h numbers the bugs from 1: `CANARY_NAME = NUMBER`.
+        for (0..std.mem.count(u8, sources.read(b, "broker/core/state.h"), " CANARY_")) |index| {
+            const name = b.fmt("jqsim-canary{d}", .{index + 1});
+            if (checks.simulator(name, checks.canaryCore(index + 1))) |canary| run.addArtifactArg(canary);
         }
+        canary_step.dependOn(&run.step);
     }
 
     /// End-to-end tests: real processes, driven by Python.
