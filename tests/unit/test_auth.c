@@ -1,0 +1,148 @@
+#include "broker/shell/auth.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum { OWN_UID = 1000, OTHER_UID = 1001 };
+
+static struct jq_tokens tokens;
+static struct jq_authority authority;
+static char client_token[JQ_TOKEN_TEXT_SIZE];
+
+/* One client's token, for queue cad.* and handlers starting with "mesh". */
+static int begin(void **state) {
+    (void)state;
+    struct jq_buf file;
+    struct jq_error error;
+    jq_buf_init(&file, 4096);
+    assert_int_equal(jq_token_new(client_token, &error), JQ_OK);
+    jq_token_append_line(&file, JQ_ROLE_CLIENT, jq_str_of(client_token), "cad.*", "mesh*", "web");
+    assert_int_equal(jq_tokens_parse("tokens", jq_buf_str(&file), &tokens, &error), JQ_OK);
+    jq_buf_fini(&file);
+    authority = (struct jq_authority){.tokens = &tokens, .own_uid = OWN_UID};
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    jq_tokens_fini(&tokens);
+    return 0;
+}
+
+static const struct jq_peer far = {.address = "192.0.2.1:5"};
+
+static struct jq_peer ipc_peer(uint32_t uid) {
+    return (struct jq_peer){.is_ipc = true, .loopback = true, .uid_known = true, .uid = uid};
+}
+
+/* NONE: refused. */
+static enum jq_role role_of(const struct jq_peer *peer, const char *token) {
+    struct jq_principal principal;
+    return jq_auth_identify(&authority, peer, jq_str_of(token), &principal) ? principal.role : JQ_ROLE_NONE;
+}
+
+/* A token makes whom its line names; an unknown one makes nobody, and none makes nobody. */
+static void tokens_decide(void **state) {
+    (void)state;
+    assert_int_equal(role_of(&far, client_token), JQ_ROLE_CLIENT);
+    assert_int_equal(role_of(&far, "jqt_0000"), JQ_ROLE_NONE);
+    assert_int_equal(role_of(&far, ""), JQ_ROLE_NONE);
+}
+
+/* Over ipc the kernel tells the uid: root and the broker's own user are admins, nobody else is; a wrong token is not excused by it. */
+static void uid_decides_on_ipc(void **state) {
+    (void)state;
+    const struct jq_peer root = ipc_peer(0);
+    const struct jq_peer own = ipc_peer(OWN_UID);
+    const struct jq_peer other = ipc_peer(OTHER_UID);
+    const struct jq_peer unknown = {.is_ipc = true, .loopback = true};
+    assert_int_equal(role_of(&root, ""), JQ_ROLE_ADMIN);
+    assert_int_equal(role_of(&own, ""), JQ_ROLE_ADMIN);
+    assert_int_equal(role_of(&other, ""), JQ_ROLE_NONE);
+    assert_int_equal(role_of(&other, client_token), JQ_ROLE_CLIENT);
+    assert_int_equal(role_of(&unknown, ""), JQ_ROLE_NONE);
+    assert_int_equal(role_of(&own, "jqt_0000"), JQ_ROLE_NONE);
+}
+
+/* auth = off: everybody is an admin (and the broker listens on this machine only). */
+static void off_lets_all_in(void **state) {
+    (void)state;
+    authority.off = true;
+    assert_int_equal(role_of(&far, ""), JQ_ROLE_ADMIN);
+}
+
+static enum jq_reply permit(enum jq_role role, const struct jq_token *token, const char *op,
+                            struct jq_request *request) {
+    const struct jq_principal principal = {.role = role, .token = token};
+    const char *field = NULL;
+    const char *reason = NULL;
+    const struct jq_op_info *info = jq_op_find(jq_str_of(op));
+    assert_non_null(info);
+    request->op = (enum jq_op)info->number;
+    const enum jq_reply reply = jq_auth_permit(&principal, info, request, &field, &reason);
+    if (reply != JQ_REPLY_OK) {
+        assert_non_null(field);
+        assert_non_null(reason);
+    }
+    return reply;
+}
+
+/* The message table says which role an operation needs: an observer only looks, a client submits, a worker leases, an admin steers. */
+static void roles_permit(void **state) {
+    (void)state;
+    struct jq_request request = {.op = JQ_OP_NONE};
+    assert_int_equal(permit(JQ_ROLE_OBSERVER, NULL, "server.status", &request), JQ_REPLY_OK);
+    assert_int_equal(permit(JQ_ROLE_OBSERVER, NULL, "submit", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_CLIENT, NULL, "submit", &request), JQ_REPLY_OK);
+    assert_int_equal(permit(JQ_ROLE_CLIENT, NULL, "lease", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_WORKER, NULL, "lease", &request), JQ_REPLY_OK);
+    assert_int_equal(permit(JQ_ROLE_WORKER, NULL, "queue.set", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_ADMIN, NULL, "queue.set", &request), JQ_REPLY_OK);
+}
+
+/* A token's globs judge each task of a submit by itself: the others are not refused with it, and a task that the decoder
+ * has refused keeps its own reason. */
+static void globs_judge_each_task(void **state) {
+    (void)state;
+    struct jq_submit_item items[] = {
+        {.queue = JQ_STR("cad.step"), .handler = JQ_STR("mesh.fine")},
+        {.queue = JQ_STR("mail"), .handler = JQ_STR("mesh.fine")},
+        {.queue = JQ_STR("cad.step"), .handler = JQ_STR("rm")},
+        {.queue = JQ_STR("mail"), .handler = JQ_STR("rm"), .refused = JQ_REPLY_INVALID, .field = "need"},
+    };
+    struct jq_request request = {.u.submit = {.items = items, .count = 4}};
+    assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "submit", &request), JQ_REPLY_OK);
+    assert_int_equal(items[0].refused, JQ_REPLY_OK);
+    assert_int_equal(items[1].refused, JQ_REPLY_FORBIDDEN);
+    assert_string_equal(items[1].field, "queue");
+    assert_int_equal(items[2].refused, JQ_REPLY_FORBIDDEN);
+    assert_string_equal(items[2].field, "handler");
+    assert_int_equal(items[3].refused, JQ_REPLY_INVALID);
+    assert_string_equal(items[3].field, "need");
+}
+
+/* A worker's token must allow every handler that the worker defines. */
+static void globs_judge_a_registration(void **state) {
+    (void)state;
+    const struct jq_handler_def handlers[] = {{.name = JQ_STR("mesh.fine")}, {.name = JQ_STR("mail")}};
+    struct jq_request request = {.u.reg = {.handlers = handlers, .handler_count = 1}};
+    assert_int_equal(permit(JQ_ROLE_WORKER, &tokens.items[0], "register", &request), JQ_REPLY_OK);
+    request.u.reg.handler_count = 2;
+    assert_int_equal(permit(JQ_ROLE_WORKER, &tokens.items[0], "register", &request), JQ_REPLY_FORBIDDEN);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(tokens_decide, begin, end),
+        cmocka_unit_test_setup_teardown(uid_decides_on_ipc, begin, end),
+        cmocka_unit_test_setup_teardown(off_lets_all_in, begin, end),
+        cmocka_unit_test_setup_teardown(roles_permit, begin, end),
+        cmocka_unit_test_setup_teardown(globs_judge_each_task, begin, end),
+        cmocka_unit_test_setup_teardown(globs_judge_a_registration, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
