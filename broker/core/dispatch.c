@@ -171,12 +171,13 @@ static void assign(struct jq_core *core, uint32_t index, struct choice choice, u
     struct worker *worker = worker_at(core, index);
     struct task *task = task_at(core, choice.ref);
     queue_charge(core, task->queue);
-    struct jq_record record = {.type = JQ_RECORD_TASK_LEASED,
-                               .u.task_leased = {.task = {task->id},
-                                                 .token = {(JQ_CANARY == CANARY_NO_EPOCH ? 1 : core->epoch) << TOKEN_COUNTER_BITS |
-                                                           ++core->next_token},
-                                                 .worker = index,
-                                                 .alternative = (uint8_t)choice.alternative}};
+    struct jq_record record = {
+        .type = JQ_RECORD_TASK_LEASED,
+        .u.task_leased = {
+            .task = {task->id},
+            .token = {(JQ_CANARY == CANARY_NO_EPOCH ? 1 : core->epoch) << TOKEN_COUNTER_BITS | ++core->next_token},
+            .worker = index,
+            .alternative = (uint8_t)choice.alternative}};
     JQ_CHECK(core->next_token >> TOKEN_COUNTER_BITS == 0);
     emit(core, &record);
     if (worker->gather_count == 0) {

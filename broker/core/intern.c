@@ -246,7 +246,7 @@ static void class_clear(struct jq_core *core, uint16_t at) {
     free((char *)(uintptr_t)entry->handler.data);
     free((char *)(uintptr_t)entry->need.data);
     jq_need_fini(&entry->parsed);
-    *entry = (struct class_entry){0};
+    *entry = (struct class_entry){.hot = entry->hot}; /* its index may be on this step's list already */
     profiles_drop_class(core, at);
 }
 
@@ -270,8 +270,8 @@ static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_rec
     } else {
         core->class_count++;
     }
-    *entry =
-        (struct class_entry){.used = true, .parsed = parsed, .handler = text_copy(handler), .need = text_copy(need)};
+    *entry = (struct class_entry){
+        .used = true, .hot = entry->hot, .parsed = parsed, .handler = text_copy(handler), .need = text_copy(need)};
     char buffer[CLASS_KEY_SIZE_MAX];
     JQ_CHECK(jq_strmap_put(&core->class_names, class_key(buffer, handler, need), at));
     core->digest += class_hash(core, at);

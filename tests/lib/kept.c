@@ -109,8 +109,7 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     reply->reason = keep_text(kept, reply->reason);
     switch (reply->op) {
     case JQ_OP_SUBMIT:
-        reply->u.submit.exceptions =
-            keep_exceptions(kept, reply->u.submit.exceptions, reply->u.submit.exception_count);
+        reply->u.submit.exceptions = keep_exceptions(kept, reply->u.submit.exceptions, reply->u.submit.exception_count);
         break;
     case JQ_OP_LEASE:
     case JQ_OP_REPORT: keep_lease(kept, reply); break;

@@ -277,7 +277,7 @@ jq_task_id submit_task(struct lab *lab, const char *queue) {
 static enum jq_reply verdict_of(const struct jq_reply_effect *reply) {
     assert_non_null(reply);
     return reply->status == JQ_REPLY_OK && reply->u.many.exception_count > 0 ? reply->u.many.exceptions[0].status
-                                                                              : reply->status;
+                                                                             : reply->status;
 }
 
 enum jq_reply ask_about_task(struct lab *lab, enum jq_op op, jq_task_id task) {

@@ -55,7 +55,7 @@ void lab_free(struct lab *lab);
 
 /* ---- time, restarts, the log ---- */
 
-void advance_ms(struct lab *lab, int64_t ms); /* stepping whenever the core wants to be */
+void advance_ms(struct lab *lab, int64_t ms);      /* stepping whenever the core wants to be */
 void sleep_broker_ms(struct lab *lab, int64_t ms); /* the broker does not run meanwhile */
 void move_wall_ms(struct lab *lab, int64_t ms);
 void restart_broker(struct lab *lab); /* replays the log into a new core, with the next epoch */
@@ -78,9 +78,10 @@ jq_task_id submit_task(struct lab *lab, const char *queue);
 jq_task_id submit_item(struct lab *lab, const struct jq_submit_item *item);
 const struct jq_reply_effect *submit_items(struct lab *lab, const struct jq_submit_item *items, size_t count);
 enum jq_reply cancel_task(struct lab *lab, jq_task_id task);
-enum jq_reply ask_about_task(struct lab *lab, enum jq_op op, jq_task_id task); /* dead.replay, dead.rm */
+enum jq_reply ask_about_task(struct lab *lab, enum jq_op op, jq_task_id task);      /* dead.replay, dead.rm */
 enum jq_reply set_named(struct lab *lab, enum jq_op op, const char *name, bool on); /* queue.set, worker.drain */
-struct jq_task_row task_row_of(struct lab *lab, jq_task_id task); /* state NONE: not found; texts live until lab_free() */
+struct jq_task_row task_row_of(struct lab *lab,
+                               jq_task_id task); /* state NONE: not found; texts live until lab_free() */
 enum jq_state task_state(struct lab *lab, jq_task_id task);
 const struct jq_reply_effect *explain_task(struct lab *lab, jq_task_id task);
 

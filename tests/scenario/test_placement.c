@@ -155,6 +155,21 @@ static void draining_worker_gets_nothing(void **state) {
     lab_free(lab);
 }
 
+/* A drained worker that dies is remembered for the operator's word; taken back, it is forgotten unless it returns. */
+static void drained_worker_that_died_is_forgotten_when_taken_back(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    (void)lab_worker(lab, "worker-1");
+    stop_answering_surveys(lab, "worker-1");
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", true), JQ_REPLY_OK);
+    advance_ms(lab, 60000);
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", false), JQ_REPLY_OK);
+    advance_ms(lab, 60000);
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", true), JQ_REPLY_NOT_FOUND);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 static const struct jq_exception *refusal(struct lab *lab, const struct jq_submit_item *item) {
     const struct jq_reply_effect *reply = submit_items(lab, item, 1);
     assert_int_equal(reply->status, JQ_REPLY_OK);
@@ -270,6 +285,7 @@ int main(void) {
         cmocka_unit_test(explain_tells_never_from_not_now),
         cmocka_unit_test(paused_queue_hands_out_nothing),
         cmocka_unit_test(draining_worker_gets_nothing),
+        cmocka_unit_test(drained_worker_that_died_is_forgotten_when_taken_back),
         cmocka_unit_test(full_queue_is_busy),
         cmocka_unit_test(disk_mark_has_hysteresis),
         cmocka_unit_test(memory_mark_stops_submits),

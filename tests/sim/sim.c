@@ -245,7 +245,9 @@ static void faults(struct sim *sim) {
         disk_event(sim, sim_below(sim, 2) ? UINT64_C(1) << 40 : 0);
     }
     if (sim->broker.up && sim_of(sim, 20, 10000)) {
-        struct jq_event event = {.type = JQ_EVENT_PIPE_GONE, .u.pipe_gone.pipe = sim_below(sim, 2) ? 100 + sim_below(sim, SIM_WORKERS) : sim_below(sim, SIM_CLIENTS)};
+        struct jq_event event = {.type = JQ_EVENT_PIPE_GONE,
+                                 .u.pipe_gone.pipe = sim_below(sim, 2) ? 100 + sim_below(sim, SIM_WORKERS)
+                                                                       : sim_below(sim, SIM_CLIENTS)};
         if (sim->now_ms >= sim->broker.asleep_until_ms) {
             broker_event(sim, &event);
         }
@@ -281,8 +283,8 @@ static void restart_at_end(struct sim *sim) {
 }
 
 static void sim_init(struct sim *sim, uint64_t seed, uint64_t steps, bool verbose) {
-    *sim = (struct sim){.seed = seed, .steps_max = steps, .verbose = verbose, .now_ms = 1000,
-                        .wall_offset_ms = INT64_C(1700000000000)};
+    *sim = (struct sim){
+        .seed = seed, .steps_max = steps, .verbose = verbose, .now_ms = 1000, .wall_offset_ms = INT64_C(1700000000000)};
     jq_rng_init(&sim->rng, seed);
     swarm_choose(sim);
     config_choose(sim);
@@ -305,8 +307,9 @@ void sim_run_seed(uint64_t seed, uint64_t steps, bool verbose) {
     }
     calm(sim);
     restart_at_end(sim);
-    sim_say(sim, "%" PRIu64 " submitted, %" PRIu64 " leased, %" PRIu64 " ended, %" PRIu64 " crashes, %" PRIu64
-                 " resent", sim->submitted, sim->leased, sim->finished, sim->crashes, sim->resent);
+    sim_say(sim,
+            "%" PRIu64 " submitted, %" PRIu64 " leased, %" PRIu64 " ended, %" PRIu64 " crashes, %" PRIu64 " resent",
+            sim->submitted, sim->leased, sim->finished, sim->crashes, sim->resent);
     broker_free(sim);
     actors_fini(sim);
     events_free(sim);

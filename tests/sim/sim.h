@@ -30,7 +30,7 @@ enum {
 
 /* ---- what a seed chooses ---- */
 struct sim_swarm {
-    uint32_t drop, twice;           /* of 1000 messages */
+    uint32_t drop, twice; /* of 1000 messages */
     int64_t delay_max_ms;
     uint32_t crash, power;          /* crashes per 10,000 events; how many of 10 are power failures */
     uint32_t torn;                  /* power fails in the middle of a write: of 10 power failures */

@@ -142,8 +142,15 @@ static void commit_failed(struct sim *sim, const struct jq_error *error) {
 
 static void commit_begin(struct sim *sim) {
     struct sim_broker *broker = &sim->broker;
-    if (broker->committing || jq_log_ring_record_count(broker->ring) == 0) {
+    if (broker->committing) {
         return;
+    }
+    if (jq_log_ring_record_count(broker->ring) == 0) {
+        if (jq_log_ring_building(broker->ring) || !sim_of(sim, 1, 50)) {
+            return; /* else: an empty block, as after a second of idleness */
+        }
+        JQ_CHECK(jq_log_ring_begin(broker->ring, jq_journal_epoch(broker->journal), sim->now_ms));
+        broker->clock_ms = sim->now_ms;
     }
     struct jq_error error;
     broker->block = jq_log_ring_seal(broker->ring);
@@ -279,8 +286,7 @@ static void call_open(struct sim *sim, struct sim_request *request) {
     }
     if (at == broker->call_capacity) {
         broker->call_capacity = broker->call_capacity ? broker->call_capacity * 2 : 64;
-        broker->call_requests =
-            realloc(broker->call_requests, broker->call_capacity * sizeof(*broker->call_requests));
+        broker->call_requests = realloc(broker->call_requests, broker->call_capacity * sizeof(*broker->call_requests));
         JQ_CHECK(broker->call_requests != NULL);
         memset(broker->call_requests + at, 0, (broker->call_capacity - at) * sizeof(*broker->call_requests));
     }
@@ -457,8 +463,8 @@ void broker_start(struct sim *sim) {
     }
     check_recovered(sim, replaying.end_lsn);
     oracle_promises(sim);
-    sim_say(sim, "broker starts: epoch %" PRIu64 ", %" PRIu64 " records from lsn %" PRIu64 " to %" PRIu64,
-            report.epoch, report.record_count, report.first_lsn, report.end_lsn);
+    sim_say(sim, "broker starts: epoch %" PRIu64 ", %" PRIu64 " records from lsn %" PRIu64 " to %" PRIu64, report.epoch,
+            report.record_count, report.first_lsn, report.end_lsn);
     open_session(sim);
 }
 

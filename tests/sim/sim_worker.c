@@ -117,8 +117,11 @@ static struct sim_request *request_new(struct sim *sim, struct sim_worker *worke
     struct sim_request *request = calloc(1, sizeof(*request));
     JQ_CHECK(request != NULL);
     request->actor = SIM_CLIENTS + worker->index;
-    request->r = (struct jq_request){
-        .op = op, .sender = worker->sender, .id = ++worker->next_id, .done = worker->next_id, .pipe = 100 + worker->index};
+    request->r = (struct jq_request){.op = op,
+                                     .sender = worker->sender,
+                                     .id = ++worker->next_id,
+                                     .done = worker->next_id,
+                                     .pipe = 100 + worker->index};
     (void)sim;
     return request;
 }

@@ -1,0 +1,194 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "broker/record.h"
+#include "common/rng.h"
+
+enum { BYTES_MAX = 256 * 1024, NOW_MS = 5000 };
+
+static const uint8_t body_bytes[] = "payload";
+static const struct jq_bytes body = {body_bytes, sizeof(body_bytes)};
+
+/* One record of each type, every field set to something that is not its default. */
+static const struct jq_record examples[] = {
+    {.type = JQ_RECORD_PROLOGUE_BEGIN},
+    {.type = JQ_RECORD_PROLOGUE_END, .u.prologue_end = {77, UINT64_MAX}},
+    {.type = JQ_RECORD_IDS_RESERVED, .u.ids_reserved = {65537}},
+    {.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {3, {"mail.out", 8}}},
+    {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {3, true}},
+    {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {4, {"work", 4}, {"cpu=1", 5}}},
+    {.type = JQ_RECORD_OPTIONS_DEFINED, .u.options_defined = {5, {1, 2, UINT32_MAX, 4, 5, 6}}},
+    {.type = JQ_RECORD_WORKER_REGISTERED, .u.worker_registered = {6, {{1}}, {{2}}, UINT64_MAX, {"w", 1}}},
+    {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {6, true}},
+    {.type = JQ_RECORD_WORKER_GONE, .u.worker_gone = {6}},
+    {.type = JQ_RECORD_REQUEST_ANSWERED,
+     .u.request_answered = {{{9}}, 10, 9, {1, 2, UINT64_MAX, 3, {body_bytes, sizeof(body_bytes)}}}},
+    {.type = JQ_RECORD_SENDER_TRIMMED, .u.sender_trimmed = {{{9}}, 11, true}},
+    {.type = JQ_RECORD_KEYS_FORGOTTEN, .u.keys_forgotten = {12}},
+    {.type = JQ_RECORD_WALL_OFFSET, .u.wall_offset = {-13}},
+    {.type = JQ_RECORD_TASK_SUBMITTED,
+     .u.task_submitted = {{UINT64_C(1) << 56}, 1, 2, 3, 9, true, 4000, 6000, 7000, {"ns\0key", 6}, {body_bytes, 8}}},
+    {.type = JQ_RECORD_TASK_SUBMITTED, .u.task_submitted = {.task = {1}, .ready_at_ms = NOW_MS}},
+    {.type = JQ_RECORD_TASK_DUE, .u.task_due = {{1}}},
+    {.type = JQ_RECORD_TASK_LEASED, .u.task_leased = {{1}, {UINT64_MAX}, 2, 3}},
+    {.type = JQ_RECORD_TASK_RETRIED, .u.task_retried = {{1}, 2, 3, 4, 5, 6, 7777, {body_bytes, 8}}},
+    {.type = JQ_RECORD_TASK_CANCELLING, .u.task_cancelling = {{1}, 10000}},
+    {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}}},
+    {.type = JQ_RECORD_TASK_REVIVED, .u.task_revived = {{1}}},
+    {.type = JQ_RECORD_TASK_FORGOTTEN, .u.task_forgotten = {{1}}},
+};
+enum { EXAMPLE_COUNT = sizeof(examples) / sizeof(examples[0]) };
+
+static struct jq_buf encoded(const struct jq_record *example, int64_t time_ms) {
+    struct jq_buf out;
+    struct jq_record record = *example;
+    record.time_ms = time_ms;
+    jq_buf_init(&out, BYTES_MAX);
+    jq_record_encode(&record, &out);
+    assert_false(out.failed);
+    return out;
+}
+
+static enum jq_err decode(uint8_t type, struct jq_bytes bytes, struct jq_record *ret_record) {
+    int64_t time_ms = NOW_MS;
+    bool clock = false;
+    struct jq_error error;
+    return jq_record_decode(type, bytes, &time_ms, ret_record, &clock, &error);
+}
+
+/* What is decoded encodes to the same bytes again: no field is lost on either way. */
+static void every_type_survives_the_way_there_and_back(void **state) {
+    bool seen[JQ_RECORD_TYPE_END] = {false};
+    (void)state;
+    for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
+        struct jq_buf first = encoded(&examples[i], NOW_MS);
+        struct jq_record record;
+        assert_int_equal(decode((uint8_t)examples[i].type, jq_buf_bytes(&first), &record), JQ_OK);
+        assert_int_equal(record.type, examples[i].type);
+        assert_int_equal(record.time_ms, NOW_MS);
+        struct jq_buf second = encoded(&record, NOW_MS);
+        assert_int_equal(first.size, second.size);
+        assert_true(first.size == 0 || memcmp(first.data, second.data, first.size) == 0);
+        seen[examples[i].type] = true;
+        jq_buf_fini(&first);
+        jq_buf_fini(&second);
+    }
+    for (int type = 0; type < JQ_RECORD_TYPE_END; type++) {
+        assert_int_equal(seen[type], type >= 2 && type != 14);
+    }
+}
+
+/* The fields come back as they were: a decoder that mirrors a mistake of the encoder would not be seen otherwise. */
+static void fields_come_back_as_they_were(void **state) {
+    struct jq_record record;
+    (void)state;
+    struct jq_buf out = encoded(&examples[14], NOW_MS);
+    assert_int_equal(decode(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &record), JQ_OK);
+    assert_int_equal(record.u.task_submitted.task.value, UINT64_C(1) << 56);
+    assert_int_equal(record.u.task_submitted.queue, 1);
+    assert_int_equal(record.u.task_submitted.class_index, 2);
+    assert_int_equal(record.u.task_submitted.options, 3);
+    assert_int_equal(record.u.task_submitted.priority, 9);
+    assert_true(record.u.task_submitted.eta);
+    assert_int_equal(record.u.task_submitted.ready_at_ms, 4000);
+    assert_int_equal(record.u.task_submitted.expires_wall_ms, 6000);
+    assert_int_equal(record.u.task_submitted.key_expires_ms, 7000);
+    assert_true(jq_str_equal(record.u.task_submitted.key, (struct jq_str){"ns\0key", 6}));
+    assert_int_equal(record.u.task_submitted.body.size, 8);
+    jq_buf_fini(&out);
+}
+
+/* Bytes cut short or with something after them are no record; a type that is not known says so. */
+static void cut_or_longer_bytes_are_refused(void **state) {
+    (void)state;
+    for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
+        struct jq_buf out = encoded(&examples[i], NOW_MS);
+        struct jq_record record;
+        for (size_t size = 0; size < out.size; size++) {
+            assert_int_equal(decode((uint8_t)examples[i].type, (struct jq_bytes){out.data, size}, &record),
+                             JQ_ERR_CORRUPT);
+        }
+        jq_buf_append_u8(&out, 0);
+        assert_int_equal(decode((uint8_t)examples[i].type, jq_buf_bytes(&out), &record), JQ_ERR_CORRUPT);
+        assert_int_equal(decode(14, jq_buf_bytes(&out), &record), JQ_ERR_VERSION);
+        assert_int_equal(decode(JQ_RECORD_TYPE_END, jq_buf_bytes(&out), &record), JQ_ERR_VERSION);
+        jq_buf_fini(&out);
+    }
+}
+
+/* Any bytes at all give a record or an error, and never a read outside of them. */
+static void any_bytes_give_a_record_or_an_error(void **state) {
+    struct jq_rng rng;
+    (void)state;
+    jq_rng_init(&rng, 1);
+    for (int round = 0; round < 20000; round++) {
+        const struct jq_record *example = &examples[jq_rng_below(&rng, EXAMPLE_COUNT)];
+        struct jq_buf out = encoded(example, NOW_MS);
+        struct jq_record record;
+        for (uint64_t n = jq_rng_below(&rng, 4); n > 0 && out.size > 0; n--) {
+            out.data[jq_rng_below(&rng, out.size)] = (uint8_t)jq_rng_next(&rng);
+        }
+        (void)decode((uint8_t)jq_rng_below(&rng, 26), jq_buf_bytes(&out), &record);
+        jq_buf_fini(&out);
+    }
+}
+
+/* A clock record moves the time by its difference, either way, and is no record of the core. */
+static void clock_record_moves_the_time(void **state) {
+    (void)state;
+    struct jq_buf out;
+    struct jq_record record;
+    bool clock = false;
+    int64_t time_ms = NOW_MS;
+    jq_buf_init(&out, BYTES_MAX);
+    jq_record_encode_clock(NOW_MS, 4990, &out);
+    assert_int_equal(jq_record_decode(JQ_RECORD_CLOCK, jq_buf_bytes(&out), &time_ms, &record, &clock, NULL), JQ_OK);
+    assert_true(clock);
+    assert_int_equal(time_ms, 4990);
+    jq_buf_fini(&out);
+}
+
+/* A body is given only if its own checksum holds: one changed bit in it is found. */
+static void damaged_body_is_found(void **state) {
+    (void)state;
+    struct jq_buf out = encoded(&examples[14], NOW_MS);
+    struct jq_bytes found;
+    assert_int_equal(jq_record_body(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &found, NULL), JQ_OK);
+    assert_int_equal(found.size, 8);
+    assert_memory_equal(found.data, body.data, 8);
+    out.data[out.size - 6] ^= 1;
+    assert_int_equal(jq_record_body(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &found, NULL), JQ_ERR_CORRUPT);
+    jq_buf_fini(&out);
+    out = encoded(&examples[16], NOW_MS);
+    assert_int_equal(jq_record_body(JQ_RECORD_TASK_DUE, jq_buf_bytes(&out), &found, NULL), JQ_OK);
+    assert_int_equal(found.size, 0);
+    jq_buf_fini(&out);
+}
+
+/* Every type has a name for dumps; others have a question mark. */
+static void types_have_names(void **state) {
+    (void)state;
+    for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
+        assert_string_not_equal(jq_record_type_name((uint8_t)examples[i].type), "?");
+    }
+    assert_string_equal(jq_record_type_name(JQ_RECORD_CLOCK), "clock");
+    assert_string_equal(jq_record_type_name(14), "?");
+    assert_string_equal(jq_record_type_name(255), "?");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_survives_the_way_there_and_back),
+        cmocka_unit_test(fields_come_back_as_they_were),
+        cmocka_unit_test(cut_or_longer_bytes_are_refused),
+        cmocka_unit_test(any_bytes_give_a_record_or_an_error),
+        cmocka_unit_test(clock_record_moves_the_time),
+        cmocka_unit_test(damaged_body_is_found),
+        cmocka_unit_test(types_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
