@@ -48,7 +48,7 @@ struct exec_bed exec_bed_make(const char *cgroup_root) {
 }
 
 static int entries_in(const char *dir_name, const char *name) {
-    char path[128];
+    char path[512];
     (void)snprintf(path, sizeof(path), "%s/%s", dir_name, name);
     DIR *dir = opendir(path);
     int count = 0;
@@ -79,10 +79,8 @@ void exec_bed_remove(struct exec_bed *bed) {
         exec_bed_serve(bed, STEP_MS);
     }
     assert_false(has_children());
-    char work[32];
-    (void)snprintf(work, sizeof(work), "jqmesh-test-%d", (int)getpid());
     assert_int_equal(jq_exec_host_count(bed->host), 0);
-    assert_int_equal(entries_in(bed->dir, work), 0);
+    assert_int_equal(entries_in(jq_exec_host_work_path(bed->host), "."), 0);
     assert_int_equal(entries_in(bed->dir, "children"), 0);
     jq_exec_host_free(bed->host);
     assert_int_equal(exec_bed_fd_count(), bed->fd_count);

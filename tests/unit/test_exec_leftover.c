@@ -37,8 +37,8 @@ static void run_and_die(const struct jq_exec_config *config) {
         _exit(1);
     }
     struct stat status;
-    char path[128];
-    (void)snprintf(path, sizeof(path), "%s/jqmesh-leftover/5.1/left", config->state_dir);
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/5.1/left", jq_exec_host_work_path(host));
     while (stat(path, &status) != 0) {
     }
     (void)raise(SIGKILL);
@@ -81,8 +81,8 @@ static void next_worker_ends_what_the_last_one_left(void **state) {
     assert_int_equal(jq_exec_host_new(&config, &host, NULL), JQ_OK);
     expect_dead(read_pid(dir, "near"));
     expect_dead(read_pid(dir, "far"));
-    char path[128];
-    (void)snprintf(path, sizeof(path), "%s/jqmesh-leftover/5.1", dir);
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/5.1", jq_exec_host_work_path(host));
     assert_int_equal(access(path, F_OK), -1);
     jq_exec_host_free(host);
     assert_true(jq_workdir_remove(AT_FDCWD, dir));

@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FREE_WAIT_MS = 5000, FREE_STEP_MS = 20, ORPHAN_LOOK_MS = 20, ORPHAN_LOOKS_MAX = 50 };
+enum { FREE_WAIT_MS = 5000, FREE_STEP_MS = 20, ORPHAN_LOOK_MS = 20, ORPHAN_LOOKS_MAX = 50, UNIQUE_NAME_SIZE = 64 };
 
 static void on_orphans_due(struct jq_exec_timer *timer, int64_t now_ms);
 
@@ -51,6 +51,12 @@ static enum jq_err lock_state(struct jq_exec_host *host, const char *state_dir, 
     return JQ_OK;
 }
 
+/* Two workers of this machine may have one name, each of another broker; a state directory is one worker's alone. */
+static void make_unique_name(const struct jq_exec_config *config, char name[UNIQUE_NAME_SIZE]) {
+    const uint64_t state = jq_hash_bytes(config->state_dir, strlen(config->state_dir), 0);
+    (void)snprintf(name, UNIQUE_NAME_SIZE, "%.48s-%08x", config->name, (unsigned)(state & UINT32_MAX));
+}
+
 static enum jq_err open_dirs(struct jq_exec_host *host, const struct jq_exec_config *config, struct jq_error *reterr) {
     int state_fd = -1;
     enum jq_err err = open_dir(config->state_dir, 0711, &state_fd, reterr);
@@ -65,7 +71,9 @@ static enum jq_err open_dirs(struct jq_exec_host *host, const struct jq_exec_con
         err = open_dir(path, 0700, &host->children_fd, reterr);
     }
     const char *parent = config->work_dir != NULL ? config->work_dir : config->state_dir;
-    (void)snprintf(host->work_path, sizeof(host->work_path), "%.3900s/jqmesh-%.64s", parent, config->name);
+    char name[UNIQUE_NAME_SIZE];
+    make_unique_name(config, name);
+    (void)snprintf(host->work_path, sizeof(host->work_path), "%.3900s/jqmesh-%s", parent, name);
     if (err == JQ_OK) {
         err = open_dir(host->work_path, 0711, &host->work_fd, reterr);
     }
@@ -92,11 +100,10 @@ static enum jq_err set_seed(struct jq_exec_host *host, struct jq_error *reterr) 
     return err;
 }
 
-/* Two workers of this machine may have one name, each of another broker; a state directory is one worker's alone. */
-static enum jq_err open_cgroups(struct jq_exec_host *host, const struct jq_exec_config *config, struct jq_error *reterr) {
-    char name[64];
-    const uint64_t state = jq_hash_bytes(config->state_dir, strlen(config->state_dir), 0);
-    (void)snprintf(name, sizeof(name), "%.48s-%08x", config->name, (unsigned)(state & UINT32_MAX));
+static enum jq_err open_cgroups(struct jq_exec_host *host, const struct jq_exec_config *config,
+                                struct jq_error *reterr) {
+    char name[UNIQUE_NAME_SIZE];
+    make_unique_name(config, name);
     return jq_cgroups_open(name, config->cgroup_root, &host->cgroups, reterr);
 }
 

@@ -23,7 +23,7 @@ struct jq_exec_config {
     const char *name;      /* of the worker; names its cgroup, with a hash of state_dir */
     const char *state_dir; /* absolute; made if missing; one running worker at a time */
     const char
-        *work_dir; /* absolute; NULL: state_dir. Work dirs lie in jqmesh-NAME there, which is cleared at the start. */
+        *work_dir; /* absolute; NULL: state_dir. Work dirs lie in a jqmesh-NAME-HASH of it, cleared at the start. */
     const char *cgroup_root; /* NULL or "auto": to be found; "none"; or a cgroup v2 directory that is ours */
     size_t child_count_max;  /* tasks, and warm processes, at a time */
 };
