@@ -166,8 +166,7 @@ static void do_report(struct jq_run *run, const struct jq_agent_effect *effect) 
 }
 
 static void do_kill(struct jq_run *run, const struct jq_agent_effect *effect) {
-    const enum jq_exec_reason reason =
-        effect->why == JQ_AGENT_CANCELLED ? JQ_EXEC_REASON_CANCEL : JQ_EXEC_REASON_DRAIN;
+    const enum jq_exec_reason reason = effect->why == JQ_AGENT_CANCELLED ? JQ_EXEC_REASON_CANCEL : JQ_EXEC_REASON_DRAIN;
     if (run->child) {
         jq_exec_kill(run->child, reason, effect->grace_ms, jq_clock_boot_ms());
     }
@@ -177,15 +176,9 @@ static void on_effect(void *ctx, const struct jq_agent_effect *effect) {
     struct jq_worker_shell *worker = ctx;
     struct jq_run *run = run_find(worker, effect->token);
     switch (effect->type) {
-    case JQ_AGENT_START:
-        jq_launch(run);
-        break;
-    case JQ_AGENT_KILL:
-        do_kill(run, effect);
-        break;
-    case JQ_AGENT_REPORT:
-        do_report(run, effect);
-        break;
+    case JQ_AGENT_START: jq_launch(run); break;
+    case JQ_AGENT_KILL: do_kill(run, effect); break;
+    case JQ_AGENT_REPORT: do_report(run, effect); break;
     case JQ_AGENT_KEEP:
         jq_output_keep(run);
         run_forget(run);
@@ -199,9 +192,7 @@ static void on_effect(void *ctx, const struct jq_agent_effect *effect) {
             jq_link_want(worker->link, effect->want);
         }
         break;
-    case JQ_AGENT_EXIT:
-        worker->exiting = true;
-        break;
+    case JQ_AGENT_EXIT: worker->exiting = true; break;
     }
 }
 
@@ -249,8 +240,8 @@ static void pressure_serve(struct jq_worker_shell *worker, int64_t now_ms) {
                       stall + ease > (unsigned)worker->settings->psi_pressure_percent * 10;
     if (high != worker->pressure_high) {
         worker->pressure_high = high;
-        JQ_LOG_WARN(high ? "memory is short: no new tasks" : "memory is there again", JQ_F_UINT("memory_permille", memory),
-                    JQ_F_UINT("stall_permille", stall));
+        JQ_LOG_WARN(high ? "memory is short: no new tasks" : "memory is there again",
+                    JQ_F_UINT("memory_permille", memory), JQ_F_UINT("stall_permille", stall));
         jq_agent_pressure(worker->agent, high);
     }
     jq_link_load(worker->link, jq_load_read(), memory);
@@ -476,23 +467,17 @@ static enum jq_err set_up(struct jq_worker_shell *worker, struct jq_error *reter
 
 static int exit_code_of(enum jq_err err) {
     switch (err) {
-    case JQ_OK:
-        return 0;
+    case JQ_OK: return 0;
     case JQ_ERR_INVALID:
     case JQ_ERR_UNSUPPORTED:
-    case JQ_ERR_ADDRESS:
-        return EXIT_CONFIG;
-    case JQ_ERR_DENIED:
-        return EXIT_NOPERM;
-    case JQ_ERR_LOCKED:
-        return EXIT_TEMPFAIL;
+    case JQ_ERR_ADDRESS: return EXIT_CONFIG;
+    case JQ_ERR_DENIED: return EXIT_NOPERM;
+    case JQ_ERR_LOCKED: return EXIT_TEMPFAIL;
     case JQ_ERR_IO:
-    case JQ_ERR_NO_SPACE:
-        return EXIT_CANTCREAT;
-    case JQ_ERR_UNAVAILABLE:
-        return EXIT_UNAVAILABLE;
-    default:
-        return EXIT_SOFTWARE;
+    case JQ_ERR_NO_SPACE: return EXIT_CANTCREAT;
+    case JQ_ERR_NOT_FOUND: /* a program, FreeCAD for one */
+    case JQ_ERR_UNAVAILABLE: return EXIT_UNAVAILABLE;
+    default: return EXIT_SOFTWARE;
     }
 }
 
