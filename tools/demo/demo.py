@@ -188,7 +188,7 @@ class Demo:
         worker.start()
         self.watch(lambda tasks: self.was_lost(tasks, task["id"]))
         took = time.monotonic() - begin
-        self.screen.step("", f"back in {took:.2f} s: what it left is killed, task {task['id']} goes to the next attempt")
+        self.screen.step("", f"back in {took:.2f} s: what it left is killed, task {task['id']} gets another attempt")
 
     @staticmethod
     def was_lost(tasks, task_id):
@@ -242,6 +242,8 @@ class Demo:
 
     def stop(self):
         self.screen.clear_live_line()
+        for worker in self.workers:
+            worker.ask_to_stop()
         for worker in self.workers:
             worker.stop()
         self.broker.stop()

@@ -89,11 +89,15 @@ class Process:
         self.child.send_signal(signal.SIGKILL)
         self.child.wait()
 
+    def ask_to_stop(self):
+        if self.child is not None and self.child.poll() is None:
+            self.child.terminate()
+
     def stop(self, within_s=10):
         """SIGTERM, so that it finishes what it does; SIGKILL if it does not."""
-        if self.child is None or self.child.poll() is not None:
+        if self.child is None:
             return
-        self.child.terminate()
+        self.ask_to_stop()
         try:
             self.child.wait(within_s)
         except subprocess.TimeoutExpired:
@@ -141,7 +145,7 @@ class Worker(Process):
             "worker.state_dir": place.path(f"worker-{kind}", "state"),
             "worker.work_dir": place.path(f"worker-{kind}", "work"),
             "worker.output_dir": self.output,
-            "worker.drain": "5s",
+            "worker.drain": "1s",
             "freecad.scripts_dir": place.path("freecad"),
         }
         super().__init__(place, "demo-" + kind, [place.program("jqworker"), *options(settings)])
