@@ -55,6 +55,17 @@ class BadInput(TestCase):
         self.check_alive()
         wait_until("descriptors are closed", lambda: self.open_fds() <= before + 2)
 
+    def test_garbage_on_ipc(self):
+        """The same on the socket in the file system."""
+        chance = random.Random(4)
+        before = self.open_fds()
+        for _ in range(ROUNDS):
+            with socket.socket(socket.AF_UNIX) as stream:
+                stream.connect(self.bed.path("broker.sock"))
+                stream.sendall(chance.choice((b"", b"\0SP\0\0\x30\0\0")) + chance.randbytes(chance.randint(1, 2048)))
+        self.check_alive()
+        wait_until("descriptors are closed", lambda: self.open_fds() <= before + 2)
+
     def test_silent_peers(self):
         """Peers that connect and say nothing, or half a handshake, hold nobody up."""
         held = []

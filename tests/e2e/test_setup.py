@@ -13,9 +13,9 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import sp
-from lib.bed import Bed, TestCase, program, wait_until
+from lib.bed import ROOT, Bed, TestCase, program, wait_until
 
-EX_USAGE, EX_DATAERR, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_CONFIG = 64, 65, 73, 74, 75, 78
+EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_CONFIG = 64, 65, 69, 73, 74, 75, 78
 NOOP = {"noop": "command = /bin/true\nstdin = none"}
 BUSY = 1
 
@@ -258,6 +258,20 @@ class Worker(TestCase):
             tasks.append((bed, bed.submit("naps", "--retry", "0")))
         for bed, task in tasks:
             self.assertEqual(bed.wait_for_state(task, "succeeded")["attempts"], 0)
+
+    def test_freecad(self):
+        """FreeCAD missing: 69, naming the program. FreeCAD broken: its tasks say what it said; others run."""
+        handlers = {**NOOP, "cad": "kind = freecad\nscript = step2stl.py"}
+        scripts = {"freecad.scripts_dir": os.path.join(ROOT, "worker", "freecad")}
+        path = "/no/such/freecadcmd"
+        self.refuses(handlers, {**scripts, "freecad.command": path}, EX_UNAVAILABLE, path)
+        self.bed.start_broker()
+        broken = "/bin/sh -c 'echo broken libraries >&2; exit 3'"
+        self.bed.start_worker("w", handlers, {**scripts, "freecad.command": broken})
+        task = self.bed.submit("cad", "--payload", "{}")
+        failed = wait_until("an attempt has failed", lambda: self.bed.task(task)["detail"])
+        self.assertIn("broken libraries", failed["message"])
+        self.bed.wait_for_state(self.bed.submit("noop"), "succeeded")
 
     def test_before_the_broker(self):
         """A worker that starts before its broker waits for it."""
