@@ -73,7 +73,9 @@ static void swarm_choose(struct sim *sim) {
                                     .operators = maybe(sim, 60),
                                     .run_max_ms = sim_below(sim, 2) ? 300 : 30000,
                                     .commit_max_ms = sim_below(sim, 2) ? 5 : 200,
-                                    .segment_bytes = sim_below(sim, 2) ? 16 * 1024 : 64 * 1024};
+                                    .segment_bytes = sim_below(sim, 3) ? 24 * 1024 : 48 * 1024,
+                                    .body_bytes = sim_below(sim, 2) ? 32 : 1024,
+                                    .forgetful = sim_below(sim, 2)};
 }
 
 static void config_choose(struct sim *sim) {
@@ -83,11 +85,11 @@ static void config_choose(struct sim *sim) {
     config->classes_max = 6 + (uint32_t)sim_below(sim, 20);
     config->options_max = 8 + (uint32_t)sim_below(sim, 20);
     config->workers_max = 8;
-    config->senders_max = 60 + (uint32_t)sim_below(sim, 200);
+    config->senders_max = 40 + (uint32_t)sim_below(sim, 100);
     config->finished_max = sim_below(sim, 2) ? 1000000 : sim_below(sim, 50);
     config->depth_max = sim_below(sim, 3) ? 100000 : 10;
-    config->key_ttl_ms = sim_below(sim, 2) ? 86400000 : 10000;
-    config->dead_ttl_ms = sim_below(sim, 2) ? 0 : 20000;
+    config->key_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 86400000 : 10000;
+    config->dead_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 0 : 5000;
     config->request_window_ms = 600000;
     config->aging_interval_ms = sim_below(sim, 2) ? 600000 : 2000;
 }

@@ -39,7 +39,8 @@ struct sim_swarm {
     uint32_t fail, crashed;         /* of 100 attempts */
     uint32_t operators;             /* of 100 requests of clients */
     int64_t run_max_ms, commit_max_ms;
-    uint32_t segment_bytes;
+    uint32_t segment_bytes, body_bytes;
+    bool forgetful; /* results and keys are kept so short that the log loses its beginning again and again */
 };
 
 /* ---- messages and events ---- */

@@ -58,7 +58,7 @@ static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
     static const char *const queues[] = {"a", "b", "b.c", "d"};
     static const char *const names[] = {"h0", "h1"};
     static const char *const needs[] = {"", "", "cpu=1", "cpu=2 mem=2", "seat=1", "cpu=4|mem=4"};
-    static const uint8_t body[32] = "payload";
+    static const uint8_t body[1024] = "payload";
     struct jq_submit_item *item = &request->items[at];
     *item = (struct jq_submit_item){.queue = pick(sim, queues, 4),
                                     .handler = pick(sim, names, 2),
@@ -67,8 +67,8 @@ static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
                                     .retry_max = 1 + (uint32_t)sim_below(sim, 4),
                                     .retry_base_ms = 100,
                                     .retry_cap_ms = 2000,
-                                    .result_ttl_ms = sim_below(sim, 3) ? 86400000 : 5000,
-                                    .body = {body, sim_below(sim, sizeof(body))}};
+                                    .result_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 3) ? 86400000 : 3000,
+                                    .body = {body, sim_below(sim, sim->swarm.body_bytes)}};
     if (sim_below(sim, 6) == 0) {
         item->delay_ms = (int64_t)sim_below(sim, 20000);
     }

@@ -6,7 +6,7 @@
 #include "common/buf.h"
 #include "tests/sim/sim.h"
 
-enum { FIRST_SEGMENT_BYTES = 16 * 1024, SPARE_STEP_BYTES = 64 * 1024 };
+enum { FIRST_SEGMENT_BYTES = JQ_SEGMENT_SIZE_MIN };
 
 /* ---- what the core puts out ---- */
 
