@@ -12,7 +12,8 @@ import tree
 
 CACHE = os.path.join(tree.ROOT, ".zig-cache", "lint")
 PRELUDE = "tools/lint/analyzer.h"
-FLAGS = ["-std=gnu11", "-I."]
+# The analyzer gives a function up after so many states: a sixth of its default, at a sixth of the time.
+FLAGS = ["-std=gnu11", "-I.", *"-Xclang -analyzer-config -Xclang max-nodes=40000".split()]
 JOBS = 2
 
 
