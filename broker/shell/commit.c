@@ -139,14 +139,13 @@ static void *commit_thread(void *arg) {
     struct jq_commit *commit = arg;
     jq_thread_name("jq-commit");
     const int64_t long_us = INT64_C(3600) * 1000 * 1000;
-    while (true) {
+    while (!atomic_load(&commit->stopping) || !jq_inbox_empty(&commit->jobs)) {
         jq_inbox_wait(&commit->jobs, long_us);
         bool more = jq_inbox_take_all(&commit->jobs) != NULL;
-        if (!more && atomic_load(&commit->stopping))
-            return NULL;
         for (struct jq_sealed_block block = commit->block, next; more; block = next)
             more = commit_block(commit, &block, &next);
     }
+    return NULL;
 }
 
 void jq_commit_start(struct jq_commit *commit, const struct jq_sealed_block *block) {
