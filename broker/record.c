@@ -234,7 +234,8 @@ static void decode_task(struct jq_reader *in, struct jq_record *record) {
 }
 
 static void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
-    const bool key = record->u.task_submitted.key_expires_ms > 0, expires = record->u.task_submitted.expires_wall_ms > 0;
+    const bool key = record->u.task_submitted.key_expires_ms > 0,
+               expires = record->u.task_submitted.expires_wall_ms > 0;
     jq_buf_append_varint(out, record->u.task_submitted.task.value);
     jq_buf_append_u8(out, (uint8_t)((record->u.task_submitted.eta ? SUBMIT_ETA : 0) | (expires ? SUBMIT_EXPIRES : 0) |
                                     (key ? SUBMIT_KEY : 0)));

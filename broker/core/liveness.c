@@ -54,8 +54,7 @@ void survey_send(struct jq_core *core) {
     core->surveys_sent++;
     core->survey_written_lsn = core->written_lsn;
     core->next_survey_ms = core->now_ms + core->config.heartbeat_ms;
-    const struct jq_effect effect = {
-        .type = JQ_EFFECT_SURVEY, .level = JQ_EFFECT_AT_ONCE, .u.survey = survey_id(core)};
+    const struct jq_effect effect = {.type = JQ_EFFECT_SURVEY, .level = JQ_EFFECT_AT_ONCE, .u.survey = survey_id(core)};
     core->output->effect(core->output->ctx, &effect);
 }
 

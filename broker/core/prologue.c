@@ -12,9 +12,10 @@ static void say_tables(struct jq_core *core) {
         }
     }
     for (uint32_t i = 0; i < core->class_count; i++) {
-        struct jq_record defined = {
-            .type = JQ_RECORD_CLASS_DEFINED,
-            .u.class_defined = {.class_index = (uint16_t)i, .handler = core->classes[i].handler, .need = core->classes[i].need}};
+        struct jq_record defined = {.type = JQ_RECORD_CLASS_DEFINED,
+                                    .u.class_defined = {.class_index = (uint16_t)i,
+                                                        .handler = core->classes[i].handler,
+                                                        .need = core->classes[i].need}};
         emit(core, &defined);
     }
     for (uint32_t i = 0; i < core->options_count; i++) {

@@ -39,9 +39,9 @@ struct jq_agent_effect {
 
 struct jq_agent_config {
     unsigned slots;
-    int64_t grace_ms;      /* of kills that name none */
-    int64_t drain_ms;      /* how long a stop waits for what runs */
-    int64_t idle_exit_ms;  /* 0: never */
+    int64_t grace_ms;     /* of kills that name none */
+    int64_t drain_ms;     /* how long a stop waits for what runs */
+    int64_t idle_exit_ms; /* 0: never */
     void *ctx;
     void (*effect)(void *ctx, const struct jq_agent_effect *effect);
 };

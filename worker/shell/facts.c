@@ -110,8 +110,8 @@ static void add_probe(struct jq_buf *buf, const struct jq_fact_probe *probe) {
     int fd = -1;
     const pid_t pid = probe_spawn(probe->command.items, &fd);
     if (pid < 0) {
-        JQ_LOG_WARN("fact not found out", JQ_F_STR("fact", probe->item.name), JQ_F_STR("command", probe->command.items[0]),
-                    JQ_F_INT("errno", errno));
+        JQ_LOG_WARN("fact not found out", JQ_F_STR("fact", probe->item.name),
+                    JQ_F_STR("command", probe->command.items[0]), JQ_F_INT("errno", errno));
         return;
     }
     const bool read = probe_read(fd, probe->timeout_ms, text, sizeof(text));
@@ -127,7 +127,7 @@ static void add_probe(struct jq_buf *buf, const struct jq_fact_probe *probe) {
 }
 
 enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const char *more, char **ret_facts,
-                          struct jq_error *reterr) {
+                             struct jq_error *reterr) {
     struct jq_buf buf;
     jq_buf_init(&buf, WORKER_TEXT_MAX);
     jq_buf_append_text(&buf, jq_str_of(settings->facts));
@@ -150,7 +150,7 @@ enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const ch
 /* ---- offers ---- */
 
 enum jq_err jq_machine_offers(const struct jq_worker_settings *settings, char **ret_offers, unsigned *ret_slots,
-                                struct jq_error *reterr) {
+                              struct jq_error *reterr) {
     const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     struct sysinfo info = {.mem_unit = 1};
     (void)sysinfo(&info);

@@ -6,7 +6,8 @@
 
 /* Nothing (JQ_OK, worker->zygotes stays NULL) where no handler is of kind freecad. Otherwise probes the installation, writes its
  * facts ("freecad.version=0.20.2 ...") and starts the zygote. A FreeCAD that is missing or broken is an error that says so. */
-enum jq_err jq_freecad_open(struct jq_worker_shell *worker, char *ret_facts, size_t facts_size, struct jq_error *reterr);
+enum jq_err jq_freecad_open(struct jq_worker_shell *worker, char *ret_facts, size_t facts_size,
+                            struct jq_error *reterr);
 void jq_freecad_close(struct jq_zygotes *zygotes);
 
 /* Makes run->child and hands it to the zygote. JQ_ERR_BUSY while none is up: a shortage of the host. */

@@ -28,9 +28,9 @@ struct jq_run {
     char *queue;
     int64_t soft_limit_ms, hard_limit_ms;
     uint64_t memory_bytes, cpu_thousandths;
-    struct jq_bytes payload; /* behind the struct */
-    struct jq_exec_child *child; /* while it runs */
-    struct jq_error start_error; /* why there never was one */
+    struct jq_bytes payload;      /* behind the struct */
+    struct jq_exec_child *child;  /* while it runs */
+    struct jq_error start_error;  /* why there never was one */
     char output[WORKER_PATH_MAX]; /* output_dir/.TASK.ATTEMPT, made when it starts; empty: none */
     int32_t progress_told;
 };
@@ -76,9 +76,9 @@ enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reter
 
 /* facts.c: texts of need.h's grammar, to be freed. */
 enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const char *more, char **ret_facts,
-                          struct jq_error *reterr);
+                             struct jq_error *reterr);
 enum jq_err jq_machine_offers(const struct jq_worker_settings *settings, char **ret_offers, unsigned *ret_slots,
-                                struct jq_error *reterr);
+                              struct jq_error *reterr);
 
 /* pressure.c: thousandths of the memory in use, and of the time waited for memory (PSI some avg10; 0 where the kernel has none). */
 void jq_pressure_read(unsigned *ret_memory_permille, unsigned *ret_stall_permille);
