@@ -94,6 +94,14 @@ static void follow_log(struct jq_engine *engine, uint64_t durable_lsn) {
     }
 }
 
+/* The log has stood still for a while: its last block is covered, and segments that nobody needs any more can go, which takes a
+ * prologue that says so. A busy log does both by its rotations. */
+static void rest(struct jq_engine *engine) {
+    if (engine->prologue_end_lsn == 0 && jq_core_needs_from(engine->config.core) > engine->prologue_needs_lsn)
+        write_prologue(engine);
+    jq_ledger_mark_idle(engine->ledger, engine->now_ms);
+}
+
 /* ---- one turn ---- */
 
 static void handle(struct jq_engine *engine, struct jq_inbound *inbound) {
@@ -138,7 +146,7 @@ static void turn(struct jq_engine *engine) {
     if (jq_core_deadline_ms(engine->config.core) <= engine->now_ms)
         step_plain(engine, JQ_EVENT_TIME);
     if (engine->now_ms - engine->moved_ms >= TICK_MS)
-        jq_ledger_mark_idle(engine->ledger, engine->now_ms);
+        rest(engine);
     jq_ledger_end(engine->ledger);
 }
 
