@@ -24,6 +24,15 @@ struct refusal {
     struct jq_submitted verdict;
 };
 
+struct batch {
+    struct jq_task_spec specs[BATCH_COUNT_MAX];
+    struct jq_submitted submitted[BATCH_COUNT_MAX];
+    uint64_t lines[BATCH_COUNT_MAX];
+    struct refusal refusals[BATCH_COUNT_MAX];
+    size_t count, refusal_count;
+    struct jqctl_memory memory; /* of the specs */
+};
+
 struct loading {
     struct jqctl *ctl;
     const char *name; /* of the file */
@@ -31,14 +40,7 @@ struct loading {
     struct jq_buf line;
     uint64_t line_number;
     const struct jq_task_spec *common;
-    /* The batch: */
-    struct jqctl_memory memory;
-    struct jq_task_spec *specs;
-    struct jq_submitted *submitted;
-    uint64_t *lines;
-    size_t count;
-    struct refusal *refusals;
-    size_t refusal_count;
+    struct batch *batch;
     /* So far: */
     uint64_t accepted, duplicates, refused;
     bool ids_kept; /* for --wait */
@@ -109,28 +111,30 @@ static void take_verdict(struct loading *loading, uint64_t line, const struct jq
 /* ---- batches ------------------------------------------------------------------------------------------------------------ */
 
 static void batch_empty(struct loading *loading) {
-    jqctl_memory_free(&loading->memory);
-    loading->count = 0;
-    loading->refusal_count = 0;
+    jqctl_memory_free(&loading->batch->memory);
+    loading->batch->count = 0;
+    loading->batch->refusal_count = 0;
 }
 
 /* Verdicts in the order of the lines. */
 static void batch_tell(struct loading *loading) {
+    const struct batch *batch = loading->batch;
     size_t refused = 0;
-    for (size_t i = 0; i <= loading->count; i++) {
-        const uint64_t line = i < loading->count ? loading->lines[i] : UINT64_MAX;
-        for (; refused < loading->refusal_count && loading->refusals[refused].line < line; refused++)
-            take_verdict(loading, loading->refusals[refused].line, &loading->refusals[refused].verdict);
-        if (i < loading->count)
-            take_verdict(loading, line, &loading->submitted[i]);
+    for (size_t i = 0; i <= batch->count; i++) {
+        const uint64_t line = i < batch->count ? batch->lines[i] : UINT64_MAX;
+        for (; refused < batch->refusal_count && batch->refusals[refused].line < line; refused++)
+            take_verdict(loading, batch->refusals[refused].line, &batch->refusals[refused].verdict);
+        if (i < batch->count)
+            take_verdict(loading, line, &batch->submitted[i]);
     }
 }
 
 static bool batch_submit(struct loading *loading) {
+    struct batch *batch = loading->batch;
     struct jq_error error;
     enum jq_err err = JQ_OK;
-    if (loading->count > 0)
-        err = jq_submit_many(loading->ctl->client, loading->specs, loading->count, loading->submitted, &error);
+    if (batch->count > 0)
+        err = jq_submit_many(loading->ctl->client, batch->specs, batch->count, batch->submitted, &error);
     batch_tell(loading);
     if (err != JQ_OK)
         loading->code = jqctl_fail_err("submit", &error);
@@ -139,12 +143,12 @@ static bool batch_submit(struct loading *loading) {
 }
 
 static bool batch_full(const struct loading *loading) {
-    return loading->count == BATCH_COUNT_MAX || loading->refusal_count == BATCH_COUNT_MAX ||
-           loading->memory.size >= BATCH_SIZE_MAX;
+    return loading->batch->count == BATCH_COUNT_MAX || loading->batch->refusal_count == BATCH_COUNT_MAX ||
+           loading->batch->memory.size >= BATCH_SIZE_MAX;
 }
 
 static void refuse_line(struct loading *loading, const struct jq_error *error) {
-    struct refusal *refusal = &loading->refusals[loading->refusal_count++];
+    struct refusal *refusal = &loading->batch->refusals[loading->batch->refusal_count++];
     *refusal = (struct refusal){.line = loading->line_number};
     refusal->verdict.status = error->code == JQ_ERR_TOO_BIG ? JQ_REPLY_TOO_BIG : JQ_REPLY_INVALID;
     snprintf(refusal->verdict.reason, sizeof(refusal->verdict.reason), "%.119s", error->message);
@@ -168,12 +172,13 @@ static void take_line(struct loading *loading, struct jq_str line) {
         line.size--;
     if (line.size == 0)
         return;
-    if (jqctl_spec_of_json(line, &loading->memory, &spec, &error) != JQ_OK || check_size(&spec, &error) != JQ_OK) {
+    if (jqctl_spec_of_json(line, &loading->batch->memory, &spec, &error) != JQ_OK ||
+        check_size(&spec, &error) != JQ_OK) {
         refuse_line(loading, &error);
         return;
     }
-    loading->lines[loading->count] = loading->line_number;
-    loading->specs[loading->count++] = spec;
+    loading->batch->lines[loading->batch->count] = loading->line_number;
+    loading->batch->specs[loading->batch->count++] = spec;
 }
 
 /* The next line without its end, in loading->line; more than that takes of it is skipped, and marks the buffer failed. False: none. */
@@ -238,14 +243,8 @@ static int open_lines(struct loading *loading, const char *path) {
     const bool is_stdin = strcmp(path, "-") == 0;
     loading->name = is_stdin ? "stdin" : path;
     loading->file = is_stdin ? stdin : fopen(path, "re");
-    loading->specs = calloc(BATCH_COUNT_MAX, sizeof(*loading->specs));
-    loading->submitted = calloc(BATCH_COUNT_MAX, sizeof(*loading->submitted));
-    loading->lines = calloc(BATCH_COUNT_MAX, sizeof(*loading->lines));
-    loading->refusals = calloc(BATCH_COUNT_MAX, sizeof(*loading->refusals));
     if (!loading->file)
         return jqctl_fail(EX_NOINPUT, "%s: %s", path, strerror(errno));
-    if (!loading->specs || !loading->submitted || !loading->lines || !loading->refusals)
-        return jqctl_fail(EX_OSERR, "out of memory");
     return jqctl_connect(loading->ctl);
 }
 
@@ -255,15 +254,15 @@ static void loading_fini(struct loading *loading) {
     batch_empty(loading);
     jqctl_made_fini(&loading->made);
     jq_buf_fini(&loading->line);
-    free(loading->specs);
-    free(loading->submitted);
-    free(loading->lines);
-    free(loading->refusals);
     free(loading->ids);
+    free(loading->batch);
 }
 
 int jqctl_submit_lines(struct jqctl *ctl, const char *path, const struct jq_task_spec *common) {
     struct loading loading = {.ctl = ctl, .common = common, .ids_kept = jqctl_given(&ctl->args, "wait")};
+    loading.batch = calloc(1, sizeof(*loading.batch));
+    if (!loading.batch)
+        return jqctl_fail(EX_OSERR, "out of memory");
     jqctl_made_init(&loading.made);
     jq_buf_init(&loading.line, JQCTL_PAYLOAD_JSON_SIZE_MAX);
     loading.code = open_lines(&loading, path);

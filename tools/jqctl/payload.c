@@ -71,10 +71,13 @@ static uint64_t read_big(struct jq_reader *in, unsigned size) {
     return value;
 }
 
+/* Two's complement of that many bytes. */
 static uint64_t read_signed(struct jq_reader *in, unsigned size) {
+    if (size == 0)
+        return 0;
     const uint64_t value = read_big(in, size);
-    const unsigned shift = 64 - 8 * size;
-    return (uint64_t)((int64_t)(value << shift) >> shift);
+    const uint64_t sign = UINT64_C(1) << (8 * size - 1);
+    return (value ^ sign) - sign;
 }
 
 static double read_real(struct jq_reader *in, unsigned size) {
