@@ -87,12 +87,16 @@ void exec_bed_remove(struct exec_bed *bed) {
     assert_true(jq_workdir_remove(AT_FDCWD, bed->dir));
 }
 
+static int64_t now_of(const struct exec_bed *bed) {
+    return jq_clock_boot_ms() + bed->ahead_ms;
+}
+
 void exec_bed_serve(struct exec_bed *bed, int wait_ms) {
     const int64_t due_ms = jq_exec_host_deadline_ms(bed->host);
-    const int64_t left_ms = due_ms - jq_clock_boot_ms();
+    const int64_t left_ms = due_ms - now_of(bed);
     struct pollfd fd = {.fd = jq_exec_host_fd(bed->host), .events = POLLIN};
     (void)poll(&fd, 1, left_ms < wait_ms ? (left_ms > 0 ? (int)left_ms : 0) : wait_ms);
-    jq_exec_host_run(bed->host, jq_clock_boot_ms());
+    jq_exec_host_run(bed->host, now_of(bed));
 }
 
 struct jq_exec_child *exec_bed_wait(struct exec_bed *bed) {
@@ -132,7 +136,7 @@ struct jq_exec_child *exec_bed_start(struct exec_bed *bed, struct jq_exec_spec *
     filled.env = spec->env != NULL ? spec->env : env;
     struct jq_exec_child *child = NULL;
     struct jq_error error;
-    if (jq_exec_start(bed->host, &filled, jq_clock_boot_ms(), &child, &error) != JQ_OK) {
+    if (jq_exec_start(bed->host, &filled, now_of(bed), &child, &error) != JQ_OK) {
         fail_msg("%s", error.message);
     }
     return child;

@@ -8,7 +8,8 @@
 struct exec_bed {
     struct jq_exec_host *host;
     char dir[64];
-    int fd_count; /* open descriptors before the host was made */
+    int fd_count;     /* open descriptors before the host was made */
+    int64_t ahead_ms; /* how far the clock that the host is told runs ahead: limits are reached without waiting */
 };
 
 /* `cgroup_root` as in struct jq_exec_config. Fails the test if anything goes wrong. */

@@ -128,29 +128,43 @@ static void output_has_a_limit(void **state) {
     jq_exec_child_free(child);
 }
 
+enum { HOUR_MS = 3600 * 1000 };
+
 /* At the soft limit a task is asked to end; one that does has timed out, but did not crash. */
 static void soft_limit_is_a_request(void **state) {
     struct exec_bed *bed = *state;
-    struct jq_exec_spec spec = {.soft_limit_ms = 100, .hard_limit_ms = 10000};
-    struct jq_exec_child *child =
-        exec_bed_run(bed, &spec, "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done");
+    struct jq_exec_spec spec = {.soft_limit_ms = HOUR_MS, .hard_limit_ms = 2 * HOUR_MS};
+    struct jq_exec_child *child = exec_bed_start(
+        bed, &spec, "trap 'echo saved; exit 0' TERM; echo ready; touch $BED/ready; while :; do sleep 0.02; done");
+    exec_bed_wait_for_file(bed, "ready");
+    bed->ahead_ms = HOUR_MS;
+    assert_ptr_equal(exec_bed_wait(bed), child);
     const struct jq_exec_outcome *outcome = jq_exec_child_outcome(child);
     assert_int_equal(outcome->verdict.outcome, JQ_OUTCOME_TIMEOUT);
     assert_false(outcome->verdict.crash);
     expect_text(outcome->stdout_tail, "ready\nsaved\n");
-    assert_in_range(outcome->duration_ms, 100, 5000);
+    assert_in_range(outcome->duration_ms, HOUR_MS, 2 * HOUR_MS - 1);
     jq_exec_child_free(child);
 }
 
-/* One that ignores the request is killed at the hard limit, and that counts as a crash. */
+/* One that ignores the request is killed at the hard limit, not before, and that counts as a crash. */
 static void hard_limit_kills_what_ignored_the_soft_one(void **state) {
     struct exec_bed *bed = *state;
-    struct jq_exec_spec spec = {.soft_limit_ms = 50, .hard_limit_ms = 250};
-    struct jq_exec_child *child = exec_bed_run(bed, &spec, "trap '' TERM; while :; do sleep 0.02; done");
+    struct jq_exec_spec spec = {.soft_limit_ms = HOUR_MS, .hard_limit_ms = 2 * HOUR_MS};
+    struct jq_exec_child *child = exec_bed_start(
+        bed, &spec,
+        "trap 'touch $BED/heard' TERM; touch $BED/ready; while ! test -e $BED/heard; do sleep 0.02; done; "
+        "trap '' TERM; sleep 100 & wait");
+    exec_bed_wait_for_file(bed, "ready");
+    bed->ahead_ms = HOUR_MS;
+    exec_bed_wait_for_file(bed, "heard");
+    assert_null(jq_exec_host_next_done(bed->host));
+    bed->ahead_ms = 2 * HOUR_MS;
+    assert_ptr_equal(exec_bed_wait(bed), child);
     const struct jq_exec_outcome *outcome = jq_exec_child_outcome(child);
     assert_int_equal(outcome->verdict.outcome, JQ_OUTCOME_TIMEOUT);
     assert_true(outcome->verdict.crash);
-    assert_in_range(outcome->duration_ms, 250, 5000);
+    assert_in_range(outcome->duration_ms, 2 * HOUR_MS, 3 * HOUR_MS);
     jq_exec_child_free(child);
 }
 

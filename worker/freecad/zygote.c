@@ -264,7 +264,11 @@ static void on_due(struct jq_exec_timer *timer, int64_t now_ms) {
         jq_zygote_end(zygote, why, 0, now_ms);
         return;
     }
-    if (now_ms >= zygote->pong_by_ms) {
+    const int64_t late_ms = now_ms - zygote->pong_by_ms;
+    if (late_ms >= zygote->config.ping_ms) {
+        /* So late only if we did not run ourselves (the machine slept): it did not have its time to answer. */
+        zygote->pong_by_ms = now_ms + zygote->config.ping_ms;
+    } else if (late_ms >= 0) {
         (void)snprintf(why, sizeof(why), "no answer to a ping within %lld ms", (long long)zygote->config.ping_ms);
         jq_zygote_end(zygote, why, 0, now_ms);
         return;
