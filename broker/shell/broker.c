@@ -1,5 +1,6 @@
 #include "broker/shell/broker.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ enum jq_exit jq_broker_exit_of(const struct jq_error *error, enum jq_exit otherw
     case JQ_ERR_IO:
     case JQ_ERR_NO_SPACE: return JQ_EXIT_IO;
     case JQ_ERR_NOMEM: return JQ_EXIT_SOFTWARE;
+    case JQ_ERR_ADDRESS: return error->sys_errno == EADDRINUSE ? JQ_EXIT_TEMPFAIL : JQ_EXIT_CONFIG;
     default: return otherwise;
     }
 }
@@ -243,7 +245,7 @@ static enum jq_err listen_requests(struct jq_broker *broker, struct jq_error *re
 static enum jq_exit listen_all(struct jq_broker *broker) {
     struct jq_error error;
     if (listen_surveys(broker, &error) != JQ_OK || listen_requests(broker, &error) != JQ_OK)
-        return give_up(&error, JQ_EXIT_TEMPFAIL);
+        return give_up(&error, JQ_EXIT_SOFTWARE);
     for (size_t i = 0; jq_server_url(jq_net_server(broker->net), i) != NULL; i++)
         JQ_LOG_INFO("listening", JQ_F_STR("url", jq_server_url(jq_net_server(broker->net), i)));
     return JQ_EXIT_OK;
@@ -256,7 +258,9 @@ static enum jq_exit load_tokens(struct jq_broker *broker) {
         .off = settings->auth == JQ_AUTH_OFF, .tokens = &broker->tokens, .own_uid = (uint32_t)geteuid()};
     if (broker->authority.off || jq_tokens_read(settings->tokens_file, &broker->tokens, &error) == JQ_OK)
         return JQ_EXIT_OK;
-    (void)give_up(&error, JQ_EXIT_CONFIG);
+    JQ_LOG_ERROR("cannot start: [broker] tokens_file: `jqctl token new` prints lines for it; on one machine auth = off "
+                 "needs none",
+                 JQ_F_ERR(&error));
     return JQ_EXIT_CONFIG;
 }
 

@@ -75,5 +75,5 @@ enum jq_exit jq_broker_open_http(struct jq_broker *broker) {
     if (jq_http_open(&config, &broker->http, &error) == JQ_OK)
         return JQ_EXIT_OK;
     JQ_LOG_ERROR("cannot start", JQ_F_ERR(&error));
-    return jq_broker_exit_of(&error, JQ_EXIT_TEMPFAIL);
+    return jq_broker_exit_of(&error, JQ_EXIT_SOFTWARE);
 }

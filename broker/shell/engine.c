@@ -107,7 +107,7 @@ static void rest(struct jq_engine *engine) {
 static void handle(struct jq_engine *engine, struct jq_inbound *inbound) {
     if (inbound->errand != NULL) {
         inbound->errand(inbound);
-    } else {
+    } else if (inbound->unwanted == NULL || !inbound->unwanted(inbound)) {
         engine->current = inbound;
         jq_engine_step(engine, &inbound->event);
         engine->current = NULL;

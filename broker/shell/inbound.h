@@ -19,6 +19,8 @@ struct jq_inbound {
     int64_t arrived_ns;    /* of a request, jq_clock_mono_ns() */
     /* Not an event but an errand, done between two steps. NULL: an event. */
     void (*errand)(struct jq_inbound *inbound);
+    /* Asked before the step. True: nobody waits for it any more, and what it held besides its memory is given back. NULL: always wanted. */
+    bool (*unwanted)(struct jq_inbound *inbound);
     void (*done)(struct jq_inbound *inbound);
 };
 

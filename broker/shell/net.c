@@ -94,6 +94,15 @@ static bool admitted(struct jq_net *net, struct jq_call *call, struct jq_parcel 
     return false;
 }
 
+/* News of a lost connection may overtake its last request: a poll that nobody listens to must not be parked. Its reports come again. */
+static bool unwanted(struct jq_inbound *inbound) {
+    const enum jq_op op = inbound->event.u.request.op;
+    if ((op != JQ_OP_LEASE && op != JQ_OP_WAIT) || !jq_call_peer_gone(inbound->call))
+        return false;
+    jq_call_drop(inbound->call);
+    return true;
+}
+
 /* Everything that the core is to learn from the shell beside the frame. False: answered. */
 static bool complete(struct jq_net *net, struct jq_call *call, struct jq_request *body) {
     body->call = (uint64_t)(uintptr_t)call;
@@ -112,6 +121,7 @@ static bool accept_request(struct jq_net *net, struct jq_call *call, struct jq_b
     struct jq_request *body = &request->inbound.event.u.request;
     request->inbound.event.type = JQ_EVENT_REQUEST;
     request->inbound.call = call;
+    request->inbound.unwanted = unwanted;
     request->inbound.arrived_ns = jq_clock_mono_ns();
     if (jq_decode_request(request->decoder, frame, body, &envelope, &error) != JQ_OK) {
         refuse_invalid(net, call, request, &error);

@@ -140,7 +140,11 @@ static enum jq_err listen_on(struct jq_endpoints *endpoints, nng_socket socket, 
     nng_listener listener;
     const int rv = start_listener(socket, url, address.kind == JQ_ADDRESS_IPC, ipc_mode, &listener);
     if (rv != 0) {
-        return jq_fail(reterr, rv == NNG_ENOMEM ? JQ_ERR_NOMEM : JQ_ERR_ADDRESS, "%s: %s", url, listen_reason(rv));
+        err = jq_fail(reterr, rv == NNG_ENOMEM ? JQ_ERR_NOMEM : JQ_ERR_ADDRESS, "%s: %s", url, listen_reason(rv));
+        if (reterr != NULL && rv == NNG_EADDRINUSE) {
+            reterr->sys_errno = EADDRINUSE;
+        }
+        return err;
     }
     note_url(endpoints, listener, &address, url);
     return JQ_OK;

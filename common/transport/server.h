@@ -11,7 +11,8 @@
  * Lifetime:  a server lives as long as its process. NNG before 1.6 may hang for ever when a socket is closed, so there is no
  *            _free: jq_server_stop() is the end, and the exit of the process does not wait for NNG. After fork() only exec or
  *            _exit() is possible.
- * Errors:    JQ_ERR_ADDRESS names the URL and the reason (in use, permission, no such folder, a file that is no socket).
+ * Errors:    JQ_ERR_ADDRESS names the URL and the reason (in use: sys_errno is EADDRINUSE; permission, no such folder, a file
+ *            that is no socket).
  */
 #ifndef JQ_COMMON_TRANSPORT_SERVER_H
 #define JQ_COMMON_TRANSPORT_SERVER_H
