@@ -141,7 +141,7 @@ static void memory_does_not_move(void **state) {
     for (int i = 0; i < 1000; i++) {
         char *more = jqctl_memory_take(&memory, 1000);
         assert_non_null(more);
-        assert_int_equal((uintptr_t)more % sizeof(max_align_t), 0);
+        assert_int_equal((uintptr_t)more % _Alignof(max_align_t), 0);
         memset(more, 'x', 1000);
     }
     char *large = jqctl_memory_take(&memory, 1 << 20);

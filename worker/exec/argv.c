@@ -54,8 +54,7 @@ static enum jq_err expand_params(const struct jq_argv_values *values, size_t siz
     }
     struct jq_buf whole;
     jq_buf_init(&whole, size_max);
-    const enum jq_err err =
-        jq_template_expand(jq_buf_str(word), values->param, values->param_ctx, &whole, reterr);
+    const enum jq_err err = jq_template_expand(jq_buf_str(word), values->param, values->param_ctx, &whole, reterr);
     jq_buf_fini(word);
     *word = whole;
     return err;

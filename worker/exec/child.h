@@ -33,8 +33,8 @@ enum {
 struct jq_exec_spec {
     jq_task_id task;
     uint32_t attempt;
-    const char *label;       /* names the work dir and the cgroup of what is no task ("zygote-1"); else NULL */
-    const char *const *argv; /* ends with NULL; see argv.h for what is replaced in it. NULL for jq_exec_prepare() */
+    const char *label;        /* names the work dir and the cgroup of what is no task ("zygote-1"); else NULL */
+    const char *const *argv;  /* ends with NULL; see argv.h for what is replaced in it. NULL for jq_exec_prepare() */
     jq_template_param *param; /* asked for each {param.X} of argv, while jq_exec_start() runs; NULL: none */
     void *param_ctx;
     const char *const
