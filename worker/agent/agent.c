@@ -90,6 +90,7 @@ static struct attempt *attempt_add(struct jq_agent *agent, jq_task_id task, jq_l
         }
         index = agent->used++;
     }
+    JQ_CHECK(agent->attempts != NULL);
     agent->attempts[index] = (struct attempt){.state = STATE_STARTING, .task = task, .token = token};
     JQ_CHECK(jq_map_put(&agent->by_token, token.value, index));
     agent->count++;
@@ -98,6 +99,7 @@ static struct attempt *attempt_add(struct jq_agent *agent, jq_task_id task, jq_l
 
 static void attempt_remove(struct jq_agent *agent, struct attempt *attempt, int64_t now_ms) {
     (void)jq_map_remove(&agent->by_token, attempt->token.value);
+    JQ_CHECK(agent->attempts != NULL);
     *attempt = (struct attempt){.next_free = agent->free_head};
     agent->free_head = (uint32_t)(attempt - agent->attempts);
     if (--agent->count == 0) {

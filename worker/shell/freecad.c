@@ -22,17 +22,27 @@ static bool wants_freecad(const struct jq_worker_settings *settings) {
     return false;
 }
 
-static enum jq_err find_file(const char *dir, const char *name, char *out, size_t size, struct jq_error *reterr) {
-    (void)snprintf(out, size, "%s/%s", dir, name);
-    return access(out, R_OK) == 0
+/* dir/name; an absolute name stays as it is. */
+static enum jq_err join(const char *dir, const char *name, char out[WORKER_PATH_MAX], struct jq_error *reterr) {
+    const bool absolute = name[0] == '/';
+    const int size = snprintf(out, WORKER_PATH_MAX, "%s%s%s", absolute ? "" : dir, absolute ? "" : "/", name);
+    return size >= 0 && size < WORKER_PATH_MAX
                ? JQ_OK
-               : jq_fail(reterr, JQ_ERR_INVALID, "[freecad] scripts_dir: %s cannot be read; it comes with jqmesh", out);
+               : jq_fail(reterr, JQ_ERR_TOO_BIG, "path of %s: longer than %d bytes", name, WORKER_PATH_MAX - 1);
+}
+
+static enum jq_err find_file(const char *dir, const char *name, char out[WORKER_PATH_MAX], struct jq_error *reterr) {
+    const enum jq_err err = join(dir, name, out, reterr);
+    if (err == JQ_OK && access(out, R_OK) != 0) {
+        return jq_fail(reterr, JQ_ERR_INVALID, "[freecad] scripts_dir: %s cannot be read; it comes with jqmesh", out);
+    }
+    return err;
 }
 
 static enum jq_err start_zygote(struct jq_worker_shell *worker, struct jq_zygotes *zygotes, struct jq_error *reterr) {
     const struct jq_worker_settings *settings = worker->settings;
     char runner[WORKER_PATH_MAX];
-    enum jq_err err = find_file(zygotes->scripts_dir, "runner.py", runner, sizeof(runner), reterr);
+    enum jq_err err = find_file(zygotes->scripts_dir, "runner.py", runner, reterr);
     if (err != JQ_OK) {
         return err;
     }
@@ -70,11 +80,13 @@ void jq_freecad_close(struct jq_zygotes *zygotes) {
 enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr) {
     const struct jq_zygotes *zygotes = run->worker->zygotes;
     char script[WORKER_PATH_MAX], final[WORKER_PATH_MAX];
-    const char *name = run->handler->script;
-    (void)snprintf(script, sizeof(script), "%s%s%s", name[0] == '/' ? "" : zygotes->scripts_dir,
-                   name[0] == '/' ? "" : "/", name);
-    (void)snprintf(final, sizeof(final), "%s/%llu", run->worker->settings->output_dir,
-                   (unsigned long long)run->task.value);
+    char folder[32];
+    (void)snprintf(folder, sizeof(folder), "%llu", (unsigned long long)run->task.value);
+    enum jq_err err = join(zygotes->scripts_dir, run->handler->script, script, reterr);
+    err = err == JQ_OK ? join(run->worker->settings->output_dir, folder, final, reterr) : err;
+    if (err != JQ_OK) {
+        return err;
+    }
     struct jq_zygote_order order = {
         .spec = jq_launch_spec(run), .script = script, .output_dir = run->output, .final_dir = final};
     order.spec.payload = run->payload;
