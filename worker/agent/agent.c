@@ -77,6 +77,7 @@ static struct attempt *attempt_find(struct jq_agent *agent, jq_lease_token token
 }
 
 static struct attempt *attempt_add(struct jq_agent *agent, jq_task_id task, jq_lease_token token) {
+    JQ_CHECK(agent->attempts != NULL);
     uint32_t index = agent->free_head;
     if (index) {
         agent->free_head = agent->attempts[index].next_free;
@@ -90,7 +91,6 @@ static struct attempt *attempt_add(struct jq_agent *agent, jq_task_id task, jq_l
         }
         index = agent->used++;
     }
-    JQ_CHECK(agent->attempts != NULL);
     agent->attempts[index] = (struct attempt){.state = STATE_STARTING, .task = task, .token = token};
     JQ_CHECK(jq_map_put(&agent->by_token, token.value, index));
     agent->count++;
