@@ -88,13 +88,14 @@ static struct jq_release_item *advance(struct jq_commit *commit, uint64_t writte
     return due;
 }
 
-/* A few leave from here, which is soonest; for many the sync would have to wait. */
-static void write_and_release(struct jq_commit *commit, const struct jq_sealed_block *block) {
+/* A few leave from here, which is soonest; for many the sync would have to wait. On the core thread (`here`) all leave at once:
+ * nobody else would send them before the sync is done. */
+static void write_and_release(struct jq_commit *commit, const struct jq_sealed_block *block, bool here) {
     const uint64_t end_lsn = block->lsn + block->size_bytes;
     struct jq_error error = {.code = JQ_OK};
     check(commit, jq_journal_write_block(commit->config.journal, block, &error), &error);
     struct jq_release_item *due = advance(commit, end_lsn, commit->config.durable_when_written ? end_lsn : block->lsn);
-    if (longer_than(due, DIRECT_MAX)) {
+    if (!here && longer_than(due, DIRECT_MAX)) {
         leave_to_core(commit, due);
         commit->config.done(commit->config.ctx);
     } else if (due != NULL) {
@@ -120,11 +121,11 @@ static bool finish(struct jq_commit *commit, const struct jq_sealed_block *block
     return more;
 }
 
-static bool commit_block(struct jq_commit *commit, const struct jq_sealed_block *block,
+static bool commit_block(struct jq_commit *commit, const struct jq_sealed_block *block, bool here,
                          struct jq_sealed_block *ret_next) {
     struct jq_error error = {.code = JQ_OK};
     const int64_t begin_ns = jq_clock_mono_ns();
-    write_and_release(commit, block);
+    write_and_release(commit, block, here);
     const int64_t sync_ns = jq_clock_mono_ns();
     check(commit, jq_journal_sync(commit->config.journal, &error), &error);
     const int64_t end_ns = jq_clock_mono_ns();
@@ -143,7 +144,7 @@ static void *commit_thread(void *arg) {
         jq_inbox_wait(&commit->jobs, long_us);
         bool more = jq_inbox_take_all(&commit->jobs) != NULL;
         for (struct jq_sealed_block block = commit->block, next; more; block = next)
-            more = commit_block(commit, &block, &next);
+            more = commit_block(commit, &block, false, &next);
     }
     return NULL;
 }
@@ -153,6 +154,14 @@ void jq_commit_start(struct jq_commit *commit, const struct jq_sealed_block *blo
     commit->block = *block;
     atomic_store(&commit->under_way, true);
     jq_inbox_push(&commit->jobs, &commit->job);
+}
+
+void jq_commit_run(struct jq_commit *commit, const struct jq_sealed_block *block) {
+    struct jq_sealed_block current = *block, next;
+    JQ_CHECK(jq_commit_idle(commit));
+    atomic_store(&commit->under_way, true);
+    while (commit_block(commit, &current, true, &next))
+        current = next;
 }
 
 /* ---- the core thread's side ---- */

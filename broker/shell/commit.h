@@ -54,6 +54,9 @@ void jq_commit_wait(struct jq_commit *commit);
 /* Commits a block. Only while idle. The block's bytes are lent until it is done. */
 void jq_commit_start(struct jq_commit *commit, const struct jq_sealed_block *block);
 
+/* The same on the calling thread, the core's: returns when the block is durable and what waited for it has been released. */
+void jq_commit_run(struct jq_commit *commit, const struct jq_sealed_block *block);
+
 /* Sends what is due and was left to the core thread. */
 void jq_commit_release_due(struct jq_commit *commit);
 

@@ -147,7 +147,10 @@ static void turn(struct jq_engine *engine) {
         step_plain(engine, JQ_EVENT_TIME);
     if (engine->now_ms - engine->moved_ms >= TICK_MS)
         rest(engine);
-    jq_ledger_end(engine->ledger);
+    if (jq_inbox_empty(&engine->inbox))
+        jq_ledger_end_here(engine->ledger);
+    else
+        jq_ledger_end(engine->ledger);
 }
 
 /* 0 when the log has moved since it was last looked at. */

@@ -5,7 +5,7 @@
 
 #include "broker/record.h"
 
-enum { SEALED_MAX = 8 };
+enum { SEALED_MAX = 8, SMALL_MAX = 8 * 1024 };
 
 struct jq_ledger {
     pthread_mutex_t lock; /* of all below: held by the core thread during a batch */
@@ -161,6 +161,26 @@ void jq_ledger_end(struct jq_ledger *ledger) {
     hold_effects(ledger);
     pump(ledger);
     pthread_mutex_unlock(&ledger->lock);
+    jq_commit_release_due(ledger->commit);
+}
+
+/* What is under construction is little, and nothing stands before it: this thread writes it sooner than another one wakes. */
+static bool take_small(struct jq_ledger *ledger, struct jq_sealed_block *ret_block) {
+    if (!jq_commit_idle(ledger->commit) || ledger->sealed_count > 0)
+        return false;
+    settle(ledger);
+    return jq_log_ring_payload_size(ledger->ring) <= SMALL_MAX && take_block(ledger, ret_block);
+}
+
+void jq_ledger_end_here(struct jq_ledger *ledger) {
+    struct jq_sealed_block block;
+    hold_effects(ledger);
+    const bool small = take_small(ledger, &block);
+    if (!small)
+        pump(ledger);
+    pthread_mutex_unlock(&ledger->lock);
+    if (small)
+        jq_commit_run(ledger->commit, &block);
     jq_commit_release_due(ledger->commit);
 }
 

@@ -38,6 +38,10 @@ void jq_ledger_effect(struct jq_ledger *ledger, enum jq_effect_level level, stru
 void jq_ledger_begin(struct jq_ledger *ledger);
 void jq_ledger_end(struct jq_ledger *ledger);
 
+/* The same for a batch that nothing follows: a small block is written and synced by this thread, which is sooner than waking another.
+ * Nothing is lost by waiting here: what comes meanwhile could not be written before this block is synced. */
+void jq_ledger_end_here(struct jq_ledger *ledger);
+
 /* Waits until everything recorded so far is durable. Outside a batch. */
 void jq_ledger_sync(struct jq_ledger *ledger);
 

@@ -219,7 +219,23 @@ static void large_batches_are_cut(void **state) {
     free(replayed.records);
 }
 
-/* Many small batches, one after the other while the disk works: every effect is released after its durability (see on_release). */
+/* A small batch that nothing follows is durable, and its effects are out, when its end returns: no other thread is waited for. */
+static void lone_batch_is_durable_at_its_end(void **state) {
+    (void)state;
+    for (uint64_t task = 1; task <= 20; task++) {
+        jq_ledger_begin(bench.ledger);
+        record_due(task, 1000);
+        effect();
+        jq_ledger_end_here(bench.ledger);
+        assert_int_equal(bench.released_count, task);
+        assert_true(jq_ledger_quiet(bench.ledger));
+    }
+    const struct replayed replayed = reopen();
+    assert_int_equal(replayed.count, 20);
+    free(replayed.records);
+}
+
+/* Many small batches, by either thread, one after the other while the disk works: every effect is released after its durability (see on_release). */
 static void batches_overlap_commits(void **state) {
     (void)state;
     const uint64_t count = 2000;
@@ -228,7 +244,10 @@ static void batches_overlap_commits(void **state) {
         record_due(task, (int64_t)(1000 + task / 100));
         if (task % (count / EFFECTS_MAX + 1) == 0)
             effect();
-        jq_ledger_end(bench.ledger);
+        if (task % 3 == 0)
+            jq_ledger_end_here(bench.ledger);
+        else
+            jq_ledger_end(bench.ledger);
     }
     jq_ledger_sync(bench.ledger);
     assert_int_equal(bench.released_count, bench.effect_count);
@@ -314,6 +333,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(records_are_found_again, begin, end),
         cmocka_unit_test_setup_teardown(large_batches_are_cut, begin, end),
         cmocka_unit_test_setup_teardown(batches_overlap_commits, begin, end),
+        cmocka_unit_test_setup_teardown(lone_batch_is_durable_at_its_end, begin, end),
         cmocka_unit_test_setup_teardown(fresh_body_is_in_memory, begin, end),
         cmocka_unit_test_setup_teardown(old_body_is_read_and_checked, begin, end),
         cmocka_unit_test_setup_teardown(idle_log_is_marked_once, begin, end),
