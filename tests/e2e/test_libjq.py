@@ -12,6 +12,18 @@ from lib.bed import TestCase
 EXAMPLES = os.environ.get("JQ_TEST_BIN", "")
 
 
+class Header(unittest.TestCase):
+    def test_the_installed_header_needs_no_other(self):
+        """A program outside this tree compiles with jq.h alone."""
+        prefix = os.environ.get("JQ_PREFIX", "")
+        if not os.path.exists(os.path.join(prefix, "include", "jq.h")):
+            self.skipTest("JQ_PREFIX does not name an installed jqmesh: run by `zig build e2e`")
+        source = '#include "jq.h"\nint main(void) { return JQ_STATE_DEAD - 7; }\n'
+        command = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c", "-I", prefix + "/include", "-"]
+        done = subprocess.run(command, input=source, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
 class Examples(TestCase):
     def run_client(self):
         client = [os.path.join(EXAMPLES, "example_client")]

@@ -151,7 +151,15 @@ pub fn install(parts: Parts) void {
     b.installArtifact(parts.libjq.library);
     const header = libjq_folder ++ "/jq.h";
     if (sources.exists(b, header)) {
-        b.getInstallStep().dependOn(&b.addInstallHeaderFile(b.path(header), "jq.h").step);
+        // One file for whoever includes it: our own headers stand inside it.
+        const expand = b.addSystemCommand(&.{ "python3", "tools/build/one_header.py", header });
+        expand.setCwd(b.path("."));
+        expand.addFileInput(b.path("tools/build/one_header.py"));
+        for ([_][]const u8{ header, "common/err.h", "common/types.h", "common/vocab.h" }) |path| {
+            expand.addFileInput(b.path(path));
+        }
+        const whole = expand.captureStdOut(.{ .basename = "jq.h" });
+        b.getInstallStep().dependOn(&b.addInstallHeaderFile(whole, "jq.h").step);
     }
     installPython(b, "freecad"); // What runs inside FreeCAD.
     installPython(b, "pool"); // What runs in a warm Python process.
