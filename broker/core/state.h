@@ -213,7 +213,6 @@ struct worker {
     struct parked poll;    /* S: call 0: none */
     uint32_t parked_place; /* S: in core->parked, + 1 */
     uint32_t poll_timer;   /* S: in core->poll_timers, + 1 */
-    bool gathering;        /* S: got leases in this step, answer to come */
     uint32_t gather_first; /* S: the first of them */
     uint32_t gather_count, gather_bytes;
     int64_t seen_ms;
@@ -237,7 +236,6 @@ struct worker {
 
 struct waiter { /* S: a parked wait */
     uint64_t call, request, pipe;
-    struct jq_uuid sender;
     jq_task_id *ids;
     uint32_t count;
     uint32_t timer;

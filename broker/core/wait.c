@@ -118,7 +118,6 @@ static void waiter_add(struct jq_core *core, const struct jq_request *request) {
     *waiter = (struct waiter){.call = request->call,
                               .request = request->id,
                               .pipe = request->pipe,
-                              .sender = request->sender,
                               .ids = malloc(count * sizeof(jq_task_id)),
                               .count = (uint32_t)count,
                               .prev = core->waiter_tail};
