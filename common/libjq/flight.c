@@ -125,6 +125,15 @@ static int64_t backoff_ms(struct jq_client *client, unsigned tries) {
     return wait_ms;
 }
 
+/* Says so, too. */
+static int64_t pause_before_retry(struct jq_flight *flight, enum jq_err err) {
+    const int64_t wait_ms = backoff_ms(flight->client, flight->tries);
+    if (flight->client->on_retry) {
+        flight->client->on_retry(flight->client->ctx, err, wait_ms);
+    }
+    return wait_ms;
+}
+
 static enum jq_err give_up(const struct jq_flight *flight, enum jq_err err, struct jq_error *reterr) {
     if (err == JQ_ERR_TOO_BIG) {
         return jq_fail(reterr, err, "request: larger than %d bytes", JQ_FRAME_SIZE_MAX);
@@ -146,11 +155,7 @@ static enum jq_err try_again(struct jq_flight *flight, enum jq_err err, int64_t 
         return give_up(flight, err, reterr);
     }
     if (flight->again_ms == 0) {
-        const int64_t wait_ms = backoff_ms(flight->client, flight->tries);
-        flight->again_ms = now_ms + wait_ms;
-        if (flight->client->on_retry) {
-            flight->client->on_retry(flight->client->ctx, err, wait_ms);
-        }
+        flight->again_ms = now_ms + pause_before_retry(flight, err);
     }
     if (now_ms >= flight->again_ms) {
         flight->again_ms = 0;
@@ -193,6 +198,37 @@ enum jq_err jq_flight_finish(struct jq_flight *flight, int64_t deadline_ms, stru
     }
 }
 
+/* One try in the calling thread. */
+static enum jq_err try_here(struct jq_flight *flight, int64_t deadline_ms, struct jq_error *reterr) {
+    const int64_t left_ms = deadline_ms - jq_flight_now_ms();
+    if (flight->request.failed) {
+        return JQ_ERR_TOO_BIG;
+    }
+    jq_frame_free(flight->answer);
+    flight->answer = NULL;
+    flight->tries++;
+    return jq_conn_call(flight->client->conn, jq_buf_bytes(&flight->request),
+                        left_ms < flight->try_timeout_ms ? left_ms : flight->try_timeout_ms, &flight->answer, reterr);
+}
+
+enum jq_err jq_flight_fly(struct jq_flight *flight, int64_t deadline_ms, struct jq_error *reterr) {
+    for (;;) {
+        const enum jq_err err = try_here(flight, deadline_ms, reterr);
+        if (err == JQ_OK) {
+            return jq_reply_view_read(&flight->view, jq_frame_bytes(flight->answer), reterr);
+        }
+        const int64_t now_ms = jq_flight_now_ms();
+        if (!flight->retries || !may_come_again(err) || now_ms >= deadline_ms) {
+            return give_up(flight, err, reterr);
+        }
+        int64_t again_ms = now_ms + pause_before_retry(flight, err);
+        again_ms = again_ms < deadline_ms ? again_ms : deadline_ms;
+        while (jq_flight_now_ms() < again_ms) {
+            jq_client_wait(flight->client, again_ms);
+        }
+    }
+}
+
 void jq_client_wait(struct jq_client *client, int64_t until_ms) {
     pthread_mutex_lock(&client->lock);
     wait_locked(client, until_ms);
@@ -218,6 +254,7 @@ void jq_flight_end(struct jq_flight *flight) {
     jq_buf_fini(&flight->request);
     jq_buf_fini(&flight->reply);
     jq_reply_view_fini(&flight->view);
+    jq_frame_free(flight->answer);
     flight->client = NULL;
 }
 
@@ -265,8 +302,7 @@ enum jq_err jq_client_call(struct jq_client *client, struct jq_flight *flight, c
     }
     const int64_t left_ms = deadline_ms - jq_flight_now_ms();
     flight->try_timeout_ms = left_ms < JQ_TRY_TIMEOUT_MS && left_ms > 0 ? left_ms : JQ_TRY_TIMEOUT_MS;
-    jq_flight_send(flight);
-    err = jq_flight_finish(flight, deadline_ms, reterr);
+    err = jq_flight_fly(flight, deadline_ms, reterr);
     if (err == JQ_OK) {
         err = jq_refusal(&flight->view, reterr);
     }

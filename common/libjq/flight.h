@@ -43,6 +43,7 @@ struct jq_flight {
     bool retries;           /* send again what was lost */
     int64_t try_timeout_ms; /* of one try */
     struct jq_buf request, reply;
+    struct jq_frame *answer; /* of jq_flight_fly; owned */
     /* Under the client's lock: */
     bool flying, landed;
     jq_conn_ticket ticket;
@@ -72,6 +73,9 @@ enum jq_err jq_flight_poll(struct jq_flight *flight, int64_t deadline_ms, int64_
 
 /* Waits for its end. JQ_OK: flight->view is the answer (which may be a refusal). */
 enum jq_err jq_flight_finish(struct jq_flight *flight, int64_t deadline_ms, struct jq_error *reterr);
+
+/* Sends it and waits for its end in the calling thread, which spares the two changes of threads that a callback costs. */
+enum jq_err jq_flight_fly(struct jq_flight *flight, int64_t deadline_ms, struct jq_error *reterr);
 
 /* Waits until any flight of the client has landed or until `until_ms`. */
 void jq_client_wait(struct jq_client *client, int64_t until_ms);

@@ -145,7 +145,7 @@ static size_t frame_stretch(const struct batch *batch) {
     return count;
 }
 
-static enum jq_err frame_launch(struct batch *batch, struct frame *frame, struct jq_error *reterr) {
+static enum jq_err frame_pack(struct batch *batch, struct frame *frame, struct jq_error *reterr) {
     struct jq_pack pack;
     frame->first = batch->next;
     frame->count = frame_stretch(batch);
@@ -160,7 +160,6 @@ static enum jq_err frame_launch(struct batch *batch, struct frame *frame, struct
         pack_task(&pack, &batch->tasks[batch->todo[frame->first + i]]);
     }
     batch->next += frame->count;
-    jq_flight_send(&frame->flight);
     return JQ_OK;
 }
 
@@ -231,11 +230,12 @@ struct fleet {
 static enum jq_err fleet_launch(struct batch *batch, struct fleet *fleet, struct jq_error *reterr) {
     for (int i = 0; i < FRAMES_AT_A_TIME && batch->next < batch->todo_count; i++) {
         if (!fleet->used[i]) {
-            const enum jq_err err = frame_launch(batch, &fleet->frames[i], reterr);
+            const enum jq_err err = frame_pack(batch, &fleet->frames[i], reterr);
             if (err != JQ_OK) {
                 return err;
             }
             fleet->used[i] = true;
+            jq_flight_send(&fleet->frames[i].flight);
         }
     }
     return JQ_OK;
@@ -269,7 +269,25 @@ static enum jq_err fleet_poll(struct batch *batch, struct fleet *fleet, int *ret
     return JQ_OK;
 }
 
+/* What fits one frame needs no fleet. */
+static enum jq_err run_frame(struct batch *batch, struct jq_error *reterr) {
+    struct frame frame;
+    enum jq_err err = frame_pack(batch, &frame, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    err = jq_flight_fly(&frame.flight, batch->deadline_ms, reterr);
+    if (err == JQ_OK) {
+        err = take_answer(batch, &frame, reterr);
+    }
+    jq_flight_end(&frame.flight);
+    return err;
+}
+
 static enum jq_err run_round(struct batch *batch, struct jq_error *reterr) {
+    if (frame_stretch(batch) == batch->todo_count) {
+        return run_frame(batch, reterr);
+    }
     struct fleet *fleet = calloc(1, sizeof(*fleet));
     if (!fleet) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "submit");

@@ -6,8 +6,10 @@
  *      unseen, closing hangs. The failed write closes the pipe while the callback of a read is still queued (mended upstream in
  *      1.6.0, issue 1636).
  *
- * The guard interposes sendmsg() and epoll_wait() of the C library for the whole process, and acts only where NNG's own code calls
- * them on a stream socket that it owns; every other caller gets the plain function. It is compiled in where NNG's headers are
+ * Besides, it holds NNG to two threads for callbacks, where NNG would make two for each processor: fewer fights for one lock.
+ *
+ * The guard interposes sendmsg(), epoll_wait() and sysconf() of the C library for the whole process, and acts only where NNG's own
+ * code calls them, the first two on a stream socket that it owns; every other caller gets the plain function. It is compiled in where NNG's headers are
  * older than 1.6, and idles where the library that is loaded is 1.6 or newer.
  *
  * Linked into jqbroker and jqworker alone, never into libjq: a library must not change its user's C library.
