@@ -94,6 +94,7 @@ static enum jq_err apply_worker_registered(struct jq_core *core, const struct jq
         core->digest -= worker_hash(core, worker);
         JQ_CHECK(jq_strmap_remove(&core->worker_ids, uuid_key(&worker->id)));
         JQ_CHECK(jq_strmap_remove(&core->worker_sessions, uuid_key(&worker->session)));
+        worker_name_remove(core, record->u.worker_registered.worker);
         free((char *)(uintptr_t)worker->name.data);
     }
     worker->used = true;
@@ -102,6 +103,7 @@ static enum jq_err apply_worker_registered(struct jq_core *core, const struct jq
     worker->incarnation = record->u.worker_registered.incarnation;
     worker->name = text_copy(record->u.worker_registered.name);
     worker->draining = draining;
+    worker_name_add(core, record->u.worker_registered.worker);
     JQ_CHECK(jq_strmap_put(&core->worker_ids, uuid_key(&worker->id), record->u.worker_registered.worker));
     JQ_CHECK(jq_strmap_put(&core->worker_sessions, uuid_key(&worker->session), record->u.worker_registered.worker));
     core->digest += worker_hash(core, worker);
@@ -120,6 +122,7 @@ static enum jq_err apply_worker_set(struct jq_core *core, const struct jq_record
     core->digest -= worker_hash(core, worker);
     worker->draining = record->u.worker_set.draining;
     core->digest += worker_hash(core, worker);
+    worker_block(core, record->u.worker_set.worker, BLOCK_DRAIN, worker->draining);
     return JQ_OK;
 }
 
@@ -132,8 +135,10 @@ static enum jq_err apply_worker_gone(struct jq_core *core, const struct jq_recor
     core->digest -= worker_hash(core, worker);
     JQ_CHECK(jq_strmap_remove(&core->worker_ids, uuid_key(&worker->id)));
     JQ_CHECK(jq_strmap_remove(&core->worker_sessions, uuid_key(&worker->session)));
+    worker_name_remove(core, index);
     free((char *)(uintptr_t)worker->name.data);
-    *worker = (struct worker){0};
+    *worker =
+        (struct worker){.refill = worker->refill, .commanded = worker->commanded}; /* it may be on this step's lists */
     return JQ_OK;
 }
 

@@ -96,13 +96,6 @@ static bool cancel_one(struct jq_core *core, const struct jq_request *request, u
 
 void cancel_request(struct jq_core *core, const struct jq_request *request) {
     for_each_task(core, request, cancel_one);
-    for (uint32_t i = 0; i < core->parked_count; i++) { /* those with a new command: their polls end now */
-        const uint32_t index = core->parked[i];
-        if (worker_has_commands(core, worker_at(core, index)) && worker_at(core, index)->gather_count == 0) {
-            poll_answer(core, index, 0);
-            i--;
-        }
-    }
 }
 
 /* ---- dead letters ---- */
@@ -141,16 +134,6 @@ void dead_rm_request(struct jq_core *core, const struct jq_request *request) {
 
 /* ---- queues and workers ---- */
 
-static void queue_heat(struct jq_core *core, const struct queue *queue) {
-    for (int priority = 0; priority < LEVEL_COUNT; priority++) {
-        const struct level *level = &queue->levels[priority];
-        for (uint32_t i = 0; i < level->count; i++) {
-            const struct bucket *bucket = jq_slab_at(&core->buckets, level->buckets[i]);
-            class_heat(core, bucket->class_index);
-        }
-    }
-}
-
 void queue_set_request(struct jq_core *core, const struct jq_request *request) {
     if (answered_before(core, request)) {
         return;
@@ -169,17 +152,7 @@ void queue_set_request(struct jq_core *core, const struct jq_request *request) {
                                .u.queue_set = {.queue = at, .paused = request->u.named.on}};
     emit(core, &record);
     news_name(core, JQ_NEWS_QUEUE_SET, core->queues[at].name, request->u.named.on);
-    queue_heat(core, &core->queues[at]); /* resumed: parked workers may take what waits */
     many_done(core, request, 1);
-}
-
-uint32_t worker_of_name(const struct jq_core *core, struct jq_str name) {
-    for (uint32_t i = 1; i < core->worker_count; i++) {
-        if (core->workers[i].used && jq_str_equal(core->workers[i].name, name)) {
-            return i;
-        }
-    }
-    return 0;
 }
 
 void worker_drain_request(struct jq_core *core, const struct jq_request *request) {
@@ -200,11 +173,8 @@ void worker_drain_request(struct jq_core *core, const struct jq_request *request
     if (!worker->profile && !request->u.named.on) {
         worker_heard(core, index); /* it may be dead, kept only for being drained: it has one liveness to come back */
     }
-    if (worker->poll.call != 0) {
-        worker_fill(core, index);
-        if (worker_has_commands(core, worker)) {
-            poll_answer(core, index, 0);
-        }
+    if (worker->poll.call != 0 && worker_has_commands(core, worker)) {
+        poll_answer(core, index, 0);
     }
     many_done(core, request, 1);
 }

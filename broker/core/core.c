@@ -76,6 +76,7 @@ static void tables_init(struct jq_core *core) {
     jq_strmap_init(&core->sender_ids, core->hash_seed);
     jq_strmap_init(&core->worker_ids, core->hash_seed);
     jq_strmap_init(&core->worker_sessions, core->hash_seed);
+    jq_strmap_init(&core->worker_names, core->hash_seed);
     jq_heap_init(&core->timers, task_moved, core);
     jq_heap_init(&core->wall_timers, task_moved, core);
     jq_heap_init(&core->active, queue_moved, core);
@@ -252,9 +253,9 @@ static void free_containers(struct jq_core *core) {
     struct jq_slab *slabs[] = {&core->tasks,   &core->sides,      &core->leases, &core->keys,
                                &core->waiters, &core->wait_links, &core->buckets};
     struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->key_map, &core->wait_map};
-    struct jq_strmap *texts[] = {&core->queue_names,    &core->class_names,    &core->options_names,
-                                 &core->resource_names, &core->profile_names,  &core->sender_ids,
-                                 &core->worker_ids,     &core->worker_sessions};
+    struct jq_strmap *texts[] = {&core->queue_names,    &core->class_names,     &core->options_names,
+                                 &core->resource_names, &core->profile_names,   &core->sender_ids,
+                                 &core->worker_ids,     &core->worker_sessions, &core->worker_names};
     struct jq_heap *heaps[] = {&core->timers, &core->wall_timers, &core->active,
                                &core->retain, &core->poll_timers, &core->wait_timers};
     for (size_t i = 0; i < sizeof(slabs) / sizeof(slabs[0]); i++) {
@@ -285,6 +286,8 @@ void jq_core_free(struct jq_core *core) {
     free(core->senders);
     free(core->hot);
     free(core->parked);
+    free(core->refills);
+    free(core->commanded);
     free(core->gathering);
     free(core->waiters_due);
     free(core->segments);

@@ -65,7 +65,8 @@ int plan_fits(const struct worker *worker, const struct plan *plan) {
 }
 
 static bool class_allowed(const struct jq_core *core, const struct worker *worker, uint16_t class_index) {
-    return worker->shunned_class != class_index + 1u || core->now_ms >= worker->shunned_until_ms;
+    return core->classes[class_index].blocks == 0 &&
+           (worker->shunned_class != class_index + 1u || core->now_ms >= worker->shunned_until_ms);
 }
 
 /* ---- the first task of a queue that the worker can take ---- */
@@ -112,7 +113,7 @@ static bool choose_aged(struct jq_core *core, const struct worker *worker, struc
 
 static struct choice choose_in_queue(struct jq_core *core, const struct worker *worker, struct queue *queue) {
     struct choice best = {0};
-    if (queue->paused || choose_aged(core, worker, queue, &best)) {
+    if (choose_aged(core, worker, queue, &best)) {
         return best;
     }
     for (int priority = LEVEL_COUNT - 1; priority >= 0 && best.ref == 0; priority--) {
@@ -163,7 +164,7 @@ static uint32_t item_bytes(struct jq_core *core, const struct worker *worker, st
 }
 
 static bool wants_more(const struct jq_core *core, const struct worker *worker) {
-    return worker->poll.call != 0 && worker->gather_count < worker->poll.want && !worker->draining &&
+    return worker->poll.call != 0 && worker->gather_count < worker->poll.want && worker->blocks == 0 &&
            worker->gather_count < LEASES_PER_ANSWER_MAX && !core->stopping;
 }
 
@@ -257,7 +258,7 @@ static uint32_t best_parked(struct jq_core *core, uint16_t class_index) {
 
 static void dispatch_class(struct jq_core *core, uint16_t class_index) {
     core->dispatch_stamp++;
-    while (core->classes[class_index].ready > 0) {
+    while (core->classes[class_index].ready > 0 && core->classes[class_index].blocks == 0) {
         const uint32_t index = best_parked(core, class_index);
         if (index == 0) {
             return;
@@ -268,7 +269,25 @@ static void dispatch_class(struct jq_core *core, uint16_t class_index) {
     }
 }
 
+void worker_refill(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    if (!worker->refill && worker->poll.call != 0 && core->started) {
+        worker->refill = true;
+        core->refills = array_grow(core->refills, core->refill_count, &core->refill_capacity, sizeof(*core->refills));
+        core->refills[core->refill_count++] = index;
+    }
+}
+
+static void dispatch_refills(struct jq_core *core) {
+    for (uint32_t i = 0; i < core->refill_count; i++) {
+        worker_at(core, core->refills[i])->refill = false;
+        worker_fill(core, core->refills[i]);
+    }
+    core->refill_count = 0;
+}
+
 void dispatch_hot(struct jq_core *core) {
+    dispatch_refills(core);
     for (uint32_t i = 0; i < core->hot_count; i++) {
         core->classes[core->hot[i]].hot = false;
         if (core->parked_count > 0) {

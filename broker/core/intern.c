@@ -235,6 +235,7 @@ static enum jq_err apply_queue_set(struct jq_core *core, const struct jq_record 
     core->digest -= queue_hash(core, at);
     core->queues[at].paused = record->u.queue_set.paused;
     core->digest += queue_hash(core, at);
+    queue_block(core, at, BLOCK_PAUSED, record->u.queue_set.paused);
     return JQ_OK;
 }
 

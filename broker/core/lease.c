@@ -37,12 +37,34 @@ void poll_drop(struct jq_core *core, uint32_t index) {
 
 /* ---- commands ---- */
 
+static void commanded(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    if (!worker->commanded) {
+        worker->commanded = true;
+        core->commanded =
+            array_grow(core->commanded, core->commanded_count, &core->commanded_capacity, sizeof(*core->commanded));
+        core->commanded[core->commanded_count++] = index;
+    }
+}
+
+void commands_flush(struct jq_core *core) {
+    for (uint32_t i = 0; i < core->commanded_count; i++) {
+        const uint32_t index = core->commanded[i];
+        worker_at(core, index)->commanded = false;
+        if (worker_at(core, index)->parked_place != 0 && worker_has_commands(core, worker_at(core, index))) {
+            poll_answer(core, index, 0);
+        }
+    }
+    core->commanded_count = 0;
+}
+
 void worker_command_cancel(struct jq_core *core, uint32_t index, jq_task_id task) {
     struct worker *worker = worker_at(core, index);
     worker->cancels =
         array_grow(worker->cancels, worker->cancel_count, &worker->cancel_capacity, sizeof(*worker->cancels));
     worker->cancels[worker->cancel_count++] = task;
     worker->commands_sent_ms = INT64_MIN;
+    commanded(core, index);
 }
 
 void worker_command_kill(struct jq_core *core, uint32_t index, const struct jq_held *held) {

@@ -182,7 +182,8 @@ void ready_add(struct jq_core *core, uint32_t ref) {
     task->state = JQ_STATE_READY;
     core->classes[task->class_index].ready++;
     core->ready_count++;
-    if (core->queues[task->queue].ready++ == 0) {
+    struct queue *queue = &core->queues[task->queue];
+    if (queue->ready++ == 0 && queue->blocks == 0) {
         queue_activate(core, task->queue);
     }
     class_heat(core, task->class_index);
@@ -205,7 +206,8 @@ void ready_remove(struct jq_core *core, uint32_t ref) {
     }
     core->classes[task->class_index].ready--;
     core->ready_count--;
-    if (--core->queues[task->queue].ready == 0) {
+    struct queue *queue = &core->queues[task->queue];
+    if (--queue->ready == 0 && queue->blocks == 0) {
         queue_deactivate(core, task->queue);
     }
 }

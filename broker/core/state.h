@@ -39,6 +39,18 @@ enum task_flag {
     TASK_FLAG_WALL_TIMER = 4, /* I: its timer is in the wall heap */
 };
 
+/* Why something is not handed out now. What is blocked leaves the indexes that dispatch looks at: a search never walks over it.
+ * Blocks are derived (I: from a durable pause or drain; S: by step) and in no record. Each cause has a bit of its own, so that
+ * whoever sets one need not know of the others. */
+enum block_reason {
+    BLOCK_PAUSED = 1,          /* queue: an operator's word */
+    BLOCK_LIMIT = 2,           /* queue, class or group: at its limit */
+    BLOCK_HANDLER_BREAKER = 4, /* class */
+    BLOCK_SERVICE_BREAKER = 8, /* class */
+    BLOCK_WORKER_BREAKER = 16, /* worker */
+    BLOCK_DRAIN = 32,          /* worker: an operator's word */
+};
+
 /* 72 bytes: there may be ten million. */
 struct task {
     uint64_t id;            /* D */
@@ -99,6 +111,7 @@ struct queue {
     struct jq_str name;   /* D, owned */
     bool used;            /* D */
     bool paused;          /* D */
+    uint8_t blocks;       /* I: enum block_reason */
     uint16_t levels_used; /* I: bit per priority */
     struct level levels[LEVEL_COUNT];
     uint64_t scheduled, ready, running, dead, finished; /* I */
@@ -120,6 +133,7 @@ struct class_entry {
     bool used;                   /* D */
     uint64_t refs;               /* I: tasks of it */
     uint64_t ready;              /* I */
+    uint8_t blocks;              /* S: enum block_reason */
     uint64_t possible_at;        /* S: profiles_changed when `possible` was worked out */
     bool possible;               /* S: some registered worker could run it */
     bool hot;                    /* S: got ready tasks in this step */
@@ -202,6 +216,10 @@ struct worker {
     uint64_t incarnation;                         /* D */
     struct jq_str name;                           /* D, owned */
     bool draining;                                /* D */
+    uint8_t blocks;                               /* I: enum block_reason */
+    bool refill;                                  /* S: in core->refills */
+    bool commanded;                               /* S: in core->commanded */
+    uint32_t name_next;                           /* I: another worker of the same name */
     uint32_t lease_head, lease_tail, lease_count; /* I */
     uint32_t suspects;                            /* I */
     uint64_t held_sum;                            /* I */
@@ -301,6 +319,7 @@ struct jq_core {
     struct worker *workers;
     uint32_t worker_count, worker_capacity;
     struct jq_strmap worker_ids, worker_sessions;
+    struct jq_strmap worker_names; /* to the first of that name */
     struct profile **profiles;
     uint32_t profile_count, profile_capacity;
     uint64_t profiles_changed; /* counts registrations and losses */
@@ -313,6 +332,10 @@ struct jq_core {
     uint32_t gathering_count, gathering_capacity;
     uint16_t *hot;
     uint32_t hot_count;
+    uint32_t *refills; /* workers whose parked poll may take something again */
+    uint32_t refill_count, refill_capacity;
+    uint32_t *commanded; /* workers that got a command in this step */
+    uint32_t commanded_count, commanded_capacity;
     uint64_t next_token;
 
     uint64_t surveys_sent; /* the last survey's number */
@@ -365,6 +388,11 @@ void class_heat(struct jq_core *core, uint16_t class_index); /* parked workers a
 uint32_t bucket_first(const struct jq_core *core, const struct bucket *bucket, bool no_suspects);
 bool task_before(const struct task *a, const struct task *b);
 bool task_suspect(const struct jq_core *core, const struct task *task);
+
+/* ---- block.c: what is not handed out now ---- */
+void class_block(struct jq_core *core, uint16_t class_index, enum block_reason reason, bool on);
+void queue_block(struct jq_core *core, uint16_t queue, enum block_reason reason, bool on);
+void worker_block(struct jq_core *core, uint32_t index, enum block_reason reason, bool on);
 
 /* ---- intern.c: queues, classes, option sets, resources ---- */
 enum jq_reply queue_intern(struct jq_core *core, struct jq_str name, uint16_t *ret_queue);
@@ -430,6 +458,9 @@ void worker_lose_leases(struct jq_core *core, uint32_t index);
 void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative,
                     bool take);
 uint64_t worker_hash(const struct jq_core *core, const struct worker *worker);
+uint32_t worker_of_name(const struct jq_core *core, struct jq_str name); /* 0: none */
+void worker_name_add(struct jq_core *core, uint32_t index);
+void worker_name_remove(struct jq_core *core, uint32_t index);
 
 /* ---- liveness.c ---- */
 void survey_send(struct jq_core *core);
@@ -450,6 +481,7 @@ bool class_is_possible(struct jq_core *core, uint16_t class_index);
 /* ---- dispatch.c: which task for which worker ---- */
 int plan_fits(const struct worker *worker, const struct plan *plan); /* alternative, or -1 */
 void worker_fill(struct jq_core *core, uint32_t index);              /* leases what fits its parked poll */
+void worker_refill(struct jq_core *core, uint32_t index);            /* the same, when this step has been decided */
 void dispatch_hot(struct jq_core *core);                             /* new ready tasks to parked workers */
 void queue_activate(struct jq_core *core, uint16_t queue);
 void queue_deactivate(struct jq_core *core, uint16_t queue);
@@ -461,6 +493,7 @@ void poll_answer(struct jq_core *core, uint32_t index,
                  uint32_t report_count); /* answers the parked poll with what was gathered and commands */
 void poll_drop(struct jq_core *core, uint32_t index);
 void gathered_flush(struct jq_core *core);
+void commands_flush(struct jq_core *core); /* ends the polls of workers that got a command in this step */
 void worker_command_cancel(struct jq_core *core, uint32_t index, jq_task_id task);
 void worker_command_kill(struct jq_core *core, uint32_t index, const struct jq_held *held);
 bool worker_has_commands(const struct jq_core *core, const struct worker *worker);
@@ -488,8 +521,6 @@ void dead_replay_request(struct jq_core *core, const struct jq_request *request)
 void dead_rm_request(struct jq_core *core, const struct jq_request *request);
 void queue_set_request(struct jq_core *core, const struct jq_request *request);
 void worker_drain_request(struct jq_core *core, const struct jq_request *request);
-
-uint32_t worker_of_name(const struct jq_core *core, struct jq_str name);
 
 /* ---- wait.c ---- */
 void wait_request(struct jq_core *core, const struct jq_request *request);

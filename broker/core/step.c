@@ -166,6 +166,7 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     on_event(core, event);
     dispatch_hot(core);
     gathered_flush(core);
+    commands_flush(core);
     polls_expire(core);
     waiters_flush(core);
     waits_expire(core);

@@ -7,6 +7,33 @@ uint32_t worker_of_session(const struct jq_core *core, const struct jq_uuid *ses
     return jq_strmap_get(&core->worker_sessions, (struct jq_str){(const char *)session->bytes, 16}, 0);
 }
 
+/* ---- by name: not unique, the one that registered last comes first ---- */
+
+uint32_t worker_of_name(const struct jq_core *core, struct jq_str name) {
+    return jq_strmap_get(&core->worker_names, name, 0);
+}
+
+void worker_name_add(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    worker->name_next = worker_of_name(core, worker->name);
+    JQ_CHECK(jq_strmap_put(&core->worker_names, worker->name, index));
+}
+
+void worker_name_remove(struct jq_core *core, uint32_t index) {
+    const struct worker *worker = worker_at(core, index);
+    uint32_t before = worker_of_name(core, worker->name);
+    if (before == index && worker->name_next == 0) {
+        JQ_CHECK(jq_strmap_remove(&core->worker_names, worker->name));
+    } else if (before == index) {
+        JQ_CHECK(jq_strmap_put(&core->worker_names, worker->name, worker->name_next));
+    } else {
+        while (worker_at(core, before)->name_next != index) {
+            before = worker_at(core, before)->name_next;
+        }
+        worker_at(core, before)->name_next = worker->name_next;
+    }
+}
+
 /* ---- the account ---- */
 
 void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative,
