@@ -44,7 +44,7 @@
 #define TIB    (INT64_C(1) << 40)
 
 static const char standard_handlers_dir[] = "/etc/jqmesh/handlers.d";
-static const char *const sandbox_names[] = {"prefer", "require", NULL}; /* enum jq_sandbox */
+static const char *const sandbox_names[] = {"prefer", "require", "off", NULL}; /* enum jq_sandbox_mode */
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
 static const char *const kind_names[] = {"exec", "freecad", NULL}; /* enum jq_handler_kind */
 static const char *const input_names[] = {"payload", "none", NULL};
@@ -72,7 +72,13 @@ static const struct jq_conf_key worker_keys[] = {
     TIME("grace", grace_ms, 0, HOUR, "5s", "Time between SIGTERM and SIGKILL."),
     TIME("idle_exit", idle_exit_ms, 0, DAY, "0s", "Stops after so long without a task; 0s: never."),
     ENUM("sandbox", sandbox, sandbox_names, "prefer",
-         "require refuses to run unless memory, pids, kill, user, landlock and seccomp are in force; prefer goes on."),
+         "prefer confines tasks as far as this kernel can: they read the system and what `read` names, write to their "
+         "own folders, and open no sockets without network = yes; require refuses to run unless memory, pids, kill, "
+         "user, "
+         "landlock and seccomp are in force; off: no confinement."),
+    LIST("read", JQ_CONF_WORDS, read, jq_check_paths, "",
+         "Files and folders that every task may read, beside programs, libraries and /etc without its secrets: a share "
+         "with inputs."),
     TEXT("run_as", run_as, jq_check_user, "nobody", "The user of the tasks when the worker is root; empty: root."),
     TEXT("cgroup", cgroup, jq_check_cgroup, "auto",
          "auto, none, or a folder of a cgroup v2 hierarchy that is this worker's own."),
@@ -123,6 +129,10 @@ static const struct jq_conf_key handler_keys[] = {
     INT("pids_max", pids_max, 1, 1000000, "256", "Processes and threads of one task."),
     SIZE("file_size_max", file_size_max_bytes, KIB, TIB, "16G", "The largest file that it may write."),
     BOOL("network", network, "no", "Whether it may open network connections."),
+    LIST("read", JQ_CONF_WORDS, read, jq_check_paths, "",
+         "Files and folders that it may read, beside what all tasks may and the files that its command names."),
+    LIST("write", JQ_CONF_WORDS, write, jq_check_paths, "",
+         "Files and folders that it may change, beside its work dir and its output folder."),
     LIST("env", JQ_CONF_WORDS, env, jq_check_env, "",
          "Its environment, beside PATH, HOME, TMPDIR and LANG: NAME=value."),
 };

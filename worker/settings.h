@@ -14,9 +14,10 @@
 
 enum { JQ_SETTINGS_HANDLERS_MAX = 256, JQ_SETTINGS_PROBES_MAX = 64, JQ_HANDLER_VERSION_SIZE_MAX = 64 };
 
-enum jq_sandbox {
+enum jq_sandbox_mode {
     JQ_SANDBOX_PREFER,
     JQ_SANDBOX_REQUIRE,
+    JQ_SANDBOX_OFF,
 };
 
 enum jq_handler_kind {
@@ -41,7 +42,8 @@ struct jq_handler_settings {
     int64_t pids_max;
     int64_t file_size_max_bytes;
     bool network;
-    struct jq_conf_list env; /* NAME=value */
+    struct jq_conf_list read, write; /* absolute paths */
+    struct jq_conf_list env;         /* NAME=value */
 };
 
 enum jq_handler_input {
@@ -73,9 +75,10 @@ struct jq_worker_settings {
     char *output_dir;
     int64_t slots; /* 0: the number of cpus */
     int64_t drain_ms, grace_ms, idle_exit_ms;
-    int64_t sandbox; /* enum jq_sandbox */
-    char *run_as;    /* user name; empty: the worker's own */
-    char *cgroup;    /* "auto", "none", or an absolute path */
+    int64_t sandbox;          /* enum jq_sandbox_mode */
+    struct jq_conf_list read; /* absolute paths */
+    char *run_as;             /* user name; empty: the worker's own */
+    char *cgroup;             /* "auto", "none", or an absolute path */
     int64_t memory_pressure_percent, psi_pressure_percent;
     int64_t log_level; /* enum jq_log_level */
 

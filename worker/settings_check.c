@@ -112,6 +112,17 @@ static enum jq_err check_variable(struct jq_str word, size_t index, struct jq_er
     return jq_fail(reterr, JQ_ERR_INVALID, "'%.*s' is not written NAME=value", JQ_STR_ARG(word));
 }
 
+static enum jq_err check_path(struct jq_str word, size_t index, struct jq_error *reterr) {
+    (void)index;
+    return word.size > 0 && word.data[0] == '/'
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_INVALID, "'%.*s': an absolute path is needed", JQ_STR_ARG(word));
+}
+
+enum jq_err jq_check_paths(struct jq_str value, struct jq_error *reterr) {
+    return check_words(value, true, check_path, reterr);
+}
+
 enum jq_err jq_check_env(struct jq_str value, struct jq_error *reterr) {
     return check_words(value, true, check_variable, reterr);
 }

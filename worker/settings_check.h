@@ -16,5 +16,6 @@ jq_conf_check jq_check_task_command; /* a program; those of template.h */
 jq_conf_check jq_check_script;
 jq_conf_check jq_check_version;
 jq_conf_check jq_check_env;
+jq_conf_check jq_check_paths; /* absolute ones */
 
 #endif

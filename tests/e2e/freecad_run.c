@@ -27,6 +27,8 @@ struct program {
     uint64_t task;
 };
 
+enum { OUTPUT_BYTES_MAX = 16 << 20, FILE_BYTES_MAX = 64 << 20 };
+
 static _Noreturn void die(const char *what, const struct jq_error *error) {
     fprintf(stderr, "freecad_run: %s: %s\n", what, error->message);
     exit(1);
@@ -50,6 +52,8 @@ static void start_task(struct program *program, char *line) {
     line[strcspn(line, "\n")] = '\0';
     (void)snprintf(script, sizeof(script), "%s/%s", program->scripts_dir, next_field(&line));
     order.spec = (struct jq_exec_spec){.task = {++program->task}, .attempt = 1, .reply = true, .pids_max = 64};
+    order.spec.output_bytes_max = OUTPUT_BYTES_MAX;
+    order.spec.file_bytes_max = FILE_BYTES_MAX;
     order.spec.memory_bytes_max = strtoull(next_field(&line), NULL, 10);
     order.spec.soft_limit_ms = strtoll(next_field(&line), NULL, 10);
     order.spec.hard_limit_ms = strtoll(next_field(&line), NULL, 10);
@@ -63,6 +67,11 @@ static void start_task(struct program *program, char *line) {
         jq_outputs_final(program->output_dir, order.spec.task, final_dir, sizeof(final_dir), &error) != JQ_OK) {
         die("outputs", &error);
     }
+    char home[512];
+    jq_zygote_home(program->zygote, home, sizeof(home));
+    const char *const reads[] = {program->scripts_dir, program->output_dir, home, NULL};
+    order.spec.paths.read = reads;
+    order.spec.output_dir = output_dir;
     order.output_dir = output_dir;
     order.final_dir = final_dir;
     struct jq_exec_child *child = NULL;
@@ -133,7 +142,7 @@ static void set_up(struct program *program, char **argv) {
     program->scripts_dir = argv[2];
     program->uid = (uid_t)strtoul(argv[4], NULL, 10);
     program->output_dir = argv[5];
-    const struct jq_exec_config host = {.name = "freecad-run", .state_dir = argv[1], .child_count_max = 64};
+    const struct jq_exec_config host = {.name = "freecad-run", .state_dir = argv[1], .child_count_max = 64, .sandbox = true};
     if (jq_exec_host_new(&host, &program->host, &error) != JQ_OK) {
         die("host", &error);
     }

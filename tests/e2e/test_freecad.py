@@ -203,6 +203,18 @@ BAD = {
     "mesh.py": "import MeshPart, Part\ndef run(p, c):\n    s = Part.makeSphere(10).fuse(Part.makeBox(12, 12, 12))\n"
                "    return MeshPart.meshFromShape(Shape=s, LinearDeflection=0.01, AngularDeflection=0.1).CountFacets > 5000\n",
     "shadow.py": "def run(p, c):\n    return open('/etc/shadow').read()\n",
+    "connect.py": "import socket\ndef run(p, c):\n    socket.create_connection(('127.0.0.1', 9)).close()\n",
+    "elsewhere.py": "def run(p, c):\n    open('/var/tmp/jqmesh-left-behind', 'w').close()\n",
+    "deep.py": "def run(p, c):\n    def down(n): return down(n + 1)\n    return down(0)\n",
+    "odd.py": "def run(p, c):\n    return object()\n",
+    "huge.py": "def run(p, c):\n    return 'x' * (50 << 20)\n",
+    "chatty.py": "def run(p, c):\n    for i in range(100): print('x' * (1 << 20))\n    return 1\n",
+    "fills.py": "def run(p, c):\n    with open('big', 'wb') as file:\n"
+                "        for i in range(1024): file.write(bytes(1 << 20))\n",
+    "leaves.py": "import subprocess\ndef run(p, c):\n"
+                 "    subprocess.Popen(['/bin/sleep', '300'], start_new_session=True)\n    return 1\n",
+    "bomb.py": "import os, time\ndef run(p, c):\n    while True:\n        try: os.fork()\n"
+               "        except OSError: time.sleep(0.01)\n",
     "idle.py": "def run(p, c):\n    return 1\n",
 }
 
@@ -221,6 +233,17 @@ ENDS = [
     ("global.py", {}, "success", False, ""),
     ("clean.py", {}, "success", False, ""),
     ("mesh.py", {}, "success", False, ""),
+    ("shadow.py", {}, "process_failure", False, "PermissionError: [Errno 13] Permission denied: '/etc/shadow'"),
+    ("connect.py", {}, "process_failure", False, "PermissionError: [Errno 13] Permission denied"),
+    ("elsewhere.py", {}, "process_failure", False,
+     "PermissionError: [Errno 13] Permission denied: '/var/tmp/jqmesh-left-behind'"),
+    ("deep.py", {}, "process_failure", False, None),
+    ("odd.py", {}, "process_failure", False, None),
+    ("huge.py", {}, "process_failure", False, None),
+    ("chatty.py", {}, "process_failure", None, None),
+    ("fills.py", {}, "process_failure", None, None),
+    ("leaves.py", {}, "success", False, ""),
+    ("bomb.py", {"soft_ms": 500, "hard_ms": 700}, "timeout", None, None),
 ]
 
 
@@ -243,7 +266,8 @@ class Pathological(unittest.TestCase):
             for (script, _, name, crash, message), outcome in zip(ENDS, outcomes):
                 with self.subTest(script):
                     self.assertEqual(outcome["outcome"], name, outcome)
-                    self.assertEqual(outcome["crash"], crash, outcome)
+                    if crash is not None:
+                        self.assertEqual(outcome["crash"], crash, outcome)
                     if message is not None:
                         self.assertEqual(outcome["message"], message)
             self.assertEqual(json.loads(outcomes[11]["result"]), ["", []])

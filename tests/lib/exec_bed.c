@@ -27,7 +27,7 @@ int exec_bed_fd_count(void) {
     return count;
 }
 
-struct exec_bed exec_bed_make(const char *cgroup_root) {
+static struct exec_bed make(const char *cgroup_root, bool sandbox) {
     struct exec_bed bed = {.dir = "/tmp/jqmesh-test-XXXXXX", .fd_count = exec_bed_fd_count()};
     assert_non_null(mkdtemp(bed.dir));
     const struct jq_exec_config config = {
@@ -35,6 +35,7 @@ struct exec_bed exec_bed_make(const char *cgroup_root) {
         .state_dir = bed.dir,
         .cgroup_root = cgroup_root,
         .child_count_max = 8,
+        .sandbox = sandbox,
     };
     char name[32];
     (void)snprintf(name, sizeof(name), "test-%d", (int)getpid());
@@ -45,6 +46,14 @@ struct exec_bed exec_bed_make(const char *cgroup_root) {
         fail_msg("%s", error.message);
     }
     return bed;
+}
+
+struct exec_bed exec_bed_make(const char *cgroup_root) {
+    return make(cgroup_root, false);
+}
+
+struct exec_bed exec_bed_make_confined(const char *cgroup_root) {
+    return make(cgroup_root, true);
 }
 
 static int entries_in(const char *dir_name, const char *name) {

@@ -14,6 +14,8 @@ struct exec_bed {
 
 /* `cgroup_root` as in struct jq_exec_config. Fails the test if anything goes wrong. */
 struct exec_bed exec_bed_make(const char *cgroup_root);
+/* The same, with children in the sandbox. */
+struct exec_bed exec_bed_make_confined(const char *cgroup_root);
 
 /* Frees the host, checks that no descriptor, no work dir and no record stayed, and removes the directory. */
 void exec_bed_remove(struct exec_bed *bed);

@@ -146,6 +146,7 @@ class Worker(Process):
             "worker.work_dir": place.path(f"worker-{kind}", "work"),
             "worker.output_dir": self.output,
             "worker.drain": "1s",
+            "worker.read": place.path(),
             "freecad.scripts_dir": place.path("freecad"),
         }
         super().__init__(place, "demo-" + kind, [place.program("jqworker"), *options(settings)])

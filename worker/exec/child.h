@@ -16,6 +16,7 @@
 #include "common/types.h"
 #include "worker/exec/host.h"
 #include "worker/exec/outcome.h"
+#include "worker/exec/sandbox.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,9 +50,12 @@ struct jq_exec_spec {
     bool switch_user;          /* takes root */
     uid_t uid;
     gid_t gid;
-    bool network; /* for a later sandbox */
-    bool reply;   /* a reply channel is made (reply.h), and success takes a result frame on it */
-    int extra_fd; /* becomes descriptor 3 of the program; 0: none. Not together with `reply` */
+    bool network;                  /* the sandbox lets it open sockets */
+    bool trusted;                  /* no task but ours (a zygote): its files are not restricted */
+    const char *output_dir;        /* a folder that it may change; NULL or empty: none */
+    struct jq_sandbox_paths paths; /* what it may reach beside the system, its work dir and the files that argv names */
+    bool reply;                    /* a reply channel is made (reply.h), and success takes a result frame on it */
+    int extra_fd;                  /* becomes descriptor 3 of the program; 0: none. Not together with `reply` */
     int64_t
         soft_limit_ms; /* SIGTERM to the process group; SIGKILL to the tree at the hard limit, without one after grace_ms */
     int64_t hard_limit_ms; /* SIGKILL to the tree */
@@ -101,12 +105,13 @@ void jq_exec_child_free(struct jq_exec_child *child);
 
 /* For zygotes. What the process that forks needs, in the order in which runner.py takes it; borrowed from the child, who closes
  * its copies in jq_exec_child_begun(). */
-enum { JQ_EXEC_HANDOVER_COUNT_MAX = 8 };
+enum { JQ_EXEC_HANDOVER_COUNT_MAX = 9 };
 struct jq_exec_handover {
-    int fds
-        [JQ_EXEC_HANDOVER_COUNT_MAX]; /* reply, stdin, stdout, stderr, then join_count cgroup files to write "0" into */
+    /* Reply, stdin, stdout, stderr, then join_count cgroup files to write "0" into, then the sandbox's rules, if any. */
+    int fds[JQ_EXEC_HANDOVER_COUNT_MAX];
     unsigned fd_count;
     unsigned join_count;
+    bool confined;        /* the last descriptor is for landlock_restrict_self() */
     const char *work_dir; /* absolute */
     const char *marker;   /* "JQ_CHILD=...", for the environment of what the task starts */
 };

@@ -298,6 +298,12 @@ uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms) {
 
 static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec *spec, const struct jq_argv *argv,
                          const struct environment *env, int work_fd, int *ret_pidfd, struct jq_error *reterr) {
+    const struct jq_sandbox *sandbox = child->host->sandbox;
+    int rules_fd = -1;
+    enum jq_err err = jq_child_confine(child, spec, work_fd, argv->path, &rules_fd, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
     struct jq_spawn_spec call = {
         .path = argv->path,
         .argv = (const char *const *)argv->words,
@@ -314,6 +320,8 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
         .switch_user = spec->switch_user,
         .uid = spec->uid,
         .gid = spec->gid,
+        .rules_fd = rules_fd,
+        .filter = sandbox != NULL ? jq_sandbox_filter(sandbox, spec->network) : NULL,
     };
     for (unsigned i = 0; i < call.join_count; i++) {
         call.join_fds[i] = child->handover_fds[FD_JOIN + i];
@@ -321,7 +329,11 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
     if (spec->reply || spec->extra_fd > 0) {
         call.fds[call.fd_count++] = spec->reply ? child->handover_fds[FD_REPLY] : spec->extra_fd;
     }
-    return jq_spawn(&child->host->spawner, &call, &child->pid, ret_pidfd, reterr);
+    err = jq_spawn(&child->host->spawner, &call, &child->pid, ret_pidfd, reterr);
+    if (rules_fd >= 0) {
+        (void)close(rules_fd);
+    }
+    return err;
 }
 
 static void record(const struct jq_exec_child *child) {
@@ -417,16 +429,27 @@ enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec
     JQ_CHECK(spec->argv == NULL && spec->reply);
     struct jq_exec_child *child = NULL;
     int work_fd = -1;
-    const enum jq_err err = set_up(host, spec, &child, &work_fd, reterr);
+    enum jq_err err = set_up(host, spec, &child, &work_fd, reterr);
     if (err != JQ_OK) {
         return err;
     }
+    int rules_fd = -1;
+    const unsigned join_count = child->handover_count - FD_JOIN;
+    err = jq_child_confine(child, spec, work_fd, NULL, &rules_fd, reterr);
     (void)close(work_fd);
+    if (err != JQ_OK) {
+        jq_child_discard(child);
+        return err;
+    }
+    if (rules_fd >= 0) {
+        child->handover_fds[child->handover_count++] = rules_fd;
+    }
     child->adopted = true;
     child->start_ms = now_ms;
     child->phase = JQ_CHILD_WAITING;
     *ret_handover = (struct jq_exec_handover){.fd_count = child->handover_count,
-                                              .join_count = child->handover_count - FD_JOIN,
+                                              .join_count = join_count,
+                                              .confined = rules_fd >= 0,
                                               .work_dir = child->work_path,
                                               .marker = child->marker};
     memcpy(ret_handover->fds, child->handover_fds, sizeof(ret_handover->fds));

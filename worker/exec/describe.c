@@ -44,6 +44,26 @@ static void say_kill(struct jq_exec_feature *feature, const struct jq_cgroups *g
     }
 }
 
+static void say_sandbox(struct jq_exec_feature *landlock, struct jq_exec_feature *seccomp,
+                        const struct jq_sandbox *sandbox) {
+    const int abi = sandbox != NULL ? jq_sandbox_landlock_abi(sandbox) : 0;
+    if (sandbox == NULL) {
+        say(landlock, "landlock", false, "sandbox = off");
+        say(seccomp, "seccomp", false, "sandbox = off");
+        return;
+    }
+    if (abi > 0) {
+        say(landlock, "landlock", true,
+            "ABI %d: tasks read the system and what `read` names, and write to their own folders", abi);
+    } else {
+        say(landlock, "landlock", false, "kernel without Landlock");
+    }
+    const bool filters = jq_sandbox_filters(sandbox);
+    say(seccomp, "seccomp", filters,
+        filters ? "no sockets without network = yes; no ptrace, mounts, namespaces, keys, io_uring"
+                : "kernel without seccomp");
+}
+
 size_t jq_exec_host_describe(const struct jq_exec_host *host,
                              struct jq_exec_feature ret_features[JQ_EXEC_FEATURE_COUNT_MAX]) {
     const struct jq_cgroups *groups = &host->cgroups;
@@ -56,13 +76,8 @@ size_t jq_exec_host_describe(const struct jq_exec_host *host,
         host->subreaper ? "this worker is their reaper" : "kernel without PR_SET_CHILD_SUBREAPER");
     say(next++, "user", host->root,
         host->root ? "tasks can run as another user" : "not root: tasks run as the worker's user");
-    if (host->landlock_abi > 0) {
-        say(next++, "landlock", false, "kernel has ABI %d; not applied by this version", host->landlock_abi);
-    } else {
-        say(next++, "landlock", false, "kernel without Landlock");
-    }
-    say(next++, "seccomp", false,
-        host->seccomp ? "kernel has it; not applied by this version" : "kernel without seccomp");
+    say_sandbox(next, next + 1, host->sandbox);
+    next += 2;
     say(next++, "leftovers", true, "%u processes of an earlier run killed", host->leftovers);
     return (size_t)(next - ret_features);
 }

@@ -10,8 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,12 +79,8 @@ static enum jq_err open_dirs(struct jq_exec_host *host, const struct jq_exec_con
 }
 
 static void detect(struct jq_exec_host *host) {
-    const unsigned action = SECCOMP_RET_ERRNO;
-    const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     host->root = geteuid() == 0;
     host->subreaper = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
-    host->landlock_abi = abi > 0 ? (int)abi : 0;
-    host->seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
     host->lists_children = access("/proc/thread-self/children", R_OK) == 0;
     jq_leftover_boot_id(host->boot_id);
 }
@@ -111,6 +105,10 @@ static enum jq_err open_all(struct jq_exec_host *host, const struct jq_exec_conf
     enum jq_err err = jq_exec_loop_init(&host->loop, reterr);
     if (err == JQ_OK) {
         err = jq_spawner_init(&host->spawner, reterr);
+    }
+    if (err == JQ_OK && config->sandbox) {
+        const struct jq_sandbox_paths paths = {.read = config->read};
+        err = jq_sandbox_new(&paths, &host->sandbox, reterr);
     }
     if (err == JQ_OK) {
         err = open_dirs(host, config, reterr);
@@ -198,6 +196,7 @@ void jq_exec_host_free(struct jq_exec_host *host) {
         return;
     }
     kill_all(host);
+    jq_sandbox_free(host->sandbox);
     jq_cgroups_close(&host->cgroups);
     jq_procs_fini(&host->procs);
     if (host->work_fd >= 0) {

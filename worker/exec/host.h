@@ -26,6 +26,9 @@ struct jq_exec_config {
         *work_dir; /* absolute; NULL: state_dir. Work dirs lie in a jqmesh-NAME-HASH of it, cleared at the start. */
     const char *cgroup_root; /* NULL or "auto": to be found; "none"; or a cgroup v2 directory that is ours */
     size_t child_count_max;  /* tasks, and warm processes, at a time */
+    bool sandbox;            /* confine children as far as the kernel can (sandbox.h) */
+    const char *const
+        *read; /* absolute paths that every task may read, beside the system; ends with NULL; NULL: none */
 };
 
 /* One line of what is in force. `name`s are stable: memory, pids, cpu, kill, orphans, user, landlock, seccomp, leftovers. */

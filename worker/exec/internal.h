@@ -12,6 +12,7 @@
 #include "worker/exec/loop.h"
 #include "worker/exec/procs.h"
 #include "worker/exec/reply.h"
+#include "worker/exec/sandbox.h"
 #include "worker/exec/spawn.h"
 #include "worker/exec/tail.h"
 
@@ -36,9 +37,8 @@ struct jq_exec_host {
     pid_t self;
     bool root;
     bool subreaper;
-    bool lists_children; /* /proc/self/task/TID/children exists */
-    int landlock_abi;    /* 0: none */
-    bool seccomp;
+    bool lists_children;               /* /proc/self/task/TID/children exists */
+    struct jq_sandbox *sandbox;        /* NULL: switched off */
     struct jq_exec_timer orphan_timer; /* looks again for orphans that were about to die */
     unsigned orphan_looks;
     unsigned leftovers; /* processes of a predecessor that were killed */
@@ -122,6 +122,10 @@ void jq_child_discard(struct jq_exec_child *child);
 
 /* child_start.c: closes our ends of its channels. */
 void jq_child_stop_watching(struct jq_exec_child *child);
+
+/* child_confine.c: the rules of its sandbox, a descriptor that the caller closes; -1: none. `program` is what it will run, or NULL. */
+enum jq_err jq_child_confine(const struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
+                             const char *program, int *ret_fd, struct jq_error *reterr);
 
 /* child_files.c: the result file into child->result, if there is one; and everything that lies on disk, removed. */
 bool jq_child_take_result_file(struct jq_exec_child *child);

@@ -25,6 +25,7 @@ static const char *step_text(int step) {
     case JQ_SPAWN_STEP_RLIMITS: return "set rlimits";
     case JQ_SPAWN_STEP_USER: return "switch user";
     case JQ_SPAWN_STEP_PRCTL: return "prctl";
+    case JQ_SPAWN_STEP_SANDBOX: return "enter the sandbox";
     default: return "execute";
     }
 }

@@ -6,7 +6,7 @@
  * or failed.
  *
  * Order in the child: cgroup, own session, default signals, work dir, descriptors, rlimits, oom_score_adj, user, PDEATHSIG,
- * no_new_privs, execve.
+ * no_new_privs, Landlock, seccomp, execve.
  */
 #ifndef JQ_WORKER_EXEC_SPAWN_H
 #define JQ_WORKER_EXEC_SPAWN_H
@@ -19,6 +19,8 @@
 #include <sys/types.h>
 
 enum { JQ_SPAWN_FD_COUNT_MAX = 4 };
+
+struct sock_fprog;
 
 /* What the child is to become. Everything is borrowed until jq_spawn() returns. */
 struct jq_spawn_spec {
@@ -38,7 +40,9 @@ struct jq_spawn_spec {
     bool switch_user;
     uid_t uid;
     gid_t gid;
-    bool may_outlive_parent; /* no PDEATHSIG */
+    bool may_outlive_parent;         /* no PDEATHSIG */
+    int rules_fd;                    /* from jq_sandbox_rules(), or -1 */
+    const struct sock_fprog *filter; /* from jq_sandbox_filter(), or NULL */
 };
 
 /* Memory that is used again by every start of one worker. Not for two threads at once. */

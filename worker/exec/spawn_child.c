@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -50,8 +51,6 @@ IN_CHILD static bool arrange_fds(const struct jq_spawn_spec *spec) {
             return false;
         }
     }
-    /* Everything of ours has CLOEXEC; this is for what a library may have opened without it. Kernels before 5.9 lack it. */
-    (void)syscall(SYS_close_range, spec->fd_count, ~0U, 0);
     return true;
 }
 
@@ -94,6 +93,16 @@ IN_CHILD static bool set_process_flags(const struct jq_spawn_call *call) {
     return syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
+/* The filter comes last: what it forbids is not needed any more. */
+IN_CHILD static bool enter_sandbox(const struct jq_spawn_spec *spec) {
+    if (spec->rules_fd >= 0 && syscall(SYS_landlock_restrict_self, spec->rules_fd, 0) != 0) {
+        return false;
+    }
+    /* Everything of ours has CLOEXEC; this is for what a library may have opened without it. Kernels before 5.9 lack it. */
+    (void)syscall(SYS_close_range, spec->fd_count, ~0U, 0);
+    return spec->filter == NULL || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, spec->filter) == 0;
+}
+
 IN_CHILD static enum jq_spawn_step prepare(const struct jq_spawn_call *call) {
     const struct jq_spawn_spec *spec = call->spec;
     if (!join_cgroups(spec)) {
@@ -118,7 +127,10 @@ IN_CHILD static enum jq_spawn_step prepare(const struct jq_spawn_call *call) {
     if (spec->switch_user && !switch_user(spec)) {
         return JQ_SPAWN_STEP_USER;
     }
-    return set_process_flags(call) ? JQ_SPAWN_STEP_NONE : JQ_SPAWN_STEP_PRCTL;
+    if (!set_process_flags(call)) {
+        return JQ_SPAWN_STEP_PRCTL;
+    }
+    return enter_sandbox(spec) ? JQ_SPAWN_STEP_NONE : JQ_SPAWN_STEP_SANDBOX;
 }
 
 IN_CHILD int jq_spawn_child_main(void *call_pointer) {

@@ -13,6 +13,7 @@ enum jq_spawn_step {
     JQ_SPAWN_STEP_RLIMITS,
     JQ_SPAWN_STEP_USER,
     JQ_SPAWN_STEP_PRCTL,
+    JQ_SPAWN_STEP_SANDBOX,
     JQ_SPAWN_STEP_EXEC,
 };
 

@@ -10,7 +10,8 @@ SOCK_SEQPACKET socket to the worker: one JSON object a packet.
                                                               {"op": "refused", "id": N, "why": "...", "threads": 2}
                                                               {"op": "pong", "id": N, "threads": 1}
 
-The descriptors of `run`: reply channel, payload, stdout, stderr, then `joins` files of cgroups, into which the child writes "0".
+The descriptors of `run`: reply channel, payload, stdout, stderr, then `joins` files of cgroups, into which the child writes "0",
+and with `confined` the rules of its sandbox (worker/exec/sandbox.h).
 The child's words on the reply channel are described in worker/exec/reply.h.
 
 A child that is forked while a second thread exists inherits locks that nobody will ever open, and OCC's pool without its threads:
@@ -50,6 +51,7 @@ REPLY_FD = 500
 FD_MAX = 1 << 20
 EXIT_FAILURE, EXIT_INVALID_INPUT, EXIT_RESOURCE_EXHAUSTED = 1, 65, 75
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+SYS_LANDLOCK_RESTRICT_SELF = 446  # On every machine: system calls since 5.1 have one number.
 
 
 # --- what handlers import: `import jqmesh` -----------------------------------------------------------------------------
@@ -243,8 +245,9 @@ def write_file(path, text):
         file.write(text)
 
 
-def arrange_fds(fds):
-    """Reply channel high and closed on exec, stdin empty, stdout and stderr the task's, nothing else of the zygote's."""
+def arrange_fds(fds, confined):
+    """Reply channel high and closed on exec, stdin empty, stdout and stderr the task's, nothing else of the zygote's but the
+    rules of the sandbox. The reply channel, the payload, the rules or None."""
     reply, payload, out, err = fds[:4]
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
@@ -253,10 +256,13 @@ def arrange_fds(fds):
     with os.fdopen(os.dup(payload), "rb") as file:
         data = file.read(PAYLOAD_SIZE_MAX + 1)
     high = REPLY_FD
+    rules = high + 1 if confined else None
+    if confined:
+        os.dup2(fds[-1], rules, inheritable=False)
     os.dup2(reply, high, inheritable=False)
     os.closerange(3, high)
-    os.closerange(high + 1, FD_MAX)
-    return high, data
+    os.closerange(high + 2 if confined else high + 1, FD_MAX)
+    return high, data, rules
 
 
 def reset_signals():
@@ -293,6 +299,15 @@ def drop_privileges(order, libc, zygote_pid):
         raise OSError("prctl")
     if os.getppid() != zygote_pid:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def confine(libc, rules):
+    """From here on only what the rules name can be reached. The filter of system calls is the zygote's own."""
+    if rules is None:
+        return
+    if libc.syscall(SYS_LANDLOCK_RESTRICT_SELF, rules, 0) != 0:
+        raise OSError(ctypes.get_errno(), "sandbox")
+    os.close(rules)
 
 
 def enter_work_dir(order):
@@ -353,10 +368,11 @@ def be_child(order, fds, code, libc, zygote_pid):
         for fd in fds[4:4 + order["joins"]]:
             os.write(fd, b"0")
         os.setsid()
-        reply_fd, data = arrange_fds(fds)
+        reply_fd, data, rules = arrange_fds(fds, order["confined"])
         reset_signals()
         set_limits(order)
         drop_privileges(order, libc, zygote_pid)
+        confine(libc, rules)
         enter_work_dir(order)
         exit_code = report(order, code, data, reply_fd)
     except BaseException:

@@ -156,12 +156,16 @@ static enum jq_err open_sockets(struct jq_zygote *zygote, int *ret_theirs, struc
     return JQ_OK;
 }
 
+void jq_zygote_home(const struct jq_zygote *zygote, char *ret_path, size_t size) {
+    (void)snprintf(ret_path, size, "%s/%s-%u", jq_exec_host_work_path(zygote->host), zygote->name, zygote->starts);
+}
+
 /* A home of its own: of many starts at once in one home, some read a half-written user.cfg. One thread, so that it can fork. */
 static enum jq_err start_process(struct jq_zygote *zygote, int theirs, int64_t now_ms, struct jq_error *reterr) {
     char label[48];
-    char home[PATH_MAX + 64];
+    char home[PATH_MAX + 64] = "FREECAD_USER_HOME=";
     (void)snprintf(label, sizeof(label), "%s-%u", zygote->name, zygote->starts);
-    (void)snprintf(home, sizeof(home), "FREECAD_USER_HOME=%s/%s", jq_exec_host_work_path(zygote->host), label);
+    jq_zygote_home(zygote, home + strlen(home), sizeof(home) - strlen(home));
     const char *const env[] = {
         home, "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "QT_QPA_PLATFORM=offscreen", "PYTHONNOUSERSITE=1", NULL};
     const struct jq_exec_spec spec = {
@@ -169,6 +173,8 @@ static enum jq_err start_process(struct jq_zygote *zygote, int theirs, int64_t n
         .argv = (const char *const *)zygote->command.words,
         .env = env,
         .extra_fd = theirs,
+        .network = zygote->config.network,
+        .trusted = true,
         .owner = zygote,
         .on_done = on_process_done,
     };

@@ -37,6 +37,7 @@ struct jq_zygote_config {
     int64_t ping_ms;            /* how soon it has to answer [2000] */
     int64_t ping_interval_ms;   /* [10000] */
     int64_t recycle_ms;         /* how old it gets [86400000] */
+    bool network;               /* the sandbox lets it and its tasks open sockets */
     bool requires_freecad;      /* without it a zygote that loaded no FreeCAD serves too (tests) */
 };
 
@@ -44,6 +45,9 @@ struct jq_zygote;
 
 enum jq_err jq_zygote_new(struct jq_exec_host *host, const struct jq_zygote_config *config,
                           struct jq_zygote **ret_zygote, struct jq_error *reterr);
+
+/* The folder that is its home since its last start, in which it keeps compiled modules: its tasks read there. Absolute; cut to `size`. */
+void jq_zygote_home(const struct jq_zygote *zygote, char *ret_path, size_t size);
 
 /* Kills it; its tasks end as told above, through the host, which must live on until then. NULL is fine. */
 void jq_zygote_free(struct jq_zygote *zygote, int64_t now_ms);

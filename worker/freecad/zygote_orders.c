@@ -116,6 +116,7 @@ static bool build_packet(struct jq_zygote_task *order, const struct jq_zygote_or
     jq_json_put_text(&json, "output_dir", wish->output_dir);
     jq_json_put_text(&json, "final_dir", wish->final_dir);
     jq_json_put_uint(&json, "joins", order->handover.join_count);
+    jq_json_put_bool(&json, "confined", order->handover.confined);
     put_limits(&json, &wish->spec);
     jq_json_object_end(&json);
     return !order->packet.failed;

@@ -22,6 +22,17 @@ static bool wants_freecad(const struct jq_worker_settings *settings) {
     return false;
 }
 
+/* All forks of a zygote share its filter of system calls; their rules are each task's own. */
+static bool any_network(const struct jq_worker_settings *settings) {
+    for (size_t i = 0; i < jq_worker_settings_handler_count(settings); i++) {
+        const struct jq_handler_settings *handler = jq_worker_settings_handler(settings, i);
+        if (handler->kind == JQ_HANDLER_FREECAD && handler->network) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* dir/name; an absolute name stays as it is. */
 static enum jq_err join(const char *dir, const char *name, char out[WORKER_PATH_MAX], struct jq_error *reterr) {
     const bool absolute = name[0] == '/';
@@ -52,6 +63,7 @@ static enum jq_err start_zygote(struct jq_worker_shell *worker, struct jq_zygote
                                             .start_ms = settings->freecad_start_ms,
                                             .ping_ms = settings->freecad_ping_ms,
                                             .recycle_ms = settings->freecad_recycle_ms,
+                                            .network = any_network(settings),
                                             .requires_freecad = true};
     err = jq_zygote_new(worker->host, &config, &zygotes->zygote, reterr);
     return err == JQ_OK ? jq_zygote_start(zygotes->zygote, jq_clock_boot_ms(), reterr) : err;
@@ -77,9 +89,28 @@ void jq_freecad_close(struct jq_zygotes *zygotes) {
     }
 }
 
+/* What a task reads beside what its handler names: the folder of its script, and what the zygote has compiled. */
+struct reads {
+    char folder[WORKER_PATH_MAX], home[WORKER_PATH_MAX];
+    const char *paths[JQ_CONF_WORDS_MAX + 3];
+};
+
+static void reads_fill(struct reads *reads, const struct jq_run *run, const char *script) {
+    size_t count = 0;
+    (void)snprintf(reads->folder, sizeof(reads->folder), "%.*s", (int)(strrchr(script, '/') - script), script);
+    jq_zygote_home(run->worker->zygotes->zygote, reads->home, sizeof(reads->home));
+    reads->paths[count++] = reads->folder;
+    reads->paths[count++] = reads->home;
+    for (size_t i = 0; i < run->handler->read.count; i++) {
+        reads->paths[count++] = run->handler->read.items[i];
+    }
+    reads->paths[count] = NULL;
+}
+
 enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr) {
     const struct jq_zygotes *zygotes = run->worker->zygotes;
     char script[WORKER_PATH_MAX], final[WORKER_PATH_MAX];
+    struct reads reads;
     char folder[32];
     (void)snprintf(folder, sizeof(folder), "%llu", (unsigned long long)run->task.value);
     enum jq_err err = join(zygotes->scripts_dir, run->handler->script, script, reterr);
@@ -89,6 +120,8 @@ enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr) {
     }
     struct jq_zygote_order order = {
         .spec = jq_launch_spec(run), .script = script, .output_dir = run->output, .final_dir = final};
+    reads_fill(&reads, run, script);
+    order.spec.paths.read = reads.paths;
     order.spec.payload = run->payload;
     order.spec.reply = true;
     return jq_zygote_run(zygotes->zygote, &order, jq_clock_boot_ms(), &run->child, reterr);

@@ -95,23 +95,25 @@ static void env_make(const struct jq_run *run, struct environment *env) {
 struct jq_exec_spec jq_launch_spec(struct jq_run *run) {
     const struct jq_handler_settings *handler = run->handler;
     const struct jq_worker_shell *worker = run->worker;
-    return (struct jq_exec_spec){.task = run->task,
-                                 .attempt = run->attempt,
-                                 .payload = handler->input == JQ_HANDLER_INPUT_PAYLOAD ? run->payload
-                                                                                       : (struct jq_bytes){NULL, 0},
-                                 .memory_bytes_max = run->memory_bytes,
-                                 .cpu_milli_max = run->cpu_thousandths,
-                                 .pids_max = (uint64_t)handler->pids_max,
-                                 .file_bytes_max = (uint64_t)handler->file_size_max_bytes,
-                                 .output_bytes_max = (uint64_t)handler->output_max_bytes,
-                                 .switch_user = worker->switch_user,
-                                 .uid = worker->uid,
-                                 .gid = worker->gid,
-                                 .network = handler->network,
-                                 .soft_limit_ms = run->soft_limit_ms,
-                                 .hard_limit_ms = run->hard_limit_ms,
-                                 .grace_ms = worker->settings->grace_ms,
-                                 .owner = run};
+    return (struct jq_exec_spec){
+        .task = run->task,
+        .attempt = run->attempt,
+        .payload = handler->input == JQ_HANDLER_INPUT_PAYLOAD ? run->payload : (struct jq_bytes){NULL, 0},
+        .memory_bytes_max = run->memory_bytes,
+        .cpu_milli_max = run->cpu_thousandths,
+        .pids_max = (uint64_t)handler->pids_max,
+        .file_bytes_max = (uint64_t)handler->file_size_max_bytes,
+        .output_bytes_max = (uint64_t)handler->output_max_bytes,
+        .switch_user = worker->switch_user,
+        .uid = worker->uid,
+        .gid = worker->gid,
+        .network = handler->network,
+        .paths = {.read = (const char *const *)handler->read.items, .write = (const char *const *)handler->write.items},
+        .output_dir = run->output,
+        .soft_limit_ms = run->soft_limit_ms,
+        .hard_limit_ms = run->hard_limit_ms,
+        .grace_ms = worker->settings->grace_ms,
+        .owner = run};
 }
 
 /* ---- starting ---- */

@@ -380,7 +380,9 @@ static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *re
                                           .state_dir = settings->state_dir,
                                           .work_dir = settings->work_dir,
                                           .cgroup_root = settings->cgroup,
-                                          .child_count_max = worker->slots + 16};
+                                          .child_count_max = worker->slots + 16,
+                                          .sandbox = settings->sandbox != JQ_SANDBOX_OFF,
+                                          .read = (const char *const *)settings->read.items};
     enum jq_err err = jq_make_dirs(settings->work_dir, 0711, reterr);
     err = err == JQ_OK ? jq_make_dirs(settings->output_dir, 0755, reterr) : err;
     err = err == JQ_OK ? jq_exec_host_new(&config, &worker->host, reterr) : err;

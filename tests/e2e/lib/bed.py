@@ -179,7 +179,8 @@ class Bed:
         os.makedirs(folder, exist_ok=True)
         for handler, lines in handlers.items():
             with open(os.path.join(folder, handler + ".conf"), "w", encoding="utf-8") as file:
-                file.write(f"[handler {handler}]\n{lines}\n")
+                notes = "" if "write =" in lines else f"write = {self.folder}\n"  # Tests' handlers leave notes there.
+                file.write(f"[handler {handler}]\n{notes}{lines}\n")
         chosen = {
             "worker.name": name,
             "worker.request": self.request,
@@ -194,6 +195,7 @@ class Bed:
             "worker.drain": "100ms",
             "worker.memory_pressure": "100",
             "worker.psi_pressure": "100",
+            "worker.read": self.folder,
             **(settings or {}),
         }
         return self.process(name, [program("jqworker"), *options(chosen)])
