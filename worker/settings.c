@@ -72,10 +72,9 @@ static const struct jq_conf_key worker_keys[] = {
     TIME("grace", grace_ms, 0, HOUR, "5s", "Time between SIGTERM and SIGKILL."),
     TIME("idle_exit", idle_exit_ms, 0, DAY, "0s", "Stops after so long without a task; 0s: never."),
     ENUM("sandbox", sandbox, sandbox_names, "prefer",
-         "prefer confines tasks as far as this kernel can: they read the system and what `read` names, write to their "
-         "own folders, and open no sockets without network = yes; require refuses to run unless memory, pids, kill, "
-         "user, "
-         "landlock and seccomp are in force; off: no confinement."),
+         "prefer: tasks are confined as far as this kernel can; require: not at all rather than without memory, pids, "
+         "kill, "
+         "user, landlock and seccomp in force; off."),
     LIST("read", JQ_CONF_WORDS, read, jq_check_paths, "",
          "Files and folders that every task may read, beside programs, libraries and /etc without its secrets: a share "
          "with inputs."),
