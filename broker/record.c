@@ -120,15 +120,26 @@ static void decode_queue_set(struct jq_reader *in, struct jq_record *record) {
     record->u.queue_set.paused = jq_read_u8(in) != 0;
 }
 
+/* Beside the index: a want follows. */
+enum { CLASS_WANT = 1 << 16 };
+
 static void encode_class_defined(const struct jq_record *record, struct jq_buf *out) {
-    jq_buf_append_varint(out, record->u.class_defined.class_index);
+    const struct jq_str want = record->u.class_defined.want;
+    jq_buf_append_varint(out, (uint64_t)record->u.class_defined.class_index | (want.size > 0 ? CLASS_WANT : 0));
     jq_buf_append_str(out, record->u.class_defined.handler);
     jq_buf_append_str(out, record->u.class_defined.need);
+    if (want.size > 0) {
+        jq_buf_append_str(out, want);
+    }
 }
 static void decode_class_defined(struct jq_reader *in, struct jq_record *record) {
-    record->u.class_defined.class_index = (uint16_t)get_bounded(in, UINT16_MAX);
+    const uint64_t index = get_bounded(in, CLASS_WANT | UINT16_MAX);
+    record->u.class_defined.class_index = (uint16_t)(index & UINT16_MAX);
     record->u.class_defined.handler = jq_read_str(in, JQ_NAME_SIZE_MAX);
     record->u.class_defined.need = jq_read_str(in, JQ_NEED_SIZE_MAX);
+    if (index & CLASS_WANT) {
+        record->u.class_defined.want = jq_read_str(in, JQ_NEED_SIZE_MAX);
+    }
 }
 
 static void encode_options_defined(const struct jq_record *record, struct jq_buf *out) {
@@ -272,17 +283,29 @@ static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
     record->u.task_submitted.body = get_body(in);
 }
 
+/* Beside the alternative: units follow. */
+enum { LEASED_UNITS = 0x80 };
+
 static void encode_leased(const struct jq_record *record, struct jq_buf *out) {
+    const struct jq_bytes units = record->u.task_leased.units;
     jq_buf_append_varint(out, record->u.task_leased.task.value);
     jq_buf_append_varint(out, record->u.task_leased.token.value);
     jq_buf_append_varint(out, record->u.task_leased.worker);
-    jq_buf_append_u8(out, record->u.task_leased.alternative);
+    jq_buf_append_u8(out, (uint8_t)(record->u.task_leased.alternative | (units.size > 0 ? LEASED_UNITS : 0)));
+    if (units.size > 0) {
+        jq_buf_append_varint(out, units.size);
+        jq_buf_append(out, units.data, units.size);
+    }
 }
 static void decode_leased(struct jq_reader *in, struct jq_record *record) {
     record->u.task_leased.task = (jq_task_id){jq_read_varint(in)};
     record->u.task_leased.token = (jq_lease_token){jq_read_varint(in)};
     record->u.task_leased.worker = (uint32_t)get_bounded(in, UINT32_MAX);
-    record->u.task_leased.alternative = jq_read_u8(in);
+    const uint8_t alternative = jq_read_u8(in);
+    record->u.task_leased.alternative = (uint8_t)(alternative & ~LEASED_UNITS);
+    if (alternative & LEASED_UNITS) {
+        record->u.task_leased.units = jq_read_bytes(in, (size_t)get_bounded(in, JQ_LEASE_UNITS_SIZE_MAX));
+    }
 }
 
 static void encode_retried(const struct jq_record *record, struct jq_buf *out) {

@@ -229,6 +229,32 @@ static bool read_texts(const struct jq_field *field, const msgpack_object *objec
     return true;
 }
 
+static bool are_units(const msgpack_object *list) {
+    const msgpack_object_array *array = &list->via.array;
+    if (list->type != MSGPACK_OBJECT_ARRAY || array->size == 0 || array->size > JQ_OFFER_INDEXES_MAX)
+        return false;
+    for (uint32_t i = 0; i < array->size; i++) {
+        if (array->ptr[i].type != MSGPACK_OBJECT_POSITIVE_INTEGER || array->ptr[i].via.u64 > JQ_OFFER_INDEX_MAX)
+            return false;
+    }
+    return true;
+}
+
+static bool read_units(const struct jq_field *field, const msgpack_object *object, struct jq_value *value,
+                       struct jq_fault *fault) {
+    if (!read_map(field, object, value, fault))
+        return false;
+    for (uint32_t i = 0; i < object->via.map.size; i++) {
+        const msgpack_object_kv *pair = &object->via.map.ptr[i];
+        if (pair->key.type != MSGPACK_OBJECT_STR || !jq_name_valid(jq_object_str(&pair->key)))
+            return invalid(fault, field, "entry %u: its key is not a name", i);
+        if (!are_units(&pair->val))
+            return invalid(fault, field, "%.*s: not a list of 1 to %d numbers, each up to %d",
+                           JQ_STR_ARG(jq_object_str(&pair->key)), JQ_OFFER_INDEXES_MAX, JQ_OFFER_INDEX_MAX);
+    }
+    return true;
+}
+
 typedef bool read_function(const struct jq_field *field, const msgpack_object *object, struct jq_value *value,
                            struct jq_fault *fault);
 
@@ -237,7 +263,7 @@ static read_function *const readers[] = {
     [JQ_FIELD_TEXT] = read_text,   [JQ_FIELD_NAME] = read_name,       [JQ_FIELD_NEED] = read_text,
     [JQ_FIELD_BIN] = read_bin,     [JQ_FIELD_UUID] = read_uuid,       [JQ_FIELD_TASKS] = read_tasks,
     [JQ_FIELD_WORDS] = read_words, [JQ_FIELD_AMOUNTS] = read_amounts, [JQ_FIELD_TEXTS] = read_texts,
-    [JQ_FIELD_MAP] = read_map,     [JQ_FIELD_LIST] = read_list,
+    [JQ_FIELD_MAP] = read_map,     [JQ_FIELD_LIST] = read_list,       [JQ_FIELD_UNITS] = read_units,
 };
 
 /* ---- a message --------------------------------------------------------------------------------------------------- */

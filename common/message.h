@@ -55,6 +55,7 @@ enum {
     X(JQ_FIELD_WORDS, "[str]")          /* number of words, 64 bytes each at most */                                   \
     X(JQ_FIELD_AMOUNTS, "{name: uint}") /* number of entries */                                                        \
     X(JQ_FIELD_TEXTS, "{str: str}")     /* number of entries */                                                        \
+    X(JQ_FIELD_UNITS, "{name: [uint]}") /* number of entries; of each, 1 to 64 numbers up to 65535 */                  \
     X(JQ_FIELD_MAP, "map")              /* nothing; `of` names the message in it */                                    \
     X(JQ_FIELD_LIST, "list")            /* number of elements; `of` names the message in each */
 

@@ -62,7 +62,11 @@
     X(JQ_AT_REGISTER_OFFERS, "offers", AMOUNTS, 0, 0, 64, NULL, "totals of its consumables, in thousandths")           \
     X(JQ_AT_REGISTER_FACTS, "facts", TEXTS, 0, 0, 64, NULL,                                                            \
       "what needs may test: printable ASCII, 1 to 255 bytes each")                                                     \
-    X(JQ_AT_REGISTER_HANDLERS, "handlers", LIST, REQUIRED, 0, 256, &jq_message_handler, "what it can run")
+    X(JQ_AT_REGISTER_HANDLERS, "handlers", LIST, REQUIRED, 0, 256, &jq_message_handler, "what it can run")             \
+    X(JQ_AT_REGISTER_UNITS, "units", UNITS, 0, 0, 64, NULL,                                                            \
+      "of offers whose units are told apart, as gpu=[0,1]: their numbers; as many as are offered")                     \
+    X(JQ_AT_REGISTER_ACCEPT, "accept", WORDS, 0, 0, 16, NULL,                                                          \
+      "names of its offers: it takes only tasks that reserve one of these; default: all tasks")
 
 #define JQ_FIELDS_HANDLER(X)                                                                                           \
     X(JQ_AT_HANDLER_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                                      \
@@ -100,7 +104,7 @@
       "how long the result is kept; default: the broker's, 86400000 as shipped")                                       \
     X(JQ_AT_TASK_HEADERS, "headers", TEXTS, 0, 0, JQ_HEADERS_COUNT_MAX, NULL,                                          \
       "passed to the handler untouched; at most 8192 bytes encoded")                                                   \
-    X(JQ_AT_TASK_WANT, "want", TEXT, LATER, 0, JQ_NEED_SIZE_MAX, NULL, "preferences among workers")                    \
+    X(JQ_AT_TASK_WANT, "want", TEXT, 0, 0, JQ_NEED_SIZE_MAX, NULL, "which of them it would rather have, below")        \
     X(JQ_AT_TASK_UNIQUE, "unique", TEXT, LATER, 0, 32, NULL, "other rules for a key")                                  \
     X(JQ_AT_TASK_GROUP, "group", TEXT, LATER, 0, JQ_KEY_SIZE_MAX, NULL, "fairness inside a queue")                     \
     X(JQ_AT_TASK_AFTER, "after", TASKS, LATER, 0, JQ_AFTER_COUNT_MAX, NULL, "dependencies")
@@ -191,7 +195,9 @@
     X(JQ_AT_LEASED_RESERVED, "reserved", AMOUNTS, 0, 0, ANY, NULL,                                                     \
       "what its offers are charged, in thousandths; nil: nothing")                                                     \
     X(JQ_AT_LEASED_PAYLOAD, "payload", BIN, 0, 0, JQ_PAYLOAD_SIZE_MAX, NULL, "nil: none")                              \
-    X(JQ_AT_LEASED_HEADERS, "headers", TEXTS, 0, 0, ANY, NULL, "nil: none")
+    X(JQ_AT_LEASED_HEADERS, "headers", TEXTS, 0, 0, ANY, NULL, "nil: none")                                            \
+    X(JQ_AT_LEASED_UNITS, "units", UNITS, 0, 0, ANY, NULL,                                                             \
+      "which units of these offers are its own until it ends; nil: none")
 
 #define JQ_FIELDS_COMMAND(X)                                                                                           \
     X(JQ_AT_COMMAND_TYPE, "type", UINT, REQUIRED, 1, 255, NULL,                                                        \
@@ -242,6 +248,7 @@
     X(JQ_AT_ROW_QUEUE, "queue", NAME, 0, 0, 0, NULL, "")                                                               \
     X(JQ_AT_ROW_HANDLER, "handler", NAME, 0, 0, 0, NULL, "")                                                           \
     X(JQ_AT_ROW_NEED, "need", TEXT, 0, 0, JQ_NEED_SIZE_MAX, NULL, "canonical")                                         \
+    X(JQ_AT_ROW_WANT, "want", TEXT, 0, 0, JQ_NEED_SIZE_MAX, NULL, "canonical; absent: none")                           \
     X(JQ_AT_ROW_PRIORITY, "priority", UINT, 0, 0, 9, NULL, "")                                                         \
     X(JQ_AT_ROW_ATTEMPTS, "attempts", UINT, 0, 0, ANY, NULL, "that failed")                                            \
     X(JQ_AT_ROW_CRASHES, "crashes", UINT, 0, 0, ANY, NULL, "")                                                         \
@@ -270,10 +277,13 @@
 
 #define JQ_FIELDS_WHY(X)                                                                                               \
     X(JQ_AT_WHY_WHY, "why", TEXT, REQUIRED, 1, 32, NULL, "a word, below")                                              \
-    X(JQ_AT_WHY_WORKER, "worker", TEXT, 0, 0, JQ_NAME_SIZE_MAX, NULL, "of the worker lines")                           \
-    X(JQ_AT_WHY_DETAIL, "detail", TEXT, 0, 0, ANY, NULL, "the term or the offer")                                      \
+    X(JQ_AT_WHY_WORKER, "worker", TEXT, 0, 0, JQ_NAME_SIZE_MAX, NULL,                                                  \
+      "running: where; of the worker lines: one of the workers, for worker_no_room the one that is short of least")    \
+    X(JQ_AT_WHY_DETAIL, "detail", TEXT, 0, 0, ANY, NULL, "the term, the offer, the queue, ...: by the word")           \
     X(JQ_AT_WHY_NUMBER, "number", UINT, 0, 0, ANY, NULL,                                                               \
-      "behind: tasks before it; not_due: ms to go; worker_no_room: thousandths short")
+      "behind: tasks before it; not_due, expected, worker_short: ms to go; running: ms so far; worker_no_room: "       \
+      "thousandths short")                                                                                             \
+    X(JQ_AT_WHY_COUNT, "count", UINT, 0, 1, ANY, NULL, "of the worker lines: workers of which it is true")
 
 #define JQ_FIELDS_TASK_CANCEL(X)                                                                                       \
     X(JQ_AT_TASK_CANCEL_IDS, "ids", TASKS, REQUIRED, 1, JQ_IDS_COUNT_MAX, NULL, "")                                    \
@@ -335,6 +345,9 @@
     X(JQ_AT_WORKER_MEMORY, "memory_permille", UINT, REQUIRED, 0, ANY, NULL, "of its memory in use")                    \
     X(JQ_AT_WORKER_OFFERS, "offers", AMOUNTS, REQUIRED, 0, ANY, NULL, "totals, in thousandths")                        \
     X(JQ_AT_WORKER_FREE, "free", AMOUNTS, REQUIRED, 0, ANY, NULL, "left by the broker's account, in thousandths")      \
+    X(JQ_AT_WORKER_UNITS, "units", UNITS, 0, 0, ANY, NULL, "worker.show: as registered")                               \
+    X(JQ_AT_WORKER_UNITS_FREE, "units_free", UNITS, 0, 0, ANY, NULL, "worker.show: those that no task has")            \
+    X(JQ_AT_WORKER_ACCEPT, "accept", WORDS, 0, 0, ANY, NULL, "worker.show: as registered; absent: all tasks")          \
     X(JQ_AT_WORKER_FACTS, "facts", TEXTS, 0, 0, ANY, NULL, "worker.show")                                              \
     X(JQ_AT_WORKER_HANDLERS, "handlers", LIST, 0, 0, ANY, &jq_message_handler, "worker.show")                          \
     X(JQ_AT_WORKER_LEFT_OUT, "left_out", UINT, 0, 0, ANY, NULL, "worker.show: handlers that the frame could not hold")

@@ -61,6 +61,10 @@ static const struct jq_conf_key worker_keys[] = {
          "What tasks can reserve: cpu=2 mem=4G gpu=[0,1] freecad=1; the word auto stands for the cpus and memory found "
          "here."),
     TEXT("facts", facts, jq_check_facts, "", "What tasks can ask for: zone=lab1 os=debian-12."),
+    TEXT(
+        "accept", accept, NULL, "",
+        "Names of offers: it takes only tasks that reserve one of them, and so keeps its freecad=1 for FreeCAD; empty: "
+        "all tasks."),
     INT("slots", slots, 0, 4096, "0", "Tasks at one time; 0: the number of cpus."),
     PATH("handlers_dir", handlers_dir, standard_handlers_dir,
          "A folder of files NAME.conf, each with a [handler NAME]."),
@@ -150,7 +154,7 @@ static const struct jq_conf_section worker_sections[] = {
      KEYS(worker_keys)},
     {.name = "freecad", .help = "The FreeCAD of this machine, for handlers of that kind.", KEYS(freecad_keys)},
     {.name = "fact",
-     .help = "A fact that a program finds out at the start, and its name.",
+     .help = "A fact that a program finds out at the start and at each SIGHUP, and its name.",
      KEYS(fact_keys),
      .offset = JQ_CONF_FIELD(struct jq_worker_settings, probes, struct jq_conf_items),
      .item_size = sizeof(struct jq_fact_probe),

@@ -69,6 +69,7 @@ struct jq_worker_settings {
     char *token_file; /* empty: none */
     char *offers;     /* for jq_worker_settings_offers() */
     char *facts;
+    char *accept; /* names of offers; empty: every task */
     char *handlers_dir;
     char *state_dir;
     char *work_dir;
@@ -108,6 +109,10 @@ enum jq_err jq_handler_settings_check(const struct jq_handler_settings *handler,
  * names given beside it overrule them. slots is always there: what is given, else the number of cpus. */
 enum jq_err jq_worker_settings_offers(const struct jq_worker_settings *settings, unsigned cpu_count,
                                       uint64_t memory_bytes, struct jq_offers *ret_offers, struct jq_error *reterr);
+
+/* The environment variable in which a handler finds its units of an indexed offer: JQ_GPU of gpu. */
+enum { JQ_UNIT_VARIABLE_SIZE = JQ_NAME_SIZE_MAX + 4 };
+const char *jq_unit_variable(struct jq_str offer, char out[JQ_UNIT_VARIABLE_SIZE]);
 
 size_t jq_worker_settings_handler_count(const struct jq_worker_settings *settings);
 const struct jq_handler_settings *jq_worker_settings_handler(const struct jq_worker_settings *settings, size_t index);

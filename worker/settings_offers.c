@@ -41,6 +41,43 @@ static enum jq_err check_slots(const struct jq_offers *given, struct jq_error *r
     return jq_fail(reterr, JQ_ERR_INVALID, "offers: slots is a key of its own");
 }
 
+const char *jq_unit_variable(struct jq_str offer, char out[JQ_UNIT_VARIABLE_SIZE]) {
+    size_t size = 3;
+    memcpy(out, "JQ_", size);
+    for (size_t i = 0; i < offer.size && size + 1 < JQ_UNIT_VARIABLE_SIZE; i++) {
+        const char c = offer.data[i];
+        out[size++] = (char)(c >= 'a' && c <= 'z' ? c - ('a' - 'A') : (c >= '0' && c <= '9' ? c : '_'));
+    }
+    out[size] = '\0';
+    return out;
+}
+
+static bool is_own_variable(const char *variable) {
+    static const char *const own[] = {"JQ_TASK",       "JQ_ATTEMPT",  "JQ_HANDLER", "JQ_QUEUE",
+                                      "JQ_OUTPUT_DIR", "JQ_WORK_DIR", "JQ_CHILD"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (strcmp(own[i], variable) == 0)
+            return true;
+    return false;
+}
+
+/* Two offers in one variable, or one in a variable that says something else, would mislead a handler. */
+static enum jq_err check_variables(const struct jq_offers *given, struct jq_error *reterr) {
+    char variable[JQ_UNIT_VARIABLE_SIZE], other[JQ_UNIT_VARIABLE_SIZE];
+    for (size_t i = 0; i < given->count; i++) {
+        if (given->items[i].index_count == 0)
+            continue;
+        bool taken = is_own_variable(jq_unit_variable(given->items[i].name, variable));
+        for (size_t k = 0; k < i; k++)
+            taken |=
+                given->items[k].index_count > 0 && strcmp(jq_unit_variable(given->items[k].name, other), variable) == 0;
+        if (taken)
+            return jq_fail(reterr, JQ_ERR_INVALID, "offers: %.*s: its numbers are told in %s, which is taken",
+                           JQ_STR_ARG(given->items[i].name), variable);
+    }
+    return JQ_OK;
+}
+
 enum jq_err jq_worker_settings_offers(const struct jq_worker_settings *settings, unsigned cpu_count,
                                       uint64_t memory_bytes, struct jq_offers *ret_offers, struct jq_error *reterr) {
     char text[JQ_CONF_VALUE_SIZE_MAX + 1];
@@ -63,6 +100,8 @@ enum jq_err jq_worker_settings_offers(const struct jq_worker_settings *settings,
     add_missing(&all, &given, JQ_STR("slots"),
                 (settings->slots > 0 ? (uint64_t)settings->slots : cpu_count) * JQ_AMOUNT_UNIT);
     err = check_slots(&given, reterr);
+    if (err == JQ_OK)
+        err = check_variables(&given, reterr);
     if (err == JQ_OK)
         err = jq_offers_build(all.items, all.count, ret_offers, reterr);
     jq_offers_fini(&given);

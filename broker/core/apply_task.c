@@ -1,5 +1,7 @@
 /* apply_task.c - what each fact about a task changes. Every change of an entry is bracketed by taking its hash out of the digest
  * and putting the new one in; queues, buckets, timers and the leases' owners follow as indexes. */
+#include <stdlib.h>
+
 #include "broker/core/state.h"
 #include "common/hash.h"
 
@@ -23,8 +25,10 @@ static void lease_end(struct jq_core *core, struct task *task) {
     worker->suspects -= lease->suspect;
     worker->held_sum -= jq_hash_u64(lease->token);
     worker->stable_since_survey = core->surveys_sent + 1;
-    worker_reserve(core, worker, task, lease->alternative, false);
+    worker_reserve(core, worker, lease, false);
     task->lease = 0;
+    free(lease->units);
+    lease->units = NULL; /* what is freed at the end looks at all that ever were */
     jq_slab_give(&core->leases, ref);
 }
 
@@ -147,6 +151,15 @@ static void apply_due(struct jq_core *core, uint32_t ref, const struct jq_record
     task_make_ready(core, ref);
 }
 
+static void units_keep(struct lease *lease, struct jq_bytes units) {
+    if (units.size > 0) {
+        lease->units = malloc(units.size);
+        JQ_CHECK(lease->units != NULL);
+        memcpy(lease->units, units.data, units.size);
+        lease->units_size = (uint16_t)units.size;
+    }
+}
+
 static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
     struct task *task = task_at(core, ref);
     leave(core, ref);
@@ -160,6 +173,7 @@ static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_rec
                             .prev = worker->lease_tail,
                             .alternative = record->u.task_leased.alternative,
                             .suspect = task_suspect(core, task)};
+    units_keep(lease, record->u.task_leased.units);
     if (worker->lease_tail) {
         lease_at(core, worker->lease_tail)->next = lease_ref;
     } else {
@@ -171,7 +185,7 @@ static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_rec
     worker->held_sum += jq_hash_u64(lease->token);
     worker->grant_lsn = record->lsn;
     worker->stable_since_survey = core->surveys_sent + 1;
-    worker_reserve(core, worker, task, lease->alternative, true);
+    worker_reserve(core, worker, lease, true);
     task->lease = lease_ref;
     task->state = JQ_STATE_RUNNING;
     task->at_ms = record->time_ms;
@@ -244,8 +258,8 @@ static bool fits(const struct jq_core *core, const struct task *task, const stru
     switch (record->type) {
     case JQ_RECORD_TASK_DUE: return state == JQ_STATE_SCHEDULED && (task->flags & TASK_FLAG_ETA);
     case JQ_RECORD_TASK_LEASED:
-        return queued && record->u.task_leased.worker > 0 && record->u.task_leased.worker < core->worker_count &&
-               core->workers[record->u.task_leased.worker].used;
+        return queued && units_valid(record->u.task_leased.units) && record->u.task_leased.worker > 0 &&
+               record->u.task_leased.worker < core->worker_count && core->workers[record->u.task_leased.worker].used;
     case JQ_RECORD_TASK_RETRIED: return leased;
     case JQ_RECORD_TASK_CANCELLING: return state == JQ_STATE_RUNNING;
     case JQ_RECORD_TASK_ENDED:

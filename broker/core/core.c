@@ -104,6 +104,7 @@ enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed,
     core->next_survey_ms = INT64_MAX;
     core->disk_free_bytes = UINT64_MAX;
     tables_init(core);
+    jq_buf_init(&core->units, JQ_LEASE_UNITS_SIZE_MAX);
     core->queues = calloc(config->queues_max, sizeof(*core->queues));
     core->classes = calloc(config->classes_max, sizeof(*core->classes));
     core->options = calloc(config->options_max, sizeof(*core->options));
@@ -203,9 +204,7 @@ static void free_tables(struct jq_core *core) {
         }
     }
     for (uint32_t i = 0; i < core->class_count; i++) {
-        free_text(core->classes[i].handler);
-        free_text(core->classes[i].need);
-        jq_need_fini(&core->classes[i].parsed);
+        class_free(&core->classes[i]);
     }
     for (uint32_t i = 0; i < core->resource_count; i++) {
         free_text(core->resources[i]);
@@ -241,6 +240,9 @@ static void free_tasks(struct jq_core *core) {
         const struct waiter *waiter = jq_slab_at(&core->waiters, ref);
         free(waiter->ids);
         ref = waiter->next;
+    }
+    for (uint32_t ref = 1; ref < core->leases.fresh; ref++) {
+        free(lease_at(core, ref)->units);
     }
     for (uint32_t i = 0; i < core->id_page_count; i++) {
         free(core->id_page_at[i]);
@@ -293,5 +295,6 @@ void jq_core_free(struct jq_core *core) {
     free(core->segments);
     free(core->exceptions);
     free(core->verdict_bytes);
+    jq_buf_fini(&core->units);
     free(core);
 }

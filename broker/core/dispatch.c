@@ -6,7 +6,7 @@
  */
 #include "broker/core/state.h"
 
-enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11 };
+enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11, UNIT_BYTES = 3 };
 
 /* ---- queues with ready tasks ---- */
 
@@ -39,16 +39,23 @@ static void queue_charge(struct jq_core *core, uint16_t at) {
 
 /* ---- does it fit? ---- */
 
-static int64_t free_of(const struct worker *worker, uint8_t resource) {
+int64_t worker_room(const struct worker *worker, uint8_t resource) {
     const int64_t account = worker->free[resource], told = worker->told[resource];
-    return told < account ? told : account;
+    const int64_t room = told < account ? told : account;
+    const struct jq_offer *indexed = worker->profile->indexed[resource];
+    if (!indexed) {
+        return room;
+    }
+    /* A unit is one lease's, whatever the amounts say: what a handler needs may have changed meanwhile. */
+    const int64_t units = (int64_t)(indexed->index_count - worker->taken_count[resource]) * (int64_t)JQ_AMOUNT_UNIT;
+    return units < room ? units : room;
 }
 
 static bool alternative_fits(const struct worker *worker, const struct plan *plan,
                              const struct plan_alternative *alternative) {
     for (uint32_t i = 0; i < alternative->count; i++) {
         const struct plan_amount *amount = &plan->amounts[alternative->first + i];
-        if (free_of(worker, amount->resource) < (int64_t)amount->amount) {
+        if (worker_room(worker, amount->resource) < (int64_t)amount->amount) {
             return false;
         }
     }
@@ -74,7 +81,16 @@ static bool class_allowed(const struct jq_core *core, const struct worker *worke
 struct choice {
     uint32_t ref; /* 0: none */
     int alternative;
+    int want; /* how much it would like the worker */
 };
+
+/* Order inside a level: the time of being ready first; of those alike, wants break the tie, and then the id. */
+static bool goes_before(const struct task *a, int want_a, const struct task *b, int want_b) {
+    if (a->first_ready_ms != b->first_ready_ms || want_a == want_b) {
+        return task_before(a, b);
+    }
+    return want_a > want_b;
+}
 
 static void consider(struct jq_core *core, const struct worker *worker, uint32_t bucket_ref, struct choice *best) {
     const struct bucket *bucket = jq_slab_at(&core->buckets, bucket_ref);
@@ -84,8 +100,9 @@ static void consider(struct jq_core *core, const struct worker *worker, uint32_t
     }
     const int alternative = plan_fits(worker, plan);
     const uint32_t first = alternative < 0 ? 0 : bucket_first(core, bucket, worker->suspects > 0);
-    if (first != 0 && (best->ref == 0 || task_before(task_at(core, first), task_at(core, best->ref)))) {
-        *best = (struct choice){first, alternative};
+    if (first != 0 &&
+        (best->ref == 0 || goes_before(task_at(core, first), plan->want, task_at(core, best->ref), best->want))) {
+        *best = (struct choice){first, alternative, plan->want};
     }
 }
 
@@ -158,7 +175,12 @@ static uint32_t item_bytes(struct jq_core *core, const struct worker *worker, st
     uint32_t bytes = task->body_size + ITEM_BYTES + (uint32_t)core->queues[task->queue].name.size +
                      (uint32_t)core->classes[task->class_index].handler.size;
     for (uint32_t i = 0; i < alternative->count; i++) {
-        bytes += AMOUNT_BYTES + (uint32_t)plan->named[alternative->first + i].name.size;
+        const struct plan_amount *amount = &plan->amounts[alternative->first + i];
+        const uint32_t name_size = (uint32_t)plan->named[alternative->first + i].name.size;
+        bytes += AMOUNT_BYTES + name_size;
+        if (worker->profile->indexed[amount->resource]) {
+            bytes += AMOUNT_BYTES + name_size + UNIT_BYTES * (uint32_t)(amount->amount / JQ_AMOUNT_UNIT);
+        }
     }
     return bytes;
 }
@@ -172,14 +194,17 @@ static void assign(struct jq_core *core, uint32_t index, struct choice choice, u
     struct worker *worker = worker_at(core, index);
     struct task *task = task_at(core, choice.ref);
     queue_charge(core, task->queue);
+    const struct plan *plan = profile_plan(core, worker->profile, task->class_index);
+    units_choose(worker, plan, &plan->alternatives[choice.alternative], &core->units);
     struct jq_record record = {
         .type = JQ_RECORD_TASK_LEASED,
         .u.task_leased = {
             .task = {task->id},
             .token = {(JQ_CANARY == CANARY_NO_EPOCH ? 1 : core->epoch) << TOKEN_COUNTER_BITS | ++core->next_token},
             .worker = index,
-            .alternative = (uint8_t)choice.alternative}};
-    JQ_CHECK(core->next_token >> TOKEN_COUNTER_BITS == 0);
+            .alternative = (uint8_t)choice.alternative,
+            .units = jq_buf_bytes(&core->units)}};
+    JQ_CHECK(!core->units.failed && core->next_token >> TOKEN_COUNTER_BITS == 0);
     emit(core, &record);
     if (worker->gather_count == 0) {
         worker->gather_first = worker->lease_tail;
@@ -223,17 +248,31 @@ static int64_t left_over(const struct worker *worker, const struct plan *plan, i
     for (uint32_t i = 0; i < alternative->count; i++) {
         const struct plan_amount *amount = &plan->amounts[alternative->first + i];
         const int64_t total = worker->profile->totals[amount->resource];
-        const int64_t left = free_of(worker, amount->resource) - (int64_t)amount->amount;
+        const int64_t left = worker_room(worker, amount->resource) - (int64_t)amount->amount;
         const int64_t share = total > 0 ? left / (total / 1000 + 1) : 0;
         least = share < least ? share : least;
     }
     return least;
 }
 
+/* By fit, wants, load. */
+struct rating {
+    int64_t left;
+    int want;
+    uint32_t leases;
+};
+
+static bool rates_better(const struct rating *a, const struct rating *b) {
+    if (a->left != b->left) {
+        return a->left < b->left;
+    }
+    return a->want != b->want ? a->want > b->want : a->leases < b->leases;
+}
+
 /* The parked worker that fits best; 0: none. Begins at another place each time, looks at no more than PARKED_SCAN_MAX. */
 static uint32_t best_parked(struct jq_core *core, uint16_t class_index) {
     uint32_t best = 0, eligible = 0;
-    int64_t best_left = INT64_MAX;
+    struct rating best_rating = {0};
     core->parked_turn++;
     for (uint32_t i = 0; i < core->parked_count && eligible < PARKED_SCAN_MAX; i++) {
         const uint32_t index = core->parked[(core->parked_turn + i) % core->parked_count];
@@ -247,10 +286,10 @@ static uint32_t best_parked(struct jq_core *core, uint16_t class_index) {
             continue;
         }
         eligible++;
-        const int64_t left = left_over(worker, plan, alternative);
-        if (left < best_left || (left == best_left && worker->lease_count < worker_at(core, best)->lease_count)) {
+        const struct rating rating = {left_over(worker, plan, alternative), plan->want, worker->lease_count};
+        if (best == 0 || rates_better(&rating, &best_rating)) {
             best = index;
-            best_left = left;
+            best_rating = rating;
         }
     }
     return best;

@@ -39,6 +39,7 @@ struct jq_lease_item {
     int64_t soft_limit_ms, hard_limit_ms; /* effective; 0: none */
     const struct jq_amount *reserved;     /* what the account holds for it */
     size_t reserved_count;
+    struct jq_bytes units; /* units.h: which are its own until it ends */
     struct jq_body_ref body;
 };
 
@@ -55,7 +56,7 @@ struct jq_task_row {
     jq_task_id id;
     enum jq_state state;
     enum jq_outcome outcome; /* of the last attempt, or of the end */
-    struct jq_str queue, handler, need;
+    struct jq_str queue, handler, need, want;
     int priority;
     uint32_t attempts, crashes, losses;
     int64_t first_ready_ms, at_ms; /* core time; at: due, ready, leased or ended since, by state */
@@ -93,31 +94,54 @@ struct jq_worker_row {
     size_t fact_count;
     const struct jq_handler_def *handlers;
     size_t handler_count;
+    const struct jq_units *units; /* of offers whose units are told apart */
+    const struct jq_units *units_free;
+    size_t unit_count; /* of both */
+    const struct jq_str *accept;
+    size_t accept_count;
 };
 
-/* Why a task is not running: one line each, the first is the most decisive. */
-enum jq_why {
-    JQ_WHY_ENDED = 1,
-    JQ_WHY_RUNNING,
-    JQ_WHY_NOT_DUE, /* delay, eta or backoff */
-    JQ_WHY_QUEUE_PAUSED,
-    JQ_WHY_NO_WORKER_CAN,  /* no registered worker could ever run it */
-    JQ_WHY_NO_WORKER_FREE, /* some could, none has room now */
-    JQ_WHY_WORKER_LACKS_HANDLER,
-    JQ_WHY_WORKER_FAILS_TERM, /* detail: the term */
-    JQ_WHY_WORKER_NO_ROOM,    /* detail: the offer that is short */
-    JQ_WHY_WORKER_DRAINING,
-    JQ_WHY_WORKER_SILENT,     /* registered before, not heard since the start or dead */
-    JQ_WHY_WORKER_NOT_ASKING, /* no poll is parked */
-    JQ_WHY_WORKER_SUSPECT,    /* runs a suspect alone, or would */
-    JQ_WHY_BEHIND,            /* n tasks stand before it */
-    JQ_WHY_NEXT               /* nothing stands in its way */
-};
+/* Why a task is not running: one line each, the first is the most decisive. Constant, word. In the order in which a page has
+ * them; a new one goes where it is read (the numbers are nobody's), and gets its sentence in tools/jqctl/explain.c. */
+#define JQ_WHY_LIST(X)                                                                                                 \
+    X(JQ_WHY_NONE, "none")                                                                                             \
+    X(JQ_WHY_ENDED, "ended")                         /* detail: the outcome */                                         \
+    X(JQ_WHY_RUNNING, "running")                     /* worker; number: ms so far */                                   \
+    X(JQ_WHY_NOT_DUE, "not_due")                     /* detail: delay, eta or backoff; number: ms to go */             \
+    X(JQ_WHY_QUEUE_PAUSED, "queue_paused")           /* detail: the queue */                                           \
+    X(JQ_WHY_QUEUE_LIMIT, "queue_limit")             /* detail: the queue */                                           \
+    X(JQ_WHY_HANDLER_LIMIT, "handler_limit")         /* detail: the handler */                                         \
+    X(JQ_WHY_HANDLER_BREAKER, "handler_breaker")     /* detail: the handler */                                         \
+    X(JQ_WHY_SERVICE_BREAKER, "service_breaker")     /* detail: the handler that needs it */                           \
+    X(JQ_WHY_NO_WORKER_CAN, "no_worker_can")         /* no registered worker could ever run it */                      \
+    X(JQ_WHY_NO_WORKER_FREE, "no_worker_free")       /* some could, none has room now */                               \
+    X(JQ_WHY_NEXT, "next")                           /* nothing stands in its way */                                   \
+    X(JQ_WHY_WORKER_NO_ROOM, "worker_no_room")       /* detail: the offer; number: thousandths short, the least */     \
+    X(JQ_WHY_WORKER_NOT_ASKING, "worker_not_asking") /* no poll is parked, or it wants nothing */                      \
+    X(JQ_WHY_WORKER_SUSPECT, "worker_suspect")       /* runs a suspect alone, or would */                              \
+    X(JQ_WHY_WORKER_SHORT, "worker_short")           /* number: ms; its host ran out of something under such a task */ \
+    X(JQ_WHY_WORKER_BREAKER, "worker_breaker")       /* its breaker is open */                                         \
+    X(JQ_WHY_WORKER_DRAINING, "worker_draining")                                                                       \
+    X(JQ_WHY_WORKER_ACCEPTS, "worker_accepts")       /* detail: the offers one of which a task must reserve there */   \
+    X(JQ_WHY_WORKER_FAILS_TERM, "worker_fails_term") /* detail: the term */                                            \
+    X(JQ_WHY_WORKER_LACKS_HANDLER, "worker_lacks_handler") /* detail: the handler */                                   \
+    X(JQ_WHY_WORKER_SILENT, "worker_silent")               /* registered before, not heard since the start or dead */  \
+    X(JQ_WHY_WORKERS_MORE, "workers_more")                 /* count: workers that the lines above do not speak of */   \
+    X(JQ_WHY_BEHIND, "behind")                             /* number: tasks that stand before it */                    \
+    X(JQ_WHY_EXPECTED, "expected")                 /* number: ms until it may start, by the queue's rate of late */    \
+    X(JQ_WHY_EXPECTED_UNKNOWN, "expected_unknown") /* detail: why that cannot be told */
+
+#define JQ_WHY_ENUM(name, word) name,
+enum jq_why { JQ_WHY_LIST(JQ_WHY_ENUM) JQ_WHY_END };
+#undef JQ_WHY_ENUM
+
+/* Workers that fail alike share a line. */
 struct jq_why_line {
     enum jq_why why;
-    struct jq_str worker; /* of the WORKER lines */
+    struct jq_str worker; /* of the WORKER lines: one of them, for NO_ROOM the one that is the least short */
     struct jq_str detail;
-    int64_t number; /* BEHIND: tasks before it; NOT_DUE: ms to go; NO_ROOM: thousandths short */
+    int64_t number;
+    uint32_t count; /* of the WORKER lines: workers of which it is true */
 };
 
 struct jq_server_row {

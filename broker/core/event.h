@@ -41,6 +41,7 @@ struct jq_submit_item {
     const char *reason; /* static string, or text that lives for the call */
     struct jq_str queue, handler;
     struct jq_str need; /* canonical text (need.h) */
+    struct jq_str want; /* likewise; empty: none */
     struct jq_str key;  /* empty: none */
     int priority;
     int64_t delay_ms;
@@ -58,6 +59,13 @@ struct jq_name_value {
 struct jq_amount {
     struct jq_str name;
     uint64_t amount; /* thousandths */
+};
+
+/* Of an offer whose units are told apart: their numbers. */
+struct jq_units {
+    struct jq_str name;
+    const uint16_t *indexes;
+    size_t count;
 };
 
 struct jq_handler_def {
@@ -105,6 +113,10 @@ struct jq_request {
             size_t fact_count;
             const struct jq_handler_def *handlers;
             size_t handler_count;
+            const struct jq_units *units; /* of some of the offers */
+            size_t unit_count;
+            const struct jq_str *accept; /* names of offers: it takes only tasks that reserve one of them; none: all */
+            size_t accept_count;
         } reg;
         struct {
             struct jq_uuid session;

@@ -8,7 +8,7 @@
 #include "broker/core/state.h"
 #include "common/hash.h"
 
-enum { CLASS_KEY_SIZE_MAX = JQ_NAME_SIZE_MAX + 1 + JQ_NEED_SIZE_MAX };
+enum { CLASS_KEY_SIZE_MAX = JQ_NAME_SIZE_MAX + 1 + JQ_NEED_SIZE_MAX + 1 + JQ_NEED_SIZE_MAX };
 
 struct jq_str text_copy(struct jq_str text) {
     char *copy = malloc(text.size + 1);
@@ -106,14 +106,24 @@ uint64_t queue_hash(const struct jq_core *core, uint16_t at) {
 
 /* ---- classes ---- */
 
-static struct jq_str class_key(char *out, struct jq_str handler, struct jq_str need) {
-    JQ_CHECK(handler.size <= JQ_NAME_SIZE_MAX && need.size <= JQ_NEED_SIZE_MAX);
-    memcpy(out, handler.data, handler.size);
-    out[handler.size] = ' ';
-    if (need.size > 0) {
-        memcpy(out + handler.size + 1, need.data, need.size);
+static size_t key_append(char *out, size_t size, char before, struct jq_str text, size_t text_size_max) {
+    JQ_CHECK(text.size <= text_size_max);
+    out[size] = before;
+    if (text.size > 0) {
+        memcpy(out + size + 1, text.data, text.size);
     }
-    return (struct jq_str){out, handler.size + 1 + need.size};
+    return size + 1 + text.size;
+}
+
+/* handler " " need, and "\n" want where there is one. */
+static struct jq_str class_key(char *out, struct jq_str handler, struct jq_str need, struct jq_str want) {
+    JQ_CHECK(handler.size <= JQ_NAME_SIZE_MAX);
+    memcpy(out, handler.data, handler.size);
+    size_t size = key_append(out, handler.size, ' ', need, JQ_NEED_SIZE_MAX);
+    if (want.size > 0) {
+        size = key_append(out, size, '\n', want, JQ_NEED_SIZE_MAX);
+    }
+    return (struct jq_str){out, size};
 }
 
 static int class_place(const struct jq_core *core) {
@@ -128,9 +138,10 @@ static int class_place(const struct jq_core *core) {
     return -1;
 }
 
-enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct jq_str need, uint16_t *ret_class) {
+enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct jq_str need, struct jq_str want,
+                           uint16_t *ret_class) {
     char buffer[CLASS_KEY_SIZE_MAX];
-    const struct jq_str key = class_key(buffer, handler, need);
+    const struct jq_str key = class_key(buffer, handler, need, want);
     uint32_t at = jq_strmap_get(&core->class_names, key, UINT32_MAX);
     if (at == UINT32_MAX) {
         const int place = class_place(core);
@@ -138,8 +149,9 @@ enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct j
             return JQ_REPLY_BUSY;
         }
         at = (uint32_t)place;
-        struct jq_record record = {.type = JQ_RECORD_CLASS_DEFINED,
-                                   .u.class_defined = {.class_index = (uint16_t)at, .handler = handler, .need = need}};
+        struct jq_record record = {
+            .type = JQ_RECORD_CLASS_DEFINED,
+            .u.class_defined = {.class_index = (uint16_t)at, .handler = handler, .need = need, .want = want}};
         emit(core, &record);
     }
     *ret_class = (uint16_t)at;
@@ -148,7 +160,10 @@ enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct j
 
 uint64_t class_hash(const struct jq_core *core, uint16_t at) {
     const struct class_entry *entry = &core->classes[at];
-    const uint64_t hash = jq_hash_combine(text_hash(entry->handler), text_hash(entry->need));
+    uint64_t hash = jq_hash_combine(text_hash(entry->handler), text_hash(entry->need));
+    if (entry->want.size > 0) {
+        hash = jq_hash_combine(hash, text_hash(entry->want));
+    }
     return jq_hash_combine(hash, (uint64_t)at << 8 | 2);
 }
 
@@ -239,30 +254,56 @@ static enum jq_err apply_queue_set(struct jq_core *core, const struct jq_record 
     return JQ_OK;
 }
 
+void class_free(struct class_entry *entry) {
+    free((char *)(uintptr_t)entry->handler.data);
+    free((char *)(uintptr_t)entry->need.data);
+    free((char *)(uintptr_t)entry->want.data);
+    jq_need_fini(&entry->parsed);
+    jq_want_fini(&entry->wanted);
+}
+
 static void class_clear(struct jq_core *core, uint16_t at) {
     struct class_entry *entry = &core->classes[at];
     char buffer[CLASS_KEY_SIZE_MAX];
     core->digest -= class_hash(core, at);
-    JQ_CHECK(jq_strmap_remove(&core->class_names, class_key(buffer, entry->handler, entry->need)));
-    free((char *)(uintptr_t)entry->handler.data);
-    free((char *)(uintptr_t)entry->need.data);
-    jq_need_fini(&entry->parsed);
+    JQ_CHECK(jq_strmap_remove(&core->class_names, class_key(buffer, entry->handler, entry->need, entry->want)));
+    class_free(entry);
     *entry = (struct class_entry){.hot = entry->hot}; /* its index may be on this step's list already */
     profiles_drop_class(core, at);
+}
+
+/* Its texts parsed. On an error nothing is left behind. */
+static enum jq_err class_parse(struct class_entry *entry, struct jq_str need, struct jq_str want,
+                               struct jq_error *reterr) {
+    enum jq_err err = jq_need_parse(need, &entry->parsed, reterr);
+    if (err == JQ_OK && want.size > 0) {
+        err = jq_want_parse(want, &entry->wanted, reterr);
+        if (err != JQ_OK) {
+            jq_need_fini(&entry->parsed);
+        }
+    }
+    return err;
+}
+
+static bool class_is(const struct class_entry *entry, const struct jq_record *record) {
+    return entry->used && jq_str_equal(entry->handler, record->u.class_defined.handler) &&
+           jq_str_equal(entry->need, record->u.class_defined.need) &&
+           jq_str_equal(entry->want, record->u.class_defined.want);
 }
 
 static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
     const uint16_t at = record->u.class_defined.class_index;
     const struct jq_str handler = record->u.class_defined.handler, need = record->u.class_defined.need;
+    const struct jq_str want = record->u.class_defined.want;
     if (at > core->class_count || at >= core->config.classes_max || handler.size > JQ_NAME_SIZE_MAX) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "class %u defined out of turn", at);
     }
     struct class_entry *entry = &core->classes[at];
-    if (entry->used && jq_str_equal(entry->handler, handler) && jq_str_equal(entry->need, need)) {
-        return JQ_OK;
+    struct class_entry made = {.used = true, .hot = entry->hot};
+    if (class_is(entry, record)) {
+        return JQ_OK; /* re-stated by a prologue */
     }
-    struct jq_need parsed;
-    const enum jq_err err = jq_need_parse(need, &parsed, reterr);
+    const enum jq_err err = class_parse(&made, need, want, reterr);
     if (err != JQ_OK) {
         return err;
     }
@@ -271,10 +312,12 @@ static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_rec
     } else {
         core->class_count++;
     }
-    *entry = (struct class_entry){
-        .used = true, .hot = entry->hot, .parsed = parsed, .handler = text_copy(handler), .need = text_copy(need)};
+    made.handler = text_copy(handler);
+    made.need = text_copy(need);
+    made.want = text_copy(want);
+    *entry = made;
     char buffer[CLASS_KEY_SIZE_MAX];
-    JQ_CHECK(jq_strmap_put(&core->class_names, class_key(buffer, handler, need), at));
+    JQ_CHECK(jq_strmap_put(&core->class_names, class_key(buffer, handler, need, want), at));
     core->digest += class_hash(core, at);
     return JQ_OK;
 }

@@ -168,6 +168,7 @@ static void item_of(struct jq_core *core, const struct worker *worker, const str
         item->reserved = plan->named + plan->alternatives[lease->alternative].first;
         item->reserved_count = plan->alternatives[lease->alternative].count;
     }
+    item->units = units_of(lease);
     limits_of(core, worker, task, item);
 }
 

@@ -8,6 +8,18 @@ enum { SIGNATURE_SIZE_MAX = 1024 * 1024, PLACEMENT_TEXT_MAX = 64 * 1024 };
 
 /* ---- making ---- */
 
+static struct jq_offer offer_of(const struct jq_request *request, const struct jq_amount *amount) {
+    struct jq_offer offer = {.name = amount->name, .amount = amount->amount};
+    for (size_t i = 0; i < request->u.reg.unit_count; i++) {
+        const struct jq_units *units = &request->u.reg.units[i];
+        if (jq_str_equal(units->name, amount->name)) {
+            offer.indexes = units->indexes;
+            offer.index_count = units->count;
+        }
+    }
+    return offer;
+}
+
 static enum jq_err offers_of(const struct jq_request *request, struct jq_offers *ret_offers, struct jq_error *reterr) {
     struct jq_offer items[JQ_OFFERS_COUNT_MAX];
     size_t count = 0;
@@ -20,7 +32,7 @@ static enum jq_err offers_of(const struct jq_request *request, struct jq_offers 
         }
         slots |= jq_str_equal(offer->name, JQ_STR("slots"));
         cpu = jq_str_equal(offer->name, JQ_STR("cpu")) ? offer->amount : cpu;
-        items[count++] = (struct jq_offer){.name = offer->name, .amount = offer->amount};
+        items[count++] = offer_of(request, offer);
     }
     if (!slots) { /* as many tasks at a time as it has processors */
         const uint64_t whole = cpu / JQ_AMOUNT_UNIT * JQ_AMOUNT_UNIT;
@@ -45,7 +57,12 @@ static void signature_make(struct profile *profile, const struct jq_request *req
     for (size_t i = 0; i < profile->offers.count; i++) {
         jq_buf_append_str(out, profile->offers.items[i].name);
         jq_buf_append_varint(out, profile->offers.items[i].amount);
+        jq_buf_append_varint(out, profile->offers.items[i].index_count);
+        for (size_t k = 0; k < profile->offers.items[i].index_count; k++) {
+            jq_buf_append_varint(out, profile->offers.items[i].indexes[k]);
+        }
     }
+    jq_buf_append_u32(out, profile->accept);
     jq_buf_append_u8(out, 0xff);
     for (size_t i = 0; i < profile->facts.count; i++) {
         jq_buf_append_str(out, profile->facts.items[i].name);
@@ -116,6 +133,20 @@ static enum jq_err totals_fill(struct jq_core *core, struct profile *profile, st
             return jq_fail(reterr, JQ_ERR_TOO_BIG, "offers: more than %d different names in this mesh", RESOURCES_MAX);
         }
         profile->totals[resource] = (int64_t)profile->offers.items[i].amount;
+        profile->indexed[resource] = profile->offers.items[i].index_count > 0 ? &profile->offers.items[i] : NULL;
+    }
+    return JQ_OK;
+}
+
+static enum jq_err accept_fill(struct jq_core *core, const struct jq_request *request, struct profile *profile,
+                               struct jq_error *reterr) {
+    for (size_t i = 0; i < request->u.reg.accept_count; i++) {
+        const struct jq_str name = request->u.reg.accept[i];
+        const struct jq_offer *offer = jq_offers_find(&profile->offers, name);
+        if (!offer) {
+            return jq_fail(reterr, JQ_ERR_INVALID, "accept: '%.*s' is not among its offers", JQ_STR_ARG(name));
+        }
+        profile->accept |= UINT32_C(1) << jq_strmap_get(&core->resource_names, offer->name, 0);
     }
     return JQ_OK;
 }
@@ -131,6 +162,9 @@ static enum jq_err profile_build(struct jq_core *core, const struct jq_request *
     }
     if (err == JQ_OK) {
         err = totals_fill(core, profile, reterr);
+    }
+    if (err == JQ_OK) {
+        err = accept_fill(core, request, profile, reterr);
     }
     if (err == JQ_OK) {
         signature_make(profile, request);
@@ -213,12 +247,43 @@ static uint32_t reserved_count(const struct jq_need *need) {
     return count;
 }
 
+/* Units that are told apart cannot be shared. */
+static bool cuts_a_unit(const struct jq_need_term *term, const struct profile *profile, int resource) {
+    return profile->indexed[resource] && term->amount % JQ_AMOUNT_UNIT != 0;
+}
+
+bool profile_accepts(const struct jq_core *core, const struct profile *profile, const struct jq_need_group *group) {
+    for (size_t t = 0; t < group->count && profile->accept != 0; t++) {
+        const struct jq_need_term *term = &group->terms[t];
+        const uint32_t resource = term->op == JQ_NEED_RESERVE && term->amount > 0
+                                      ? jq_strmap_get(&core->resource_names, term->name, UINT32_MAX)
+                                      : UINT32_MAX;
+        if (resource != UINT32_MAX && profile->accept >> resource & 1) {
+            return true;
+        }
+    }
+    return profile->accept == 0;
+}
+
+const struct jq_need_term *profile_failing_term(const struct jq_core *core, const struct profile *profile,
+                                                const struct jq_need_group *group) {
+    for (size_t t = 0; t < group->count; t++) {
+        const struct jq_need_term *term = &group->terms[t];
+        if (!jq_need_term_holds(term, &profile->facts, &profile->offers) ||
+            (term->op == JQ_NEED_RESERVE &&
+             cuts_a_unit(term, profile, (int)jq_strmap_get(&core->resource_names, term->name, 0)))) {
+            return term;
+        }
+    }
+    return NULL;
+}
+
 /* The reservations of one alternative, from `next` on in the plan's arrays. */
 static uint32_t alternative_fill(struct jq_core *core, const struct profile *profile, struct plan *plan,
                                  const struct jq_need_group *group, uint32_t next) {
     struct plan_alternative *alternative = &plan->alternatives[plan->alternative_count++];
     *alternative = (struct plan_alternative){.first = next};
-    if (!jq_need_group_holds(group, &profile->facts, &profile->offers)) {
+    if (profile_failing_term(core, profile, group) || !profile_accepts(core, profile, group)) {
         return next;
     }
     for (size_t t = 0; t < group->count; t++) {
@@ -249,6 +314,7 @@ static void plan_make(struct jq_core *core, struct profile *profile, uint16_t cl
     plan->named = calloc(amounts + 1, sizeof(*plan->named));
     JQ_CHECK(plan->alternatives && plan->amounts && plan->named);
     uint32_t next = 0;
+    plan->want = (int16_t)jq_want_score(&entry->wanted, &profile->facts, &profile->offers);
     for (size_t g = 0; g < need.count; g++) {
         next = alternative_fill(core, profile, plan, &need.groups[g], next);
     }

@@ -15,7 +15,8 @@ static void say_tables(struct jq_core *core) {
         struct jq_record defined = {.type = JQ_RECORD_CLASS_DEFINED,
                                     .u.class_defined = {.class_index = (uint16_t)i,
                                                         .handler = core->classes[i].handler,
-                                                        .need = core->classes[i].need}};
+                                                        .need = core->classes[i].need,
+                                                        .want = core->classes[i].want}};
         emit(core, &defined);
     }
     for (uint32_t i = 0; i < core->options_count; i++) {

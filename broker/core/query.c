@@ -19,6 +19,7 @@ void task_row(const struct jq_core *core, const struct task *task, struct jq_tas
                                     .queue = core->queues[task->queue].name,
                                     .handler = core->classes[task->class_index].handler,
                                     .need = core->classes[task->class_index].need,
+                                    .want = core->classes[task->class_index].want,
                                     .priority = task->priority,
                                     .attempts = task->attempts,
                                     .crashes = task->crashes,
@@ -228,6 +229,32 @@ static void workers_reply(struct jq_core *core, const struct jq_request *request
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 
+/* What worker.show tells beside the row: units and what it accepts. */
+struct units_scratch {
+    struct jq_units all[RESOURCES_MAX], free[RESOURCES_MAX];
+    uint16_t free_indexes[RESOURCES_MAX][JQ_OFFER_INDEXES_MAX];
+    struct jq_str accept[RESOURCES_MAX];
+};
+
+static void worker_units(const struct jq_core *core, const struct worker *worker, struct units_scratch *scratch,
+                         struct jq_worker_row *row) {
+    for (uint32_t i = 0; worker->profile && i < core->resource_count; i++) {
+        const struct jq_offer *offer = worker->profile->indexed[i];
+        if (offer) {
+            const size_t at = row->unit_count++;
+            uint16_t *indexes = scratch->free_indexes[at];
+            scratch->all[at] = (struct jq_units){offer->name, offer->indexes, offer->index_count};
+            scratch->free[at] = (struct jq_units){offer->name, indexes, units_free(worker, (uint8_t)i, indexes)};
+        }
+        if (worker->profile->accept >> i & 1) {
+            scratch->accept[row->accept_count++] = core->resources[i];
+        }
+    }
+    row->units = scratch->all;
+    row->units_free = scratch->free;
+    row->accept = scratch->accept;
+}
+
 static void worker_show(struct jq_core *core, const struct jq_request *request) {
     const uint32_t index = worker_of_name(core, request->u.named.name);
     if (index == 0) {
@@ -235,8 +262,10 @@ static void worker_show(struct jq_core *core, const struct jq_request *request) 
         return;
     }
     struct worker_scratch scratch;
+    struct units_scratch units;
     struct jq_worker_row row;
     worker_row(core, worker_at(core, index), &scratch, true, &row);
+    worker_units(core, worker_at(core, index), &units, &row);
     workers_reply(core, request, &row, 1);
 }
 

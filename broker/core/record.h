@@ -49,6 +49,8 @@ struct jq_options {
     int64_t result_ttl_ms;
 };
 
+enum { JQ_LEASE_UNITS_SIZE_MAX = 16384 }; /* encoded units of one lease */
+
 /* What the request window keeps of an answer: enough to give it again, never bytes of a task. */
 struct jq_verdict {
     uint8_t op;     /* enum jq_op */
@@ -84,6 +86,7 @@ struct jq_record {
             uint16_t class_index;
             struct jq_str handler;
             struct jq_str need; /* canonical text */
+            struct jq_str want; /* likewise; empty: none */
         } class_defined;
         struct {
             uint32_t index;
@@ -140,7 +143,8 @@ struct jq_record {
             jq_task_id task;
             jq_lease_token token;
             uint32_t worker;
-            uint8_t alternative; /* which of the alternatives of its effective need was reserved */
+            uint8_t alternative;   /* which of the alternatives of its effective need was reserved */
+            struct jq_bytes units; /* encoded by units.c: which units of indexed offers are its own; empty: none */
         } task_leased;
         struct {
             jq_task_id task;

@@ -91,6 +91,8 @@ struct lease {
     uint32_t prev, next;   /* I: the worker's leases in the order of granting */
     uint8_t alternative;   /* D */
     bool suspect;          /* I: its task was lost before */
+    uint16_t units_size;   /* D */
+    uint8_t *units;        /* D: units.h, owned; NULL: none */
 };
 
 /* The ready tasks of one (queue, priority, class): a list in key order, and a tree for those that came out of order. */
@@ -128,15 +130,16 @@ struct queue {
 };
 
 struct class_entry {
-    struct jq_str handler, need; /* D, owned */
-    struct jq_need parsed;       /* I */
-    bool used;                   /* D */
-    uint64_t refs;               /* I: tasks of it */
-    uint64_t ready;              /* I */
-    uint8_t blocks;              /* S: enum block_reason */
-    uint64_t possible_at;        /* S: profiles_changed when `possible` was worked out */
-    bool possible;               /* S: some registered worker could run it */
-    bool hot;                    /* S: got ready tasks in this step */
+    struct jq_str handler, need, want; /* D, owned */
+    struct jq_need parsed;             /* I */
+    struct jq_want wanted;             /* I: without items where there is no want */
+    bool used;                         /* D */
+    uint64_t refs;                     /* I: tasks of it */
+    uint64_t ready;                    /* I */
+    uint8_t blocks;                    /* S: enum block_reason */
+    uint64_t possible_at;              /* S: profiles_changed when `possible` was worked out */
+    bool possible;                     /* S: some registered worker could run it */
+    bool hot;                          /* S: got ready tasks in this step */
 };
 
 struct options_entry {
@@ -185,6 +188,7 @@ struct plan_alternative {
 struct plan { /* how a class would run there */
     bool known, possible;
     uint8_t alternative_count;
+    int16_t want; /* how much the class would like it */
     struct plan_alternative *alternatives;
     struct plan_amount *amounts;
     struct jq_amount *named; /* the same, as a lease carries them */
@@ -195,6 +199,8 @@ struct profile {             /* S */
     struct jq_offers offers;
     struct jq_facts facts;
     int64_t totals[RESOURCES_MAX];
+    const struct jq_offer *indexed[RESOURCES_MAX]; /* of `offers`, where its units are told apart; else NULL */
+    uint32_t accept;                 /* bit per resource: takes only tasks that reserve one of them; 0: all */
     struct jq_handler_def *handlers; /* texts owned */
     struct jq_need *handler_needs;
     size_t handler_count;
@@ -224,9 +230,11 @@ struct worker {
     uint32_t suspects;                            /* I */
     uint64_t held_sum;                            /* I */
     struct profile *profile;                      /* S: NULL until it registered in this session */
-    int64_t free[RESOURCES_MAX]; /* S: totals - needs of leases; below 0 after a smaller re-registration */
-    int64_t told[RESOURCES_MAX]; /* S: what it said is free, at its last poll */
-    struct jq_uuid sender;       /* S: of its parked poll */
+    int64_t free[RESOURCES_MAX];        /* S: totals - needs of leases; below 0 after a smaller re-registration */
+    int64_t told[RESOURCES_MAX];        /* S: what it said is free, at its last poll */
+    uint64_t taken[RESOURCES_MAX];      /* S: units that leases have: bit per place in the profile's indexes */
+    uint8_t taken_count[RESOURCES_MAX]; /* S */
+    struct jq_uuid sender;              /* S: of its parked poll */
     uint64_t poll_done;
     struct parked poll;    /* S: call 0: none */
     uint32_t parked_place; /* S: in core->parked, + 1 */
@@ -358,6 +366,7 @@ struct jq_core {
     struct jq_server_row totals;
 
     /* Scratch of one step. */
+    struct jq_buf units;
     struct jq_exception *exceptions;
     uint32_t exception_count, exception_capacity;
     uint8_t *verdict_bytes;
@@ -396,7 +405,9 @@ void worker_block(struct jq_core *core, uint32_t index, enum block_reason reason
 
 /* ---- intern.c: queues, classes, option sets, resources ---- */
 enum jq_reply queue_intern(struct jq_core *core, struct jq_str name, uint16_t *ret_queue);
-enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct jq_str need, uint16_t *ret_class);
+enum jq_reply class_intern(struct jq_core *core, struct jq_str handler, struct jq_str need, struct jq_str want,
+                           uint16_t *ret_class);
+void class_free(struct class_entry *entry); /* what it owns */
 enum jq_reply options_intern(struct jq_core *core, const struct jq_options *options, uint32_t *ret_options);
 enum jq_err apply_intern_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
 /* What the configuration says of a queue of that name; NULL: nothing. */
@@ -454,9 +465,8 @@ void worker_heard(struct jq_core *core, uint32_t index);
 void worker_forget_session(struct jq_core *core, uint32_t index);
 void worker_dead(struct jq_core *core, uint32_t index);
 void worker_lose_leases(struct jq_core *core, uint32_t index);
-/* Takes (or gives back) what the task reserves there, in the worker's account. Nothing while its offers are unknown. */
-void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative,
-                    bool take);
+/* Takes (or gives back) what the lease reserves there, in the worker's account. Nothing while its offers are unknown. */
+void worker_reserve(struct jq_core *core, struct worker *worker, const struct lease *lease, bool take);
 uint64_t worker_hash(const struct jq_core *core, const struct worker *worker);
 uint32_t worker_of_name(const struct jq_core *core, struct jq_str name); /* 0: none */
 void worker_name_add(struct jq_core *core, uint32_t index);
@@ -474,12 +484,28 @@ enum jq_err profile_make(struct jq_core *core, const struct jq_request *request,
                          struct jq_error *reterr);
 void profile_release(struct jq_core *core, struct profile *profile);
 const struct plan *profile_plan(struct jq_core *core, struct profile *profile, uint16_t class_index);
+/* The first term of an alternative that this kind of worker fails; NULL: none. And does it take such tasks at all? */
+const struct jq_need_term *profile_failing_term(const struct jq_core *core, const struct profile *profile,
+                                                const struct jq_need_group *group);
+bool profile_accepts(const struct jq_core *core, const struct profile *profile, const struct jq_need_group *group);
 const struct jq_handler_def *profile_handler(const struct profile *profile, struct jq_str name);
 void profiles_drop_class(struct jq_core *core, uint16_t class_index);
 bool class_is_possible(struct jq_core *core, uint16_t class_index);
 
+/* ---- units.c: offers whose units are told apart ---- */
+bool units_valid(struct jq_bytes units);
+/* Encodes units for a lease that fits there. */
+void units_choose(const struct worker *worker, const struct plan *plan, const struct plan_alternative *alternative,
+                  struct jq_buf *out);
+void units_account(struct jq_core *core, struct worker *worker, struct jq_bytes units, bool take);
+size_t units_free(const struct worker *worker, uint8_t resource, uint16_t indexes[JQ_OFFER_INDEXES_MAX]);
+static inline struct jq_bytes units_of(const struct lease *lease) {
+    return (struct jq_bytes){lease->units, lease->units_size};
+}
+
 /* ---- dispatch.c: which task for which worker ---- */
 int plan_fits(const struct worker *worker, const struct plan *plan); /* alternative, or -1 */
+int64_t worker_room(const struct worker *worker, uint8_t resource);  /* what may be leased of it; below 0: nothing */
 void worker_fill(struct jq_core *core, uint32_t index);              /* leases what fits its parked poll */
 void worker_refill(struct jq_core *core, uint32_t index);            /* the same, when this step has been decided */
 void dispatch_hot(struct jq_core *core);                             /* new ready tasks to parked workers */

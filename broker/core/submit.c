@@ -6,7 +6,7 @@ static const double retry_after_min_ms = 50, retry_after_max_ms = 60000;
 
 /* The last queue, class and option set of the batch: neighbours are mostly alike. */
 struct batch {
-    struct jq_str queue_name, handler, need;
+    struct jq_str queue_name, handler, need, want;
     struct jq_options option_values;
     uint16_t queue, class_index;
     uint32_t options;
@@ -80,8 +80,11 @@ static enum jq_reply intern_queue(struct jq_core *core, const struct jq_submit_i
 
 /* NULL, or the name of the table that is full. */
 static const char *intern_class(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch) {
-    if (!batch->class_known || !same_text(batch->handler, item->handler) || !same_text(batch->need, item->need)) {
-        batch->class_known = class_intern(core, item->handler, item->need, &batch->class_index) == JQ_REPLY_OK;
+    if (!batch->class_known || !same_text(batch->handler, item->handler) || !same_text(batch->need, item->need) ||
+        !same_text(batch->want, item->want)) {
+        batch->class_known =
+            class_intern(core, item->handler, item->need, item->want, &batch->class_index) == JQ_REPLY_OK;
+        batch->want = item->want;
         batch->handler = item->handler;
         batch->need = item->need;
         if (!batch->class_known) {

@@ -141,6 +141,7 @@ uint64_t task_hash(const struct jq_core *core, const struct task *task) {
     if (task->lease != 0) {
         const struct lease *lease = lease_at(core, task->lease);
         sum += lease->token * SPREAD_TOKEN + ((uint64_t)lease->worker << 8 | lease->alternative) * SPREAD_LEASE;
+        sum += lease->units_size ? jq_hash_bytes(lease->units, lease->units_size, 0) : 0;
     }
     return jq_hash_u64(sum);
 }

@@ -36,16 +36,16 @@ void worker_name_remove(struct jq_core *core, uint32_t index) {
 
 /* ---- the account ---- */
 
-void worker_reserve(struct jq_core *core, struct worker *worker, const struct task *task, uint8_t alternative,
-                    bool take) {
+void worker_reserve(struct jq_core *core, struct worker *worker, const struct lease *lease, bool take) {
     if (!worker->profile) {
         return;
     }
-    const struct plan *plan = profile_plan(core, worker->profile, task->class_index);
-    if (alternative >= plan->alternative_count) {
+    units_account(core, worker, units_of(lease), take);
+    const struct plan *plan = profile_plan(core, worker->profile, task_at(core, lease->task)->class_index);
+    if (lease->alternative >= plan->alternative_count) {
         return;
     }
-    const struct plan_alternative *chosen = &plan->alternatives[alternative];
+    const struct plan_alternative *chosen = &plan->alternatives[lease->alternative];
     for (uint32_t i = 0; i < chosen->count; i++) {
         const struct plan_amount *amount = &plan->amounts[chosen->first + i];
         const int64_t change = take ? -(int64_t)amount->amount : (int64_t)amount->amount;
@@ -57,9 +57,10 @@ void worker_reserve(struct jq_core *core, struct worker *worker, const struct ta
 static void account_open(struct jq_core *core, struct worker *worker) {
     memcpy(worker->free, worker->profile->totals, sizeof(worker->free));
     memcpy(worker->told, worker->profile->totals, sizeof(worker->told));
+    memset(worker->taken, 0, sizeof(worker->taken));
+    memset(worker->taken_count, 0, sizeof(worker->taken_count));
     for (uint32_t ref = worker->lease_head; ref != 0; ref = lease_at(core, ref)->next) {
-        const struct lease *lease = lease_at(core, ref);
-        worker_reserve(core, worker, task_at(core, lease->task), lease->alternative, true);
+        worker_reserve(core, worker, lease_at(core, ref), true);
     }
 }
 

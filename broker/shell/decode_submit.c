@@ -50,8 +50,32 @@ static bool read_retry(struct jq_decoder *decoder, const struct jq_values *value
     return true;
 }
 
+/* Few tasks have one: no cache as for needs. */
+static bool read_want(struct jq_decoder *decoder, struct jq_str text, struct jq_str *ret_canonical) {
+    char canonical[JQ_NEED_SIZE_MAX + 1];
+    struct jq_want want;
+    struct jq_error error;
+    *ret_canonical = (struct jq_str){NULL, 0};
+    if (text.size == 0)
+        return true;
+    const enum jq_err err = jq_want_parse(text, &want, &error);
+    if (err == JQ_ERR_NOMEM)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_UNAVAILABLE, "want", "out of memory");
+    if (err != JQ_OK)
+        return jq_fault_set(&decoder->fault, err == JQ_ERR_TOO_BIG ? JQ_REPLY_TOO_BIG : JQ_REPLY_INVALID, "want", "%s",
+                            jq_decode_reason(&error, "want"));
+    const size_t size = jq_want_format(&want, canonical, sizeof(canonical));
+    jq_want_fini(&want);
+    if (size >= sizeof(canonical))
+        return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "want", "%zu bytes in its canonical form, at most %d",
+                            size, JQ_NEED_SIZE_MAX);
+    *ret_canonical = jq_arena_text(&decoder->arena, (struct jq_str){canonical, size});
+    return ret_canonical->data ? true : jq_fault_set(&decoder->fault, JQ_REPLY_UNAVAILABLE, "want", "out of memory");
+}
+
 static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *item) {
-    const size_t size = item->body.size + item->need.size + item->key.size + item->queue.size + item->handler.size;
+    const size_t size =
+        item->body.size + item->need.size + item->want.size + item->key.size + item->queue.size + item->handler.size;
     if (size <= JQ_TASK_SIZE_MAX)
         return true;
     return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "", "the task has %zu bytes, at most %d", size,
@@ -68,6 +92,7 @@ static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, 
     item->priority = (int)jq_value_uint(&values, JQ_AT_TASK_PRIORITY, JQ_PRIORITY_DEFAULT);
     return read_times(decoder, &values, item) && read_retry(decoder, &values, item) &&
            jq_decode_need(decoder, jq_value_text(&values, JQ_AT_TASK_NEED), "need", &item->need) &&
+           read_want(decoder, jq_value_text(&values, JQ_AT_TASK_WANT), &item->want) &&
            pack_body(decoder, &values, &item->body) && check_size(decoder, item);
 }
 

@@ -34,13 +34,80 @@ static bool refuse_build(struct jq_decoder *decoder, enum jq_err err, const char
                         jq_decode_reason(error, field));
 }
 
-/* need.h knows what else makes offers bad: a name twice, an amount of slots that is not whole. */
-static bool check_offers(struct jq_decoder *decoder, const struct jq_amount *amounts, size_t count) {
+static bool read_numbers(struct jq_decoder *decoder, const msgpack_object_array *array, struct jq_units *units) {
+    uint16_t *indexes = jq_decode_array(decoder, array->size, sizeof(*indexes));
+    if (!indexes)
+        return false;
+    for (uint32_t i = 0; i < array->size; i++)
+        indexes[i] = (uint16_t)array->ptr[i].via.u64;
+    units->indexes = indexes;
+    units->count = array->size;
+    return true;
+}
+
+/* Units of what is not offered, or of one offer twice, would go unnoticed. */
+static bool units_belong(struct jq_decoder *decoder, const struct jq_request *request, const struct jq_units *units,
+                         size_t at) {
+    bool offered = false;
+    for (size_t i = 0; i < request->u.reg.offer_count; i++)
+        offered |= jq_str_equal(request->u.reg.offers[i].name, units[at].name);
+    for (size_t i = 0; i < at; i++)
+        offered &= !jq_str_equal(units[i].name, units[at].name);
+    return offered || jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "units", "'%.*s' is not offered, or stands twice",
+                                   JQ_STR_ARG(units[at].name));
+}
+
+static bool read_units(struct jq_decoder *decoder, const msgpack_object *object, struct jq_request *request) {
+    const size_t count = object ? object->via.map.size : 0;
+    struct jq_units *units = jq_decode_array(decoder, count, sizeof(*units));
+    if (!units)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const msgpack_object_kv *pair = &object->via.map.ptr[i];
+        units[i].name = canonical_offer(jq_object_str(&pair->key));
+        if (!read_numbers(decoder, &pair->val.via.array, &units[i]) || !units_belong(decoder, request, units, i))
+            return false;
+    }
+    request->u.reg.units = units;
+    request->u.reg.unit_count = count;
+    return true;
+}
+
+static bool read_accept(struct jq_decoder *decoder, const msgpack_object *object, struct jq_request *request) {
+    const size_t count = object ? object->via.array.size : 0;
+    struct jq_str *names = jq_decode_array(decoder, count, sizeof(*names));
+    if (!names)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        bool offered = false;
+        names[i] = canonical_offer(jq_object_str(&object->via.array.ptr[i]));
+        for (size_t k = 0; k < request->u.reg.offer_count; k++)
+            offered |= jq_str_equal(request->u.reg.offers[k].name, names[i]);
+        if (!offered)
+            return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "accept", "'%.*s' is not offered",
+                                JQ_STR_ARG(names[i]));
+    }
+    request->u.reg.accept = names;
+    request->u.reg.accept_count = count;
+    return true;
+}
+
+/* need.h knows what else makes offers bad: a name twice, an amount of slots that is not whole, a number twice. */
+static bool check_offers(struct jq_decoder *decoder, const struct jq_request *request) {
+    const size_t count = request->u.reg.offer_count;
     struct jq_offer *list = jq_decode_array(decoder, count, sizeof(*list));
     if (!list)
         return false;
-    for (size_t i = 0; i < count; i++)
-        list[i] = (struct jq_offer){.name = amounts[i].name, .amount = amounts[i].amount};
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (struct jq_offer){.name = request->u.reg.offers[i].name, .amount = request->u.reg.offers[i].amount};
+        for (size_t k = 0; k < request->u.reg.unit_count; k++) {
+            const struct jq_units *units = &request->u.reg.units[k];
+            if (jq_str_equal(units->name, list[i].name)) {
+                list[i].indexes = units->indexes;
+                list[i].index_count = units->count;
+            }
+        }
+    }
     struct jq_offers offers;
     struct jq_error error;
     const enum jq_err err = jq_offers_build(list, count, &offers, &error);
@@ -138,7 +205,9 @@ bool jq_decode_register(struct jq_decoder *decoder, const struct jq_values *valu
     request->u.reg.name = values->at[JQ_AT_REGISTER_NAME].text;
     return read_amounts(decoder, jq_value_object(values, JQ_AT_REGISTER_OFFERS), &request->u.reg.offers,
                         &request->u.reg.offer_count) &&
-           check_offers(decoder, request->u.reg.offers, request->u.reg.offer_count) &&
+           read_units(decoder, jq_value_object(values, JQ_AT_REGISTER_UNITS), request) &&
+           read_accept(decoder, jq_value_object(values, JQ_AT_REGISTER_ACCEPT), request) &&
+           check_offers(decoder, request) &&
            read_facts(decoder, jq_value_object(values, JQ_AT_REGISTER_FACTS), request) &&
            read_handlers(decoder, values->at[JQ_AT_REGISTER_HANDLERS].object, request);
 }

@@ -67,6 +67,7 @@ static void put_lease(struct sink *sink, struct jq_reply_effect *reply) {
         put_str(sink, &item->queue);
         put_str(sink, &item->handler);
         put_amounts(sink, &item->reserved, item->reserved_count);
+        item->units.data = put_array(sink, item->units.data, item->units.size, 1);
     }
     put_exceptions(sink, &reply->u.lease.verdicts, reply->u.lease.verdict_count);
     reply->u.lease.commands =
@@ -81,6 +82,7 @@ static void put_rows(struct sink *sink, const struct jq_task_row **rows, size_t 
         put_str(sink, &row->queue);
         put_str(sink, &row->handler);
         put_str(sink, &row->need);
+        put_str(sink, &row->want);
         put_str(sink, &row->worker);
         put_str(sink, &row->progress);
     }
@@ -127,6 +129,23 @@ static void put_handlers(struct sink *sink, struct jq_worker_row *row) {
     }
 }
 
+static void put_units(struct sink *sink, const struct jq_units **units, size_t count) {
+    struct jq_units scratch;
+    *units = put_array(sink, *units, count, sizeof(scratch));
+    for (size_t i = 0; i < count; i++) {
+        struct jq_units *one = ELEMENT(sink, *units, i, scratch);
+        put_str(sink, &one->name);
+        one->indexes = put_array(sink, one->indexes, one->count, sizeof(*one->indexes));
+    }
+}
+
+static void put_accept(struct sink *sink, struct jq_worker_row *row) {
+    struct jq_str scratch;
+    row->accept = put_array(sink, row->accept, row->accept_count, sizeof(scratch));
+    for (size_t i = 0; i < row->accept_count; i++)
+        put_str(sink, ELEMENT(sink, row->accept, i, scratch));
+}
+
 static void put_workers(struct sink *sink, struct jq_reply_effect *reply) {
     struct jq_worker_row scratch;
     reply->u.workers.rows = put_array(sink, reply->u.workers.rows, reply->u.workers.count, sizeof(scratch));
@@ -137,6 +156,9 @@ static void put_workers(struct sink *sink, struct jq_reply_effect *reply) {
         row->free = put_array(sink, row->free, row->offer_count, sizeof(*row->free));
         put_facts(sink, row);
         put_handlers(sink, row);
+        put_units(sink, &row->units, row->unit_count);
+        put_units(sink, &row->units_free, row->unit_count);
+        put_accept(sink, row);
     }
 }
 

@@ -23,6 +23,7 @@ void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply)
 void encode_exceptions(struct encoder *encoder, const struct jq_exception *exceptions, size_t count, size_t budget);
 
 void encode_amounts(struct encoder *encoder, const struct jq_amount *amounts, size_t count);
+void encode_units(struct jq_pack *pack, const struct jq_units *units); /* name and numbers: a pair of a map */
 
 /* Bytes that the frame still holds. */
 static inline size_t encode_room(const struct encoder *encoder) {

@@ -1,4 +1,5 @@
 /* encode_lease.c - lease answers, the hot ones. Bodies are spliced in as they are: payload and headers, packed. */
+#include "broker/core/units.h"
 #include "broker/shell/encode_internal.h"
 
 void encode_amounts(struct encoder *encoder, const struct jq_amount *amounts, size_t count) {
@@ -7,6 +8,29 @@ void encode_amounts(struct encoder *encoder, const struct jq_amount *amounts, si
         jq_pack_str(&encoder->pack, amounts[i].name);
         jq_pack_uint(&encoder->pack, amounts[i].amount);
     }
+}
+
+void encode_units(struct jq_pack *pack, const struct jq_units *units) {
+    jq_pack_str(pack, units->name);
+    jq_pack_array(pack, units->count);
+    for (size_t i = 0; i < units->count; i++)
+        jq_pack_uint(pack, units->indexes[i]);
+}
+
+static void pack_units(struct jq_pack *pack, struct jq_bytes encoded) {
+    struct jq_reader in = jq_reader_of(encoded);
+    uint16_t indexes[JQ_OFFER_INDEXES_MAX];
+    struct jq_units units;
+    if (encoded.size == 0) {
+        jq_pack_nil(pack);
+        return;
+    }
+    const size_t hole = jq_pack_map_begin(pack);
+    size_t count = 0;
+    for (; jq_units_next(&in, indexes, &units); count++)
+        encode_units(pack, &units);
+    JQ_CHECK(!in.failed);
+    jq_pack_end(pack, hole, count);
 }
 
 /* False: the body cannot be read. */
@@ -33,6 +57,7 @@ static bool pack_item(struct encoder *encoder, const struct jq_lease_item *item)
         jq_pack_nil(pack);
         jq_pack_nil(pack);
     }
+    pack_units(pack, item->units);
     return true;
 }
 

@@ -57,6 +57,8 @@ static void pack_state(struct row_map *map, const struct jq_task_row *row) {
     row_str(map, JQ_AT_ROW_QUEUE, row->queue);
     row_str(map, JQ_AT_ROW_HANDLER, row->handler);
     row_str(map, JQ_AT_ROW_NEED, row->need);
+    if (row->want.size > 0)
+        row_str(map, JQ_AT_ROW_WANT, row->want);
     row_ms(map, JQ_AT_ROW_PRIORITY, row->priority);
     row_uint(map, JQ_AT_ROW_ATTEMPTS, row->attempts);
     row_uint(map, JQ_AT_ROW_CRASHES, row->crashes);
@@ -175,32 +177,16 @@ void encode_tasks(struct encoder *encoder, const struct jq_reply_effect *reply) 
 /* ---- explanations ------------------------------------------------------------------------------------------------ */
 
 const char *jq_why_name(enum jq_why why) {
-    static const char *const names[] = {
-        [JQ_WHY_ENDED] = "ended",
-        [JQ_WHY_RUNNING] = "running",
-        [JQ_WHY_NOT_DUE] = "not_due",
-        [JQ_WHY_QUEUE_PAUSED] = "queue_paused",
-        [JQ_WHY_NO_WORKER_CAN] = "no_worker_can",
-        [JQ_WHY_NO_WORKER_FREE] = "no_worker_free",
-        [JQ_WHY_WORKER_LACKS_HANDLER] = "worker_lacks_handler",
-        [JQ_WHY_WORKER_FAILS_TERM] = "worker_fails_term",
-        [JQ_WHY_WORKER_NO_ROOM] = "worker_no_room",
-        [JQ_WHY_WORKER_DRAINING] = "worker_draining",
-        [JQ_WHY_WORKER_SILENT] = "worker_silent",
-        [JQ_WHY_WORKER_NOT_ASKING] = "worker_not_asking",
-        [JQ_WHY_WORKER_SUSPECT] = "worker_suspect",
-        [JQ_WHY_BEHIND] = "behind",
-        [JQ_WHY_NEXT] = "next",
-    };
-    if ((size_t)why >= sizeof(names) / sizeof(names[0]) || !names[why])
-        return "?";
-    return names[why];
+#define WHY_WORD(name, word) [name] = (word),
+    static const char *const names[] = {JQ_WHY_LIST(WHY_WORD)};
+#undef WHY_WORD
+    return (size_t)why < sizeof(names) / sizeof(names[0]) ? names[why] : "?";
 }
 
 static void pack_why(struct encoder *encoder, const struct jq_why_line *line) {
     struct jq_pack *pack = &encoder->pack;
     jq_pack_map(pack, 1 + (line->worker.size > 0 ? 1U : 0U) + (line->detail.size > 0 ? 1U : 0U) +
-                          (line->number > 0 ? 1U : 0U));
+                          (line->number > 0 ? 1U : 0U) + (line->count > 0 ? 1U : 0U));
     jq_pack_field_str(pack, &jq_message_why, JQ_AT_WHY_WHY, jq_str_of(jq_why_name(line->why)));
     if (line->worker.size > 0)
         jq_pack_field_str(pack, &jq_message_why, JQ_AT_WHY_WORKER, line->worker);
@@ -208,6 +194,8 @@ static void pack_why(struct encoder *encoder, const struct jq_why_line *line) {
         jq_pack_field_str(pack, &jq_message_why, JQ_AT_WHY_DETAIL, line->detail);
     if (line->number > 0)
         jq_pack_field_ms(pack, &jq_message_why, JQ_AT_WHY_NUMBER, line->number);
+    if (line->count > 0)
+        jq_pack_field_uint(pack, &jq_message_why, JQ_AT_WHY_COUNT, line->count);
 }
 
 /* How a list ends: with the number of rows that did not fit, where there are any. */
@@ -287,6 +275,20 @@ static void pack_facts(struct encoder *encoder, const struct jq_worker_row *work
     }
 }
 
+static void pack_units(struct row_map *map, unsigned place, const struct jq_units *units, size_t count) {
+    row_key(map, place);
+    jq_pack_map(map->pack, count);
+    for (size_t i = 0; i < count; i++)
+        encode_units(map->pack, &units[i]);
+}
+
+static void pack_accept(struct row_map *map, const struct jq_worker_row *worker) {
+    row_key(map, JQ_AT_WORKER_ACCEPT);
+    jq_pack_array(map->pack, worker->accept_count);
+    for (size_t i = 0; i < worker->accept_count; i++)
+        jq_pack_str(map->pack, worker->accept[i]);
+}
+
 static void pack_handler(struct encoder *encoder, const struct jq_handler_def *handler) {
     const struct jq_message *message = &jq_message_handler;
     jq_pack_map(&encoder->pack, JQ_COUNT_handler);
@@ -333,6 +335,12 @@ static void pack_worker(struct encoder *encoder, const struct jq_worker_row *wor
     encode_amounts(encoder, worker->totals, worker->offer_count);
     row_key(&map, JQ_AT_WORKER_FREE);
     pack_free(encoder, worker);
+    if (whole && worker->unit_count > 0) {
+        pack_units(&map, JQ_AT_WORKER_UNITS, worker->units, worker->unit_count);
+        pack_units(&map, JQ_AT_WORKER_UNITS_FREE, worker->units_free, worker->unit_count);
+    }
+    if (whole && worker->accept_count > 0)
+        pack_accept(&map, worker);
     if (whole) {
         row_key(&map, JQ_AT_WORKER_FACTS);
         pack_facts(encoder, worker);

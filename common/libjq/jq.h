@@ -64,6 +64,7 @@ struct jq_task_spec {
     int64_t eta_ms;      /* earliest start, UTC; 0: none */
     int64_t expires_ms;  /* latest start, UTC; 0: never */
     const char *need;    /* placement ("cpu=2 mem=4G os==linux"); NULL: the handler's */
+    const char *want;    /* which workers it would rather have ("zone==lab1:50 gpu:-20"); NULL: no matter */
     const char *key;     /* idempotency: a second submit with it within 24 h is the same task; NULL: none */
     int retry_max;       /* failed attempts before it is dead; -1: the broker's, 3 as shipped */
     int64_t retry_base_ms, retry_cap_ms;  /* backoff; 0: the broker's, 1000 and 600000 as shipped */
@@ -137,8 +138,9 @@ struct jq_worker_config {
     struct jq_connect_config connect;
     const char *survey_url; /* NULL: $JQ_SURVEY, else the default */
     const char *name;       /* [a-z0-9_.-]{1,64}; NULL: host name and process id */
-    const char *offers;     /* "cpu=2 mem=4G"; NULL: nothing but slots */
+    const char *offers;     /* "cpu=2 mem=4G gpu=[0,1]"; NULL: nothing but slots */
     const char *facts;      /* "os=linux zone=lab1"; NULL: none */
+    const char *accept;     /* "gpu": takes only tasks that reserve one of these offers; NULL: all tasks */
     unsigned slots;         /* tasks leased at a time; 0: 1. They are run by `threads` in turn. */
     unsigned threads;       /* 0: 1 */
 };
@@ -163,6 +165,8 @@ jq_task_id jq_job_id(const struct jq_job *job);
 unsigned jq_job_attempt(const struct jq_job *job);
 struct jq_str jq_job_handler(const struct jq_job *job);
 struct jq_bytes jq_job_payload(const struct jq_job *job);
+/* Of an offer like gpu=[0,1]: the numbers that are this job's own until it ends, and how many; NULL: none. */
+const uint16_t *jq_job_units(const struct jq_job *job, const char *offer, size_t *ret_count);
 /* True once somebody has cancelled the task: a handler that runs for long looks now and then. */
 bool jq_job_cancelled(const struct jq_job *job);
 /* The result (copied, at most 48 KiB), or a line about what went wrong. */

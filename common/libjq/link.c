@@ -102,6 +102,29 @@ void jq_link_free(struct jq_link *link) {
     free(link);
 }
 
+/* The session as it is gives way to one with these facts; so do polls that are parked in it. */
+enum jq_err jq_link_refact(struct jq_link *link, const char *facts, struct jq_error *reterr) {
+    struct jq_facts parsed;
+    const enum jq_err err = jq_facts_parse(jq_str_of(facts), &parsed, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    jq_facts_fini(&link->facts);
+    link->facts = parsed;
+    if (link->registering) {
+        jq_flight_end(&link->registration);
+        link->registering = false;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (link->polls[i].used && link->polls[i].replaced_ms == 0) {
+            link->polls[i].replaced_ms = jq_flight_now_ms();
+        }
+    }
+    link_session_lost(link);
+    link_wake(link);
+    return JQ_OK;
+}
+
 int jq_link_fd(const struct jq_link *link) {
     return link->wake_fd;
 }

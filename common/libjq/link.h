@@ -14,6 +14,7 @@
 #include "common/buf.h"
 #include "common/libjq/jq.h"
 #include "common/message.h"
+#include "common/need.h"
 
 struct jq_link;
 
@@ -27,7 +28,8 @@ struct jq_link_task {
     uint64_t memory_bytes;                /* reserved; 0: nothing */
     uint64_t cpu_thousandths;
     struct jq_bytes payload;
-    struct jq_bytes headers; /* msgpack map, or empty */
+    struct jq_bytes headers;       /* msgpack map, or empty */
+    const struct jq_offers *units; /* its own until it ends, of offers like gpu=[0,1]; NULL: none */
 };
 
 enum jq_link_command { JQ_LINK_CANCEL = 1, JQ_LINK_KILL = 2, JQ_LINK_DRAIN = 3 };
@@ -44,6 +46,8 @@ struct jq_link_config {
     struct jq_uuid id;      /* of the worker */
     const char *name;
     const char *offers, *facts;             /* texts of need.h's grammar; NULL: none */
+    const char *accept;                     /* names of offers, blanks between them: takes only tasks that reserve one
+                                               of them; NULL or empty: all */
     unsigned slots;                         /* 0: as the offers say */
     const struct jq_link_handler *handlers; /* borrowed for the link's life */
     size_t handler_count;
@@ -83,6 +87,9 @@ int64_t jq_link_step(struct jq_link *link);
 
 /* Makes jq_link_fd() readable. Any thread. */
 void jq_link_wake(struct jq_link *link);
+
+/* Registers again with these facts (a text of need.h's grammar), under the same incarnation: leases stay. */
+enum jq_err jq_link_refact(struct jq_link *link, const char *facts, struct jq_error *reterr);
 
 /* How many tasks the worker would take at a time; 0: none, only commands. Asks anew when that is more, or less, than before. */
 void jq_link_want(struct jq_link *link, unsigned want);

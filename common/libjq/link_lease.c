@@ -113,9 +113,66 @@ static void pack_placement(struct jq_pack *pack, const struct jq_link *link) {
     }
 }
 
+static size_t indexed_count(const struct jq_offers *offers) {
+    size_t count = 0;
+    for (size_t i = 0; i < offers->count; i++) {
+        count += offers->items[i].index_count > 0;
+    }
+    return count;
+}
+
+static void pack_units(struct jq_pack *pack, const struct jq_offers *offers) {
+    if (indexed_count(offers) == 0) {
+        return;
+    }
+    jq_pack_key(pack, &jq_message_register, JQ_AT_REGISTER_UNITS);
+    jq_pack_map(pack, indexed_count(offers));
+    for (size_t i = 0; i < offers->count; i++) {
+        const struct jq_offer *offer = &offers->items[i];
+        if (offer->index_count == 0) {
+            continue;
+        }
+        jq_pack_str(pack, offer->name);
+        jq_pack_array(pack, offer->index_count);
+        for (size_t k = 0; k < offer->index_count; k++) {
+            jq_pack_uint(pack, offer->indexes[k]);
+        }
+    }
+}
+
+static bool accept_word(const char **at, struct jq_str *ret_word) {
+    *at += strspn(*at, " \t,");
+    *ret_word = (struct jq_str){*at, strcspn(*at, " \t,")};
+    *at += ret_word->size;
+    return ret_word->size > 0;
+}
+
+static size_t accept_count(const char *accept) {
+    struct jq_str word;
+    size_t count = 0;
+    for (const char *at = accept; at && accept_word(&at, &word);) {
+        count++;
+    }
+    return count;
+}
+
+static void pack_accept(struct jq_pack *pack, const char *accept) {
+    struct jq_str word;
+    if (accept_count(accept) == 0) {
+        return;
+    }
+    jq_pack_key(pack, &jq_message_register, JQ_AT_REGISTER_ACCEPT);
+    jq_pack_array(pack, accept_count(accept));
+    for (const char *at = accept; accept_word(&at, &word);) {
+        jq_pack_str(pack, word);
+    }
+}
+
 static void register_begin(struct jq_link *link) {
     struct jq_pack pack;
-    if (jq_flight_begin(link->client, &link->registration, "register", 6, 0, &pack, NULL) != JQ_OK) {
+    const size_t fields =
+        6 + (indexed_count(&link->offers) > 0 ? 1U : 0U) + (accept_count(link->config.accept) > 0 ? 1U : 0U);
+    if (jq_flight_begin(link->client, &link->registration, "register", fields, 0, &pack, NULL) != JQ_OK) {
         link->register_again_ms = jq_flight_now_ms() + LINK_REGISTER_PAUSE_MS;
         return;
     }
@@ -128,6 +185,8 @@ static void register_begin(struct jq_link *link) {
     for (size_t i = 0; i < link->config.handler_count; i++) {
         pack_handler(&pack, &link->config.handlers[i]);
     }
+    pack_units(&pack, &link->offers);
+    pack_accept(&pack, link->config.accept);
     link->registration.on_landed = link_wake;
     link->registration.ctx = link;
     link->registering = true;
@@ -251,6 +310,23 @@ static void take_reserved(struct jq_view reserved, struct jq_link_task *task) {
     }
 }
 
+/* {"gpu": [0, 1]} as offers are written. False: none. */
+static bool take_units(struct jq_view map, struct jq_offers *ret_units) {
+    uint16_t indexes[JQ_OFFERS_COUNT_MAX][JQ_OFFER_INDEXES_MAX];
+    struct jq_offer items[JQ_OFFERS_COUNT_MAX];
+    size_t count = 0;
+    for (; count < jq_view_count(map) && count < JQ_OFFERS_COUNT_MAX; count++) {
+        const struct jq_view list = jq_view_value_at(map, count);
+        items[count] = (struct jq_offer){.name = jq_view_key_at(map, count), .indexes = indexes[count]};
+        for (size_t i = 0; i < jq_view_count(list) && i < JQ_OFFER_INDEXES_MAX; i++) {
+            indexes[count][i] = (uint16_t)jq_view_to_uint(jq_view_at(list, i), 0);
+            items[count].index_count++;
+        }
+        items[count].amount = items[count].index_count * JQ_AMOUNT_UNIT;
+    }
+    return count > 0 && jq_offers_build(items, count, ret_units, NULL) == JQ_OK;
+}
+
 static void take_task(struct jq_link *link, struct jq_view item, struct jq_buf *headers) {
     struct jq_link_task task = {.id = {jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_TASK), 0)},
                                 .token = {jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_TOKEN), 0)},
@@ -271,8 +347,11 @@ static void take_task(struct jq_link *link, struct jq_view item, struct jq_buf *
         msgpack_pack_object(&pack.packer, *map.object);
         task.headers = jq_buf_bytes(headers);
     }
+    struct jq_offers units = {0};
+    task.units = take_units(jq_view_at(item, JQ_AT_LEASED_UNITS), &units) ? &units : NULL;
     link_held_add(link, task.id, task.token);
     link->config.on_task(link->config.ctx, &task);
+    jq_offers_fini(&units);
 }
 
 static void take_command(struct jq_link *link, struct jq_view item) {

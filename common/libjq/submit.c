@@ -18,7 +18,8 @@ struct jq_task_spec jq_task(const char *handler) {
 
 static size_t task_size(const struct jq_task_spec *task) {
     size_t size = 256 + task->payload_size + strlen(task->handler);
-    size += (task->queue ? strlen(task->queue) : 0) + (task->need ? strlen(task->need) : 0);
+    size += (task->queue ? strlen(task->queue) : 0) + (task->need ? strlen(task->need) : 0) +
+            (task->want ? strlen(task->want) : 0);
     size += task->key ? strlen(task->key) : 0;
     for (size_t i = 0; i < task->header_count; i++) {
         size += 10 + strlen(task->headers[i].name) + strlen(task->headers[i].value);
@@ -28,7 +29,7 @@ static size_t task_size(const struct jq_task_spec *task) {
 
 /* A tight bound for the usual task, so that frames are filled. */
 static size_t task_room(const struct jq_task_spec *task) {
-    const bool plain = !task->key && !task->need && task->header_count == 0 && task->delay_ms == 0 &&
+    const bool plain = !task->key && !task->need && !task->want && task->header_count == 0 && task->delay_ms == 0 &&
                        task->eta_ms == 0 && task->expires_ms == 0 && task->retry_max < 0;
     return plain ? 72 + task->payload_size + strlen(task->handler) + (task->queue ? strlen(task->queue) : 0)
                  : task_size(task);
@@ -82,6 +83,7 @@ static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
     count += optional_ms(pack, JQ_AT_TASK_ETA, task->eta_ms);
     count += optional_ms(pack, JQ_AT_TASK_EXPIRES, task->expires_ms);
     count += optional_text(pack, JQ_AT_TASK_NEED, task->need);
+    count += optional_text(pack, JQ_AT_TASK_WANT, task->want);
     count += optional_text(pack, JQ_AT_TASK_KEY, task->key);
     if (has_retry(task)) {
         pack_retry(pack, task);

@@ -20,6 +20,7 @@ struct jq_job {
     jq_task_id id;
     jq_lease_token token;
     struct jq_bytes payload; /* behind the struct, in one block */
+    struct jq_offers units;
     int64_t started_ms;
     _Atomic bool cancelled;
     enum jq_outcome outcome;
@@ -83,6 +84,7 @@ static struct jq_job *queue_pop(struct job_queue *queue) {
 
 static void job_free(struct jq_job *job) {
     jq_buf_fini(&job->result);
+    jq_offers_fini(&job->units);
     free(job);
 }
 
@@ -102,6 +104,12 @@ struct jq_str jq_job_handler(const struct jq_job *job) {
 
 struct jq_bytes jq_job_payload(const struct jq_job *job) {
     return job->payload;
+}
+
+const uint16_t *jq_job_units(const struct jq_job *job, const char *offer, size_t *ret_count) {
+    const struct jq_offer *units = jq_offers_find(&job->units, jq_str_of(offer));
+    *ret_count = units ? units->index_count : 0;
+    return units ? units->indexes : NULL;
 }
 
 bool jq_job_cancelled(const struct jq_job *job) {
@@ -214,6 +222,11 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
     job->id = task->id;
     job->token = task->token;
     job->payload = (struct jq_bytes){payload, task->payload.size};
+    if (task->units && jq_offers_build(task->units->items, task->units->count, &job->units, NULL) != JQ_OK) {
+        free(job);
+        hand_back(worker, task);
+        return;
+    }
     jq_buf_init(&job->result, JQ_PAYLOAD_SIZE_MAX);
     queue_push(&worker->leased, job);
 }
@@ -348,6 +361,7 @@ static enum jq_err start_link(struct jq_worker *worker, struct jq_error *reterr)
                                           .name = worker->name,
                                           .offers = worker->config.offers,
                                           .facts = worker->config.facts,
+                                          .accept = worker->config.accept,
                                           .slots = worker->config.slots,
                                           .handlers = worker->link_handlers,
                                           .handler_count = worker->handler_count,

@@ -99,7 +99,8 @@ static void write_busy_reply(struct jq_buf *out) {
 }
 
 static void write_lease_reply(struct jq_buf *out) {
-    static const struct jq_amount reserved[] = {{TEXT("cpu"), 1000}, {TEXT("slots"), 1000}};
+    static const struct jq_amount reserved[] = {{TEXT("cpu"), 1000}, {TEXT("gpu"), 1000}, {TEXT("slots"), 1000}};
+    static const uint8_t units[] = {3, 'g', 'p', 'u', 1, 0}; /* gpu 0 */
     static const struct jq_command commands[] = {{JQ_COMMAND_CANCEL, {65501}, {(UINT64_C(3) << 44) + 4}, 5000}};
     static const struct jq_exception verdicts[] = {{.index = 0, .status = JQ_REPLY_STALE_LEASE, .task = {65499}}};
     const struct jq_lease_item items[] = {{.task = {65537},
@@ -109,7 +110,8 @@ static void write_lease_reply(struct jq_buf *out) {
                                            .handler = JQ_STR("zstd"),
                                            .hard_limit_ms = 60000,
                                            .reserved = reserved,
-                                           .reserved_count = 2,
+                                           .reserved_count = 3,
+                                           .units = {units, sizeof(units)},
                                            .body = {1, 1}}};
     encode(out, (struct jq_reply_effect){.op = JQ_OP_LEASE,
                                          .request = 3,
@@ -177,7 +179,7 @@ static void write_ls_reply(struct jq_buf *out) {
 static void write_explain_reply(struct jq_buf *out) {
     static const struct jq_why_line lines[] = {
         {.why = JQ_WHY_NO_WORKER_FREE},
-        {.why = JQ_WHY_WORKER_NO_ROOM, .worker = TEXT("w1"), .detail = TEXT("cpu"), .number = 500}};
+        {.why = JQ_WHY_WORKER_NO_ROOM, .worker = TEXT("w1"), .detail = TEXT("cpu"), .number = 500, .count = 3}};
     struct jq_task_row row = example_row();
     row.state = JQ_STATE_READY;
     row.outcome = JQ_OUTCOME_NONE;
@@ -210,8 +212,11 @@ static void write_queues_reply(struct jq_buf *out) {
 }
 
 static struct jq_worker_row example_worker(void) {
-    static const struct jq_amount totals[] = {{TEXT("cpu"), 2000}, {TEXT("slots"), 2000}};
-    static const uint64_t free_amounts[] = {1000, 1000};
+    static const struct jq_amount totals[] = {{TEXT("cpu"), 2000}, {TEXT("gpu"), 2000}, {TEXT("slots"), 2000}};
+    static const uint64_t free_amounts[] = {1000, 1000, 1000};
+    static const uint16_t indexes[] = {0, 1};
+    static const struct jq_units units[] = {{TEXT("gpu"), indexes, 2}};
+    static const struct jq_units units_free[] = {{TEXT("gpu"), indexes + 1, 1}};
     static const struct jq_name_value facts[] = {{TEXT("os"), TEXT("linux")}};
     static const struct jq_handler_def handlers[] = {
         {.name = TEXT("zstd"), .version = TEXT("1"), .need = TEXT("cpu=1"), .hard_limit_ms = 60000, .pure = true}};
@@ -226,7 +231,10 @@ static struct jq_worker_row example_worker(void) {
                                   .memory_permille = 420,
                                   .totals = totals,
                                   .free = free_amounts,
-                                  .offer_count = 2,
+                                  .offer_count = 3,
+                                  .units = units,
+                                  .units_free = units_free,
+                                  .unit_count = 1,
                                   .facts = facts,
                                   .fact_count = 1,
                                   .handlers = handlers,
@@ -302,8 +310,8 @@ const struct example examples[] = {
     REPLY("hello reply", write_hello_reply, hello_reply),
     REPLY("refusal", write_refusal, refusal),
     REQUEST("register", "1", register,
-        "{\"id\": " WORKER_ID ", \"name\": \"w1\", \"incarnation\": 4242, \"offers\": {\"cpu\": 2000, \"slots\": 2000},"
-        " \"facts\": {\"os\": \"linux\"}, \"handlers\": [{\"name\": \"zstd\", \"version\": \"1\", \"need\": \"cpu=1\","
+        "{\"id\": " WORKER_ID ", \"name\": \"w1\", \"incarnation\": 4242, \"offers\": {\"cpu\": 2000, \"gpu\": 2000, \"slots\": 2000},"
+        " \"units\": {\"gpu\": [0, 1]}, \"facts\": {\"os\": \"linux\"}, \"handlers\": [{\"name\": \"zstd\", \"version\": \"1\", \"need\": \"cpu=1\","
         " \"hard_limit_ms\": 60000, \"pure\": true}]}"),
     REPLY("register reply", write_register_reply, register_reply),
     REQUEST("submit", "2", submit,

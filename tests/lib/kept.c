@@ -48,6 +48,7 @@ static void keep_lease(struct kept *kept, struct jq_reply_effect *reply) {
             keep_str(kept, &reserved[k].name);
         }
         items[i].reserved = reserved;
+        items[i].units.data = keep(kept, items[i].units.data, items[i].units.size);
     }
     reply->u.lease.items = items;
     reply->u.lease.verdicts = keep_exceptions(kept, reply->u.lease.verdicts, reply->u.lease.verdict_count);
@@ -61,6 +62,7 @@ static struct jq_task_row *keep_rows(struct kept *kept, const struct jq_task_row
         keep_str(kept, &rows[i].queue);
         keep_str(kept, &rows[i].handler);
         keep_str(kept, &rows[i].need);
+        keep_str(kept, &rows[i].want);
         keep_str(kept, &rows[i].worker);
         keep_str(kept, &rows[i].progress);
     }
@@ -85,7 +87,7 @@ static void keep_queues(struct kept *kept, struct jq_reply_effect *reply) {
     reply->u.queues.rows = rows;
 }
 
-/* Facts and handlers are left out: no test reads them. */
+/* Facts, handlers, units and what is accepted are left out: no test reads them. */
 static void keep_workers(struct kept *kept, struct jq_reply_effect *reply) {
     struct jq_worker_row *rows = keep(kept, reply->u.workers.rows, reply->u.workers.count * sizeof(*rows));
     for (size_t i = 0; i < reply->u.workers.count; i++) {
@@ -100,6 +102,10 @@ static void keep_workers(struct kept *kept, struct jq_reply_effect *reply) {
         rows[i].fact_count = 0;
         rows[i].handlers = NULL;
         rows[i].handler_count = 0;
+        rows[i].units = rows[i].units_free = NULL;
+        rows[i].unit_count = 0;
+        rows[i].accept = NULL;
+        rows[i].accept_count = 0;
     }
     reply->u.workers.rows = rows;
 }

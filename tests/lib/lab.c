@@ -328,6 +328,27 @@ void lab_offer(struct lab_worker *worker, const char *name, uint64_t thousandths
     worker->offers[at] = (struct jq_amount){jq_str_of(name), thousandths};
 }
 
+void lab_fact(struct lab_worker *worker, const char *name, const char *value) {
+    assert_true(worker->fact_count < LAB_OFFERS_MAX);
+    worker->facts[worker->fact_count++] = (struct jq_name_value){jq_str_of(name), jq_str_of(value)};
+}
+
+void lab_units(struct lab_worker *worker, const char *name, const uint16_t *indexes, size_t count) {
+    size_t at = 0;
+    lab_offer(worker, name, count * 1000);
+    while (at < worker->unit_count && !jq_str_equal(worker->units[at].name, jq_str_of(name))) {
+        at++;
+    }
+    worker->unit_count = at == worker->unit_count ? at + 1 : worker->unit_count;
+    assert_true(worker->unit_count <= LAB_OFFERS_MAX);
+    worker->units[at] = (struct jq_units){jq_str_of(name), indexes, count};
+}
+
+void lab_accept(struct lab_worker *worker, const char *offer) {
+    assert_true(worker->accept_count < LAB_OFFERS_MAX);
+    worker->accept[worker->accept_count++] = jq_str_of(offer);
+}
+
 static struct lab_worker *find_worker(struct lab *lab, const char *name) {
     for (size_t i = 0; i < lab->worker_count; i++) {
         if (strcmp(lab->workers[i].name, name) == 0) {
@@ -365,6 +386,10 @@ void register_worker(struct lab *lab, struct lab_worker *worker) {
                                            .name = jq_str_of(worker->name),
                                            .offers = worker->offers,
                                            .offer_count = worker->offer_count,
+                                           .units = worker->units,
+                                           .unit_count = worker->unit_count,
+                                           .accept = worker->accept,
+                                           .accept_count = worker->accept_count,
                                            .facts = worker->facts,
                                            .fact_count = worker->fact_count,
                                            .handlers = worker->handlers,

@@ -25,6 +25,10 @@ struct lab_worker {
     size_t held_count;
     struct jq_amount offers[LAB_OFFERS_MAX];
     size_t offer_count;
+    struct jq_units units[LAB_OFFERS_MAX]; /* the numbers are borrowed */
+    size_t unit_count;
+    struct jq_str accept[LAB_OFFERS_MAX];
+    size_t accept_count;
     struct jq_name_value facts[LAB_OFFERS_MAX];
     size_t fact_count;
     struct jq_handler_def handlers[LAB_OFFERS_MAX];
@@ -90,6 +94,10 @@ const struct jq_reply_effect *explain_task(struct lab *lab, jq_task_id task);
 struct lab_worker *lab_worker(struct lab *lab, const char *name); /* made and registered if new */
 struct lab_worker *lab_worker_unregistered(struct lab *lab, const char *name);
 void lab_offer(struct lab_worker *worker, const char *name, uint64_t thousandths); /* replaces one of that name */
+void lab_fact(struct lab_worker *worker, const char *name, const char *value);
+/* Offers so many units, told apart by these numbers (borrowed). */
+void lab_units(struct lab_worker *worker, const char *name, const uint16_t *indexes, size_t count);
+void lab_accept(struct lab_worker *worker, const char *offer);
 void register_worker(struct lab *lab, struct lab_worker *worker);
 void restart_worker(struct lab *lab, const char *name); /* a new incarnation, which holds nothing, registers */
 void stop_answering_surveys(struct lab *lab, const char *name);

@@ -45,8 +45,8 @@ static void print_outcomes(struct jq_buf *out) {
 }
 
 static void print_whys(struct jq_buf *out) {
-    for (int why = JQ_WHY_ENDED; why <= JQ_WHY_NEXT; why++)
-        jq_buf_append_format(out, "%s`%s`", why > JQ_WHY_ENDED ? ", " : "", jq_why_name((enum jq_why)why));
+    for (int why = JQ_WHY_NONE + 1; why < JQ_WHY_END; why++)
+        jq_buf_append_format(out, "%s`%s`", why > JQ_WHY_NONE + 1 ? ", " : "", jq_why_name((enum jq_why)why));
     jq_buf_append_format(out, ".\n");
 }
 
@@ -90,6 +90,7 @@ static const char *unit_of(const struct jq_field *field) {
     case JQ_FIELD_WORDS:
     case JQ_FIELD_AMOUNTS:
     case JQ_FIELD_TEXTS:
+    case JQ_FIELD_UNITS:
     case JQ_FIELD_LIST: return " entries";
     default: return "";
     }

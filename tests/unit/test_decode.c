@@ -178,6 +178,7 @@ static void a_task_arrives_whole(void **state) {
                             "{\"tasks\": [{\"headers\": {\"a\": \"b\"}, \"handler\": \"zip\", \"queue\": \"q\","
                             " \"payload\": h'010203', \"priority\": 9, \"eta_ms\": 1700000000000,"
                             " \"expires_ms\": 1800000000000, \"need\": \"memory=1024M  cpu=0.50\", \"key\": \"k\","
+                            " \"want\": \"  zone==lab1:50 memory:-7\","
                             " \"retry\": {\"max\": 0, \"cap_ms\": 7}, \"soft_limit_ms\": 5, \"hard_limit_ms\": 6,"
                             " \"result_ttl_ms\": 0}]}"),
                      JQ_OK);
@@ -185,6 +186,7 @@ static void a_task_arrives_whole(void **state) {
     assert_int_equal(item->refused, JQ_REPLY_OK);
     assert_str(item->queue, "q");
     assert_str(item->need, "cpu=0.5 mem=1G");
+    assert_str(item->want, "zone==lab1:50 mem:-7");
     assert_str(item->key, "k");
     assert_int_equal(item->priority, 9);
     assert_int_equal(item->eta_wall_ms, INT64_C(1700000000000));
@@ -220,7 +222,8 @@ static void a_bad_task_does_not_refuse_its_neighbours(void **state) {
         {"{\"handler\": \"h\", \"retry\": {\"max\": 1001}}", JQ_REPLY_INVALID, "retry.max", "1001 is above 1000"},
         {"{\"handler\": \"h\", \"retry\": []}", JQ_REPLY_INVALID, "retry", "an array, not map"},
         {"{\"handler\": \"h\", \"after\": [1]}", JQ_REPLY_INVALID, "after", "not supported yet"},
-        {"{\"handler\": \"h\", \"want\": \"gpu:5\"}", JQ_REPLY_INVALID, "want", "not supported yet"},
+        {"{\"handler\": \"h\", \"want\": \"gpu:101\"}", JQ_REPLY_INVALID, "want",
+         "column 5: the weight is not a number from -100 to 100"},
         {"{\"handler\": \"h\", \"unique\": \"throttle\"}", JQ_REPLY_INVALID, "unique", "not supported yet"},
         {"{\"handler\": \"h\", \"delay_ms\": 5, \"eta_ms\": 6}", JQ_REPLY_INVALID, "eta_ms",
          "given together with delay_ms"},
@@ -344,6 +347,7 @@ static void a_registration_arrives_whole(void **state) {
     assert_int_equal(decode(bench, "register",
                             "{\"id\": h'101112131415161718191a1b1c1d1e1f', \"name\": \"w\", \"incarnation\": 99,"
                             " \"offers\": {\"memory\": 4000, \"cpu\": 2000}, \"facts\": {\"os\": \"linux x\"},"
+                            " \"units\": {\"cpu\": [7, 65535]}, \"accept\": [\"memory\"],"
                             " \"handlers\": [{\"name\": \"h\", \"need\": \"memory=1\", \"pure\": true},"
                             " {\"name\": \"i\", \"version\": \"2\", \"soft_limit_ms\": 1, \"hard_limit_ms\": 2}]}"),
                      JQ_OK);
@@ -352,6 +356,12 @@ static void a_registration_arrives_whole(void **state) {
     assert_int_equal(bench->request.u.reg.offer_count, 2);
     assert_str(bench->request.u.reg.offers[0].name, "mem");
     assert_int_equal(bench->request.u.reg.offers[0].amount, 4000);
+    assert_int_equal(bench->request.u.reg.unit_count, 1);
+    assert_str(bench->request.u.reg.units[0].name, "cpu");
+    assert_int_equal(bench->request.u.reg.units[0].count, 2);
+    assert_int_equal(bench->request.u.reg.units[0].indexes[1], 65535);
+    assert_int_equal(bench->request.u.reg.accept_count, 1);
+    assert_str(bench->request.u.reg.accept[0], "mem");
     assert_int_equal(bench->request.u.reg.fact_count, 1);
     assert_str(bench->request.u.reg.facts[0].value, "linux x");
     assert_int_equal(bench->request.u.reg.handler_count, 2);
@@ -377,6 +387,15 @@ static void faults_are_told_with_their_path(void **state) {
         {"register", "{" WORKER ", \"handlers\": [{\"name\": \"h\"}, {\"name\": \"h\"}]}", "handlers[1].name",
          "'h' stands twice"},
         {"register", "{" WORKER ", \"handlers\": [], \"offers\": {\"mem\": 1, \"memory\": 1}}", "offers", NULL},
+        {"register", "{" WORKER ", \"handlers\": [], \"offers\": {\"gpu\": 3000}, \"units\": {\"gpu\": [0, 1]}}",
+         "offers", NULL},
+        {"register", "{" WORKER ", \"handlers\": [], \"offers\": {\"gpu\": 2000}, \"units\": {\"gpu\": [1, 1]}}",
+         "offers", NULL},
+        {"register", "{" WORKER ", \"handlers\": [], \"offers\": {\"gpu\": 1000}, \"units\": {\"gpu\": [65536]}}",
+         "units", "gpu: not a list of 1 to 64 numbers, each up to 65535"},
+        {"register", "{" WORKER ", \"handlers\": [], \"units\": {\"gpu\": [0]}}", "units",
+         "'gpu' is not offered, or stands twice"},
+        {"register", "{" WORKER ", \"handlers\": [], \"accept\": [\"gpu\"]}", "accept", "'gpu' is not offered"},
         {"register", "{" WORKER ", \"handlers\": [], \"facts\": {\"os\": \"\"}}", "facts", NULL},
         {"register", "{" WORKER ", \"handlers\": [], \"facts\": {\"O S\": \"x\"}}", "facts", NULL},
         {"lease", "{" SESSION ", \"want\": 1, \"reports\": [[1, 2, 1, false], [1, 2, 7, false]]}", "reports[1].outcome",

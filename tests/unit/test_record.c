@@ -20,7 +20,7 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_IDS_RESERVED, .u.ids_reserved = {65537}},
     {.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {3, {"mail.out", 8}}},
     {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {3, true}},
-    {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {4, {"work", 4}, {"cpu=1", 5}}},
+    {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {4, {"work", 4}, {"cpu=1", 5}, {"", 0}}},
     {.type = JQ_RECORD_OPTIONS_DEFINED, .u.options_defined = {5, {1, 2, UINT32_MAX, 4, 5, 6}}},
     {.type = JQ_RECORD_WORKER_REGISTERED, .u.worker_registered = {6, {{1}}, {{2}}, UINT64_MAX, {"w", 1}}},
     {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {6, true}},
@@ -34,12 +34,14 @@ static const struct jq_record examples[] = {
      .u.task_submitted = {{UINT64_C(1) << 56}, 1, 2, 3, 9, true, 4000, 6000, 7000, {"ns\0key", 6}, {body_bytes, 8}}},
     {.type = JQ_RECORD_TASK_SUBMITTED, .u.task_submitted = {.task = {1}, .ready_at_ms = NOW_MS}},
     {.type = JQ_RECORD_TASK_DUE, .u.task_due = {{1}}},
-    {.type = JQ_RECORD_TASK_LEASED, .u.task_leased = {{1}, {UINT64_MAX}, 2, 3}},
+    {.type = JQ_RECORD_TASK_LEASED, .u.task_leased = {{1}, {UINT64_MAX}, 2, 3, {NULL, 0}}},
     {.type = JQ_RECORD_TASK_RETRIED, .u.task_retried = {{1}, 2, 3, 4, 5, 6, 7777, {body_bytes, 8}}},
     {.type = JQ_RECORD_TASK_CANCELLING, .u.task_cancelling = {{1}, 10000}},
     {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}}},
     {.type = JQ_RECORD_TASK_REVIVED, .u.task_revived = {{1}}},
     {.type = JQ_RECORD_TASK_FORGOTTEN, .u.task_forgotten = {{1}}},
+    {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {UINT16_MAX, {"work", 4}, {"cpu=1", 5}, {"zone==a:5", 9}}},
+    {.type = JQ_RECORD_TASK_LEASED, .u.task_leased = {{1}, {UINT64_MAX}, 2, 3, {body_bytes, 8}}},
 };
 enum { EXAMPLE_COUNT = sizeof(examples) / sizeof(examples[0]) };
 
@@ -99,6 +101,22 @@ static void fields_come_back_as_they_were(void **state) {
     assert_int_equal(record.u.task_submitted.key_expires_ms, 7000);
     assert_true(jq_str_equal(record.u.task_submitted.key, (struct jq_str){"ns\0key", 6}));
     assert_int_equal(record.u.task_submitted.body.size, 8);
+    jq_buf_fini(&out);
+}
+
+/* What few records have stands behind a flag: a class's want, a lease's units. */
+static void wants_and_units_come_back(void **state) {
+    struct jq_record record;
+    (void)state;
+    struct jq_buf out = encoded(&examples[EXAMPLE_COUNT - 2], NOW_MS);
+    assert_int_equal(decode(JQ_RECORD_CLASS_DEFINED, jq_buf_bytes(&out), &record), JQ_OK);
+    assert_int_equal(record.u.class_defined.class_index, UINT16_MAX);
+    assert_true(jq_str_equal(record.u.class_defined.want, JQ_STR("zone==a:5")));
+    jq_buf_fini(&out);
+    out = encoded(&examples[EXAMPLE_COUNT - 1], NOW_MS);
+    assert_int_equal(decode(JQ_RECORD_TASK_LEASED, jq_buf_bytes(&out), &record), JQ_OK);
+    assert_int_equal(record.u.task_leased.alternative, 3);
+    assert_int_equal(record.u.task_leased.units.size, 8);
     jq_buf_fini(&out);
 }
 
@@ -184,6 +202,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_survives_the_way_there_and_back),
         cmocka_unit_test(fields_come_back_as_they_were),
+        cmocka_unit_test(wants_and_units_come_back),
         cmocka_unit_test(cut_or_longer_bytes_are_refused),
         cmocka_unit_test(any_bytes_give_a_record_or_an_error),
         cmocka_unit_test(clock_record_moves_the_time),

@@ -24,13 +24,14 @@ _jqctl() {
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
     'task submit')
-        words='--payload --raw --from-jsonl --queue --priority --need --key --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --header --wait'
+        words='--payload --raw --from-jsonl --queue --priority --need --want --key --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --header --wait'
         case $prev in
         --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --from-jsonl) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --queue) return ;;
         --priority) mapfile -t COMPREPLY < <(compgen -W 'urgent high normal low background' -- "$cur"); return ;;
         --need) return ;;
+        --want) return ;;
         --key) return ;;
         --delay) return ;;
         --eta) return ;;

@@ -27,6 +27,7 @@ complete -c jqctl -n '__jqctl_is task submit' -l from-jsonl -r -F -d 'Submit a t
 complete -c jqctl -n '__jqctl_is task submit' -l queue -s q -x -d 'The queue (default).'
 complete -c jqctl -n '__jqctl_is task submit' -l priority -x -a 'urgent high normal low background' -d 'urgent, high, normal, low, background, or 0 to 9, 9 first (normal).'
 complete -c jqctl -n '__jqctl_is task submit' -l need -s n -x -d 'Which workers may run it, such as '\''cpu=2 mem=4G os==linux'\''.'
+complete -c jqctl -n '__jqctl_is task submit' -l want -x -d 'Which of them it would rather have, such as '\''zone==lab1:50 gpu:-20'\''.'
 complete -c jqctl -n '__jqctl_is task submit' -l key -s k -x -d 'Idempotency: a second submit with the key gives the first task.'
 complete -c jqctl -n '__jqctl_is task submit' -l delay -x -d 'Not before so long from now.'
 complete -c jqctl -n '__jqctl_is task submit' -l eta -x -d 'Not before this time (RFC 3339).'

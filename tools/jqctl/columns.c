@@ -88,6 +88,25 @@ static void append_texts(struct jq_buf *buf, struct jq_view map) {
     }
 }
 
+static void append_units(struct jq_buf *buf, struct jq_view map) {
+    for (size_t i = 0; i < jq_view_count(map); i++) {
+        const struct jq_view list = jq_view_value_at(map, i);
+        jq_buf_append_format(buf, "%s", i ? " " : "");
+        jqctl_append_safe(buf, jq_view_key_at(map, i), false);
+        jq_buf_append_format(buf, "=[");
+        for (size_t k = 0; k < jq_view_count(list); k++)
+            jq_buf_append_format(buf, "%s%" PRIu64, k ? "," : "", uint_of(jq_view_at(list, k)));
+        jq_buf_append_u8(buf, ']');
+    }
+}
+
+static void append_words(struct jq_buf *buf, struct jq_view list) {
+    for (size_t i = 0; i < jq_view_count(list); i++) {
+        jq_buf_append_format(buf, "%s", i ? " " : "");
+        jqctl_append_safe(buf, jq_view_to_str(jq_view_at(list, i)), false);
+    }
+}
+
 static void append_data(struct jq_buf *buf, struct jq_bytes bytes, bool lines) {
     const size_t start = buf->size;
     if (jqctl_payload_is_msgpack(bytes)) {
@@ -168,6 +187,8 @@ bool jqctl_shown(const struct jqctl_column *column, struct jq_view row) {
     case JQCTL_TAIL: return jq_view_to_bin(value).size > 0;
     case JQCTL_AMOUNTS:
     case JQCTL_TEXTS:
+    case JQCTL_UNITS:
+    case JQCTL_WORDS:
     case JQCTL_MAP:
     case JQCTL_LIST: return jq_view_count(value) > 0;
     case JQCTL_LIMIT: return uint_of(value) > 0;
@@ -183,6 +204,8 @@ static void append_value(struct jq_buf *buf, const struct jqctl_column *column, 
     case JQCTL_TIME: append_time(buf, ms_of(value), now_ms, whole); break;
     case JQCTL_AMOUNTS: append_amounts(buf, value); break;
     case JQCTL_TEXTS: append_texts(buf, value); break;
+    case JQCTL_UNITS: append_units(buf, value); break;
+    case JQCTL_WORDS: append_words(buf, value); break;
     case JQCTL_DATA: append_data(buf, jq_view_to_bin(value), whole); break;
     case JQCTL_TAIL: jqctl_append_safe(buf, str_of_bytes(jq_view_to_bin(value)), whole); break;
     case JQCTL_UUID: append_uuid(buf, value); break;
@@ -228,6 +251,26 @@ static void write_texts(struct jq_json *json, struct jq_view map) {
     jq_json_object_end(json);
 }
 
+static void write_units(struct jq_json *json, struct jq_view map) {
+    jq_json_object_begin(json);
+    for (size_t i = 0; i < jq_view_count(map); i++) {
+        const struct jq_view list = jq_view_value_at(map, i);
+        jq_json_key(json, jq_view_key_at(map, i));
+        jq_json_array_begin(json);
+        for (size_t k = 0; k < jq_view_count(list); k++)
+            jq_json_uint(json, uint_of(jq_view_at(list, k)));
+        jq_json_array_end(json);
+    }
+    jq_json_object_end(json);
+}
+
+static void write_words(struct jq_json *json, struct jq_view list) {
+    jq_json_array_begin(json);
+    for (size_t i = 0; i < jq_view_count(list); i++)
+        jq_json_str(json, jq_view_to_str(jq_view_at(list, i)));
+    jq_json_array_end(json);
+}
+
 static void write_data(struct jq_json *json, struct jq_bytes bytes) {
     if (jqctl_payload_is_msgpack(bytes)) {
         jqctl_payload_write(bytes, json);
@@ -268,6 +311,8 @@ static void write_value(struct jq_json *json, const struct jqctl_column *column,
     case JQCTL_FLAG: jq_json_bool(json, jq_view_to_bool(value, false)); break;
     case JQCTL_AMOUNTS: write_amounts(json, value); break;
     case JQCTL_TEXTS: write_texts(json, value); break;
+    case JQCTL_UNITS: write_units(json, value); break;
+    case JQCTL_WORDS: write_words(json, value); break;
     case JQCTL_DATA: write_data(json, jq_view_to_bin(value)); break;
     case JQCTL_TAIL: jq_json_str(json, str_of_bytes(jq_view_to_bin(value))); break;
     case JQCTL_MAP: jqctl_write_row(json, column->of, value); break;

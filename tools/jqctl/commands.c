@@ -28,6 +28,7 @@ static const struct jqctl_option submit_options[] = {
     {"priority", 0, "LEVEL", "urgent, high, normal, low, background, or 0 to 9, 9 first (normal).",
      "urgent high normal low background"},
     {"need", 'n', "NEED", "Which workers may run it, such as 'cpu=2 mem=4G os==linux'.", NULL},
+    {"want", 0, "WANT", "Which of them it would rather have, such as 'zone==lab1:50 gpu:-20'.", NULL},
     {"key", 'k', "TEXT", "Idempotency: a second submit with the key gives the first task.", NULL},
     {"delay", 0, "DURATION", "Not before so long from now.", NULL},
     {"eta", 0, "TIME", "Not before this time (RFC 3339).", NULL},

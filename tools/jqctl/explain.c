@@ -14,10 +14,9 @@ enum { TEXT_SIZE_MAX = 128 * 1024 };
 /* ---- JSON --------------------------------------------------------------------------------------------------------------- */
 
 static const struct jqctl_column line_columns[] = {
-    {"why", NULL, JQCTL_TEXT, 0, NULL},
-    {"worker", NULL, JQCTL_TEXT, 0, NULL},
-    {"detail", NULL, JQCTL_TEXT, 0, NULL},
-    {"number", NULL, JQCTL_COUNT, 0, NULL},
+    {"why", NULL, JQCTL_TEXT, 0, NULL},    {"worker", NULL, JQCTL_TEXT, 0, NULL},
+    {"detail", NULL, JQCTL_TEXT, 0, NULL}, {"number", NULL, JQCTL_COUNT, 0, NULL},
+    {"count", NULL, JQCTL_COUNT, 0, NULL},
 };
 static const struct jqctl_columns line_row = JQCTL_COLUMNS(line_columns);
 
@@ -33,27 +32,45 @@ static const struct jqctl_columns explanation = JQCTL_COLUMNS(explanation_column
 /* What a line is about. */
 enum about { ABOUT_TASK, ABOUT_WORKERS, ABOUT_WORKER };
 
-/* In a text, %d stands for the detail, %w for the worker, %n for the number, %t for it as a span, %a for it as an amount. */
+/* In a text, %d stands for the detail, %w for the worker, %n for the number, %t for it as a span, %a for it as an amount. A line
+ * about workers begins with the name of one, or with how many they are and `many`. */
 static const struct {
     const char *why;
     enum about about;
     const char *text;
+    const char *many;
 } sentences[] = {
-    {"ended", ABOUT_TASK, "It has ended: %d."},
-    {"running", ABOUT_TASK, "It runs on worker %w, for %t now."},
-    {"not_due", ABOUT_TASK, "It is not due for another %t (%d)."},
-    {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on."},
-    {"behind", ABOUT_TASK, "Before it in its queue: about %n."},
-    {"no_worker_can", ABOUT_WORKERS, "No worker that the broker knows could ever run it:"},
-    {"no_worker_free", ABOUT_WORKERS, "There are workers that could run it, but none is free now:"},
-    {"next", ABOUT_WORKERS, "A worker is free for it."},
-    {"worker_lacks_handler", ABOUT_WORKER, "does not define the handler %d"},
-    {"worker_fails_term", ABOUT_WORKER, "does not meet %d"},
-    {"worker_no_room", ABOUT_WORKER, "is short of %d by %a"},
-    {"worker_draining", ABOUT_WORKER, "is draining"},
-    {"worker_silent", ABOUT_WORKER, "has not been heard of: dead, or gone"},
-    {"worker_not_asking", ABOUT_WORKER, "is not asking for tasks"},
-    {"worker_suspect", ABOUT_WORKER, "runs a task that may have killed a worker, and no other such beside it"},
+    {"ended", ABOUT_TASK, "It has ended: %d.", NULL},
+    {"running", ABOUT_TASK, "It runs on worker %w, for %t now.", NULL},
+    {"not_due", ABOUT_TASK, "It is not due for another %t (%d).", NULL},
+    {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on.", NULL},
+    {"queue_limit", ABOUT_TASK, "The queue %d is at its limit.", NULL},
+    {"handler_limit", ABOUT_TASK, "The handler %d is at its limit.", NULL},
+    {"handler_breaker", ABOUT_TASK, "The breaker of the handler %d is open.", NULL},
+    {"service_breaker", ABOUT_TASK, "The breaker of a service that %d needs is open.", NULL},
+    {"no_worker_can", ABOUT_WORKERS, "No worker that the broker knows could ever run it:", NULL},
+    {"no_worker_free", ABOUT_WORKERS, "There are workers that could run it, but none is free now:", NULL},
+    {"next", ABOUT_WORKERS, "A worker is free for it.", NULL},
+    {"worker_no_room", ABOUT_WORKER, "is short of %d by %a", "are short of %d; the least of all is %w, by %a"},
+    {"worker_not_asking", ABOUT_WORKER, "is not asking for tasks", "are not asking for tasks (%w for one)"},
+    {"worker_suspect", ABOUT_WORKER, "runs a task that may have killed a worker, and no other such beside it",
+     "run a task that may have killed a worker, and no other such beside it (%w for one)"},
+    {"worker_short", ABOUT_WORKER, "ran out of something under such a task, and takes none for another %t",
+     "ran out of something under such a task; the first to take one again is %w, in %t"},
+    {"worker_breaker", ABOUT_WORKER, "has failed too often of late: its breaker is open",
+     "have failed too often of late: their breakers are open (%w for one)"},
+    {"worker_draining", ABOUT_WORKER, "is draining", "are draining (%w for one)"},
+    {"worker_accepts", ABOUT_WORKER, "accepts only tasks that reserve %d",
+     "accept only tasks that reserve %d (%w for one)"},
+    {"worker_fails_term", ABOUT_WORKER, "does not meet %d", "do not meet %d (%w for one)"},
+    {"worker_lacks_handler", ABOUT_WORKER, "does not define the handler %d",
+     "do not define the handler %d (%w for one)"},
+    {"worker_silent", ABOUT_WORKER, "has not been heard of: dead, or gone",
+     "have not been heard of: dead, or gone (%w for one)"},
+    {"workers_more", ABOUT_WORKER, "cannot take it for yet other reasons", "cannot take it for yet other reasons"},
+    {"behind", ABOUT_TASK, "Before it in its queue: about %n.", NULL},
+    {"expected", ABOUT_TASK, "At the rate of late it starts in about %t.", NULL},
+    {"expected_unknown", ABOUT_TASK, "When it will start cannot be told: %d.", NULL},
 };
 
 static int find_sentence(struct jq_str why) {
@@ -90,22 +107,29 @@ static void append_sentence(struct jq_buf *out, const char *text, struct jq_view
     jq_buf_append_u8(out, '\n');
 }
 
+/* A word of a newer broker. */
+static void append_unknown(struct jq_buf *out, struct jq_view line) {
+    jqctl_append_safe(out, jq_view_str(line, "why"), false);
+    append_sentence(out, " %d %w", line);
+}
+
 static void append_line(struct jq_buf *out, struct jq_view line) {
     const int at = find_sentence(jq_view_str(line, "why"));
-    if (at >= 0 && sentences[at].about != ABOUT_WORKER) {
+    const uint64_t count = jq_view_uint(line, "count", 1);
+    if (at < 0) {
+        append_unknown(out, line);
+    } else if (sentences[at].about != ABOUT_WORKER) {
         append_sentence(out, sentences[at].text, line);
-        return;
-    }
-    jq_buf_append_format(out, "  ");
-    jqctl_append_safe(out, jq_view_str(line, "worker"), false);
-    jq_buf_append_u8(out, ' ');
-    if (at >= 0) {
+    } else if (count > 1) {
+        jq_buf_append_format(out, "  %" PRIu64 " workers ", count);
+        append_sentence(out, sentences[at].many, line);
+    } else {
+        jq_buf_append_format(out, "  ");
+        const struct jq_str worker = jq_view_str(line, "worker");
+        jqctl_append_safe(out, worker.size > 0 ? worker : JQ_STR("1 worker"), false);
+        jq_buf_append_u8(out, ' ');
         append_sentence(out, sentences[at].text, line);
-        return;
     }
-    jqctl_append_safe(out, jq_view_str(line, "why"), false); /* of a newer broker */
-    jq_buf_append_u8(out, ' ');
-    append_sentence(out, "%d", line);
 }
 
 static void append_head(struct jq_buf *out, const char *name, struct jq_view task) {
@@ -141,7 +165,7 @@ static void print_sentences(const char *name, struct jq_view body) {
     for (size_t i = 0; i < jq_view_count(lines); i++)
         append_line(&out, jq_view_at(lines, i));
     if (left_out > 0)
-        jq_buf_append_format(&out, "  and %" PRIu64 " workers more\n", left_out);
+        jq_buf_append_format(&out, "  and %" PRIu64 " lines more\n", left_out);
     jqctl_drain(&out);
     jq_buf_fini(&out);
 }

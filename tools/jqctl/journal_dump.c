@@ -51,6 +51,7 @@ static const struct jqctl_column record_columns[] = {
     {"handler", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"class_index", NULL, JQCTL_COUNT, 0, NULL},
     {"need", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"want", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"options", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"priority", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"state", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
@@ -243,6 +244,8 @@ static void fields_of_class(struct dump *dump, const struct jq_record *record) {
     name_set(&dump->handlers, index, record->u.class_defined.handler);
     made_name(&dump->made, &dump->handlers, "handler", "class_index", index);
     jqctl_made_str(&dump->made, "need", record->u.class_defined.need);
+    if (record->u.class_defined.want.size > 0)
+        jqctl_made_str(&dump->made, "want", record->u.class_defined.want);
 }
 
 static void fields_of_queue(struct dump *dump, const struct jq_record *record) {

@@ -157,7 +157,8 @@ static void refuse_line(struct loading *loading, const struct jq_error *error) {
 /* libjq refuses a batch for one task that no frame could hold. */
 static enum jq_err check_size(const struct jq_task_spec *spec, struct jq_error *reterr) {
     size_t size = 256 + spec->payload_size + strlen(spec->handler) + (spec->queue ? strlen(spec->queue) : 0) +
-                  (spec->need ? strlen(spec->need) : 0) + (spec->key ? strlen(spec->key) : 0);
+                  (spec->need ? strlen(spec->need) : 0) + (spec->want ? strlen(spec->want) : 0) +
+                  (spec->key ? strlen(spec->key) : 0);
     for (size_t i = 0; i < spec->header_count; i++)
         size += 10 + strlen(spec->headers[i].name) + strlen(spec->headers[i].value);
     if (size > JQ_TASK_SIZE_MAX)

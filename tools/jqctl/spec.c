@@ -108,6 +108,7 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
     struct jq_task_spec spec = jq_task(handler);
     spec.queue = jqctl_value(&ctl->args, "queue");
     spec.need = jqctl_value(&ctl->args, "need");
+    spec.want = jqctl_value(&ctl->args, "want");
     spec.key = jqctl_value(&ctl->args, "key");
     int code = option_priority(ctl, &spec.priority);
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "delay", &spec.delay_ms) : code;

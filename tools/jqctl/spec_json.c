@@ -30,6 +30,7 @@ static const struct field task_fields[] = {
     {"expires_ms", HOW_MS, AT(expires_ms), JQ_WALL_MS_MAX},
     {"expires", HOW_WHEN, AT(expires_ms), 0},
     {"need", HOW_TEXT, AT(need), 0},
+    {"want", HOW_TEXT, AT(want), 0},
     {"key", HOW_TEXT, AT(key), 0},
     {"retry", HOW_RETRY, AT(retry_max), 1000},
     {"soft_limit_ms", HOW_MS, AT(soft_limit_ms), JQ_SPAN_MS_MAX},

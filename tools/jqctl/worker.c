@@ -28,6 +28,9 @@ static const struct jqctl_columns handler_row = JQCTL_COLUMNS(handler_columns);
 static const struct jqctl_column row_columns[] = {ROW_COLUMNS};
 static const struct jqctl_column whole_columns[] = {
     ROW_COLUMNS,
+    {"units", "units", JQCTL_UNITS, JQCTL_SHEET, NULL},
+    {"units_free", "free units", JQCTL_UNITS, JQCTL_SHEET, NULL},
+    {"accept", "accepts only", JQCTL_WORDS, JQCTL_SHEET, NULL},
     {"facts", "facts", JQCTL_TEXTS, JQCTL_SHEET, NULL},
     {"handlers", "handlers", JQCTL_LIST, JQCTL_SHEET, &handler_row},
     {"left_out", "left out", JQCTL_COUNT, JQCTL_SHEET, NULL},

@@ -199,6 +199,7 @@ class Context:
         self.work_dir = order["work_dir"]
         self.output_dir = order.get("output_dir")  # write here; None: none is configured
         self.final_dir = order.get("final_dir")  # where that will be found after success
+        self.units = order.get("units") or {}  # {"gpu": [0]}: of offers like gpu=[0,1] what is this task's own
         self._reply_fd = reply_fd
         self._told_at = 0.0
 

@@ -12,6 +12,7 @@
 #define JQ_WORKER_FREECAD_ZYGOTE_H
 
 #include "common/err.h"
+#include "common/need.h"
 #include "worker/exec/child.h"
 
 #include <stdbool.h>
@@ -68,6 +69,7 @@ struct jq_zygote_order {
     const char *script;
     const char *output_dir;
     const char *final_dir;
+    const struct jq_offers *units; /* of indexed offers: what is the task's own; NULL: none */
 };
 enum jq_err jq_zygote_run(struct jq_zygote *zygote, const struct jq_zygote_order *order, int64_t now_ms,
                           struct jq_exec_child **ret_child, struct jq_error *reterr);

@@ -118,8 +118,11 @@ enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr) {
     if (err != JQ_OK) {
         return err;
     }
-    struct jq_zygote_order order = {
-        .spec = jq_launch_spec(run), .script = script, .output_dir = run->output, .final_dir = final};
+    struct jq_zygote_order order = {.spec = jq_launch_spec(run),
+                                    .script = script,
+                                    .output_dir = run->output,
+                                    .final_dir = final,
+                                    .units = &run->units};
     reads_fill(&reads, run, script);
     order.spec.paths.read = reads.paths;
     order.spec.payload = run->payload;

@@ -8,7 +8,7 @@
 #include "worker/shell/freecad.h"
 #include "worker/shell/worker.h"
 
-enum { ENV_OWN_MAX = 16, ENV_TEXT_MAX = 4200 };
+enum { ENV_OWN_MAX = 8 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
 
 /* ---- {param.X}: members of the payload, a msgpack map ---- */
 
@@ -76,6 +76,18 @@ __attribute__((format(printf, 2, 3))) static void env_add(struct environment *en
     env->count++;
 }
 
+/* JQ_GPU=0,1 */
+static void env_add_units(struct environment *env, const struct jq_offer *units) {
+    char variable[JQ_UNIT_VARIABLE_SIZE];
+    char numbers[8 * JQ_OFFER_INDEXES_MAX] = "";
+    int size = 0;
+    for (size_t i = 0; i < units->index_count; i++) {
+        size +=
+            snprintf(numbers + size, sizeof(numbers) - (size_t)size, "%s%u", i ? "," : "", (unsigned)units->indexes[i]);
+    }
+    env_add(env, "%s=%s", jq_unit_variable(units->name, variable), numbers);
+}
+
 static void env_make(const struct jq_run *run, struct environment *env) {
     env->count = 0;
     env_add(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -85,6 +97,9 @@ static void env_make(const struct jq_run *run, struct environment *env) {
     env_add(env, "JQ_HANDLER=%s", run->handler->item.name);
     env_add(env, "JQ_QUEUE=%s", run->queue);
     env_add(env, "JQ_OUTPUT_DIR=%s", run->output);
+    for (size_t i = 0; i < run->units.count; i++) {
+        env_add_units(env, &run->units.items[i]);
+    }
     const struct jq_conf_list *more = &run->handler->env;
     for (size_t i = 0; i < more->count && env->count < JQ_EXEC_ENV_COUNT_MAX - 8; i++) {
         env->items[env->count++] = more->items[i];

@@ -48,6 +48,7 @@ static void run_forget(struct jq_run *run) {
     worker->run_at[jq_map_get(&worker->runs, run->token.value, 0)] = NULL;
     (void)jq_map_remove(&worker->runs, run->token.value);
     jq_exec_child_free(run->child);
+    jq_offers_fini(&run->units);
     free(run->queue);
     free(run);
 }
@@ -82,6 +83,9 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
     run->cpu_thousandths = task->cpu_thousandths;
     run->payload = (struct jq_bytes){payload, task->payload.size};
     run->progress_told = -1;
+    if (task->units) {
+        JQ_CHECK(jq_offers_build(task->units->items, task->units->count, &run->units, NULL) == JQ_OK);
+    }
     run_place(worker, run);
     jq_agent_leased(worker->agent, run->task, run->token, run->handler != NULL, jq_clock_boot_ms());
 }
@@ -254,7 +258,7 @@ static void signals_serve(struct jq_worker_shell *worker, int fd) {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            JQ_LOG_INFO("SIGHUP: configuration is read at the start only; restart to change it");
+            jq_reload_begin(worker); /* the configuration itself is read at the start only */
             continue;
         }
         JQ_LOG_INFO("stopping: finishing what runs", JQ_F_UINT("tasks", jq_agent_count(worker->agent)));
@@ -278,12 +282,16 @@ static void loop(struct jq_worker_shell *worker, int signal_fd) {
         int64_t wait_ms = link_ms < LOOP_WAIT_MAX_MS ? (link_ms < 0 ? 0 : link_ms) : LOOP_WAIT_MAX_MS;
         wait_ms = until(wait_ms, jq_exec_host_deadline_ms(worker->host), jq_clock_boot_ms());
         wait_ms = until(wait_ms, jq_agent_deadline_ms(worker->agent), jq_clock_boot_ms());
-        struct pollfd fds[3] = {{.fd = jq_link_fd(worker->link), .events = POLLIN},
+        struct pollfd fds[4] = {{.fd = jq_link_fd(worker->link), .events = POLLIN},
                                 {.fd = jq_exec_host_fd(worker->host), .events = POLLIN},
-                                {.fd = signal_fd, .events = POLLIN}};
-        (void)poll(fds, 3, (int)wait_ms);
+                                {.fd = signal_fd, .events = POLLIN},
+                                {.fd = jq_reload_fd(worker), .events = POLLIN}};
+        (void)poll(fds, 4, (int)wait_ms);
         if (fds[2].revents & POLLIN) {
             signals_serve(worker, signal_fd);
+        }
+        if (fds[3].revents & POLLIN) {
+            jq_reload_end(worker);
         }
     }
 }
@@ -433,6 +441,7 @@ static enum jq_err open_link(struct jq_worker_shell *worker, struct jq_error *re
         .name = worker->name,
         .offers = worker->offers,
         .facts = worker->facts,
+        .accept = worker->settings->accept,
         .handlers = worker->handlers,
         .handler_count = jq_worker_settings_handler_count(worker->settings),
         .ctx = worker,
@@ -490,6 +499,8 @@ static void tear_down(struct jq_worker_shell *worker) {
             run_forget(worker->run_at[i]);
         }
     }
+    worker->exiting = true;
+    jq_reload_end(worker);
     jq_freecad_close(worker->zygotes);
     jq_link_free(worker->link);
     jq_exec_host_free(worker->host);

@@ -17,6 +17,7 @@
 enum { WORKER_PATH_MAX = 4096, WORKER_TEXT_MAX = 64 * 1024 };
 
 struct jq_zygotes; /* worker/shell/freecad.h */
+struct jq_reload;
 
 /* One attempt, from its lease to its verdict. */
 struct jq_run {
@@ -28,6 +29,7 @@ struct jq_run {
     char *queue;
     int64_t soft_limit_ms, hard_limit_ms;
     uint64_t memory_bytes, cpu_thousandths;
+    struct jq_offers units;       /* of offers like gpu=[0,1]: the numbers that are its own */
     struct jq_bytes payload;      /* behind the struct */
     struct jq_exec_child *child;  /* while it runs */
     struct jq_error start_error;  /* why there never was one */
@@ -53,7 +55,8 @@ struct jq_worker_shell {
     gid_t gid;
     bool switch_user;
     bool exiting;
-    struct jq_error refused; /* the broker will not have this worker */
+    struct jq_error refused;  /* the broker will not have this worker */
+    struct jq_reload *reload; /* NULL: facts are not being found out anew */
     int64_t pressure_next_ms;
     bool pressure_high;
 };
@@ -79,6 +82,11 @@ enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const ch
                              struct jq_error *reterr);
 enum jq_err jq_machine_offers(const struct jq_worker_settings *settings, char **ret_offers, unsigned *ret_slots,
                               struct jq_error *reterr);
+
+/* reload.c: facts found out anew, in a thread of their own: a probe may take its time, and tasks go on. */
+void jq_reload_begin(struct jq_worker_shell *worker);
+int jq_reload_fd(const struct jq_worker_shell *worker); /* readable when they are there; -1: nothing is under way */
+void jq_reload_end(struct jq_worker_shell *worker); /* waits for them; they are registered unless the worker stops */
 
 /* pressure.c: thousandths of the memory in use, and of the time waited for memory (PSI some avg10; 0 where the kernel has none). */
 void jq_pressure_read(unsigned *ret_memory_permille, unsigned *ret_stall_permille);
