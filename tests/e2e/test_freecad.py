@@ -9,9 +9,12 @@ import json
 import math
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
+import xml.etree.ElementTree as ET
+import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUN = os.path.join(os.environ.get("JQ_TEST_BIN", HERE), "freecad_run")
@@ -37,6 +40,36 @@ def flange_area(row):
     """Both faces, the rim, and the walls of the holes, in mm^2."""
     rims = row["outer_d"] + row["bore_d"] + row["bolts"] * row["bolt_d"]
     return 2 * flange_volume(row) / row["thickness"] + math.pi * row["thickness"] * rims
+
+
+def read_png_alpha(path):
+    """(width, height, alpha of every pixel) of an 8-bit RGBA picture that is not interlaced (PNG specification, 3rd edition)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    at, packed = 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        if kind == b"IHDR":
+            width, height, *form = struct.unpack(">IIBBBBB", data[at + 8:at + 21])
+            assert form == [8, 6, 0, 0, 0], form
+        packed += data[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+        at += 12 + size
+    lines, above, raw = [], bytearray(4 * width), zlib.decompress(packed)
+    for row in range(height):
+        begin = row * (4 * width + 1)
+        line = unfilter(raw[begin], bytearray(raw[begin + 1:begin + 1 + 4 * width]), above)
+        lines.extend(line[3::4])
+        above = line
+    return width, height, lines
+
+
+def unfilter(kind, line, above):
+    for i, value in enumerate(line):
+        a, b = line[i - 4] if i >= 4 else 0, above[i]
+        c = above[i - 4] if i >= 4 else 0
+        nearest = min((a, b, c), key=lambda x: abs(a + b - c - x))
+        line[i] = (value + (0, a, b, (a + b) // 2, nearest)[kind]) & 0xFF
+    return line
 
 
 class Place:
@@ -138,6 +171,105 @@ class Handlers(unittest.TestCase):
             data = file.read()
         self.assertEqual(int.from_bytes(data[80:84], "little"), mesh["facets"])
         self.assertEqual(len(data), 84 + 50 * mesh["facets"])
+
+    def test_interference_finds_the_common_volume_and_what_is_too_close(self):
+        """Of three equal discs the second stands half inside the first, the third 0.4 mm above the second, far enough from the first."""
+        with Place() as place:
+            row = FLANGES[3]
+            step, height = os.path.join(place.outputs, "1", "blank.step"), row["thickness"]
+            parts = [{"name": "a", "input": step}, {"name": "b", "input": step, "at": [0, 0, height / 2], "angle_deg": 30},
+                     {"name": "c", "input": step, "at": [0, 0, 1.5 * height + 0.4]}]
+            first, second, third = place.run([
+                ("variants.py", {"rows": [row]}),
+                ("interference.py", {"parts": parts, "clearance_mm": 1}),
+                ("interference.py", {"parts": [parts[0], parts[2]]})])[0]
+            self.succeeded(first)
+            found = self.succeeded(second)
+            self.assertEqual([found["parts"], found["pairs"]], [3, 3])
+            self.assertEqual([pair["parts"] for pair in found["interferences"]], [["a", "b"]])
+            self.assertAlmostEqual(found["interferences"][0]["volume_mm3"] / (flange_volume(row) / 2), 1, delta=1e-6)
+            self.assertEqual([pair["parts"] for pair in found["close"]], [["b", "c"]])
+            self.assertAlmostEqual(found["close"][0]["distance_mm"], 0.4, delta=1e-6)
+            self.assertEqual(self.succeeded(third)["interferences"], [])
+
+    def test_drawing_has_the_size_of_its_views(self):
+        """Front and top of a disc stand above each other: the sheet is as wide as the disc, and the DXF has its circles."""
+        with Place() as place:
+            row = FLANGES[1]
+            step = os.path.join(place.outputs, "1", "dn50.step")
+            first, second = place.run([("variants.py", {"rows": [row]}), (
+                "drawing.py", {"input": step, "output": "sheet", "views": ["front", "top"], "hidden": True})])[0]
+            self.succeeded(first)
+            sheet = self.succeeded(second)
+            diameter, gap = row["outer_d"], 0.15 * row["outer_d"]
+            self.assertAlmostEqual(sheet["width_mm"], diameter, delta=0.01)
+            self.assertAlmostEqual(sheet["height_mm"], diameter + gap + row["thickness"], delta=0.01)
+            with open(sheet["svg"], encoding="utf-8") as file:
+                svg = file.read()
+            self.assertEqual(ET.fromstring(svg.encode()).tag, "{http://www.w3.org/2000/svg}svg")
+            self.assertIn("stroke-dasharray", svg)
+            with open(sheet["dxf"], encoding="ascii") as file:
+                dxf = file.read().split("\n")
+            # Groups of code and value: radii (code 40) of circles in the top view.
+            groups = list(zip(dxf[0::2], dxf[1::2]))
+            radii = [float(value) for code, value in groups if code.strip() == "40"]
+            self.assertTrue(any(abs(radius - diameter / 2) < 1e-3 for radius in radii), radii)
+            # Each hole twice: its near edge, and the far one, hidden behind it.
+            self.assertEqual(sum(abs(radius - row["bolt_d"] / 2) < 1e-3 for radius in radii), 2 * row["bolts"])
+            self.assertEqual(groups[-1], ("0", "EOF"))
+
+    def test_thumbnail_covers_the_area_of_the_part(self):
+        """From above, the share of opaque pixels is the disc's area without its holes."""
+        with Place() as place:
+            row = FLANGES[1]
+            step = os.path.join(place.outputs, "1", "dn50.step")
+            first, second, third = place.run([
+                ("variants.py", {"rows": [row]}),
+                ("thumbnail.py", {"input": step, "output": "top.png", "width": 200, "height": 160, "view": "top"}),
+                ("thumbnail.py", {"input": step, "view": "below"})])[0]
+            self.succeeded(first)
+            picture = self.succeeded(second)
+            width, height, alpha = read_png_alpha(picture["png"])
+            self.assertEqual((width, height), (200, 160))
+            per_mm = 160 * (1 - 2 * 0.06) / row["outer_d"]
+            expected = flange_volume(row) / row["thickness"] * per_mm ** 2
+            self.assertAlmostEqual(sum(alpha) / 255 / expected, 1, delta=0.03)
+            self.assertEqual(third["message"], "view: must be one of front, back, top, bottom, right, left, iso")
+
+    def test_param_recomputes_a_document(self):
+        """A box whose sides are bound to a spreadsheet gets the sides that the task gave; the input stays as it was."""
+        make = ("import FreeCAD\ndef run(p, c):\n    d = FreeCAD.newDocument('box')\n"
+                "    s = d.addObject('Spreadsheet::Sheet', 'Spreadsheet')\n    b = d.addObject('Part::Box', 'Box')\n"
+                "    for i, n in enumerate(('Length', 'Width', 'Height')):\n"
+                "        s.set('A%d' % (i + 1), '10'); s.setAlias('A%d' % (i + 1), n.lower())\n    d.recompute()\n"
+                "    for n in ('Length', 'Width', 'Height'): b.setExpression(n, 'Spreadsheet.' + n.lower())\n"
+                "    d.recompute()\n    d.saveAs(c.output_dir + '/box.FCStd')\n    return b.Shape.Volume\n")
+        with Place() as place:
+            scripts = os.path.join(place.root.name, "scripts")
+            shutil.copytree(SCRIPTS, scripts)
+            with open(os.path.join(scripts, "make.py"), "w", encoding="utf-8") as file:
+                file.write(make)
+            source = os.path.join(place.outputs, "1", "box.FCStd")
+            given = {"Spreadsheet.length": 20, "Spreadsheet.A2": "1.5 * 10"}
+            outcomes = place.run([
+                ("make.py", {}), ("param.py", {"input": source, "parameters": given, "output": "long", "density_g_cm3": 1}),
+                ("param.py", {"input": source, "parameters": {"Spreadsheet.depth": 1}}),
+                ("param.py", {"input": source, "parameters": {"Spreadsheet.length": -1}}),
+                ("param.py", {"input": "/etc/passwd", "parameters": given}),
+            ], scripts=scripts)[0]
+            self.assertAlmostEqual(self.succeeded(outcomes[0]), 1000, delta=1e-6)
+            with open(source, "rb") as file:
+                before = file.read()
+            result = self.succeeded(outcomes[1])
+            self.assertAlmostEqual(result["volume_mm3"], 20 * 15 * 10, delta=1e-6)
+            self.assertAlmostEqual(result["mass_g"], 3, delta=1e-9)
+            self.assertEqual(sorted(os.listdir(os.path.dirname(result["step"]))), ["long.FCStd", "long.step"])
+            for outcome, message in zip(outcomes[2:4], ("Spreadsheet has no alias depth", "recomputing failed")):
+                self.assertEqual(outcome["outcome"], "invalid_input", outcome)
+                self.assertIn(message, outcome["message"])
+            self.assertEqual(outcomes[4]["outcome"], "invalid_input", outcomes[4])
+            with open(source, "rb") as file:
+                self.assertEqual(file.read(), before)
 
     def test_facts_are_told_by_freecad_itself(self):
         """The version as numbers, OCC's, and the modules that load."""
