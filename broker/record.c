@@ -235,7 +235,9 @@ static void decode_sender_trimmed(struct jq_reader *in, struct jq_record *record
 
 /* ---- tasks: all begin with the id ---- */
 
-enum { SUBMIT_ETA = 1, SUBMIT_EXPIRES = 2, SUBMIT_KEY = 4 };
+enum { SUBMIT_ETA = 1, SUBMIT_EXPIRES = 2, SUBMIT_KEY = 4, SUBMIT_FLOW = 32, SUBMIT_AFTER = 64 };
+/* Of the parents of one task: what 1,000 varints take at most. */
+enum { AFTER_SIZE_MAX = JQ_AFTER_COUNT_MAX * 10 };
 
 static void encode_task(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.task_due.task.value);
@@ -244,12 +246,48 @@ static void decode_task(struct jq_reader *in, struct jq_record *record) {
     record->u.task_due.task = (jq_task_id){jq_read_varint(in)};
 }
 
+static void encode_flow_of(const struct jq_record *record, struct jq_buf *out) {
+    if (record->u.task_submitted.flow > 0) {
+        jq_buf_append_varint(out, record->u.task_submitted.task.value - record->u.task_submitted.flow);
+    }
+    if (record->u.task_submitted.on > 0) {
+        jq_buf_append_u8(out, record->u.task_submitted.on);
+        jq_buf_append_varint(out, record->u.task_submitted.after.size);
+        jq_buf_append(out, record->u.task_submitted.after.data, record->u.task_submitted.after.size);
+    }
+}
+/* A parent's distance is at least 1, and no more than the task's own id. */
+static void check_after(struct jq_reader *in, const struct jq_record *record) {
+    struct jq_reader parents = jq_reader_of(record->u.task_submitted.after);
+    int count = 0;
+    for (; !parents.failed && parents.at != parents.end; count++) {
+        const uint64_t distance = jq_read_varint(&parents) >> 1;
+        parents.failed |= distance == 0 || distance >= record->u.task_submitted.task.value;
+    }
+    const uint8_t on = record->u.task_submitted.on;
+    if (parents.failed || count == 0 || count > JQ_AFTER_COUNT_MAX || on == 0 || on > JQ_ON_FAILED) {
+        jq_reader_fail(in);
+    }
+}
+static void decode_flow_of(struct jq_reader *in, uint8_t flags, struct jq_record *record) {
+    if (flags & SUBMIT_FLOW) {
+        record->u.task_submitted.flow =
+            record->u.task_submitted.task.value - get_bounded(in, record->u.task_submitted.task.value);
+    }
+    if (flags & SUBMIT_AFTER) {
+        record->u.task_submitted.on = jq_read_u8(in);
+        record->u.task_submitted.after = jq_read_bytes(in, (size_t)get_bounded(in, AFTER_SIZE_MAX));
+        check_after(in, record);
+    }
+}
+
 static void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
     const bool key = record->u.task_submitted.key_expires_ms > 0,
                expires = record->u.task_submitted.expires_wall_ms > 0;
     jq_buf_append_varint(out, record->u.task_submitted.task.value);
+    const bool flow = record->u.task_submitted.flow > 0, after = record->u.task_submitted.on > 0;
     jq_buf_append_u8(out, (uint8_t)((record->u.task_submitted.eta ? SUBMIT_ETA : 0) | (expires ? SUBMIT_EXPIRES : 0) |
-                                    (key ? SUBMIT_KEY : 0)));
+                                    (key ? SUBMIT_KEY : 0) | (flow ? SUBMIT_FLOW : 0) | (after ? SUBMIT_AFTER : 0)));
     jq_buf_append_varint(out, record->u.task_submitted.queue);
     jq_buf_append_varint(out, record->u.task_submitted.class_index);
     jq_buf_append_varint(out, record->u.task_submitted.options);
@@ -262,6 +300,7 @@ static void encode_submitted(const struct jq_record *record, struct jq_buf *out)
         put_time(out, record->u.task_submitted.key_expires_ms, record->time_ms);
         jq_buf_append_str(out, record->u.task_submitted.key);
     }
+    encode_flow_of(record, out);
     put_body(out, record->u.task_submitted.body);
 }
 static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
@@ -280,6 +319,7 @@ static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
         record->u.task_submitted.key_expires_ms = get_time(in, record->time_ms);
         record->u.task_submitted.key = jq_read_str(in, 2 * JQ_KEY_SIZE_MAX);
     }
+    decode_flow_of(in, flags, record);
     record->u.task_submitted.body = get_body(in);
 }
 
@@ -355,6 +395,58 @@ static void decode_ended(struct jq_reader *in, struct jq_record *record) {
     record->u.task_ended.body = get_body(in);
 }
 
+/* ---- tasks that wait for others, and flows ---- */
+
+static void encode_edge_decided(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.edge_decided.task.value);
+    jq_buf_append_varint(out, record->u.edge_decided.task.value - record->u.edge_decided.parent);
+    jq_buf_append_u8(out, record->u.edge_decided.verdict);
+}
+static void decode_edge_decided(struct jq_reader *in, struct jq_record *record) {
+    record->u.edge_decided.task = (jq_task_id){jq_read_varint(in)};
+    record->u.edge_decided.parent = record->u.edge_decided.task.value - jq_read_varint(in);
+    record->u.edge_decided.verdict = jq_read_u8(in);
+    in->failed |= record->u.edge_decided.verdict > JQ_EDGE_BLOCKED;
+}
+
+static void encode_flow_set(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.flow_set.flow);
+    jq_buf_append_u8(out, record->u.flow_set.phase);
+    jq_buf_append_varint(out, record->u.flow_set.room);
+    jq_buf_append_varint(out, record->u.flow_set.total);
+    put_time(out, record->u.flow_set.at_ms, record->time_ms);
+    jq_buf_append_varint(out, record->u.flow_set.grace_ms);
+    put_uuid(out, &record->u.flow_set.sender);
+    jq_buf_append_str(out, record->u.flow_set.name);
+}
+static void decode_flow_set(struct jq_reader *in, struct jq_record *record) {
+    record->u.flow_set.flow = jq_read_varint(in);
+    record->u.flow_set.phase = jq_read_u8(in);
+    record->u.flow_set.room = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.flow_set.total = (uint32_t)get_bounded(in, record->u.flow_set.room);
+    record->u.flow_set.at_ms = get_time(in, record->time_ms);
+    record->u.flow_set.grace_ms = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.flow_set.sender = get_uuid(in);
+    record->u.flow_set.name = jq_read_str(in, JQ_NAME_SIZE_MAX);
+    in->failed |= record->u.flow_set.phase < JQ_FLOW_STAGED || record->u.flow_set.phase > JQ_FLOW_CANCELLED;
+}
+
+static void encode_flow_cut(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.flow_cut.flow);
+    jq_buf_append_varint(out, record->u.flow_cut.keep);
+}
+static void decode_flow_cut(struct jq_reader *in, struct jq_record *record) {
+    record->u.flow_cut.flow = jq_read_varint(in);
+    record->u.flow_cut.keep = (uint32_t)get_bounded(in, UINT32_MAX);
+}
+
+static void encode_flow_forgotten(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.flow_forgotten.flow);
+}
+static void decode_flow_forgotten(struct jq_reader *in, struct jq_record *record) {
+    record->u.flow_forgotten.flow = jq_read_varint(in);
+}
+
 /* ---- the table ---- */
 
 static const struct codec codecs[JQ_RECORD_TYPE_END] = {
@@ -380,6 +472,11 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_TASK_ENDED] = {"task_ended", encode_ended, decode_ended, true},
     [JQ_RECORD_TASK_REVIVED] = {"task_revived", encode_task, decode_task, false},
     [JQ_RECORD_TASK_FORGOTTEN] = {"task_forgotten", encode_task, decode_task, false},
+    [JQ_RECORD_FLOW_SET] = {"flow_set", encode_flow_set, decode_flow_set, false},
+    [JQ_RECORD_FLOW_CUT] = {"flow_cut", encode_flow_cut, decode_flow_cut, false},
+    [JQ_RECORD_FLOW_FORGOTTEN] = {"flow_forgotten", encode_flow_forgotten, decode_flow_forgotten, false},
+    [JQ_RECORD_EDGE_DECIDED] = {"edge_decided", encode_edge_decided, decode_edge_decided, false},
+    [JQ_RECORD_TASK_FREED] = {"task_freed", encode_task, decode_task, false},
 };
 
 static const struct codec *codec_of(uint8_t type) {

@@ -21,6 +21,7 @@ enum {
     JQ_HELD_COUNT_MAX = 3000,
     JQ_IDS_COUNT_MAX = 1000,
     JQ_LIST_COUNT_MAX = 1000,
+    JQ_FLOW_COUNT_MAX = 1000000, /* tasks of one flow */
     JQ_LIST_COUNT_DEFAULT = 100,
     JQ_HEADERS_COUNT_MAX = 256,
     JQ_MESSAGE_TEXT_SIZE_MAX = 1024,
@@ -134,6 +135,17 @@ struct jq_message {
     X(worker_drain, JQ_FIELDS_WORKER_DRAIN, false)                                                                     \
     X(workers_reply, JQ_FIELDS_WORKERS_REPLY, false)                                                                   \
     X(worker, JQ_FIELDS_WORKER, false)                                                                                 \
+    X(flow_begin, JQ_FIELDS_FLOW_BEGIN, false)                                                                         \
+    X(flow_add, JQ_FIELDS_FLOW_ADD, false)                                                                             \
+    X(flow_commit, JQ_FIELDS_FLOW_COMMIT, false)                                                                       \
+    X(flow_stage_reply, JQ_FIELDS_FLOW_STAGE_REPLY, false)                                                             \
+    X(flow_cancel, JQ_FIELDS_FLOW_CANCEL, false)                                                                       \
+    X(flow_show, JQ_FIELDS_FLOW_SHOW, false)                                                                           \
+    X(flow_ls, JQ_FIELDS_FLOW_LS, false)                                                                               \
+    X(flow_wait, JQ_FIELDS_FLOW_WAIT, false)                                                                           \
+    X(flows_reply, JQ_FIELDS_FLOWS_REPLY, false)                                                                       \
+    X(flow, JQ_FIELDS_FLOW, false)                                                                                     \
+    X(member, JQ_FIELDS_MEMBER, true)                                                                                  \
     X(server, JQ_FIELDS_SERVER, false)                                                                                 \
     X(survey, JQ_FIELDS_SURVEY, true)                                                                                  \
     X(survey_response, JQ_FIELDS_SURVEY_RESPONSE, true)                                                                \
@@ -174,7 +186,15 @@ extern const size_t jq_messages_count;
     X(14, "worker.ls", OBSERVER, false, none, workers_reply, "all workers")                                            \
     X(15, "worker.show", OBSERVER, false, worker_show, workers_reply, "one worker, with facts and handlers")           \
     X(16, "worker.drain", ADMIN, true, worker_drain, many_reply, "give a worker nothing more, or again")               \
-    X(17, "server.status", OBSERVER, false, none, server, "the broker's numbers")
+    X(17, "server.status", OBSERVER, false, none, server, "the broker's numbers")                                      \
+    X(18, "flow.begin", CLIENT, true, flow_begin, flow_stage_reply,                                                    \
+      "a flow of tasks comes in, to be taken as a whole")                                                              \
+    X(19, "flow.add", CLIENT, true, flow_add, flow_stage_reply, "these are its next tasks")                            \
+    X(20, "flow.commit", CLIENT, true, flow_commit, flow_stage_reply, "that was all: begin")                           \
+    X(21, "flow.cancel", CLIENT, true, flow_cancel, many_reply, "cancel all of a flow, running tasks too")             \
+    X(22, "flow.show", OBSERVER, false, flow_show, flows_reply, "one flow, and a page of its tasks")                   \
+    X(23, "flow.ls", OBSERVER, false, flow_ls, flows_reply, "a page of flows")                                         \
+    X(24, "flow.wait", OBSERVER, false, flow_wait, flows_reply, "tell me when a flow has ended (a long poll)")
 
 struct jq_op_info {
     uint8_t number;

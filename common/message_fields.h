@@ -107,7 +107,10 @@
     X(JQ_AT_TASK_WANT, "want", TEXT, 0, 0, JQ_NEED_SIZE_MAX, NULL, "which of them it would rather have, below")        \
     X(JQ_AT_TASK_UNIQUE, "unique", TEXT, LATER, 0, 32, NULL, "other rules for a key")                                  \
     X(JQ_AT_TASK_GROUP, "group", TEXT, LATER, 0, JQ_KEY_SIZE_MAX, NULL, "fairness inside a queue")                     \
-    X(JQ_AT_TASK_AFTER, "after", TASKS, LATER, 0, JQ_AFTER_COUNT_MAX, NULL, "dependencies")
+    X(JQ_AT_TASK_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL,                                                \
+      "tasks that must end before it may run, of its own namespace; in flow.add: earlier ones of the flow")            \
+    X(JQ_AT_TASK_ON, "on", TEXT, 0, 0, 16, NULL,                                                                       \
+      "how they must end: `succeeded` (default), `finished` (in any way), `failed` (dead, cancelled or expired)")
 
 #define JQ_FIELDS_RETRY(X)                                                                                             \
     X(JQ_AT_RETRY_MAX, "max", UINT, 0, 0, 1000, NULL,                                                                  \
@@ -197,7 +200,8 @@
     X(JQ_AT_LEASED_PAYLOAD, "payload", BIN, 0, 0, JQ_PAYLOAD_SIZE_MAX, NULL, "nil: none")                              \
     X(JQ_AT_LEASED_HEADERS, "headers", TEXTS, 0, 0, ANY, NULL, "nil: none")                                            \
     X(JQ_AT_LEASED_UNITS, "units", UNITS, 0, 0, ANY, NULL,                                                             \
-      "which units of these offers are its own until it ends; nil: none")
+      "which units of these offers are its own until it ends; nil: none")                                              \
+    X(JQ_AT_LEASED_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "the tasks that it waited for; nil: none")
 
 #define JQ_FIELDS_COMMAND(X)                                                                                           \
     X(JQ_AT_COMMAND_TYPE, "type", UINT, REQUIRED, 1, 255, NULL,                                                        \
@@ -268,7 +272,11 @@
     X(JQ_AT_ROW_DETAIL, "detail", MAP, 0, 0, 0, &jq_message_detail, "wait and task.show: of the last report")          \
     X(JQ_AT_ROW_DETAIL_LEFT_OUT, "detail_left_out", BOOL, 0, 0, 0, NULL,                                               \
       "task.show: payload and detail do not fit one frame; wait gives the detail")                                     \
-    X(JQ_AT_ROW_DAMAGED, "damaged", BOOL, 0, 0, 0, NULL, "true: payload or detail cannot be read back from the journal")
+    X(JQ_AT_ROW_DAMAGED, "damaged", BOOL, 0, 0, 0, NULL,                                                               \
+      "true: payload or detail cannot be read back from the journal")                                                  \
+    X(JQ_AT_ROW_FLOW, "flow", UINT, 0, 1, ANY, NULL, "task.show: the flow that it belongs to")                         \
+    X(JQ_AT_ROW_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "task.show: what it waits for, or waited for")  \
+    X(JQ_AT_ROW_ON, "on", TEXT, 0, 0, 16, NULL, "task.show: how those must end")
 
 #define JQ_FIELDS_EXPLAIN_REPLY(X)                                                                                     \
     X(JQ_AT_EXPLAIN_REPLY_TASK, "task", MAP, REQUIRED, 0, 0, &jq_message_row, "")                                      \
@@ -316,7 +324,9 @@
     X(JQ_AT_QUEUE_SUBMITTED, "submitted_total", UINT, REQUIRED, 0, ANY, NULL, "since the broker's start")              \
     X(JQ_AT_QUEUE_ENDED, "ended_total", UINT, REQUIRED, 0, ANY, NULL, "since the broker's start")                      \
     X(JQ_AT_QUEUE_DRAIN, "drain_per_s", NUMBER, REQUIRED, 0, 0, NULL, "tasks that leave it in a second, of late")      \
-    X(JQ_AT_QUEUE_OLDEST, "oldest_ready_ms", UINT, 0, 0, ANY, NULL, "age of its oldest ready task; absent: none")
+    X(JQ_AT_QUEUE_OLDEST, "oldest_ready_ms", UINT, 0, 0, ANY, NULL, "age of its oldest ready task; absent: none")      \
+    X(JQ_AT_QUEUE_WAITING, "waiting", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for others")                      \
+    X(JQ_AT_QUEUE_BLOCKED, "blocked", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for one that is dead")
 
 #define JQ_FIELDS_QUEUE_SET(X)                                                                                         \
     X(JQ_AT_QUEUE_SET_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                                    \
@@ -351,6 +361,85 @@
     X(JQ_AT_WORKER_FACTS, "facts", TEXTS, 0, 0, ANY, NULL, "worker.show")                                              \
     X(JQ_AT_WORKER_HANDLERS, "handlers", LIST, 0, 0, ANY, &jq_message_handler, "worker.show")                          \
     X(JQ_AT_WORKER_LEFT_OUT, "left_out", UINT, 0, 0, ANY, NULL, "worker.show: handlers that the frame could not hold")
+
+/* ---- flows ------------------------------------------------------------------------------------------------------- */
+
+#define JQ_FIELDS_FLOW_BEGIN(X)                                                                                        \
+    X(JQ_AT_FLOW_BEGIN_COUNT, "count", UINT, REQUIRED, 1, JQ_FLOW_COUNT_MAX, NULL,                                     \
+      "ids to draw: the flow has no more tasks than that")                                                             \
+    X(JQ_AT_FLOW_BEGIN_NAME, "name", NAME, 0, 0, 0, NULL, "for people")
+
+#define JQ_FIELDS_FLOW_ADD(X)                                                                                          \
+    X(JQ_AT_FLOW_ADD_FLOW, "flow", UINT, REQUIRED, 1, ANY, NULL, "from flow.begin")                                    \
+    X(JQ_AT_FLOW_ADD_AT, "at", UINT, REQUIRED, 0, JQ_FLOW_COUNT_MAX, NULL,                                             \
+      "how many tasks were added before: the first of these gets the id `flow` + `at`")                                \
+    X(JQ_AT_FLOW_ADD_TASKS, "tasks", LIST, REQUIRED, 1, JQ_SUBMIT_COUNT_MAX, &jq_message_task, "without `key`")
+
+#define JQ_FIELDS_FLOW_COMMIT(X)                                                                                       \
+    X(JQ_AT_FLOW_COMMIT_FLOW, "flow", UINT, REQUIRED, 1, ANY, NULL, "from flow.begin")                                 \
+    X(JQ_AT_FLOW_COMMIT_COUNT, "count", UINT, REQUIRED, 1, JQ_FLOW_COUNT_MAX, NULL, "tasks that were added")
+
+#define JQ_FIELDS_FLOW_STAGE_REPLY(X)                                                                                  \
+    X(JQ_AT_FLOW_STAGE_REPLY_FLOW, "flow", UINT, REQUIRED, 1, ANY, NULL,                                               \
+      "id of the flow, and of its first task; the others count up")                                                    \
+    X(JQ_AT_FLOW_STAGE_REPLY_COUNT, "count", UINT, REQUIRED, 0, ANY, NULL,                                             \
+      "begin: ids drawn; add: tasks so far; commit: tasks")                                                            \
+    X(JQ_AT_FLOW_STAGE_REPLY_UNMATCHED, "unmatched", BOOL, 0, 0, 0, NULL,                                              \
+      "add: true: no known worker could ever run one of these")
+
+#define JQ_FIELDS_FLOW_CANCEL(X)                                                                                       \
+    X(JQ_AT_FLOW_CANCEL_FLOW, "flow", UINT, REQUIRED, 1, ANY, NULL, "committed, or staged by the sender")              \
+    X(JQ_AT_FLOW_CANCEL_GRACE, "grace_ms", UINT, 0, 0, JQ_BACKOFF_MS_MAX, NULL,                                        \
+      "of running tasks: between SIGTERM and SIGKILL; default 5000")
+
+#define JQ_FIELDS_FLOW_SHOW(X)                                                                                         \
+    X(JQ_AT_FLOW_SHOW_FLOW, "flow", UINT, REQUIRED, 1, ANY, NULL, "")                                                  \
+    X(JQ_AT_FLOW_SHOW_AT, "at", UINT, 0, 0, JQ_FLOW_COUNT_MAX, NULL, "tasks from this place on; default 0")            \
+    X(JQ_AT_FLOW_SHOW_LIMIT, "limit", UINT, 0, 0, JQ_LIST_COUNT_MAX, NULL,                                             \
+      "tasks at most; default 100; 0: none, only the flow. The broker may give fewer, and still say `next`")
+
+#define JQ_FIELDS_FLOW_LS(X)                                                                                           \
+    X(JQ_AT_FLOW_LS_AFTER, "after", UINT, 0, 0, ANY, NULL, "go on after this one; default 0")                          \
+    X(JQ_AT_FLOW_LS_LIMIT, "limit", UINT, 0, 1, JQ_LIST_COUNT_MAX, NULL,                                               \
+      "flows at most; default 100. The broker may give fewer, and still say `next`")
+
+#define JQ_FIELDS_FLOW_WAIT(X)                                                                                         \
+    X(JQ_AT_FLOW_WAIT_FLOW, "flow", UINT, REQUIRED, 1, ANY, NULL,                                                      \
+      "answered when nothing of it is queued or running any more; state `none`: no such flow, or forgotten")           \
+    X(JQ_AT_FLOW_WAIT_WAIT, "wait_ms", UINT, 0, 0, ANY, NULL, "default 0: answered at once; cut to wait_max_ms")
+
+#define JQ_FIELDS_FLOWS_REPLY(X)                                                                                       \
+    X(JQ_AT_FLOWS_REPLY_NEXT, "next", UINT, 0, 0, ANY, NULL,                                                           \
+      "flow.ls: ask on with `after` = next; flow.show: with `at` = next; absent: that was all")                        \
+    X(JQ_AT_FLOWS_REPLY_FLOWS, "flows", LIST, REQUIRED, 0, ANY, &jq_message_flow, "")                                  \
+    X(JQ_AT_FLOWS_REPLY_TASKS, "tasks", LIST, 0, 0, ANY, &jq_message_member, "flow.show")
+
+#define JQ_FIELDS_FLOW(X)                                                                                              \
+    X(JQ_AT_FLOW_FLOW, "flow", UINT, REQUIRED, 1, ANY, NULL, "id of its first task")                                   \
+    X(JQ_AT_FLOW_NAME, "name", TEXT, 0, 0, JQ_NAME_SIZE_MAX, NULL, "absent: none")                                     \
+    X(JQ_AT_FLOW_STATE, "state", TEXT, REQUIRED, 1, 16, NULL,                                                          \
+      "`running`, `blocked`, `cancelling`, `succeeded`, `failed`, `cancelled`; `none`: not known")                     \
+    X(JQ_AT_FLOW_AT, "at_ms", UINT, 0, 0, ANY, NULL, "UTC: when it was committed")                                     \
+    X(JQ_AT_FLOW_TOTAL, "total", UINT, REQUIRED, 0, ANY, NULL,                                                         \
+      "tasks; what is missing in the counts below has been forgotten")                                                 \
+    X(JQ_AT_FLOW_WAITING, "waiting", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for others")                       \
+    X(JQ_AT_FLOW_BLOCKED, "blocked", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for one that is dead")             \
+    X(JQ_AT_FLOW_QUEUED, "queued", UINT, REQUIRED, 0, ANY, NULL, "tasks that are scheduled or ready")                  \
+    X(JQ_AT_FLOW_RUNNING, "running", UINT, REQUIRED, 0, ANY, NULL, "tasks, those that are being cancelled with them")  \
+    X(JQ_AT_FLOW_SUCCEEDED, "succeeded", UINT, REQUIRED, 0, ANY, NULL, "tasks")                                        \
+    X(JQ_AT_FLOW_DEAD, "dead", UINT, REQUIRED, 0, ANY, NULL, "tasks")                                                  \
+    X(JQ_AT_FLOW_CANCELLED, "cancelled", UINT, REQUIRED, 0, ANY, NULL, "tasks")                                        \
+    X(JQ_AT_FLOW_EXPIRED, "expired", UINT, REQUIRED, 0, ANY, NULL, "tasks")                                            \
+    X(JQ_AT_FLOW_NOT_NEEDED, "not_needed", UINT, REQUIRED, 0, ANY, NULL,                                               \
+      "tasks that were for a failure that did not happen")
+
+#define JQ_FIELDS_MEMBER(X)                                                                                            \
+    X(JQ_AT_MEMBER_ID, "id", UINT, REQUIRED, 1, ANY, NULL, "")                                                         \
+    X(JQ_AT_MEMBER_STATE, "state", TEXT, REQUIRED, 1, 16, NULL, "by name, above")                                      \
+    X(JQ_AT_MEMBER_OUTCOME, "outcome", TEXT, REQUIRED, 1, 32, NULL, "by name, above")                                  \
+    X(JQ_AT_MEMBER_HANDLER, "handler", TEXT, REQUIRED, 1, JQ_NAME_SIZE_MAX, NULL, "")                                  \
+    X(JQ_AT_MEMBER_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "nil: it waits for nobody")                  \
+    X(JQ_AT_MEMBER_ON, "on", TEXT, 0, 0, 16, NULL, "how those must end; nil: it waits for nobody")
 
 /* ---- the broker itself ------------------------------------------------------------------------------------------- */
 
@@ -390,7 +479,10 @@
     X(JQ_AT_SERVER_NEEDS_FROM, "needs_from_lsn", UINT, REQUIRED, 0, ANY, NULL, "the journal is needed from here on")   \
     X(JQ_AT_SERVER_IS_DRAINING, "draining", BOOL, REQUIRED, 0, 0, NULL, "the broker stops")                            \
     X(JQ_AT_SERVER_MEMORY_BUSY, "memory_busy", BOOL, REQUIRED, 0, 0, NULL, "above the memory mark")                    \
-    X(JQ_AT_SERVER_DISK_BUSY, "disk_busy", BOOL, REQUIRED, 0, 0, NULL, "below the disk mark")
+    X(JQ_AT_SERVER_DISK_BUSY, "disk_busy", BOOL, REQUIRED, 0, 0, NULL, "below the disk mark")                          \
+    X(JQ_AT_SERVER_WAITING, "waiting", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for others")                     \
+    X(JQ_AT_SERVER_BLOCKED, "blocked", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for one that is dead")           \
+    X(JQ_AT_SERVER_FLOWS, "flows", UINT, REQUIRED, 0, ANY, NULL, "remembered, or being staged")
 
 /* ---- the other two sockets --------------------------------------------------------------------------------------- */
 

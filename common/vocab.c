@@ -9,6 +9,7 @@ struct word {
 static const struct word reply_words[] = {JQ_REPLY_LIST(WORD)};
 static const struct word state_words[] = {JQ_STATE_LIST(WORD)};
 static const struct word outcome_words[] = {JQ_OUTCOME_LIST(WORD)};
+static const struct word on_words[] = {JQ_ON_LIST(WORD)};
 static const struct word role_words[] = {JQ_ROLE_LIST(WORD)};
 static const struct word durability_words[] = {JQ_DURABILITY_LIST(WORD)};
 static const struct word priority_words[] = {{9, "urgent"}, {7, "high"}, {5, "normal"}, {3, "low"}, {1, "background"}};
@@ -45,6 +46,10 @@ const char *jq_outcome_name(enum jq_outcome outcome) {
     return name_of(outcome_words, COUNT_OF(outcome_words), (int)outcome);
 }
 
+const char *jq_on_name(enum jq_on on) {
+    return name_of(on_words, COUNT_OF(on_words), (int)on);
+}
+
 const char *jq_role_name(enum jq_role role) {
     return name_of(role_words, COUNT_OF(role_words), (int)role);
 }
@@ -65,6 +70,14 @@ bool jq_outcome_of_name(struct jq_str name, enum jq_outcome *ret_outcome) {
     const int number = number_of(outcome_words, COUNT_OF(outcome_words), name);
     if (number >= 0) {
         *ret_outcome = (enum jq_outcome)number;
+    }
+    return number >= 0;
+}
+
+bool jq_on_of_name(struct jq_str name, enum jq_on *ret_on) {
+    const int number = number_of(on_words, COUNT_OF(on_words), name);
+    if (number >= 0) {
+        *ret_on = (enum jq_on)number;
     }
     return number >= 0;
 }

@@ -25,7 +25,7 @@
     X(JQ_REPLY_DRAINING, 11, "draining")                                                                               \
     X(JQ_REPLY_UNAVAILABLE, 12, "unavailable")
 
-/* Where a task is in its life (semantics.md). The last four are final. */
+/* Where a task is in its life (semantics.md). Final are succeeded, dead, cancelled and expired. */
 #define JQ_STATE_LIST(X)                                                                                               \
     X(JQ_STATE_NONE, 0, "none")                                                                                        \
     X(JQ_STATE_WAITING, 1, "waiting")                                                                                  \
@@ -36,7 +36,8 @@
     X(JQ_STATE_SUCCEEDED, 6, "succeeded")                                                                              \
     X(JQ_STATE_DEAD, 7, "dead")                                                                                        \
     X(JQ_STATE_CANCELLED, 8, "cancelled")                                                                              \
-    X(JQ_STATE_EXPIRED, 9, "expired")
+    X(JQ_STATE_EXPIRED, 9, "expired")                                                                                  \
+    X(JQ_STATE_BLOCKED, 10, "blocked") /* it waits for a task that is dead, and may be replayed */
 
 /* How an attempt ended: the error classes of semantics.md, and the three ends that are no error of the handler. */
 #define JQ_OUTCOME_LIST(X)                                                                                             \
@@ -53,7 +54,15 @@
     X(JQ_OUTCOME_EXPIRED, 10, "expired")                                                                               \
     X(JQ_OUTCOME_DAMAGED, 11, "damaged")                                                                               \
     X(JQ_OUTCOME_CRASH_LIMIT, 12, "crash_limit")                                                                       \
-    X(JQ_OUTCOME_LOST_LIMIT, 13, "lost_limit")
+    X(JQ_OUTCOME_LOST_LIMIT, 13, "lost_limit")                                                                         \
+    X(JQ_OUTCOME_PARENT_FAILED, 14, "parent_failed") /* cancelled: what it waited for will not come */                 \
+    X(JQ_OUTCOME_NOT_NEEDED, 15, "not_needed")       /* cancelled: it was for a failure that did not happen */
+
+/* How a task that another waits for must have ended. */
+#define JQ_ON_LIST(X)                                                                                                  \
+    X(JQ_ON_SUCCEEDED, 1, "succeeded")                                                                                 \
+    X(JQ_ON_FINISHED, 2, "finished") /* in any way */                                                                  \
+    X(JQ_ON_FAILED, 3, "failed")     /* dead, cancelled or expired */
 
 /* What a principal may do (protocol.md, Security). */
 #define JQ_ROLE_LIST(X)                                                                                                \
@@ -73,6 +82,7 @@
 enum jq_reply { JQ_REPLY_LIST(JQ_VOCAB_ENUM) };
 enum jq_state { JQ_STATE_LIST(JQ_VOCAB_ENUM) };
 enum jq_outcome { JQ_OUTCOME_LIST(JQ_VOCAB_ENUM) };
+enum jq_on { JQ_ON_LIST(JQ_VOCAB_ENUM) };
 enum jq_role { JQ_ROLE_LIST(JQ_VOCAB_ENUM) };
 enum jq_durability { JQ_DURABILITY_LIST(JQ_VOCAB_ENUM) };
 #undef JQ_VOCAB_ENUM
@@ -81,16 +91,18 @@ enum jq_durability { JQ_DURABILITY_LIST(JQ_VOCAB_ENUM) };
 const char *jq_reply_name(enum jq_reply reply);
 const char *jq_state_name(enum jq_state state);
 const char *jq_outcome_name(enum jq_outcome outcome);
+const char *jq_on_name(enum jq_on on);
 const char *jq_role_name(enum jq_role role);
 const char *jq_durability_name(enum jq_durability durability);
 
 /* The number of a name; false if there is none such. */
 bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state);
 bool jq_outcome_of_name(struct jq_str name, enum jq_outcome *ret_outcome);
+bool jq_on_of_name(struct jq_str name, enum jq_on *ret_on);
 bool jq_role_of_name(struct jq_str name, enum jq_role *ret_role);
 
 static inline bool jq_state_is_final(enum jq_state state) {
-    return state >= JQ_STATE_SUCCEEDED;
+    return state >= JQ_STATE_SUCCEEDED && state <= JQ_STATE_EXPIRED;
 }
 
 /* Priorities by name: urgent 9, high 7, normal 5, low 3, background 1, or one digit. -1 if neither. */

@@ -32,6 +32,18 @@ static void lease_end(struct jq_core *core, struct task *task) {
     jq_slab_give(&core->leases, ref);
 }
 
+/* Staged tasks are counted when their flow is committed. */
+static void wait_count(struct jq_core *core, const struct task *task, int by) {
+    struct queue *queue = &core->queues[task->queue];
+    if (task_is_staged(core, task)) {
+        return;
+    }
+    uint64_t *of_queue = task->state == JQ_STATE_BLOCKED ? &queue->blocked : &queue->waiting;
+    uint64_t *of_core = task->state == JQ_STATE_BLOCKED ? &core->blocked_count : &core->waiting_count;
+    *of_queue = (uint64_t)((int64_t)*of_queue + by);
+    *of_core = (uint64_t)((int64_t)*of_core + by);
+}
+
 /* Takes the task out of every index of its present state. Its hash is out of the digest already. */
 static void leave(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
@@ -53,8 +65,23 @@ static void leave(struct jq_core *core, uint32_t ref) {
     case JQ_STATE_SUCCEEDED:
     case JQ_STATE_CANCELLED:
     case JQ_STATE_EXPIRED: finished_remove(core, ref); break;
-    case JQ_STATE_NONE:
-    case JQ_STATE_WAITING: break;
+    case JQ_STATE_WAITING:
+    case JQ_STATE_BLOCKED:
+        wait_count(core, task, -1);
+        roots_remove(core, ref);
+        break;
+    case JQ_STATE_NONE: break;
+    }
+}
+
+/* Waiting, or blocked by one that is dead. */
+static void enter_wait(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    const struct side *side = task_side_if(core, task);
+    task->state = node_if(core, task)->blocked > 0 ? JQ_STATE_BLOCKED : JQ_STATE_WAITING;
+    wait_count(core, task, 1);
+    if (side && side->expires_wall_ms > 0) {
+        task_set_timer(core, ref, side->expires_wall_ms, true);
     }
 }
 
@@ -103,7 +130,36 @@ static void keep_report(struct jq_core *core, struct task *task, const struct jq
     segment_pin(core, record->lsn);
 }
 
+/* It waits for nobody any more. */
+static void enter_free(struct jq_core *core, uint32_t ref, int64_t now_ms) {
+    struct task *task = task_at(core, ref);
+    if (!(task->flags & TASK_FLAG_ETA)) {
+        task->at_ms = task->at_ms > now_ms ? task->at_ms : now_ms;
+        task->first_ready_ms = task->at_ms;
+    }
+    enter_queue(core, ref, now_ms);
+}
+
 /* ---- one function per fact ---- */
+
+/* What a new task waits for, and its flow. */
+static enum jq_err apply_ties(struct jq_core *core, uint32_t ref, const struct jq_record *record,
+                              struct jq_error *reterr) {
+    const uint64_t flow = record->u.task_submitted.flow;
+    const uint8_t on = record->u.task_submitted.on;
+    if (on > 0 && !edges_add(core, ref, on, record->u.task_submitted.after)) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: waits for a task that never was",
+                       (unsigned long long)record->u.task_submitted.task.value);
+    }
+    const enum jq_err err = flow > 0 ? flow_join(core, ref, flow, reterr) : JQ_OK;
+    const struct node *node = node_if(core, task_at(core, ref));
+    if (err == JQ_OK && node && (flow > 0 || node->undecided > 0)) {
+        enter_wait(core, ref);
+    } else if (err == JQ_OK) {
+        enter_queue(core, ref, record->time_ms);
+    }
+    return err;
+}
 
 static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
     const jq_task_id id = record->u.task_submitted.task;
@@ -114,7 +170,7 @@ static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record 
         return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: its queue, class, options or priority are not defined",
                        (unsigned long long)id.value);
     }
-    if (task_find(core, id) != 0) {
+    if (task_find_any(core, id) != 0) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: submitted twice", (unsigned long long)id.value);
     }
     const uint32_t ref = task_add(core, id);
@@ -137,9 +193,28 @@ static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record 
     if (record->u.task_submitted.key_expires_ms > 0) {
         key_add(core, record->u.task_submitted.key, id, record->lsn, record->u.task_submitted.key_expires_ms);
     }
-    enter_queue(core, ref, record->time_ms);
-    core->digest += task_hash(core, task);
-    return JQ_OK;
+    const enum jq_err err = apply_ties(core, ref, record, reterr);
+    if (err == JQ_OK) {
+        flow_count(core, task, 1);
+        core->digest += task_hash(core, task);
+    }
+    return err;
+}
+
+static void apply_edge(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    const struct task *task = task_at(core, ref);
+    leave(core, ref);
+    edge_set(core, edge_find(core, task, record->u.edge_decided.parent), record->u.edge_decided.verdict);
+    if (node_if(core, task)->undecided == 0) {
+        enter_free(core, ref, record->time_ms);
+    } else {
+        enter_wait(core, ref);
+    }
+}
+
+static void apply_freed(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    leave(core, ref);
+    enter_free(core, ref, record->time_ms);
 }
 
 static void apply_due(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
@@ -214,6 +289,7 @@ static void apply_retried(struct jq_core *core, uint32_t ref, const struct jq_re
 static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
     struct task *task = task_at(core, ref);
     leave(core, ref);
+    edges_unlink(core, ref);
     task->flags = (uint8_t)(task->flags & ~TASK_FLAG_ETA);
     task->state = record->u.task_ended.state;
     task->outcome = record->u.task_ended.outcome;
@@ -249,9 +325,30 @@ static void apply_cancelling(struct jq_core *core, uint32_t ref, const struct jq
     }
 }
 
+void task_drop(struct jq_core *core, uint32_t ref) {
+    core->digest -= task_hash(core, task_at(core, ref));
+    flow_count(core, task_at(core, ref), -1);
+    leave(core, ref);
+    edges_unlink(core, ref);
+    task_remove(core, ref);
+}
+
 /* ---- which fact fits which state ---- */
 
-static bool fits(const struct jq_core *core, const struct task *task, const struct jq_record *record) {
+/* A dead letter that others wait for ends as cancelled when it is removed. */
+static bool may_end(const struct task *task, const struct jq_record *record) {
+    const uint8_t end = record->u.task_ended.state;
+    if (!jq_state_is_final(end)) {
+        return false;
+    }
+    return !jq_state_is_final(task->state) || (task->state == JQ_STATE_DEAD && end == JQ_STATE_CANCELLED);
+}
+
+static bool waits(const struct task *task) {
+    return task->state == JQ_STATE_WAITING || task->state == JQ_STATE_BLOCKED;
+}
+
+static bool fits(struct jq_core *core, const struct task *task, const struct jq_record *record) {
     const enum jq_state state = task->state;
     const bool queued = state == JQ_STATE_SCHEDULED || state == JQ_STATE_READY;
     const bool leased = state == JQ_STATE_RUNNING || state == JQ_STATE_CANCELLING;
@@ -262,11 +359,11 @@ static bool fits(const struct jq_core *core, const struct task *task, const stru
                record->u.task_leased.worker < core->worker_count && core->workers[record->u.task_leased.worker].used;
     case JQ_RECORD_TASK_RETRIED: return leased;
     case JQ_RECORD_TASK_CANCELLING: return state == JQ_STATE_RUNNING;
-    case JQ_RECORD_TASK_ENDED:
-        return (queued || leased) && jq_state_is_final(record->u.task_ended.state) &&
-               record->u.task_ended.state <= JQ_STATE_EXPIRED;
+    case JQ_RECORD_TASK_ENDED: return may_end(task, record);
     case JQ_RECORD_TASK_REVIVED: return state == JQ_STATE_DEAD;
-    case JQ_RECORD_TASK_FORGOTTEN: return jq_state_is_final(state);
+    case JQ_RECORD_TASK_FORGOTTEN: return jq_state_is_final(state) && !node_is_waited_for(core, task);
+    case JQ_RECORD_EDGE_DECIDED: return waits(task) && edge_find(core, task, record->u.edge_decided.parent) != 0;
+    case JQ_RECORD_TASK_FREED: return waits(task) && node_if(core, task)->undecided == 0;
     default: return false;
     }
 }
@@ -279,6 +376,8 @@ static void apply_fact(struct jq_core *core, uint32_t ref, const struct jq_recor
     case JQ_RECORD_TASK_CANCELLING: apply_cancelling(core, ref, record); break;
     case JQ_RECORD_TASK_ENDED: apply_ended(core, ref, record); break;
     case JQ_RECORD_TASK_REVIVED: apply_revived(core, ref, record); break;
+    case JQ_RECORD_EDGE_DECIDED: apply_edge(core, ref, record); break;
+    case JQ_RECORD_TASK_FREED: apply_freed(core, ref, record); break;
     default: break;
     }
 }
@@ -297,13 +396,16 @@ enum jq_err apply_task_record(struct jq_core *core, const struct jq_record *reco
                        (unsigned long long)id.value,
                        ref ? jq_state_name((enum jq_state)task_at(core, ref)->state) : "unknown");
     }
-    core->digest -= task_hash(core, task_at(core, ref));
     if (record->type == JQ_RECORD_TASK_FORGOTTEN) {
-        leave(core, ref);
-        task_remove(core, ref);
+        task_drop(core, ref);
         return JQ_OK;
     }
+    const struct task *task = task_at(core, ref);
+    core->digest -= task_hash(core, task);
+    flow_count(core, task, -1);
     apply_fact(core, ref, record);
-    core->digest += task_hash(core, task_at(core, ref));
+    flow_count(core, task, 1);
+    core->digest += task_hash(core, task);
+    node_note(core, ref);
     return JQ_OK;
 }

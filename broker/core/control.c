@@ -4,7 +4,7 @@
 enum { GRACE_DEFAULT_MS = 10000 };
 
 /* The part that all of them share: the window, one verdict an item, the answer. */
-static void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count) {
+void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count) {
     const struct jq_reply_effect reply = {
         .call = request->call,
         .request = request->id,
@@ -14,7 +14,7 @@ static void many_reply(struct jq_core *core, const struct jq_request *request, u
 }
 
 /* True: the request has had its answer. */
-static bool answered_before(struct jq_core *core, const struct jq_request *request) {
+bool answered_before(struct jq_core *core, const struct jq_request *request) {
     const struct answer *answer = NULL;
     const enum window_verdict seen = window_look(core, request, &answer);
     core->exception_count = 0;
@@ -30,7 +30,7 @@ static bool answered_before(struct jq_core *core, const struct jq_request *reque
     return true;
 }
 
-static void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count) {
+void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count) {
     if (count > 0) {
         const struct jq_verdict verdict = {.op = (uint8_t)request->op,
                                            .count = count,
@@ -67,31 +67,35 @@ static void for_each_task(struct jq_core *core, const struct jq_request *request
 
 /* ---- cancel ---- */
 
-static bool cancel_running(struct jq_core *core, const struct jq_request *request, uint32_t ref) {
+static void cancel_running(struct jq_core *core, uint32_t ref, uint32_t grace_ms) {
     struct task *task = task_at(core, ref);
     const uint32_t worker = lease_at(core, task->lease)->worker;
-    const uint32_t grace_ms = request->u.tasks.grace_ms ? request->u.tasks.grace_ms : GRACE_DEFAULT_MS;
-    struct jq_record record = {.type = JQ_RECORD_TASK_CANCELLING,
-                               .u.task_cancelling = {.task = {task->id}, .grace_ms = grace_ms}};
+    struct jq_record record = {
+        .type = JQ_RECORD_TASK_CANCELLING,
+        .u.task_cancelling = {.task = {task->id}, .grace_ms = grace_ms ? grace_ms : GRACE_DEFAULT_MS}};
     emit(core, &record);
     news_task(core, JQ_NEWS_TASK_CANCELLING, task);
     worker_command_cancel(core, worker, (jq_task_id){task->id});
     const struct jq_effect notice = {
         .type = JQ_EFFECT_NOTICE, .level = JQ_EFFECT_WRITTEN, .u.notice_worker = worker_at(core, worker)->name};
     core->output->effect(core->output->ctx, &notice);
-    return true;
+}
+
+bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms) {
+    switch ((enum jq_state)task_at(core, ref)->state) {
+    case JQ_STATE_RUNNING: cancel_running(core, ref, grace_ms); return true;
+    case JQ_STATE_CANCELLING: return true;
+    case JQ_STATE_WAITING:
+    case JQ_STATE_BLOCKED:
+    case JQ_STATE_SCHEDULED:
+    case JQ_STATE_READY: task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED); return true;
+    default: return false;
+    }
 }
 
 static bool cancel_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
-    const struct task *task = task_at(core, ref);
-    switch ((enum jq_state)task->state) {
-    case JQ_STATE_RUNNING: return cancel_running(core, request, ref);
-    case JQ_STATE_CANCELLING: return true;
-    case JQ_STATE_WAITING:
-    case JQ_STATE_SCHEDULED:
-    case JQ_STATE_READY: task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED); return true;
-    default: return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task has ended");
-    }
+    return task_cancel(core, ref, request->u.tasks.grace_ms) ||
+           except(core, index, (jq_task_id){task_at(core, ref)->id}, JQ_REPLY_CONFLICT, "the task has ended");
 }
 
 void cancel_request(struct jq_core *core, const struct jq_request *request) {
@@ -118,9 +122,7 @@ static bool rm_one(struct jq_core *core, const struct jq_request *request, uint3
     if (task->state != JQ_STATE_DEAD) {
         return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task is not dead");
     }
-    news_task(core, JQ_NEWS_TASK_FORGOTTEN, task);
-    struct jq_record record = {.type = JQ_RECORD_TASK_FORGOTTEN, .u.task_forgotten = {{task->id}}};
-    emit(core, &record);
+    dead_remove(core, ref);
     return true;
 }
 

@@ -24,7 +24,9 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .shortage_limit = 20,
                                       .aging_interval_ms = 600000,
                                       .request_window_ms = 600000,
-                                      .key_ttl_ms = 86400000};
+                                      .key_ttl_ms = 86400000,
+                                      .flows_max = 65536,
+                                      .flow_stage_ms = 600000};
 }
 
 /* ---- where heaps keep the positions of their refs ---- */
@@ -54,7 +56,22 @@ static void wait_moved(void *ctx, uint32_t ref, uint32_t position) {
     ((struct waiter *)jq_slab_at(&core->waiters, ref))->timer = position;
 }
 
+static void flow_moved(void *ctx, uint32_t ref, uint32_t position) {
+    struct jq_core *core = ctx;
+    flow_at(core, ref)->timer = position;
+}
+
 /* ---- */
+
+static void flows_init(struct jq_core *core) {
+    jq_slab_init(&core->nodes, sizeof(struct node));
+    jq_slab_init(&core->edges, sizeof(struct edge));
+    jq_slab_init(&core->flows, sizeof(struct flow));
+    jq_map_init(&core->flow_map);
+    jq_heap_init(&core->flow_timers, flow_moved, core);
+    jq_buf_init(&core->after, SIZE_MAX);
+    jq_buf_init(&core->reasons, SIZE_MAX);
+}
 
 static void tables_init(struct jq_core *core) {
     jq_slab_init(&core->tasks, sizeof(struct task));
@@ -105,6 +122,7 @@ enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed,
     core->disk_free_bytes = UINT64_MAX;
     tables_init(core);
     jq_buf_init(&core->units, JQ_LEASE_UNITS_SIZE_MAX);
+    flows_init(core);
     core->queues = calloc(config->queues_max, sizeof(*core->queues));
     core->classes = calloc(config->classes_max, sizeof(*core->classes));
     core->options = calloc(config->options_max, sizeof(*core->options));
@@ -175,6 +193,9 @@ static uint64_t tables_digest(const struct jq_core *core) {
     for (uint32_t ref = core->key_oldest; ref != 0; ref = key_at(core, ref)->newer) {
         sum += key_hash(key_at(core, ref));
     }
+    for (uint32_t ref = core->flow_head; ref != 0; ref = flow_at(core, ref)->next) {
+        sum += flow_hash(flow_at(core, ref));
+    }
     return sum;
 }
 
@@ -184,7 +205,7 @@ uint64_t jq_core_digest_slow(const struct jq_core *core) {
     while (jq_map_next(&core->id_pages, &cursor, &page, &at)) {
         for (int i = 0; i < ID_PAGE_COUNT; i++) {
             const uint32_t ref = core->id_page_at[at][i];
-            sum += ref ? task_hash(core, task_at(core, ref)) : 0;
+            sum += ref ? task_hash(core, task_at(core, ref)) + edges_hash(core, task_at(core, ref)) : 0;
         }
     }
     return sum;
@@ -252,14 +273,14 @@ static void free_tasks(struct jq_core *core) {
 }
 
 static void free_containers(struct jq_core *core) {
-    struct jq_slab *slabs[] = {&core->tasks,   &core->sides,      &core->leases, &core->keys,
-                               &core->waiters, &core->wait_links, &core->buckets};
-    struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->key_map, &core->wait_map};
+    struct jq_slab *slabs[] = {&core->tasks,      &core->sides,   &core->leases, &core->keys,  &core->waiters,
+                               &core->wait_links, &core->buckets, &core->nodes,  &core->edges, &core->flows};
+    struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->key_map, &core->wait_map, &core->flow_map};
     struct jq_strmap *texts[] = {&core->queue_names,    &core->class_names,     &core->options_names,
                                  &core->resource_names, &core->profile_names,   &core->sender_ids,
                                  &core->worker_ids,     &core->worker_sessions, &core->worker_names};
-    struct jq_heap *heaps[] = {&core->timers, &core->wall_timers, &core->active,
-                               &core->retain, &core->poll_timers, &core->wait_timers};
+    struct jq_heap *heaps[] = {&core->timers,      &core->wall_timers, &core->active,     &core->retain,
+                               &core->poll_timers, &core->wait_timers, &core->flow_timers};
     for (size_t i = 0; i < sizeof(slabs) / sizeof(slabs[0]); i++) {
         jq_slab_fini(slabs[i]);
     }
@@ -281,6 +302,7 @@ void jq_core_free(struct jq_core *core) {
     free_tables(core);
     free_workers(core);
     free_tasks(core);
+    flows_free(core);
     free_containers(core);
     free(core->queues);
     free(core->classes);
@@ -296,5 +318,10 @@ void jq_core_free(struct jq_core *core) {
     free(core->exceptions);
     free(core->verdict_bytes);
     jq_buf_fini(&core->units);
+    free(core->flows_changed);
+    free(core->flow_waits);
+    free(core->parents);
+    jq_buf_fini(&core->after);
+    jq_buf_fini(&core->reasons);
     free(core);
 }

@@ -37,6 +37,8 @@ struct jq_core_config {
     int64_t aging_interval_ms;
     int64_t request_window_ms;
     int64_t key_ttl_ms;
+    uint32_t flows_max;                   /* flows of which some task is remembered */
+    int64_t flow_stage_ms;                /* after which a flow that was begun and not committed is dropped */
     int64_t dead_ttl_ms;                  /* 0: dead letters stay until removed */
     const struct jq_queue_config *queues; /* borrowed for the core's life */
     uint32_t queue_count;

@@ -6,7 +6,7 @@
  */
 #include "broker/core/state.h"
 
-enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11, UNIT_BYTES = 3 };
+enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11, UNIT_BYTES = 3, PARENT_BYTES = 9 };
 
 /* ---- queues with ready tasks ---- */
 
@@ -174,6 +174,8 @@ static uint32_t item_bytes(struct jq_core *core, const struct worker *worker, st
     const struct plan_alternative *alternative = &plan->alternatives[choice.alternative];
     uint32_t bytes = task->body_size + ITEM_BYTES + (uint32_t)core->queues[task->queue].name.size +
                      (uint32_t)core->classes[task->class_index].handler.size;
+    const struct node *node = node_if(core, task);
+    bytes += node ? PARENT_BYTES * node->edge_count : 0;
     for (uint32_t i = 0; i < alternative->count; i++) {
         const struct plan_amount *amount = &plan->amounts[alternative->first + i];
         const uint32_t name_size = (uint32_t)plan->named[alternative->first + i].name.size;

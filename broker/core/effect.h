@@ -41,6 +41,8 @@ struct jq_lease_item {
     size_t reserved_count;
     struct jq_bytes units; /* units.h: which are its own until it ends */
     struct jq_body_ref body;
+    const jq_task_id *after; /* the tasks that it waited for */
+    size_t after_count;
 };
 
 enum jq_command_type { JQ_COMMAND_CANCEL = 1, JQ_COMMAND_KILL = 2, JQ_COMMAND_DRAIN = 3, JQ_COMMAND_SEND_HELD = 4 };
@@ -68,12 +70,37 @@ struct jq_task_row {
     struct jq_str progress;
     struct jq_body_ref body; /* payload and headers */
     struct jq_body_ref last; /* report of the last attempt: result, error, tails */
+    uint64_t flow;           /* show; 0: none */
+    enum jq_on on;           /* show: how those of `after` must end */
+    const jq_task_id *after; /* show */
+    size_t after_count;
+};
+
+/* One flow. The counts are of the tasks that are remembered: `total` less their sum have been forgotten. */
+struct jq_flow_row {
+    uint64_t flow; /* id of its first task; the others follow */
+    struct jq_str name;
+    const char *state; /* static */
+    int64_t at_ms, wall_offset_ms;
+    uint32_t total, waiting, blocked, queued, running, succeeded, dead, cancelled, expired, not_needed;
+};
+
+/* A task of a flow. */
+struct jq_member_row {
+    jq_task_id id;
+    enum jq_state state;
+    enum jq_outcome outcome;
+    enum jq_on on;
+    struct jq_str handler;
+    const jq_task_id *after;
+    size_t after_count;
 };
 
 struct jq_queue_row {
     struct jq_str name;
     bool paused;
     uint64_t scheduled, ready, running, dead, finished;
+    uint64_t waiting, blocked;
     uint64_t depth_max;
     uint64_t submitted_total, ended_total;
     double drain_per_s;
@@ -107,6 +134,9 @@ struct jq_worker_row {
     X(JQ_WHY_NONE, "none")                                                                                             \
     X(JQ_WHY_ENDED, "ended")                         /* detail: the outcome */                                         \
     X(JQ_WHY_RUNNING, "running")                     /* worker; number: ms so far */                                   \
+    X(JQ_WHY_PARENT_DEAD, "parent_dead")             /* detail: a task that is dead, and may be replayed */            \
+    X(JQ_WHY_WAITS_FOR, "waits_for")                 /* detail: a task that must end before, and its state */          \
+    X(JQ_WHY_MORE_PARENTS, "more_parents")           /* number: of further tasks that it waits for */                  \
     X(JQ_WHY_NOT_DUE, "not_due")                     /* detail: delay, eta or backoff; number: ms to go */             \
     X(JQ_WHY_QUEUE_PAUSED, "queue_paused")           /* detail: the queue */                                           \
     X(JQ_WHY_QUEUE_LIMIT, "queue_limit")             /* detail: the queue */                                           \
@@ -146,6 +176,8 @@ struct jq_why_line {
 
 struct jq_server_row {
     uint64_t epoch, digest, tasks_live, tasks_finished, scheduled, ready, running, dead;
+    uint64_t waiting, blocked;
+    uint32_t flows;
     uint64_t submitted_total, leased_total, ended_total[JQ_STATE_EXPIRED + 1], refused_total, duplicate_total,
         stale_total;
     uint64_t retried_total, lost_total, crashed_total;
@@ -207,6 +239,18 @@ struct jq_reply_effect {
             size_t count;
         } workers;
         struct jq_server_row server;
+        struct {
+            uint64_t flow;
+            uint32_t count; /* begin: ids drawn; add: tasks staged so far; commit: tasks */
+            bool unmatched; /* add: no known worker could ever run one of them */
+        } stage;            /* flow.begin, add, commit */
+        struct {
+            const struct jq_flow_row *rows;
+            size_t count;
+            const struct jq_member_row *members; /* show */
+            size_t member_count;
+            uint64_t next; /* ls: ask on after it; show: ask on from this place; 0: that was all */
+        } flows;           /* flow.show, ls, wait */
     } u;
 };
 
@@ -224,7 +268,12 @@ enum jq_news_type {
     JQ_NEWS_WORKER_DEAD,
     JQ_NEWS_WORKER_DRAINING,
     JQ_NEWS_QUEUE_SET,
-    JQ_NEWS_MARK /* a watermark was crossed: text names it, number 1 above, 0 below */
+    JQ_NEWS_MARK,           /* a watermark was crossed: text names it, number 1 above, 0 below */
+    JQ_NEWS_TASK_BLOCKED,   /* number: the task that it waits for, which is dead */
+    JQ_NEWS_TASK_UNBLOCKED, /* number: that task, which was replayed */
+    JQ_NEWS_FLOW_COMMITTED, /* task: the flow's first; number: its tasks; name: the flow's */
+    JQ_NEWS_FLOW_CANCELLING,
+    JQ_NEWS_FLOW_FORGOTTEN
 };
 struct jq_news {
     enum jq_news_type type;

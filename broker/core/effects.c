@@ -46,6 +46,25 @@ void news_task(struct jq_core *core, enum jq_news_type type, const struct task *
     core->output->effect(core->output->ctx, &effect);
 }
 
+void news_parent(struct jq_core *core, enum jq_news_type type, const struct task *task, const struct task *parent) {
+    const struct jq_effect effect = {.type = JQ_EFFECT_NEWS,
+                                     .level = JQ_EFFECT_AT_ONCE,
+                                     .u.news = {.type = type,
+                                                .task = {task->id},
+                                                .name = core->queues[task->queue].name,
+                                                .state = (enum jq_state)task->state,
+                                                .number = (int64_t)parent->id}};
+    core->output->effect(core->output->ctx, &effect);
+}
+
+void news_flow(struct jq_core *core, enum jq_news_type type, const struct flow *flow) {
+    const struct jq_effect effect = {
+        .type = JQ_EFFECT_NEWS,
+        .level = JQ_EFFECT_AT_ONCE,
+        .u.news = {.type = type, .task = {flow->first}, .name = flow->name, .number = flow->total}};
+    core->output->effect(core->output->ctx, &effect);
+}
+
 void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number) {
     const struct jq_effect effect = {
         .type = JQ_EFFECT_NEWS, .level = JQ_EFFECT_AT_ONCE, .u.news = {.type = type, .name = name, .number = number}};

@@ -28,7 +28,14 @@
     X(JQ_OP_WORKER_LS, 14, "worker.ls")                                                                                \
     X(JQ_OP_WORKER_SHOW, 15, "worker.show")                                                                            \
     X(JQ_OP_WORKER_DRAIN, 16, "worker.drain") /* W */                                                                  \
-    X(JQ_OP_SERVER_STATUS, 17, "server.status")
+    X(JQ_OP_SERVER_STATUS, 17, "server.status")                                                                        \
+    X(JQ_OP_FLOW_BEGIN, 18, "flow.begin")   /* W */                                                                    \
+    X(JQ_OP_FLOW_ADD, 19, "flow.add")       /* W */                                                                    \
+    X(JQ_OP_FLOW_COMMIT, 20, "flow.commit") /* W */                                                                    \
+    X(JQ_OP_FLOW_CANCEL, 21, "flow.cancel") /* W */                                                                    \
+    X(JQ_OP_FLOW_SHOW, 22, "flow.show")                                                                                \
+    X(JQ_OP_FLOW_LS, 23, "flow.ls")                                                                                    \
+    X(JQ_OP_FLOW_WAIT, 24, "flow.wait")
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -50,7 +57,10 @@ struct jq_submit_item {
     uint32_t retry_max, retry_base_ms, retry_cap_ms;
     int64_t soft_limit_ms, hard_limit_ms; /* 0: the handler's */
     int64_t result_ttl_ms;
-    struct jq_bytes body; /* payload and headers, encoded, as record and lease carry them */
+    struct jq_bytes body;    /* payload and headers, encoded, as record and lease carry them */
+    const jq_task_id *after; /* tasks that must have ended before; of a flow.add: earlier ones of the flow */
+    size_t after_count;
+    enum jq_on on; /* how; none: succeeded */
 };
 
 struct jq_name_value {
@@ -101,7 +111,17 @@ struct jq_request {
         struct {
             const struct jq_submit_item *items;
             size_t count;
-        } submit;
+            uint64_t flow; /* flow.add */
+            uint32_t at;   /* flow.add: the place in the flow of the first of them */
+        } submit;          /* also of flow.add */
+        struct {
+            uint64_t flow;      /* id of its first task */
+            uint32_t count;     /* begin: ids to draw; commit: tasks that were added */
+            struct jq_str name; /* begin; may be empty */
+            uint32_t grace_ms;  /* cancel */
+            int64_t wait_ms;    /* wait */
+            uint32_t at, limit; /* show: rows from this place on; ls: limit */
+        } flow;                 /* begin, commit, cancel, show, wait, ls (flow: those after it) */
         struct {
             struct jq_uuid id;
             struct jq_uuid session; /* 16 fresh random bytes by the shell */

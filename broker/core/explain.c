@@ -1,6 +1,11 @@
 /* explain.c - why is this task not running? One screen: the most decisive reason first. */
 #include "broker/core/explain.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { PARENTS_TOLD_MAX = 8 };
+
 struct jq_why_line *explain_add(struct explanation *out, enum jq_why why, struct jq_str detail, int64_t number) {
     const size_t at = out->count < EXPLAIN_LINES_MAX ? out->count++ : EXPLAIN_LINES_MAX;
     const size_t size = detail.size < EXPLAIN_DETAIL_BYTES ? detail.size : EXPLAIN_DETAIL_BYTES;
@@ -11,8 +16,37 @@ struct jq_why_line *explain_add(struct explanation *out, enum jq_why why, struct
     return &out->lines[at];
 }
 
+static void explain_parent(const struct task *parent, enum jq_why why, struct explanation *out) {
+    char detail[64];
+    const int size =
+        snprintf(detail, sizeof(detail), "%" PRIu64 " %s", parent->id, jq_state_name((enum jq_state)parent->state));
+    explain_add(out, why, (struct jq_str){detail, (size_t)size}, 0);
+}
+
+/* The tasks that it waits for: those that are dead first, and a few of the others. */
+static void explain_parents(struct jq_core *core, const struct task *task, struct explanation *out) {
+    const struct node *node = node_if(core, task);
+    uint32_t told = 0;
+    for (int dead = 1; dead >= 0; dead--) {
+        for (uint32_t ref = node->edges; ref != 0 && told < PARENTS_TOLD_MAX; ref = edge_at(core, ref)->next_of) {
+            const struct edge *edge = edge_at(core, ref);
+            const uint32_t parent = task_find(core, (jq_task_id){edge->parent});
+            if (edge->verdict == (dead ? JQ_EDGE_BLOCKED : JQ_EDGE_OPEN) && parent != 0) {
+                explain_parent(task_at(core, parent), dead ? JQ_WHY_PARENT_DEAD : JQ_WHY_WAITS_FOR, out);
+                told++;
+            }
+        }
+    }
+    if (told < node->undecided) {
+        explain_add(out, JQ_WHY_MORE_PARENTS, JQ_STR(""), node->undecided - told);
+    }
+}
+
 /* What the task itself waits for. */
 static void explain_task(struct jq_core *core, const struct task *task, struct explanation *out) {
+    if (task->state == JQ_STATE_WAITING || task->state == JQ_STATE_BLOCKED) {
+        explain_parents(core, task, out);
+    }
     if (task->state == JQ_STATE_SCHEDULED) {
         const bool eta = task->flags & TASK_FLAG_ETA;
         const char *cause = task->attempts > 0 ? "backoff" : (eta ? "eta" : "delay");

@@ -172,6 +172,24 @@ static void item_of(struct jq_core *core, const struct worker *worker, const str
     limits_of(core, worker, task, item);
 }
 
+/* What the tasks of an answer waited for. */
+static void items_tell_parents(struct jq_core *core, struct jq_lease_item *items, size_t count) {
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct node *node = node_if(core, task_at(core, task_find(core, items[i].task)));
+        items[i].after_count = node ? node->edge_count : 0;
+        total += items[i].after_count;
+    }
+    if (total == 0) {
+        return;
+    }
+    jq_task_id *next = parents_room(core, total);
+    for (size_t i = 0; i < count; i++) {
+        items[i].after = next;
+        next += node_parents(core, task_at(core, task_find(core, items[i].task)), next);
+    }
+}
+
 /* Leases of the worker from `ref` on with tokens up to `last`. */
 static size_t items_make(struct jq_core *core, const struct worker *worker, uint32_t ref, uint64_t last,
                          struct jq_lease_item *items) {
@@ -182,6 +200,7 @@ static size_t items_make(struct jq_core *core, const struct worker *worker, uint
         }
         item_of(core, worker, lease_at(core, ref), &items[count++]);
     }
+    items_tell_parents(core, items, count);
     return count;
 }
 

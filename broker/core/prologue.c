@@ -69,6 +69,13 @@ static void say_senders(struct jq_core *core) {
     }
 }
 
+static void say_flows(struct jq_core *core) {
+    for (uint32_t ref = core->flow_head; ref != 0; ref = flow_at(core, ref)->next) {
+        struct jq_record set = flow_record(flow_at(core, ref));
+        emit(core, &set);
+    }
+}
+
 void prologue_write(struct jq_core *core) {
     struct jq_record begin = {.type = JQ_RECORD_PROLOGUE_BEGIN};
     emit(core, &begin);
@@ -79,6 +86,7 @@ void prologue_write(struct jq_core *core) {
     say_tables(core);
     say_workers(core);
     say_senders(core);
+    say_flows(core);
     struct jq_record end = {.type = JQ_RECORD_PROLOGUE_END,
                             .u.prologue_end = {.needs_from = jq_core_needs_from(core), .digest = core->digest}};
     emit(core, &end);

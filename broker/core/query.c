@@ -60,7 +60,14 @@ void task_show_request(struct jq_core *core, const struct jq_request *request) {
         return;
     }
     struct jq_task_row row;
+    const struct node *node = node_if(core, task_at(core, ref));
     task_row(core, task_at(core, ref), &row);
+    if (node) {
+        row.flow = node->flow ? flow_at(core, node->flow)->first : 0;
+        row.on = node->on;
+        row.after = parents_room(core, node->edge_count);
+        row.after_count = node_parents(core, task_at(core, ref), core->parents);
+    }
     tasks_reply(core, request, &row, 1, 0);
 }
 
@@ -146,6 +153,8 @@ static void queue_row(const struct jq_core *core, const struct queue *queue, str
                                      .running = queue->running,
                                      .dead = queue->dead,
                                      .finished = queue->finished,
+                                     .waiting = queue->waiting,
+                                     .blocked = queue->blocked,
                                      .depth_max = queue->depth_max ? queue->depth_max : core->config.depth_max,
                                      .submitted_total = queue->submitted_total,
                                      .ended_total = queue->ended_total,
@@ -299,7 +308,11 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     ret_row->ready = core->ready_count;
     ret_row->running = core->running_count;
     ret_row->dead = core->dead_count;
-    ret_row->tasks_live = core->scheduled_count + core->ready_count + core->running_count;
+    ret_row->waiting = core->waiting_count;
+    ret_row->blocked = core->blocked_count;
+    ret_row->flows = core->flows.used_count;
+    ret_row->tasks_live =
+        core->waiting_count + core->blocked_count + core->scheduled_count + core->ready_count + core->running_count;
     ret_row->tasks_finished = core->finished_count;
     ret_row->queues = core->queue_count;
     ret_row->classes = core->class_count;

@@ -36,6 +36,11 @@ enum jq_record_type {
     JQ_RECORD_TASK_ENDED = 22,
     JQ_RECORD_TASK_REVIVED = 23,
     JQ_RECORD_TASK_FORGOTTEN = 24,
+    JQ_RECORD_FLOW_SET = 40, /* what a flow is from now on: begun, committed, cancelled; re-stated as it stands */
+    JQ_RECORD_FLOW_CUT = 41,
+    JQ_RECORD_FLOW_FORGOTTEN = 42,
+    JQ_RECORD_EDGE_DECIDED = 43,
+    JQ_RECORD_TASK_FREED = 44,
     JQ_RECORD_TYPE_END /* one past the last */
 };
 
@@ -50,6 +55,21 @@ struct jq_options {
 };
 
 enum { JQ_LEASE_UNITS_SIZE_MAX = 16384 }; /* encoded units of one lease */
+/* Where a flow is in its life. The numbers are the journal's. */
+enum jq_flow_phase {
+    JQ_FLOW_STAGED = 1,     /* its tasks come in; nobody sees them */
+    JQ_FLOW_DROPPED = 2,    /* they will be forgotten, the last first */
+    JQ_FLOW_COMMITTED = 3,  /* they are tasks like any */
+    JQ_FLOW_CANCELLING = 4, /* one after the other is being cancelled */
+    JQ_FLOW_CANCELLED = 5
+};
+
+/* What a task knows of another that it waits for. The numbers are the journal's. */
+enum jq_edge_verdict {
+    JQ_EDGE_OPEN = 0,
+    JQ_EDGE_MET = 1,    /* the other ended as wanted, for good */
+    JQ_EDGE_BLOCKED = 2 /* the other is dead, and may be replayed */
+};
 
 /* What the request window keeps of an answer: enough to give it again, never bytes of a task. */
 struct jq_verdict {
@@ -135,6 +155,9 @@ struct jq_record {
             int64_t key_expires_ms;  /* 0: no key */
             struct jq_str key;       /* scope, 0 byte, key */
             struct jq_bytes body;    /* opaque: payload and headers as the shell encoded them */
+            uint64_t flow;           /* id of the first task of its flow, which is staged; 0: none */
+            uint8_t on;              /* enum jq_on; 0: it waits for nobody */
+            struct jq_bytes after; /* varints, one a parent: (its id's distance below this task's) << 1 | met already */
         } task_submitted;
         struct {
             jq_task_id task;
@@ -170,6 +193,31 @@ struct jq_record {
         struct {
             jq_task_id task;
         } task_forgotten;
+        struct {
+            jq_task_id task; /* the one that waits */
+            uint64_t parent;
+            uint8_t verdict; /* enum jq_edge_verdict */
+        } edge_decided;
+        struct {
+            jq_task_id task; /* of a committed flow, waits for nobody: may run */
+        } task_freed;
+        struct {
+            uint64_t flow;         /* id of its first task */
+            uint8_t phase;         /* enum jq_flow_phase */
+            uint32_t room;         /* ids that are its own */
+            uint32_t total;        /* tasks, as long as none is cut */
+            int64_t at_ms;         /* begun, or once committed: committed */
+            uint32_t grace_ms;     /* of its cancel */
+            struct jq_uuid sender; /* who stages it */
+            struct jq_str name;
+        } flow_set;
+        struct {
+            uint64_t flow;
+            uint32_t keep; /* of its tasks: those behind are forgotten */
+        } flow_cut;
+        struct {
+            uint64_t flow; /* none of its tasks is remembered any more */
+        } flow_forgotten;
     } u;
 };
 

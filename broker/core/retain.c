@@ -81,11 +81,23 @@ static void forget(struct jq_core *core, uint32_t ref) {
     emit(core, &record);
 }
 
+/* Those that wait for it would wait for ever. */
+void dead_remove(struct jq_core *core, uint32_t ref) {
+    if (node_is_waited_for(core, task_at(core, ref))) {
+        task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
+    } else {
+        forget(core, ref);
+    }
+}
+
 void finished_expire(struct jq_core *core) {
     for (int i = 0; i < FORGOTTEN_PER_STEP_MAX; i++) {
         const struct jq_heap_entry *first = jq_heap_min(&core->retain);
         if (!first || (first->key > core->now_ms && core->finished_count <= core->config.finished_max)) {
             break;
+        }
+        if (node_is_waited_for(core, task_at(core, core->options[first->ref].head))) {
+            break; /* a few steps more, and all is decided */
         }
         forget(core, core->options[first->ref].head);
     }
@@ -93,7 +105,7 @@ void finished_expire(struct jq_core *core) {
         if (task_at(core, core->dead_head)->at_ms + core->config.dead_ttl_ms > core->now_ms) {
             break;
         }
-        forget(core, core->dead_head);
+        dead_remove(core, core->dead_head);
     }
 }
 

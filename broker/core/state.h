@@ -8,6 +8,7 @@
 #define JQ_BROKER_CORE_STATE_H
 
 #include "broker/core/core.h"
+#include "broker/core/flow.h"
 #include "broker/core/slab.h"
 #include "common/buf.h"
 #include "common/heap.h"
@@ -63,6 +64,7 @@ struct task {
     uint32_t timer;       /* I: position in a heap + 1 */
     uint32_t options;     /* D */
     uint32_t side;        /* D: what few tasks have */
+    uint32_t node;        /* D: of a task that waits, is waited for, or is in a flow (flow.h) */
     uint16_t queue;       /* D */
     uint16_t class_index; /* D */
     uint16_t runs;        /* D: leases so far */
@@ -117,6 +119,7 @@ struct queue {
     uint16_t levels_used; /* I: bit per priority */
     struct level levels[LEVEL_COUNT];
     uint64_t scheduled, ready, running, dead, finished; /* I */
+    uint64_t waiting, blocked;                          /* I: staged ones are not counted */
     uint64_t submitted_total, ended_total;              /* S */
     uint64_t depth_max;                                 /* S: 0: the broker's */
     uint32_t weight;                                    /* S: 0: 1 */
@@ -313,8 +316,20 @@ struct jq_core {
     struct jq_heap retain;              /* option sets with finished tasks, by when the first is forgotten */
     struct jq_heap active;              /* queues with ready tasks, by virtual time */
     int64_t virtual_now;
-    uint64_t finished_count, dead_count, ready_count, scheduled_count, running_count;
+    uint64_t finished_count, dead_count, ready_count, scheduled_count, running_count, waiting_count, blocked_count;
     uint32_t dead_head, dead_tail; /* by time of death */
+
+    struct jq_slab nodes, edges, flows;
+    struct jq_map flow_map;        /* id of the first task -> flow */
+    uint32_t flow_head, flow_tail; /* all, in the order of their beginning */
+    struct edge_list nodes_due;    /* I: tasks with edges to decide */
+    struct edge_list flows_due;    /* I: flows with tasks to free, cancel or forget */
+    struct jq_heap flow_timers;    /* I: staged flows, by when they are dropped */
+    uint64_t *flows_changed;       /* S: that somebody waits for */
+    uint32_t flows_changed_count, flows_changed_capacity;
+    struct flow_wait *flow_waits; /* S */
+    uint32_t flow_wait_count, flow_wait_capacity;
+    int64_t flow_wait_next_ms; /* S: the time of none is up before */
 
     struct sender *senders;
     uint32_t sender_count, sender_capacity, sender_free, senders_used;
@@ -371,13 +386,25 @@ struct jq_core {
     uint32_t exception_count, exception_capacity;
     uint8_t *verdict_bytes;
     size_t verdict_capacity;
+    struct jq_buf after;   /* of one record */
+    struct jq_buf reasons; /* texts of refusals, of one request */
+    jq_task_id *parents;   /* of the tasks of one answer */
+    size_t parents_capacity;
 };
+
+static inline struct edge *edge_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->edges, ref);
+}
+static inline struct flow *flow_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->flows, ref);
+}
 
 /* ---- tasks.c: the table of tasks, their hashes and timers ---- */
 static inline struct task *task_at(const struct jq_core *core, uint32_t ref) {
     return jq_slab_at(&core->tasks, ref);
 }
-uint32_t task_find(struct jq_core *core, jq_task_id id); /* 0: none */
+uint32_t task_find(struct jq_core *core, jq_task_id id);     /* 0: none, or staged in a flow that is not committed */
+uint32_t task_find_any(struct jq_core *core, jq_task_id id); /* staged ones, too */
 uint32_t task_add(struct jq_core *core, jq_task_id id);
 void task_remove(struct jq_core *core, uint32_t ref); /* entry, id, body and side; must be in no list, heap or lease */
 struct side *task_side(struct jq_core *core, struct task *task); /* makes it */
@@ -452,6 +479,7 @@ enum jq_err apply_task_record(struct jq_core *core, const struct jq_record *reco
 enum jq_err apply_sender_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
 void task_make_ready(struct jq_core *core, uint32_t ref); /* of a task in no index: into its bucket */
 void task_wake(struct jq_core *core, uint32_t ref);       /* of a scheduled task whose time has come */
+void task_drop(struct jq_core *core, uint32_t ref);       /* forgets it, in whatever state it is */
 /* step's way to apply: stamps, journals and applies one record. */
 void emit(struct jq_core *core, struct jq_record *record);
 
@@ -542,6 +570,10 @@ int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t fai
 void submit_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- control.c ---- */
+bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms); /* false: it has ended */
+void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count);
+bool answered_before(struct jq_core *core, const struct jq_request *request);
+void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count);
 void cancel_request(struct jq_core *core, const struct jq_request *request);
 void dead_replay_request(struct jq_core *core, const struct jq_request *request);
 void dead_rm_request(struct jq_core *core, const struct jq_request *request);
@@ -566,6 +598,7 @@ void task_row(const struct jq_core *core, const struct task *task, struct jq_tas
 void explain_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- retain.c: what has ended and when it is forgotten ---- */
+void dead_remove(struct jq_core *core, uint32_t ref); /* a dead letter that others wait for is cancelled instead */
 void finished_add(struct jq_core *core, uint32_t ref);
 void finished_remove(struct jq_core *core, uint32_t ref);
 void finished_expire(struct jq_core *core);
@@ -580,6 +613,8 @@ void reply_refuse(struct jq_core *core, const struct jq_request *request, enum j
                   const char *reason);
 void call_drop(struct jq_core *core, uint64_t call);
 void news_task(struct jq_core *core, enum jq_news_type type, const struct task *task);
+void news_parent(struct jq_core *core, enum jq_news_type type, const struct task *task, const struct task *parent);
+void news_flow(struct jq_core *core, enum jq_news_type type, const struct flow *flow);
 void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number);
 
 /* ---- arrays ---- */

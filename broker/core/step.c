@@ -1,7 +1,7 @@
 /* step.c - one event: first what time has brought, then the event itself, then what became possible by both. */
 #include "broker/core/state.h"
 
-enum { TIMERS_PER_STEP_MAX = 2000, WALL_DRIFT_MS = 500 };
+enum { TIMERS_PER_STEP_MAX = 2000, WALL_DRIFT_MS = 500, STAGED_AGAIN_MS = 1000 };
 
 /* ---- what time has brought ---- */
 
@@ -19,6 +19,11 @@ static void wake_due(struct jq_core *core) {
 static void wake_wall(struct jq_core *core, uint32_t ref) {
     const struct task *task = task_at(core, ref);
     const struct side *side = task_side_if(core, task);
+    if (task_is_staged(core, task)) { /* nobody knows of it yet */
+        task_clear_timer(core, ref);
+        task_set_timer(core, ref, core->wall_ms + STAGED_AGAIN_MS, true);
+        return;
+    }
     if (side && side->expires_wall_ms > 0 && side->expires_wall_ms <= core->wall_ms) {
         task_end(core, ref, JQ_STATE_EXPIRED, JQ_OUTCOME_EXPIRED);
         return;
@@ -65,6 +70,9 @@ static void mark_set(struct jq_core *core, bool *mark, bool busy, struct jq_str 
 static void note_marks(struct jq_core *core) {
     const uint64_t bytes = core->tasks.used_count * (uint64_t)(core->tasks.item_size_bytes + sizeof(uint32_t)) +
                            core->sides.used_count * (uint64_t)core->sides.item_size_bytes +
+                           core->nodes.used_count * (uint64_t)core->nodes.item_size_bytes +
+                           core->edges.used_count * (uint64_t)core->edges.item_size_bytes +
+                           core->flows.used_count * (uint64_t)core->flows.item_size_bytes +
                            core->keys.used_count * (uint64_t)core->keys.item_size_bytes + core->extra_bytes;
     const uint64_t high = core->config.memory_max;
     mark_set(core, &core->memory_busy, core->memory_busy ? bytes > high / 8 * 7 : bytes >= high, JQ_STR("memory_max"));
@@ -108,6 +116,13 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_WORKER_SHOW] = worker_ls_request,
         [JQ_OP_WORKER_DRAIN] = worker_drain_request,
         [JQ_OP_SERVER_STATUS] = server_status_request,
+        [JQ_OP_FLOW_BEGIN] = flow_begin_request,
+        [JQ_OP_FLOW_ADD] = flow_add_request,
+        [JQ_OP_FLOW_COMMIT] = flow_commit_request,
+        [JQ_OP_FLOW_CANCEL] = flow_cancel_request,
+        [JQ_OP_FLOW_SHOW] = flow_show_request,
+        [JQ_OP_FLOW_LS] = flow_ls_request,
+        [JQ_OP_FLOW_WAIT] = flow_wait_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -128,6 +143,7 @@ static void on_pipe_gone(struct jq_core *core, uint64_t pipe) {
         }
     }
     waits_drop_pipe(core, pipe);
+    flow_waits_drop_pipe(core, pipe);
 }
 
 static void on_stop(struct jq_core *core) {
@@ -136,6 +152,7 @@ static void on_stop(struct jq_core *core) {
         poll_answer(core, core->parked[0], 0);
     }
     waits_stop(core);
+    flow_waits_stop(core);
 }
 
 static void on_event(struct jq_core *core, const struct jq_event *event) {
@@ -164,12 +181,14 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     core->wall_ms = event->wall_ms;
     time_passes(core);
     on_event(core, event);
+    flows_work(core);
     dispatch_hot(core);
     gathered_flush(core);
     commands_flush(core);
     polls_expire(core);
     waiters_flush(core);
     waits_expire(core);
+    flow_waits_step(core);
     core->output = NULL;
 }
 
@@ -192,5 +211,7 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     deadline_ms = least(deadline_ms, liveness_deadline_ms(core));
     deadline_ms = least(deadline_ms, finished_deadline_ms(core));
     deadline_ms = least(deadline_ms, keys_deadline_ms(core));
+    deadline_ms = least(deadline_ms, flows_deadline_ms(core));
+    deadline_ms = least(deadline_ms, flow_waits_deadline_ms(core));
     return least(deadline_ms, window_deadline_ms(core));
 }

@@ -1,31 +1,25 @@
 /* submit.c - new tasks: each item of a batch gets its own verdict. */
-#include "broker/core/state.h"
+#include "broker/core/submit.h"
 
-enum { RETRY_AFTER_UNKNOWN_MS = 1000, KEY_TEXT_MAX = 320 };
+#include <inttypes.h>
+
+enum { RETRY_AFTER_UNKNOWN_MS = 1000, KEY_TEXT_MAX = 320, REASON_SIZE = 80 };
 static const double retry_after_min_ms = 50, retry_after_max_ms = 60000;
-
-/* The last queue, class and option set of the batch: neighbours are mostly alike. */
-struct batch {
-    struct jq_str queue_name, handler, need, want;
-    struct jq_options option_values;
-    uint16_t queue, class_index;
-    uint32_t options;
-    bool queue_known, class_known, options_known;
-    uint64_t first;
-    uint32_t accepted;
-    bool unmatched;
-};
 
 static bool same_text(struct jq_str a, struct jq_str b) {
     return (a.data == b.data && a.size == b.size) || jq_str_equal(a, b);
 }
 
-static uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue) {
+uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue) {
     return queue->depth_max ? queue->depth_max : core->config.depth_max;
 }
 
+uint64_t queue_depth(const struct queue *queue) {
+    return queue->scheduled + queue->ready + queue->waiting + queue->blocked;
+}
+
 /* How long the queue takes to work off a tenth of its bound at the rate measured. */
-static int64_t retry_after_ms(const struct jq_core *core, const struct queue *queue) {
+int64_t queue_retry_after_ms(const struct jq_core *core, const struct queue *queue) {
     if (queue->drain_per_s <= 0) {
         return RETRY_AFTER_UNKNOWN_MS;
     }
@@ -96,7 +90,7 @@ static const char *intern_class(struct jq_core *core, const struct jq_submit_ite
 }
 
 /* False: refused. */
-static bool intern_item(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch) {
+bool batch_intern(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch) {
     const enum jq_reply verdict = intern_queue(core, item, batch);
     if (verdict == JQ_REPLY_NOT_FOUND) {
         refuse_item(core, index, JQ_REPLY_NOT_FOUND, "queue", "not declared", 0);
@@ -135,22 +129,77 @@ static bool duplicate(struct jq_core *core, struct jq_str key, uint32_t index) {
     return true;
 }
 
-/* ---- one item ---- */
+/* ---- what it waits for ---- */
 
-static jq_task_id next_id(struct jq_core *core) {
-    if (core->next_id == core->ids_limit) {
-        struct jq_record record = {.type = JQ_RECORD_IDS_RESERVED,
-                                   .u.ids_reserved = {core->ids_limit + IDS_PER_RESERVATION}};
-        emit(core, &record);
-    }
-    return (jq_task_id){core->next_id++};
+static enum jq_on on_of(const struct jq_submit_item *item) {
+    return item->on ? item->on : JQ_ON_SUCCEEDED;
 }
 
-static void accept_item(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch,
-                        struct jq_str key) {
-    const jq_task_id id = next_id(core);
+/* A text that lives until the next request. */
+static const char *parent_reason(struct jq_core *core, jq_task_id parent, const char *what) {
+    const size_t at = core->reasons.size;
+    jq_buf_append_format(&core->reasons, "task %" PRIu64 ": %s", parent.value, what);
+    jq_buf_append_u8(&core->reasons, '\0');
+    JQ_CHECK(!core->reasons.failed);
+    return (const char *)core->reasons.data + at;
+}
+
+bool same_namespace(struct jq_str a, struct jq_str b) {
+    size_t at = 0;
+    while (at < a.size && at < b.size && a.data[at] == b.data[at] && a.data[at] != '.') {
+        at++;
+    }
+    return (at == a.size || a.data[at] == '.') && (at == b.size || b.data[at] == '.');
+}
+
+static bool parents_check(struct jq_core *core, const struct jq_submit_item *item, uint32_t index,
+                          const struct batch *batch) {
+    for (size_t i = 0; i < item->after_count; i++) {
+        const uint32_t parent = task_find(core, item->after[i]);
+        if (parent == 0) {
+            refuse_item(core, index, JQ_REPLY_NOT_FOUND, "after",
+                        parent_reason(core, item->after[i], "never submitted, or forgotten"), 0);
+            return false;
+        }
+        if (!same_namespace(core->queues[task_at(core, parent)->queue].name, core->queues[batch->queue].name)) {
+            refuse_item(core, index, JQ_REPLY_INVALID, "after",
+                        parent_reason(core, item->after[i], "its queue is of another namespace"), 0);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those that have ended as wanted are met from the start: a log that has lost them can still tell. */
+static struct jq_bytes parents_pack(struct jq_core *core, const struct jq_submit_item *item, jq_task_id id) {
+    jq_buf_clear(&core->after);
+    for (size_t i = 0; i < item->after_count; i++) {
+        const struct task *parent = task_at(core, task_find_any(core, item->after[i]));
+        const bool met = parent_is_met(parent, (uint8_t)on_of(item));
+        jq_buf_append_varint(&core->after, (id.value - item->after[i].value) << 1 | met);
+    }
+    JQ_CHECK(!core->after.failed);
+    return jq_buf_bytes(&core->after);
+}
+
+/* ---- one item ---- */
+
+jq_task_id ids_draw(struct jq_core *core, uint32_t count) {
+    if (core->next_id + count > core->ids_limit) {
+        struct jq_record record = {.type = JQ_RECORD_IDS_RESERVED,
+                                   .u.ids_reserved = {core->next_id + count - 1 + IDS_PER_RESERVATION}};
+        emit(core, &record);
+    }
+    const uint64_t first = core->next_id;
+    core->next_id += count;
+    return (jq_task_id){first};
+}
+
+/* The record's `after` lies in core->after. */
+struct jq_record batch_record(struct jq_core *core, const struct jq_submit_item *item, const struct batch *batch,
+                              jq_task_id id) {
     const bool eta = item->eta_wall_ms > core->wall_ms;
-    struct jq_record record = {
+    return (struct jq_record){
         .type = JQ_RECORD_TASK_SUBMITTED,
         .u.task_submitted = {.task = id,
                              .queue = batch->queue,
@@ -160,9 +209,17 @@ static void accept_item(struct jq_core *core, const struct jq_submit_item *item,
                              .eta = eta,
                              .ready_at_ms = eta ? item->eta_wall_ms : core->now_ms + item->delay_ms,
                              .expires_wall_ms = item->expires_wall_ms,
-                             .key_expires_ms = key.size ? core->now_ms + core->config.key_ttl_ms : 0,
-                             .key = key,
+                             .on = (uint8_t)(item->after_count > 0 ? on_of(item) : 0),
+                             .after = parents_pack(core, item, id),
                              .body = item->body}};
+}
+
+static void accept_item(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch,
+                        struct jq_str key) {
+    const jq_task_id id = ids_draw(core, 1);
+    struct jq_record record = batch_record(core, item, batch, id);
+    record.u.task_submitted.key = key;
+    record.u.task_submitted.key_expires_ms = key.size ? core->now_ms + core->config.key_ttl_ms : 0;
     emit(core, &record);
     core->totals.submitted_total++;
     core->queues[batch->queue].submitted_total++;
@@ -192,12 +249,12 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
     if (key.size && duplicate(core, key, index)) {
         return;
     }
-    if (!intern_item(core, item, index, batch)) {
+    if (!batch_intern(core, item, index, batch) || !parents_check(core, item, index, batch)) {
         return;
     }
     const struct queue *queue = &core->queues[batch->queue];
-    if (queue->scheduled + queue->ready >= queue_depth_max(core, queue)) {
-        refuse_item(core, index, JQ_REPLY_BUSY, "depth_max", "the queue is full", retry_after_ms(core, queue));
+    if (queue_depth(queue) >= queue_depth_max(core, queue)) {
+        refuse_item(core, index, JQ_REPLY_BUSY, "depth_max", "the queue is full", queue_retry_after_ms(core, queue));
         return;
     }
     accept_item(core, item, batch, key);
@@ -207,16 +264,15 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
 
 static void submit_reply(struct jq_core *core, const struct jq_request *request, const struct batch *batch) {
     const int queue = queue_find(core, request->u.submit.count ? request->u.submit.items[0].queue : JQ_STR(""));
-    const struct jq_reply_effect reply = {
-        .call = request->call,
-        .request = request->id,
-        .op = JQ_OP_SUBMIT,
-        .u.submit = {.first = batch->first,
-                     .count = (uint32_t)request->u.submit.count,
-                     .exceptions = core->exceptions,
-                     .exception_count = core->exception_count,
-                     .depth = queue < 0 ? 0 : core->queues[queue].scheduled + core->queues[queue].ready,
-                     .unmatched = batch->unmatched}};
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = JQ_OP_SUBMIT,
+                                          .u.submit = {.first = batch->first,
+                                                       .count = (uint32_t)request->u.submit.count,
+                                                       .exceptions = core->exceptions,
+                                                       .exception_count = core->exception_count,
+                                                       .depth = queue < 0 ? 0 : queue_depth(&core->queues[queue]),
+                                                       .unmatched = batch->unmatched}};
     reply_send(core, &reply, JQ_CANARY == CANARY_EARLY_ANSWER ? JQ_EFFECT_AT_ONCE : JQ_EFFECT_DURABLE);
 }
 
@@ -254,6 +310,8 @@ void submit_request(struct jq_core *core, const struct jq_request *request) {
         return;
     }
     core->exception_count = 0;
+    jq_buf_clear(&core->reasons);
+    JQ_CHECK(jq_buf_room(&core->reasons, request->u.submit.count * REASON_SIZE)); /* it must not move */
     struct batch batch = {0};
     for (uint32_t i = 0; i < request->u.submit.count; i++) {
         submit_item(core, &request->u.submit.items[i], i, &batch);

@@ -53,9 +53,14 @@ static void page_clear(struct jq_core *core, uint64_t id) {
     }
 }
 
-uint32_t task_find(struct jq_core *core, jq_task_id id) {
+uint32_t task_find_any(struct jq_core *core, jq_task_id id) {
     uint32_t at = 0;
     return page_find(core, id.value / ID_PAGE_COUNT, &at) ? core->id_page_at[at][id.value % ID_PAGE_COUNT] : 0;
+}
+
+uint32_t task_find(struct jq_core *core, jq_task_id id) {
+    const uint32_t ref = task_find_any(core, id);
+    return ref != 0 && task_is_staged(core, task_at(core, ref)) ? 0 : ref;
 }
 
 uint32_t task_add(struct jq_core *core, jq_task_id id) {
@@ -83,6 +88,8 @@ void task_remove(struct jq_core *core, uint32_t ref) {
         side->progress = NULL;
         jq_slab_give(&core->sides, task->side);
     }
+    flow_leave(core, ref);
+    node_remove(core, ref);
     core->classes[task->class_index].refs--;
     core->options[task->options].refs--;
     page_clear(core, task->id);
@@ -119,6 +126,7 @@ bool task_suspect(const struct jq_core *core, const struct task *task) {
 #define SPREAD_LEASE   UINT64_C(0x510e527fade682d1)
 #define SPREAD_EXPIRES UINT64_C(0x9b05688c2b3e6c1f)
 #define SPREAD_SIDE    UINT64_C(0x1f83d9abfb41bd6b)
+#define SPREAD_FLOW    UINT64_C(0x5be0cd19137e2179)
 
 /* 0 for a side that holds nothing but a report. */
 static uint64_t side_sum(const struct side *side) {
@@ -137,6 +145,10 @@ uint64_t task_hash(const struct jq_core *core, const struct task *task) {
     const struct side *side = task_side_if(core, task);
     if (side) {
         sum += side_sum(side);
+    }
+    const struct node *node = node_if(core, task);
+    if (node && node->flow != 0) {
+        sum += flow_at(core, node->flow)->first * SPREAD_FLOW;
     }
     if (task->lease != 0) {
         const struct lease *lease = lease_at(core, task->lease);
@@ -198,6 +210,7 @@ uint64_t jq_core_needs_from(const struct jq_core *core) {
 
 uint64_t tasks_memory_bytes(const struct jq_core *core) {
     return jq_slab_bytes(&core->tasks) + jq_slab_bytes(&core->sides) + jq_slab_bytes(&core->leases) +
+           jq_slab_bytes(&core->nodes) + jq_slab_bytes(&core->edges) + jq_slab_bytes(&core->flows) +
            jq_slab_bytes(&core->keys) + jq_slab_bytes(&core->waiters) + jq_slab_bytes(&core->wait_links) +
            (uint64_t)core->id_page_count * ID_PAGE_COUNT * sizeof(uint32_t) + jq_map_memory_bytes(&core->key_map) +
            (uint64_t)(core->timers.capacity + core->wall_timers.capacity) * sizeof(struct jq_heap_entry) +

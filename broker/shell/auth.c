@@ -56,7 +56,7 @@ enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct 
     }
     if (principal->token == NULL)
         return JQ_REPLY_OK;
-    if (request->op == JQ_OP_SUBMIT) {
+    if (request->op == JQ_OP_SUBMIT || request->op == JQ_OP_FLOW_ADD) {
         permit_submit(principal->token, request);
     } else if (request->op == JQ_OP_REGISTER) {
         allowed = permit_register(principal->token, request);

@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 18, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 25, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -96,8 +96,8 @@ int64_t jq_decode_wait_ms(const struct jq_decoder *decoder, const struct jq_valu
 
 /* ---- bodies of the small requests -------------------------------------------------------------------------------- */
 
-static bool read_ids(struct jq_decoder *decoder, const msgpack_object *object, const jq_task_id **ret_ids,
-                     size_t *ret_count) {
+bool jq_decode_ids(struct jq_decoder *decoder, const msgpack_object *object, const jq_task_id **ret_ids,
+                   size_t *ret_count) {
     const size_t count = object->via.array.size;
     jq_task_id *ids = jq_decode_array(decoder, count, sizeof(*ids));
     if (!ids)
@@ -111,7 +111,7 @@ static bool read_ids(struct jq_decoder *decoder, const msgpack_object *object, c
 
 static bool decode_wait(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     request->u.wait.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_WAIT_WAIT);
-    return read_ids(decoder, values->at[JQ_AT_WAIT_IDS].object, &request->u.wait.ids, &request->u.wait.count);
+    return jq_decode_ids(decoder, values->at[JQ_AT_WAIT_IDS].object, &request->u.wait.ids, &request->u.wait.count);
 }
 
 static bool decode_task_id(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
@@ -143,11 +143,13 @@ static bool decode_task_ls(struct jq_decoder *decoder, const struct jq_values *v
 
 static bool decode_task_cancel(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     request->u.tasks.grace_ms = (uint32_t)jq_value_uint(values, JQ_AT_TASK_CANCEL_GRACE, JQ_GRACE_MS_DEFAULT);
-    return read_ids(decoder, values->at[JQ_AT_TASK_CANCEL_IDS].object, &request->u.tasks.ids, &request->u.tasks.count);
+    return jq_decode_ids(decoder, values->at[JQ_AT_TASK_CANCEL_IDS].object, &request->u.tasks.ids,
+                         &request->u.tasks.count);
 }
 
 static bool decode_task_ids(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
-    return read_ids(decoder, values->at[JQ_AT_TASK_IDS_IDS].object, &request->u.tasks.ids, &request->u.tasks.count);
+    return jq_decode_ids(decoder, values->at[JQ_AT_TASK_IDS_IDS].object, &request->u.tasks.ids,
+                         &request->u.tasks.count);
 }
 
 _Static_assert(JQ_AT_QUEUE_LS_NAME == 0 && JQ_AT_QUEUE_SET_NAME == 0 && JQ_AT_WORKER_SHOW_NAME == 0 &&
@@ -169,15 +171,31 @@ static bool decode_nothing(struct jq_decoder *decoder, const struct jq_values *v
 }
 
 static jq_decode_body *const body_readers[JQ_OP_END] = {
-    [JQ_OP_NONE] = decode_nothing,         [JQ_OP_SUBMIT] = jq_decode_submit,
-    [JQ_OP_REGISTER] = jq_decode_register, [JQ_OP_LEASE] = jq_decode_lease,
-    [JQ_OP_REPORT] = jq_decode_report,     [JQ_OP_WAIT] = decode_wait,
-    [JQ_OP_TASK_SHOW] = decode_task_id,    [JQ_OP_TASK_LS] = decode_task_ls,
-    [JQ_OP_TASK_EXPLAIN] = decode_task_id, [JQ_OP_TASK_CANCEL] = decode_task_cancel,
-    [JQ_OP_DEAD_REPLAY] = decode_task_ids, [JQ_OP_DEAD_RM] = decode_task_ids,
-    [JQ_OP_QUEUE_LS] = decode_named,       [JQ_OP_QUEUE_SET] = decode_named,
-    [JQ_OP_WORKER_LS] = decode_nothing,    [JQ_OP_WORKER_SHOW] = decode_named,
-    [JQ_OP_WORKER_DRAIN] = decode_named,   [JQ_OP_SERVER_STATUS] = decode_nothing,
+    [JQ_OP_NONE] = decode_nothing,
+    [JQ_OP_SUBMIT] = jq_decode_submit,
+    [JQ_OP_REGISTER] = jq_decode_register,
+    [JQ_OP_LEASE] = jq_decode_lease,
+    [JQ_OP_REPORT] = jq_decode_report,
+    [JQ_OP_WAIT] = decode_wait,
+    [JQ_OP_TASK_SHOW] = decode_task_id,
+    [JQ_OP_TASK_LS] = decode_task_ls,
+    [JQ_OP_TASK_EXPLAIN] = decode_task_id,
+    [JQ_OP_TASK_CANCEL] = decode_task_cancel,
+    [JQ_OP_DEAD_REPLAY] = decode_task_ids,
+    [JQ_OP_DEAD_RM] = decode_task_ids,
+    [JQ_OP_QUEUE_LS] = decode_named,
+    [JQ_OP_QUEUE_SET] = decode_named,
+    [JQ_OP_WORKER_LS] = decode_nothing,
+    [JQ_OP_WORKER_SHOW] = decode_named,
+    [JQ_OP_WORKER_DRAIN] = decode_named,
+    [JQ_OP_SERVER_STATUS] = decode_nothing,
+    [JQ_OP_FLOW_BEGIN] = jq_decode_flow_begin,
+    [JQ_OP_FLOW_ADD] = jq_decode_flow_add,
+    [JQ_OP_FLOW_COMMIT] = jq_decode_flow_commit,
+    [JQ_OP_FLOW_CANCEL] = jq_decode_flow_cancel,
+    [JQ_OP_FLOW_SHOW] = jq_decode_flow_show,
+    [JQ_OP_FLOW_LS] = jq_decode_flow_ls,
+    [JQ_OP_FLOW_WAIT] = jq_decode_flow_wait,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

@@ -22,6 +22,20 @@ jq_decode_body jq_decode_submit;
 jq_decode_body jq_decode_register;
 jq_decode_body jq_decode_lease;
 jq_decode_body jq_decode_report;
+jq_decode_body jq_decode_flow_begin;
+jq_decode_body jq_decode_flow_add;
+jq_decode_body jq_decode_flow_commit;
+jq_decode_body jq_decode_flow_cancel;
+jq_decode_body jq_decode_flow_show;
+jq_decode_body jq_decode_flow_ls;
+jq_decode_body jq_decode_flow_wait;
+
+/* The tasks of a submit or of a flow.add, into request->u.submit. */
+bool jq_decode_items(struct jq_decoder *decoder, const msgpack_object *tasks, struct jq_request *request);
+
+/* A list of task ids, in the arena. */
+bool jq_decode_ids(struct jq_decoder *decoder, const msgpack_object *object, const jq_task_id **ret_ids,
+                   size_t *ret_count);
 
 /* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
 void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);

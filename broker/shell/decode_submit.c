@@ -1,6 +1,11 @@
 /* decode_submit.c - the tasks of a submit. A bad one is marked and passed on: the others go their way. */
+#include <stdlib.h>
+
 #include "broker/shell/decode_internal.h"
 #include "common/need.h"
+
+/* What an id of `after` counts for: as much as it may take in a lease answer. */
+enum { AFTER_ID_SIZE = 9 };
 
 /* Puts payload and headers behind each other, as journal and lease carry them: two objects, nil for none. The buffer
  * was given room for the whole frame, so that what is in it stays where it is. */
@@ -73,9 +78,38 @@ static bool read_want(struct jq_decoder *decoder, struct jq_str text, struct jq_
     return ret_canonical->data ? true : jq_fault_set(&decoder->fault, JQ_REPLY_UNAVAILABLE, "want", "out of memory");
 }
 
+static int compare_ids(const void *left, const void *right) {
+    const jq_task_id *a = left, *b = right;
+    return a->value < b->value ? -1 : a->value > b->value;
+}
+
+/* Ascending, and each once. */
+static bool read_after(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item) {
+    const msgpack_object *object = jq_value_object(values, JQ_AT_TASK_AFTER);
+    const struct jq_str on = jq_value_text(values, JQ_AT_TASK_ON);
+    item->after_count = 0;
+    item->on = JQ_ON_SUCCEEDED;
+    if (on.size > 0 && !jq_on_of_name(on, &item->on))
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "on", "'%.*s' is not succeeded, finished or failed",
+                            JQ_STR_ARG(on));
+    if (!object || object->via.array.size == 0)
+        return true;
+    if (!jq_decode_ids(decoder, object, &item->after, &item->after_count))
+        return false;
+    jq_task_id *ids = (jq_task_id *)(uintptr_t)item->after;
+    qsort(ids, item->after_count, sizeof(*ids), compare_ids);
+    size_t kept = 1;
+    for (size_t i = 1; i < item->after_count; i++) {
+        if (ids[i].value != ids[kept - 1].value)
+            ids[kept++] = ids[i];
+    }
+    item->after_count = kept;
+    return true;
+}
+
 static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *item) {
-    const size_t size =
-        item->body.size + item->need.size + item->want.size + item->key.size + item->queue.size + item->handler.size;
+    const size_t size = AFTER_ID_SIZE * item->after_count + item->body.size + item->need.size + item->want.size + item->key.size +
+                        item->queue.size + item->handler.size;
     if (size <= JQ_TASK_SIZE_MAX)
         return true;
     return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "", "the task has %zu bytes, at most %d", size,
@@ -93,7 +127,7 @@ static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, 
     return read_times(decoder, &values, item) && read_retry(decoder, &values, item) &&
            jq_decode_need(decoder, jq_value_text(&values, JQ_AT_TASK_NEED), "need", &item->need) &&
            read_want(decoder, jq_value_text(&values, JQ_AT_TASK_WANT), &item->want) &&
-           pack_body(decoder, &values, &item->body) && check_size(decoder, item);
+           read_after(decoder, &values, item) && pack_body(decoder, &values, &item->body) && check_size(decoder, item);
 }
 
 /* False: out of memory. */
@@ -111,7 +145,11 @@ static bool mark_refused(struct jq_decoder *decoder, struct jq_submit_item *item
 }
 
 bool jq_decode_submit(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
-    const msgpack_object_array *tasks = &values->at[JQ_AT_SUBMIT_TASKS].object->via.array;
+    return jq_decode_items(decoder, values->at[JQ_AT_SUBMIT_TASKS].object, request);
+}
+
+bool jq_decode_items(struct jq_decoder *decoder, const msgpack_object *object, struct jq_request *request) {
+    const msgpack_object_array *tasks = &object->via.array;
     struct jq_submit_item *items = jq_decode_array(decoder, tasks->size, sizeof(*items));
     if (!items)
         return false;

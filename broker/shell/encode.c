@@ -165,7 +165,9 @@ static encode_body *const body_writers[JQ_OP_END] = {
     [JQ_OP_TASK_LS] = encode_tasks,     [JQ_OP_TASK_EXPLAIN] = encode_explain, [JQ_OP_TASK_CANCEL] = encode_many,
     [JQ_OP_DEAD_REPLAY] = encode_many,  [JQ_OP_DEAD_RM] = encode_many,         [JQ_OP_QUEUE_LS] = encode_queues,
     [JQ_OP_QUEUE_SET] = encode_many,    [JQ_OP_WORKER_LS] = encode_workers,    [JQ_OP_WORKER_SHOW] = encode_workers,
-    [JQ_OP_WORKER_DRAIN] = encode_many, [JQ_OP_SERVER_STATUS] = encode_server,
+    [JQ_OP_WORKER_DRAIN] = encode_many, [JQ_OP_SERVER_STATUS] = encode_server, [JQ_OP_FLOW_BEGIN] = encode_stage,
+    [JQ_OP_FLOW_ADD] = encode_stage,    [JQ_OP_FLOW_COMMIT] = encode_stage,    [JQ_OP_FLOW_CANCEL] = encode_many,
+    [JQ_OP_FLOW_SHOW] = encode_flows,   [JQ_OP_FLOW_LS] = encode_flows,        [JQ_OP_FLOW_WAIT] = encode_flows,
 };
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,

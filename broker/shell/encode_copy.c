@@ -68,6 +68,7 @@ static void put_lease(struct sink *sink, struct jq_reply_effect *reply) {
         put_str(sink, &item->handler);
         put_amounts(sink, &item->reserved, item->reserved_count);
         item->units.data = put_array(sink, item->units.data, item->units.size, 1);
+        item->after = put_array(sink, item->after, item->after_count, sizeof(*item->after));
     }
     put_exceptions(sink, &reply->u.lease.verdicts, reply->u.lease.verdict_count);
     reply->u.lease.commands =
@@ -85,6 +86,7 @@ static void put_rows(struct sink *sink, const struct jq_task_row **rows, size_t 
         put_str(sink, &row->want);
         put_str(sink, &row->worker);
         put_str(sink, &row->progress);
+        row->after = put_array(sink, row->after, row->after_count, sizeof(*row->after));
     }
 }
 
@@ -162,6 +164,22 @@ static void put_workers(struct sink *sink, struct jq_reply_effect *reply) {
     }
 }
 
+static void put_flows(struct sink *sink, struct jq_reply_effect *reply) {
+    struct jq_flow_row flow;
+    struct jq_member_row member;
+    reply->u.flows.rows = put_array(sink, reply->u.flows.rows, reply->u.flows.count, sizeof(flow));
+    for (size_t i = 0; i < reply->u.flows.count; i++) {
+        struct jq_flow_row *row = ELEMENT(sink, reply->u.flows.rows, i, flow);
+        put_str(sink, &row->name);
+    }
+    reply->u.flows.members = put_array(sink, reply->u.flows.members, reply->u.flows.member_count, sizeof(member));
+    for (size_t i = 0; i < reply->u.flows.member_count; i++) {
+        struct jq_member_row *row = ELEMENT(sink, reply->u.flows.members, i, member);
+        put_str(sink, &row->handler);
+        row->after = put_array(sink, row->after, row->after_count, sizeof(*row->after));
+    }
+}
+
 static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     switch (reply->op) {
     case JQ_OP_SUBMIT: put_exceptions(sink, &reply->u.submit.exceptions, reply->u.submit.exception_count); break;
@@ -174,6 +192,12 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_QUEUE_LS: put_queues(sink, reply); break;
     case JQ_OP_WORKER_LS:
     case JQ_OP_WORKER_SHOW: put_workers(sink, reply); break;
+    case JQ_OP_FLOW_SHOW:
+    case JQ_OP_FLOW_LS:
+    case JQ_OP_FLOW_WAIT: put_flows(sink, reply); break;
+    case JQ_OP_FLOW_BEGIN:
+    case JQ_OP_FLOW_ADD:
+    case JQ_OP_FLOW_COMMIT:
     case JQ_OP_REGISTER:
     case JQ_OP_SERVER_STATUS: break; /* They borrow nothing. */
     default: put_exceptions(sink, &reply->u.many.exceptions, reply->u.many.exception_count); break;

@@ -17,10 +17,15 @@ void encode_tasks(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_explain(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_queues(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_workers(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_stage(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_flows(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply);
 
 /* The list of exceptions, in at most about `budget` bytes: longer reasons are shortened, then left out. */
 void encode_exceptions(struct encoder *encoder, const struct jq_exception *exceptions, size_t count, size_t budget);
+
+/* A list of task ids. */
+void encode_ids(struct encoder *encoder, const jq_task_id *ids, size_t count);
 
 void encode_amounts(struct encoder *encoder, const struct jq_amount *amounts, size_t count);
 void encode_units(struct jq_pack *pack, const struct jq_units *units); /* name and numbers: a pair of a map */

@@ -58,6 +58,10 @@ static bool pack_item(struct encoder *encoder, const struct jq_lease_item *item)
         jq_pack_nil(pack);
     }
     pack_units(pack, item->units);
+    if (item->after_count > 0)
+        encode_ids(encoder, item->after, item->after_count);
+    else
+        jq_pack_nil(pack);
     return true;
 }
 

@@ -129,6 +129,16 @@ static void pack_unknown(struct encoder *encoder, const struct jq_task_row *row)
     row_end(&map);
 }
 
+static void pack_ties(struct encoder *encoder, struct row_map *map, const struct jq_task_row *row) {
+    if (row->flow > 0)
+        row_uint(map, JQ_AT_ROW_FLOW, row->flow);
+    if (row->after_count > 0) {
+        row_key(map, JQ_AT_ROW_AFTER);
+        encode_ids(encoder, row->after, row->after_count);
+        row_str(map, JQ_AT_ROW_ON, jq_str_of(jq_on_name(row->on)));
+    }
+}
+
 static void pack_task(struct encoder *encoder, const struct jq_task_row *row, enum jq_op op) {
     struct row_map map = row_begin(&encoder->pack, &jq_message_row);
     bool readable = true;
@@ -141,6 +151,7 @@ static void pack_task(struct encoder *encoder, const struct jq_task_row *row, en
         readable = pack_detail(encoder, &map, row->last, op == JQ_OP_TASK_SHOW) && readable;
     if (!readable)
         row_bool(&map, JQ_AT_ROW_DAMAGED, true);
+    pack_ties(encoder, &map, row);
     row_end(&map);
 }
 
@@ -240,6 +251,8 @@ static void pack_queue(struct encoder *encoder, const struct jq_queue_row *queue
     jq_pack_double(map.pack, queue->drain_per_s);
     if (queue->oldest_ready_ms >= 0)
         row_ms(&map, JQ_AT_QUEUE_OLDEST, queue->oldest_ready_ms);
+    row_uint(&map, JQ_AT_QUEUE_WAITING, queue->waiting);
+    row_uint(&map, JQ_AT_QUEUE_BLOCKED, queue->blocked);
     row_end(&map);
 }
 
@@ -409,6 +422,9 @@ static void pack_server_room(struct row_map *map, const struct jq_server_row *se
     row_bool(map, JQ_AT_SERVER_IS_DRAINING, server->draining);
     row_bool(map, JQ_AT_SERVER_MEMORY_BUSY, server->memory_busy);
     row_bool(map, JQ_AT_SERVER_DISK_BUSY, server->disk_busy);
+    row_uint(map, JQ_AT_SERVER_WAITING, server->waiting);
+    row_uint(map, JQ_AT_SERVER_BLOCKED, server->blocked);
+    row_uint(map, JQ_AT_SERVER_FLOWS, server->flows);
 }
 
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply) {

@@ -28,8 +28,8 @@ struct jq_metrics {
     struct jq_histogram commit; /* write and sync of one block */
     struct jq_histogram sync;   /* the sync alone */
     atomic_uint_fast64_t replies[JQ_OP_END][JQ_REPLY_UNAVAILABLE + 1];
-    atomic_uint_fast64_t retries[JQ_OUTCOME_LOST_LIMIT + 1];
-    atomic_uint_fast64_t ends[JQ_OUTCOME_LOST_LIMIT + 1];
+    atomic_uint_fast64_t retries[JQ_OUTCOME_NOT_NEEDED + 1];
+    atomic_uint_fast64_t ends[JQ_OUTCOME_NOT_NEEDED + 1];
     atomic_uint_fast64_t frames_invalid; /* could not be decoded */
     atomic_uint_fast64_t frames_denied;  /* no, or not this, permission */
     atomic_uint_fast64_t frames_busy;    /* above the mark of bytes in flight */

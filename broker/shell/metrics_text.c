@@ -64,7 +64,7 @@ static void render_tasks(struct jq_buf *out, const struct jq_server_row *row) {
 static void render_outcomes(struct jq_buf *out, const char *name, const char *help,
                             const atomic_uint_fast64_t *counts) {
     head(out, name, "counter", help);
-    for (int outcome = JQ_OUTCOME_SUCCESS; outcome <= JQ_OUTCOME_LOST_LIMIT; outcome++) {
+    for (int outcome = JQ_OUTCOME_SUCCESS; outcome <= JQ_OUTCOME_NOT_NEEDED; outcome++) {
         if (value_of(&counts[outcome]) > 0)
             jq_buf_append_format(out, "jqmesh_%s{outcome=\"%s\"} %" PRIu64 "\n", name,
                                  jq_outcome_name((enum jq_outcome)outcome), value_of(&counts[outcome]));

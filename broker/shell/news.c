@@ -14,7 +14,7 @@ static void tell_task(enum jq_log_level level, const char *message, const struct
 }
 
 static void count_outcome(atomic_uint_fast64_t *counts, enum jq_outcome outcome) {
-    if (outcome <= JQ_OUTCOME_LOST_LIMIT)
+    if (outcome <= JQ_OUTCOME_NOT_NEEDED)
         jq_count(&counts[outcome], 1);
 }
 
@@ -35,6 +35,13 @@ static void tell_end(struct jq_metrics *metrics, const struct jq_news *news) {
     tell_task(dead ? JQ_LOG_LEVEL_INFO : JQ_LOG_LEVEL_DEBUG, dead ? "task dead" : "task ended", news);
 }
 
+static void tell_flow(const char *message, const struct jq_news *news) {
+    char id[JQ_TASK_ID_TEXT_SIZE];
+    if (jq_log_enabled(JQ_LOG_LEVEL_DEBUG))
+        JQ_LOG_AT(JQ_LOG_LEVEL_DEBUG, message, JQ_F_STR("flow", jq_text_format_task_id(news->task, id)),
+                  JQ_F_TEXT("name", news->name), JQ_F_INT("tasks", news->number));
+}
+
 void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     switch (news->type) {
     case JQ_NEWS_TASK_SUBMITTED: tell_task(JQ_LOG_LEVEL_DEBUG, "task submitted", news); break;
@@ -48,6 +55,11 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
         tell_task(JQ_LOG_LEVEL_DEBUG, "task to be retried", news);
         break;
     case JQ_NEWS_TASK_ENDED: tell_end(metrics, news); break;
+    case JQ_NEWS_TASK_BLOCKED: tell_task(JQ_LOG_LEVEL_DEBUG, "task blocked", news); break;
+    case JQ_NEWS_TASK_UNBLOCKED: tell_task(JQ_LOG_LEVEL_DEBUG, "task waiting again", news); break;
+    case JQ_NEWS_FLOW_COMMITTED: tell_flow("flow committed", news); break;
+    case JQ_NEWS_FLOW_CANCELLING: tell_flow("flow cancelling", news); break;
+    case JQ_NEWS_FLOW_FORGOTTEN: tell_flow("flow forgotten", news); break;
     case JQ_NEWS_WORKER_REGISTERED:
     case JQ_NEWS_WORKER_DEAD:
     case JQ_NEWS_WORKER_DRAINING: tell_worker(metrics, news); break;

@@ -49,6 +49,7 @@ static void keep_lease(struct kept *kept, struct jq_reply_effect *reply) {
         }
         items[i].reserved = reserved;
         items[i].units.data = keep(kept, items[i].units.data, items[i].units.size);
+        items[i].after = keep(kept, items[i].after, items[i].after_count * sizeof(*items[i].after));
     }
     reply->u.lease.items = items;
     reply->u.lease.verdicts = keep_exceptions(kept, reply->u.lease.verdicts, reply->u.lease.verdict_count);
@@ -65,6 +66,7 @@ static struct jq_task_row *keep_rows(struct kept *kept, const struct jq_task_row
         keep_str(kept, &rows[i].want);
         keep_str(kept, &rows[i].worker);
         keep_str(kept, &rows[i].progress);
+        rows[i].after = keep(kept, rows[i].after, rows[i].after_count * sizeof(*rows[i].after));
     }
     return rows;
 }
@@ -110,6 +112,21 @@ static void keep_workers(struct kept *kept, struct jq_reply_effect *reply) {
     reply->u.workers.rows = rows;
 }
 
+static void keep_flows(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_flow_row *rows = keep(kept, reply->u.flows.rows, reply->u.flows.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.flows.count; i++) {
+        keep_str(kept, &rows[i].name);
+    }
+    reply->u.flows.rows = rows;
+    const size_t count = reply->u.flows.member_count;
+    struct jq_member_row *members = keep(kept, reply->u.flows.members, count * sizeof(*members));
+    for (size_t i = 0; i < count; i++) {
+        keep_str(kept, &members[i].handler);
+        members[i].after = keep(kept, members[i].after, members[i].after_count * sizeof(*members[i].after));
+    }
+    reply->u.flows.members = members;
+}
+
 static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     reply->field = keep_text(kept, reply->field);
     reply->reason = keep_text(kept, reply->reason);
@@ -131,8 +148,12 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_DEAD_RM:
     case JQ_OP_QUEUE_SET:
     case JQ_OP_WORKER_DRAIN:
+    case JQ_OP_FLOW_CANCEL:
         reply->u.many.exceptions = keep_exceptions(kept, reply->u.many.exceptions, reply->u.many.exception_count);
         break;
+    case JQ_OP_FLOW_SHOW:
+    case JQ_OP_FLOW_LS:
+    case JQ_OP_FLOW_WAIT: keep_flows(kept, reply); break;
     default: break;
     }
 }

@@ -38,6 +38,17 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
     case JQ_NEWS_TASK_CANCELLING: jq_buf_append_format(out, "task %" PRIu64 " cancelling", news->task.value); break;
     case JQ_NEWS_TASK_REVIVED: jq_buf_append_format(out, "task %" PRIu64 " revived", news->task.value); break;
     case JQ_NEWS_TASK_FORGOTTEN: jq_buf_append_format(out, "task %" PRIu64 " forgotten", news->task.value); break;
+    case JQ_NEWS_TASK_BLOCKED:
+        jq_buf_append_format(out, "task %" PRIu64 " blocked by task %" PRId64, news->task.value, news->number);
+        break;
+    case JQ_NEWS_TASK_UNBLOCKED:
+        jq_buf_append_format(out, "task %" PRIu64 " waiting for task %" PRId64, news->task.value, news->number);
+        break;
+    case JQ_NEWS_FLOW_COMMITTED:
+        jq_buf_append_format(out, "flow %" PRIu64 " committed: %" PRId64 " tasks", news->task.value, news->number);
+        break;
+    case JQ_NEWS_FLOW_CANCELLING: jq_buf_append_format(out, "flow %" PRIu64 " cancelling", news->task.value); break;
+    case JQ_NEWS_FLOW_FORGOTTEN: jq_buf_append_format(out, "flow %" PRIu64 " forgotten", news->task.value); break;
     case JQ_NEWS_WORKER_DEAD:
         jq_buf_append_format(out, "worker %.*s dead: %" PRId64 " surveys unanswered", JQ_STR_ARG(news->name),
                              news->number);
