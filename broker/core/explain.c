@@ -44,9 +44,6 @@ static void explain_parents(struct jq_core *core, const struct task *task, struc
 
 /* What the task itself waits for. */
 static void explain_task(struct jq_core *core, const struct task *task, struct explanation *out) {
-    if (task->state == JQ_STATE_WAITING || task->state == JQ_STATE_BLOCKED) {
-        explain_parents(core, task, out);
-    }
     if (task->state == JQ_STATE_SCHEDULED) {
         const bool eta = task->flags & TASK_FLAG_ETA;
         const char *cause = task->attempts > 0 ? "backoff" : (eta ? "eta" : "delay");
@@ -81,6 +78,9 @@ static void explain(struct jq_core *core, const struct task *task, struct explan
     } else if (task->lease != 0) {
         explain_add(out, JQ_WHY_RUNNING, JQ_STR(""), core->now_ms - task->at_ms)->worker =
             worker_at(core, lease_at(core, task->lease)->worker)->name;
+    } else if (task->state == JQ_STATE_WAITING || task->state == JQ_STATE_BLOCKED) {
+        explain_parents(core, task, out);
+        explain_blocks(core, task, out);
     } else {
         explain_task(core, task, out);
         explain_blocks(core, task, out);

@@ -268,6 +268,50 @@ static void write_server_reply(struct jq_buf *out) {
     encode(out, (struct jq_reply_effect){.op = JQ_OP_SERVER_STATUS, .request = 12, .u.server = row});
 }
 
+static void write_begin_reply(struct jq_buf *out) {
+    encode(out,
+           (struct jq_reply_effect){.op = JQ_OP_FLOW_BEGIN, .request = 13, .u.stage = {.flow = 65600, .count = 3}});
+}
+
+static void write_add_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){
+                    .op = JQ_OP_FLOW_ADD, .request = 14, .u.stage = {.flow = 65600, .count = 3, .unmatched = true}});
+}
+
+static struct jq_flow_row example_flow(void) {
+    return (struct jq_flow_row){.flow = 65600,
+                                .name = JQ_STR("nightly"),
+                                .state = "running",
+                                .at_ms = 3000,
+                                .wall_offset_ms = wall_ms,
+                                .total = 3,
+                                .waiting = 1,
+                                .running = 1,
+                                .succeeded = 1};
+}
+
+static void write_flow_show_reply(struct jq_buf *out) {
+    static const jq_task_id after[] = {{65600}, {65601}};
+    static const struct jq_member_row members[] = {
+        {.id = {65600}, .state = JQ_STATE_SUCCEEDED, .outcome = JQ_OUTCOME_SUCCESS, .handler = TEXT("zstd")},
+        {.id = {65602},
+         .state = JQ_STATE_WAITING,
+         .handler = TEXT("report"),
+         .on = JQ_ON_FINISHED,
+         .after = after,
+         .after_count = 2}};
+    const struct jq_flow_row row = example_flow();
+    encode(out, (struct jq_reply_effect){
+                    .op = JQ_OP_FLOW_SHOW,
+                    .request = 16,
+                    .u.flows = {.rows = &row, .count = 1, .members = members, .member_count = 2, .next = 3}});
+}
+
+static void write_flow_ls_reply(struct jq_buf *out) {
+    const struct jq_flow_row row = example_flow();
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_FLOW_LS, .request = 17, .u.flows = {.rows = &row, .count = 1}});
+}
+
 static void write_survey(struct jq_buf *out) {
     jq_buf_clear(out);
     jq_survey_write(out, &(struct jq_survey){.survey = 71, .epoch = 3});
@@ -352,6 +396,19 @@ const struct example examples[] = {
     REQUEST("worker.drain", "11", worker_drain, "{\"name\": \"w1\", \"draining\": true}"),
     REQUEST("server.status", "12", none, "{}"),
     REPLY("server.status reply", write_server_reply, server),
+    REQUEST("flow.begin", "13", flow_begin, "{\"count\": 3, \"name\": \"nightly\"}"),
+    REPLY("flow.begin reply", write_begin_reply, flow_stage_reply),
+    REQUEST("flow.add", "14", flow_add,
+        "{\"flow\": 65600, \"at\": 0, \"tasks\": [{\"handler\": \"zstd\"}, {\"handler\": \"zstd\"}, {\"handler\": \"report\","
+        " \"after\": [65600, 65601], \"on\": \"finished\"}]}"),
+    REPLY("flow.add reply", write_add_reply, flow_stage_reply),
+    REQUEST("flow.commit", "15", flow_commit, "{\"flow\": 65600, \"count\": 3}"),
+    REQUEST("flow.cancel", "15", flow_cancel, "{\"flow\": 65600, \"grace_ms\": 5000}"),
+    REQUEST("flow.show", "16", flow_show, "{\"flow\": 65600, \"limit\": 100}"),
+    REPLY("flow.show reply", write_flow_show_reply, flows_reply),
+    REQUEST("flow.ls", "17", flow_ls, "{\"after\": 0}"),
+    REPLY("flow.ls reply", write_flow_ls_reply, flows_reply),
+    REQUEST("flow.wait", "18", flow_wait, "{\"flow\": 65600, \"wait_ms\": 20000}"),
     OTHER("survey", write_survey, survey),
     OTHER("survey response", write_survey_response, survey_response),
     OTHER("notice", write_notice, notice),

@@ -13,7 +13,7 @@
 
 #define LAB_WALL_MS INT64_C(1700000000000)
 
-enum { LAB_WORKERS_MAX = 16, LAB_HELD_MAX = 64, LAB_OFFERS_MAX = 8, LAB_LEASES_MAX = 64 };
+enum { LAB_WORKERS_MAX = 16, LAB_HELD_MAX = 64, LAB_OFFERS_MAX = 8, LAB_LEASES_MAX = 64, LAB_SLICES_MAX = 10000 };
 
 struct lab_worker {
     char name[JQ_NAME_SIZE_MAX + 1];
@@ -40,6 +40,7 @@ struct lab {
     struct jq_core *core;
     struct corelog log;
     struct jq_buf trace;
+    bool quiet; /* no trace is kept, and the slow digest is not compared: for many tasks */
     int64_t now_ms, wall_offset_ms;
     uint64_t epoch, steps;
     uint64_t calls; /* the last call handed out */

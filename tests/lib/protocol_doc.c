@@ -68,6 +68,8 @@ static void print_limits(struct jq_buf *out) {
         {"reports of a lease or report", JQ_REPORT_COUNT_MAX},
         {"leases in `held`", JQ_HELD_COUNT_MAX},
         {"ids of a wait, cancel, replay or rm", JQ_IDS_COUNT_MAX},
+        {"tasks that one task waits for", JQ_AFTER_COUNT_MAX},
+        {"tasks of a flow", JQ_FLOW_COUNT_MAX},
         {"bytes of stdout, of stderr in a detail", JQ_TAIL_SIZE_MAX},
         {"bytes of a detail's message", JQ_MESSAGE_TEXT_SIZE_MAX},
         {"tasks in `progress` of a survey response", JQ_SURVEY_PROGRESS_COUNT_MAX},
