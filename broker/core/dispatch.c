@@ -133,7 +133,8 @@ static struct choice choose_in_queue(struct jq_core *core, const struct worker *
     if (choose_aged(core, worker, queue, &best)) {
         return best;
     }
-    for (int priority = LEVEL_COUNT - 1; priority >= 0 && best.ref == 0; priority--) {
+    for (int turn = LEVEL_COUNT - 1; turn >= 0 && best.ref == 0; turn--) {
+        const int priority = CANARY(ORDER) ? LEVEL_COUNT - 1 - turn : turn;
         if (queue->levels_used & 1u << priority) {
             consider_level(core, worker, &queue->levels[priority], &best);
         }
@@ -200,12 +201,11 @@ static void assign(struct jq_core *core, uint32_t index, struct choice choice, u
     units_choose(worker, plan, &plan->alternatives[choice.alternative], &core->units);
     struct jq_record record = {
         .type = JQ_RECORD_TASK_LEASED,
-        .u.task_leased = {
-            .task = {task->id},
-            .token = {(JQ_CANARY == CANARY_NO_EPOCH ? 1 : core->epoch) << TOKEN_COUNTER_BITS | ++core->next_token},
-            .worker = index,
-            .alternative = (uint8_t)choice.alternative,
-            .units = jq_buf_bytes(&core->units)}};
+        .u.task_leased = {.task = {task->id},
+                          .token = {(CANARY(NO_EPOCH) ? 1 : core->epoch) << TOKEN_COUNTER_BITS | ++core->next_token},
+                          .worker = index,
+                          .alternative = (uint8_t)choice.alternative,
+                          .units = jq_buf_bytes(&core->units)}};
     JQ_CHECK(!core->units.failed && core->next_token >> TOKEN_COUNTER_BITS == 0);
     emit(core, &record);
     if (worker->gather_count == 0) {

@@ -25,8 +25,9 @@ static uint64_t unanswered(const struct jq_core *core, const struct worker *work
 void workers_check_liveness(struct jq_core *core) {
     while (core->seen_oldest != 0) {
         const struct worker *worker = worker_at(core, core->seen_oldest);
-        if (core->now_ms - last_sign_ms(core, worker) < core->config.liveness_ms ||
-            unanswered(core, worker) < SILENT_SURVEYS_MIN) {
+        const int64_t silent_ms = CANARY(HASTY_DEATH) ? core->config.heartbeat_ms / 2 : core->config.liveness_ms;
+        if (core->now_ms - last_sign_ms(core, worker) < silent_ms ||
+            unanswered(core, worker) < (CANARY(HASTY_DEATH) ? 1 : SILENT_SURVEYS_MIN)) {
             break;
         }
         worker_dead(core, core->seen_oldest);

@@ -57,7 +57,7 @@ static void say_senders(struct jq_core *core) {
             .type = JQ_RECORD_SENDER_TRIMMED,
             .u.sender_trimmed = {.sender = core->senders[at].id, .floor = core->senders[at].floor}};
         emit(core, &floor);
-        for (uint32_t i = 0; i < core->senders[at].count; i++) {
+        for (uint32_t i = 0; i < core->senders[at].count && !CANARY(SHORT_PROLOGUE); i++) {
             const struct answer *answer = &core->senders[at].answers[i];
             struct jq_record answered = {.type = JQ_RECORD_REQUEST_ANSWERED,
                                          .u.request_answered = {.sender = core->senders[at].id,

@@ -26,7 +26,7 @@ void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_o
 
 /* min(base * 2^(failures - 1), cap), times a factor in [0.5, 1) that a replay gives again. */
 int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t failures) {
-    int64_t wait_ms = options->retry_base_ms;
+    int64_t wait_ms = CANARY(NO_BACKOFF) ? 0 : options->retry_base_ms;
     for (uint32_t i = 1; i < failures && wait_ms < options->retry_cap_ms; i++) {
         wait_ms *= 2;
     }
@@ -62,8 +62,13 @@ static void retry_task(struct jq_core *core, struct task *task, enum jq_outcome 
                                                   .ready_at_ms = core->now_ms + wait_ms,
                                                   .body = body}};
     emit(core, &record);
+    task->priority = CANARY(SILENT_CHANGE) ? 0 : task->priority;
     core->totals.retried_total++;
     news_task(core, JQ_NEWS_TASK_RETRIED, task);
+    const struct side *side = task_side_if(core, task);
+    if (side && side->expires_wall_ms > 0 && side->expires_wall_ms <= core->wall_ms) {
+        task_end(core, task_find(core, (jq_task_id){task->id}), JQ_STATE_EXPIRED, JQ_OUTCOME_EXPIRED); /* not again */
+    }
 }
 
 /* Dead, with the counters that made it so. */
@@ -94,7 +99,7 @@ static void after_failure(struct jq_core *core, struct task *task, const struct 
         counters.crashes++;
         core->totals.crashed_total++;
     }
-    if (counters.crashes >= core->config.crash_limit) {
+    if (counters.crashes >= core->config.crash_limit && !CANARY(NO_CRASH_LIMIT)) {
         kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, report->body);
     } else if (counters.attempts >= options->retry_max) {
         kill_task(core, task, report->outcome, counters, report->body);
@@ -203,7 +208,7 @@ void reports_process(struct jq_core *core, uint32_t worker, const struct jq_repo
         const uint32_t ref = task_find(core, reports[i].task);
         const uint32_t lease = ref ? task_at(core, ref)->lease : 0;
         const bool stale = lease != 0 && lease_at(core, lease)->token != reports[i].token.value;
-        if (lease == 0 || (stale && JQ_CANARY != CANARY_STALE_TOKEN) || lease_at(core, lease)->worker != worker) {
+        if (lease == 0 || (stale && !CANARY(STALE_TOKEN)) || lease_at(core, lease)->worker != worker) {
             core->totals.stale_total++;
             exception_add(core, (struct jq_exception){
                                     .index = (uint32_t)i, .status = JQ_REPLY_STALE_LEASE, .task = reports[i].task});

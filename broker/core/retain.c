@@ -93,7 +93,8 @@ void dead_remove(struct jq_core *core, uint32_t ref) {
 void finished_expire(struct jq_core *core) {
     for (int i = 0; i < FORGOTTEN_PER_STEP_MAX; i++) {
         const struct jq_heap_entry *first = jq_heap_min(&core->retain);
-        if (!first || (first->key > core->now_ms && core->finished_count <= core->config.finished_max)) {
+        const int64_t late_ms = CANARY(EARLY_FORGET) ? 1000 : 0;
+        if (!first || (first->key > core->now_ms + late_ms && core->finished_count <= core->config.finished_max)) {
             break;
         }
         if (node_is_waited_for(core, task_at(core, core->options[first->ref].head))) {

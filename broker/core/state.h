@@ -7,6 +7,7 @@
 #ifndef JQ_BROKER_CORE_STATE_H
 #define JQ_BROKER_CORE_STATE_H
 
+#include "broker/core/canary.h"
 #include "broker/core/core.h"
 #include "broker/core/flow.h"
 #include "broker/core/slab.h"
@@ -14,12 +15,6 @@
 #include "common/heap.h"
 #include "common/map.h"
 #include "common/need.h"
-
-/* A planted bug for the simulator to find (build step sim-canary); 0 in every other build. */
-#ifndef JQ_CANARY
-#define JQ_CANARY 0
-#endif
-enum { CANARY_STALE_TOKEN = 1, CANARY_WINDOW_BLIND = 2, CANARY_EARLY_ANSWER = 3, CANARY_NO_EPOCH = 4 };
 
 enum {
     RESOURCES_MAX = 32,      /* distinct offer names in one broker */
@@ -567,6 +562,7 @@ void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_o
 int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t failures);
 
 /* ---- submit.c ---- */
+void ids_reserve(struct jq_core *core);
 void submit_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- control.c ---- */

@@ -120,7 +120,7 @@ static struct jq_str scoped_key(const struct jq_submit_item *item, char out[KEY_
 /* True: the key is known, the item is a duplicate and has its verdict. */
 static bool duplicate(struct jq_core *core, struct jq_str key, uint32_t index) {
     const uint32_t ref = key_find(core, key);
-    if (ref == 0 || key_at(core, ref)->expires_ms <= core->now_ms) {
+    if (ref == 0 || key_at(core, ref)->expires_ms <= core->now_ms || CANARY(KEY_BLIND)) {
         return false;
     }
     core->totals.duplicate_total++;
@@ -184,12 +184,19 @@ static struct jq_bytes parents_pack(struct jq_core *core, const struct jq_submit
 
 /* ---- one item ---- */
 
-jq_task_id ids_draw(struct jq_core *core, uint32_t count) {
-    if (core->next_id + count > core->ids_limit) {
+/* A whole reservation ahead, more than one block can use: a lease may leave before its block is synced, and an id that its worker
+ * has heard of must not come again when power fails then. The shell syncs what a start emits before it serves. */
+void ids_reserve(struct jq_core *core, uint32_t count) {
+    const uint64_t ahead = CANARY(LATE_IDS) ? 0 : IDS_PER_RESERVATION;
+    if (core->ids_limit < core->next_id + count + ahead) {
         struct jq_record record = {.type = JQ_RECORD_IDS_RESERVED,
-                                   .u.ids_reserved = {core->next_id + count - 1 + IDS_PER_RESERVATION}};
+                                   .u.ids_reserved = {core->next_id + count + ahead + IDS_PER_RESERVATION}};
         emit(core, &record);
     }
+}
+
+jq_task_id ids_draw(struct jq_core *core, uint32_t count) {
+    ids_reserve(core, count);
     const uint64_t first = core->next_id;
     core->next_id += count;
     return (jq_task_id){first};
@@ -273,7 +280,7 @@ static void submit_reply(struct jq_core *core, const struct jq_request *request,
                                                        .exception_count = core->exception_count,
                                                        .depth = queue < 0 ? 0 : queue_depth(&core->queues[queue]),
                                                        .unmatched = batch->unmatched}};
-    reply_send(core, &reply, JQ_CANARY == CANARY_EARLY_ANSWER ? JQ_EFFECT_AT_ONCE : JQ_EFFECT_DURABLE);
+    reply_send(core, &reply, CANARY(EARLY_ANSWER) ? JQ_EFFECT_AT_ONCE : JQ_EFFECT_DURABLE);
 }
 
 /* The reasons of refusals are not kept in the window: the items that come with a resend say them again. */

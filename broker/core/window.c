@@ -95,7 +95,7 @@ enum window_verdict window_look(struct jq_core *core, const struct jq_request *r
         return full ? WINDOW_FULL : WINDOW_NEW;
     }
     for (uint32_t i = sender->count; i > 0; i--) {
-        if (sender->answers[i - 1].request == request->id && JQ_CANARY != CANARY_WINDOW_BLIND) {
+        if (sender->answers[i - 1].request == request->id && !CANARY(WINDOW_BLIND)) {
             *ret_answer = &sender->answers[i - 1];
             return WINDOW_AGAIN;
         }

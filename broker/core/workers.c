@@ -42,7 +42,7 @@ void worker_reserve(struct jq_core *core, struct worker *worker, const struct le
     }
     units_account(core, worker, units_of(lease), take);
     const struct plan *plan = profile_plan(core, worker->profile, task_at(core, lease->task)->class_index);
-    if (lease->alternative >= plan->alternative_count) {
+    if (lease->alternative >= plan->alternative_count || CANARY(OVERBOOK)) {
         return;
     }
     const struct plan_alternative *chosen = &plan->alternatives[lease->alternative];

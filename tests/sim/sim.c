@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/hash.h"
+
 enum { CALM_STEPS_MAX = 400000, CALM_MS_MAX = 3 * 3600 * 1000 };
 
 /* ---- saying ---- */
 
 void sim_say(struct sim *sim, const char *format, ...) {
-    if (sim->verbose) {
+    if (sim->options->verbose) {
         va_list args;
         va_start(args, format);
         printf("[%" PRId64 " #%" PRIu64 "] ", sim->now_ms, sim->step);
@@ -21,22 +23,51 @@ void sim_say(struct sim *sim, const char *format, ...) {
     }
 }
 
+static void result_take(struct sim *sim) {
+    struct sim_result *result = sim->result;
+    result->step = sim->step;
+    result->now_ms = sim->now_ms;
+    result->counts = sim->counts;
+    result->counts.events = sim->step;
+    result->counts.simulated_s = (uint64_t)sim->now_ms / 1000;
+    memcpy(result->struck, sim->chances.struck, sizeof(result->struck));
+}
+
+/* The words of the invariant without what is put into them: equal for every breach of it. */
 void sim_fail(struct sim *sim, const char *format, ...) {
     va_list args;
+    result_take(sim);
+    sim->result->failed = true;
+    sim->result->signature = jq_hash_bytes(format, strlen(format), 0);
     va_start(args, format);
-    printf("seed %" PRIu64 ", step %" PRIu64 ", %" PRId64 " ms: ", sim->seed, sim->step, sim->now_ms);
-    (void)vprintf(format, args);
-    printf("\nagain: jqsim --seed %" PRIu64 " --steps %" PRIu64 " --verbose\n0 passed, 1 failed\n", sim->seed,
-           sim->steps_max);
+    (void)vsnprintf(sim->result->message, sizeof(sim->result->message), format, args);
     va_end(args);
+    printf("seed %" PRIu64 ", step %" PRIu64 ", %" PRId64 " ms: %s\nagain: jqsim ", sim->options->seed, sim->step,
+           sim->now_ms, sim->result->message);
+    faults_print(sim->options);
+    printf(" --verbose\n0 passed, 1 failed\n");
     (void)fflush(stdout);
     exit(EXIT_FAILURE);
 }
 
+void counts_print(const struct sim_counts *counts) {
+    printf("%" PRIu64 " seeds, %" PRIu64 " events in %" PRIu64 " h of simulated time: %" PRIu64
+           " tasks submitted, %" PRIu64 " leases, %" PRIu64 " ends, %" PRIu64 " requests sent again\n"
+           "%" PRIu64 " starts of the broker (%" PRIu64 " more refused by the disk), %" PRIu64 " crashes, %" PRIu64
+           " flipped bits found, %" PRIu64 " bodies read back, %" PRIu64 " orders checked\n",
+           counts->seeds, counts->events, counts->simulated_s / 3600, counts->submitted, counts->leased,
+           counts->finished, counts->resent, counts->starts, counts->refused_starts, counts->crashes,
+           counts->rots_caught, counts->bodies_read, counts->orders_checked);
+}
+
 /* ---- chance ---- */
 
-bool sim_of(struct sim *sim, uint32_t numerator, uint32_t denominator) {
-    return !sim->calm && numerator > 0 && jq_rng_chance(&sim->rng, numerator, denominator);
+bool sim_strikes(struct sim *sim, enum sim_fault kind) {
+    return !sim->calm && chances_strike(&sim->chances, kind);
+}
+
+uint64_t sim_detail(struct sim *sim, uint64_t bound) {
+    return chances_detail(&sim->chances, bound);
 }
 
 uint64_t sim_below(struct sim *sim, uint64_t bound) {
@@ -50,27 +81,9 @@ struct jq_uuid sim_uuid(struct sim *sim) {
     return id;
 }
 
-/* Each fault is off in about half of the seeds: runs that are mild in one way go deeper in another. */
-static uint32_t maybe(struct sim *sim, uint32_t most) {
-    return sim_below(sim, 2) ? 0 : 1 + (uint32_t)sim_below(sim, most);
-}
-
 static void swarm_choose(struct sim *sim) {
-    sim->swarm = (struct sim_swarm){.drop = maybe(sim, 150),
-                                    .twice = maybe(sim, 150),
-                                    .delay_max_ms = sim_below(sim, 3) ? 20 : 3000,
-                                    .crash = maybe(sim, 60),
-                                    .power = (uint32_t)sim_below(sim, 11),
-                                    .torn = (uint32_t)sim_below(sim, 11),
-                                    .silence = maybe(sim, 100),
-                                    .reborn = maybe(sim, 100),
-                                    .lies = maybe(sim, 1000),
-                                    .wall = maybe(sim, 20),
-                                    .sleep = maybe(sim, 20),
-                                    .disk = maybe(sim, 30),
-                                    .fail = maybe(sim, 60),
-                                    .crashed = maybe(sim, 60),
-                                    .operators = maybe(sim, 60),
+    sim->swarm = (struct sim_swarm){.operators = sim_below(sim, 3) ? 1 + (uint32_t)sim_below(sim, 60) : 0,
+                                    .pause_ms = sim_below(sim, 3) ? 400 : 60,
                                     .run_max_ms = sim_below(sim, 2) ? 300 : 30000,
                                     .commit_max_ms = sim_below(sim, 2) ? 5 : 200,
                                     .segment_bytes = sim_below(sim, 3) ? 24 * 1024 : 48 * 1024,
@@ -147,45 +160,54 @@ static void events_free(struct sim *sim) {
 
 /* ---- what happens ---- */
 
-static bool broker_hears(struct sim *sim, struct sim_event *event) {
-    if (sim->broker.up && sim->now_ms < sim->broker.asleep_until_ms) { /* it waits before a sleeping broker */
-        struct sim_event *later = sim_add(sim, event->type, sim->broker.asleep_until_ms);
-        later->request = event->request;
-        later->response = event->response;
-        later->number = event->number;
-        return false;
+static bool broker_sleeps(const struct sim *sim) {
+    return sim->broker.up && sim->now_ms < sim->broker.asleep_until_ms;
+}
+
+/* It waits before a sleeping broker. */
+static void put_off(struct sim *sim, const struct sim_event *event) {
+    struct sim_event *later = sim_add(sim, event->type, sim->broker.asleep_until_ms);
+    const uint64_t order = later->order;
+    const int64_t at_ms = later->at_ms;
+    *later = *event;
+    later->order = order;
+    later->at_ms = at_ms;
+}
+
+static void core_event(struct sim *sim, const struct sim_event *event) {
+    struct jq_event told = {.type = JQ_EVENT_SURVEY_RESPONSE, .u.survey = event->response};
+    if (event->type == SIM_DAMAGED) {
+        told = (struct jq_event){.type = JQ_EVENT_DAMAGED, .u.damaged = event->held};
     }
-    return true;
+    broker_event(sim, &told);
 }
 
-static void on_response(struct sim *sim, const struct jq_survey_response *response) {
-    struct jq_event event = {.type = JQ_EVENT_SURVEY_RESPONSE, .u.survey = *response};
-    broker_event(sim, &event);
-}
-
-static void on_disk(struct sim *sim, const struct sim_event *event) {
+/* What the broker's own process would do: nothing, if it is no more. */
+static void own_event(struct sim *sim, const struct sim_event *event) {
     if (!sim->broker.up || event->number != sim->broker.run) {
-        return; /* of a broker that is no more */
+        return;
     }
-    if (event->type == SIM_WRITTEN) {
-        broker_written(sim);
-    } else {
-        broker_synced(sim);
+    switch (event->type) {
+    case SIM_WRITTEN: log_written(sim); break;
+    case SIM_SYNCED: log_synced(sim); break;
+    case SIM_DAMAGED: core_event(sim, event); break;
+    default: broker_crash(sim, false); break;
     }
+}
+
+static bool for_broker(enum sim_event_type type) {
+    return type == SIM_TO_BROKER || type == SIM_SURVEY_RESPONSE || type == SIM_WRITTEN || type == SIM_SYNCED ||
+           type == SIM_DAMAGED;
 }
 
 static void handle(struct sim *sim, struct sim_event *event) {
+    if (for_broker(event->type) && broker_sleeps(sim)) {
+        put_off(sim, event);
+        return;
+    }
     switch (event->type) {
-    case SIM_TO_BROKER:
-        if (broker_hears(sim, event)) {
-            broker_deliver(sim, event->request);
-        }
-        break;
-    case SIM_SURVEY_RESPONSE:
-        if (broker_hears(sim, event)) {
-            on_response(sim, &event->response);
-        }
-        break;
+    case SIM_TO_BROKER: broker_deliver(sim, event->request); break;
+    case SIM_SURVEY_RESPONSE: core_event(sim, event); break;
     case SIM_TO_ACTOR:
         actor_reply(sim, event->actor, &event->kept->effect.u.reply);
         kept_free(event->kept);
@@ -194,11 +216,10 @@ static void handle(struct sim *sim, struct sim_event *event) {
     case SIM_ACTOR_TIME: actor_time(sim, event->actor); break;
     case SIM_WRITTEN:
     case SIM_SYNCED:
-        if (broker_hears(sim, event)) {
-            on_disk(sim, event);
-        }
-        break;
+    case SIM_DAMAGED:
+    case SIM_STOPPED: own_event(sim, event); break;
     case SIM_START_BROKER: broker_start(sim); break;
+    case SIM_DISK_WELL: disk_well(sim); break;
     }
 }
 
@@ -219,40 +240,78 @@ static void next(struct sim *sim) {
 
 /* ---- faults of the broker's machine ---- */
 
-static void lose_broker(struct sim *sim) {
-    const bool power = sim_below(sim, 10) < sim->swarm.power;
-    if (power && sim_below(sim, 10) < sim->swarm.torn) {
-        jq_simdisk_power_off_after(sim->disk, 1 + sim_below(sim, 20)); /* in the middle of some write to come */
-    } else {
-        broker_crash(sim, power);
-    }
-}
-
 static void disk_event(struct sim *sim, uint64_t free_bytes) {
     struct jq_event event = {.type = JQ_EVENT_DISK, .u.disk = {.free_bytes = free_bytes}};
     broker_event(sim, &event);
 }
 
+static void ask_to_stop(struct sim *sim) {
+    struct jq_event event = {.type = JQ_EVENT_STOP};
+    sim_say(sim, "the broker is asked to stop");
+    sim_add(sim, SIM_STOPPED, sim->now_ms + 1 + (int64_t)sim_detail(sim, 5000))->number = sim->broker.run;
+    broker_event(sim, &event);
+}
+
+static void close_pipe(struct sim *sim) {
+    const bool worker = sim_detail(sim, 2);
+    struct jq_event event = {.type = JQ_EVENT_PIPE_GONE,
+                             .u.pipe_gone.pipe =
+                                 worker ? 100 + sim_detail(sim, SIM_WORKERS) : sim_detail(sim, SIM_CLIENTS)};
+    broker_event(sim, &event);
+}
+
+static void lose_power(struct sim *sim) {
+    if (sim_detail(sim, 2)) {
+        jq_simdisk_power_off_after(sim->disk, 1 + sim_detail(sim, 20)); /* in the middle of some write to come */
+    } else {
+        broker_crash(sim, true);
+    }
+}
+
+/* An awake broker's. */
+static void faults_of_broker(struct sim *sim) {
+    if (sim_strikes(sim, SIM_MARK)) {
+        disk_event(sim, sim_detail(sim, 2) ? UINT64_C(1) << 40 : 0);
+    }
+    if (sim->broker.up && sim_strikes(sim, SIM_PIPE)) {
+        close_pipe(sim);
+    }
+    if (sim->broker.up && sim_strikes(sim, SIM_STOP)) {
+        ask_to_stop(sim);
+    }
+    if (sim->broker.up && sim_strikes(sim, SIM_SLEEP)) {
+        sim->broker.asleep_until_ms = sim->now_ms + (int64_t)sim_detail(sim, 40000);
+        sim_say(sim, "the broker sleeps until %" PRId64, sim->broker.asleep_until_ms);
+    }
+}
+
+static void faults_of_machine(struct sim *sim) {
+    if (sim_strikes(sim, SIM_WALL)) {
+        const int64_t jump_ms = (int64_t)sim_detail(sim, 120000) - 60000;
+        sim_say(sim, "the wall clock jumps by %" PRId64 " ms", jump_ms);
+        sim->wall_offset_ms += jump_ms;
+    }
+    if (sim_strikes(sim, SIM_EIO)) {
+        disk_fail(sim);
+    }
+    if (sim->broker.up && sim_strikes(sim, SIM_FULL)) {
+        disk_fill(sim);
+    }
+    if (sim->broker.up && sim_strikes(sim, SIM_KILL)) {
+        broker_crash(sim, false);
+    }
+    if (sim->broker.up && sim_strikes(sim, SIM_POWER)) {
+        lose_power(sim);
+    }
+}
+
 static void faults(struct sim *sim) {
-    if (sim->broker.up && sim_of(sim, sim->swarm.crash, 10000)) {
-        lose_broker(sim);
+    faults_of_machine(sim);
+    if (sim->broker.up && !broker_sleeps(sim)) {
+        faults_of_broker(sim);
     }
-    if (sim_of(sim, sim->swarm.wall, 10000)) {
-        sim->wall_offset_ms += (int64_t)sim_below(sim, 120000) - 60000;
-    }
-    if (sim->broker.up && sim_of(sim, sim->swarm.sleep, 10000)) {
-        sim->broker.asleep_until_ms = sim->now_ms + (int64_t)sim_below(sim, 40000);
-    }
-    if (sim->broker.up && sim->now_ms >= sim->broker.asleep_until_ms && sim_of(sim, sim->swarm.disk, 10000)) {
-        disk_event(sim, sim_below(sim, 2) ? UINT64_C(1) << 40 : 0);
-    }
-    if (sim->broker.up && sim_of(sim, 20, 10000)) {
-        struct jq_event event = {.type = JQ_EVENT_PIPE_GONE,
-                                 .u.pipe_gone.pipe = sim_below(sim, 2) ? 100 + sim_below(sim, SIM_WORKERS)
-                                                                       : sim_below(sim, SIM_CLIENTS)};
-        if (sim->now_ms >= sim->broker.asleep_until_ms) {
-            broker_event(sim, &event);
-        }
+    if (sim_strikes(sim, SIM_CUT)) {
+        net_cut(sim);
     }
 }
 
@@ -264,6 +323,8 @@ static void calm(struct sim *sim) {
     uint64_t open = 0;
     sim->calm = true;
     sim_say(sim, "calm");
+    memset(sim->links, 0, sizeof(sim->links));
+    disk_well(sim);
     disk_event(sim, UINT64_C(1) << 40);
     while (!sim->broker.up || !oracle_all_final(sim, &open)) {
         for (int i = 0; i < 200; i++) {
@@ -284,38 +345,41 @@ static void restart_at_end(struct sim *sim) {
     oracle_promises(sim);
 }
 
-static void sim_init(struct sim *sim, uint64_t seed, uint64_t steps, bool verbose) {
-    *sim = (struct sim){
-        .seed = seed, .steps_max = steps, .verbose = verbose, .now_ms = 1000, .wall_offset_ms = INT64_C(1700000000000)};
-    jq_rng_init(&sim->rng, seed);
+static void sim_init(struct sim *sim, const struct sim_options *options, struct sim_result *result) {
+    *sim = (struct sim){.options = options, .result = result, .now_ms = 1000, .wall_offset_ms = INT64_C(1700000000000)};
+    jq_rng_init(&sim->rng, options->seed);
+    chances_init(&sim->chances, options);
     swarm_choose(sim);
     config_choose(sim);
     sim->disk = jq_simdisk_new(jq_rng_next(&sim->rng));
     jq_buf_init(&sim->broker.body, JQ_RECORD_BODY_SIZE_MAX);
     jq_map_init(&sim->broker.call_actor);
     jq_map_init(&sim->oracle.by_id);
+    jq_map_init(&sim->oracle.answer_map);
     sim->broker.last_effect = &sim->broker.steps_effects;
 }
 
-void sim_run_seed(uint64_t seed, uint64_t steps, bool verbose) {
-    struct sim *sim = malloc(sizeof(*sim));
-    JQ_CHECK(sim != NULL);
-    sim_init(sim, seed, steps, verbose);
-    broker_start(sim);
-    actors_init(sim);
-    while (sim->step < steps) {
-        next(sim);
-        faults(sim);
-    }
-    calm(sim);
-    restart_at_end(sim);
-    sim_say(sim,
-            "%" PRIu64 " submitted, %" PRIu64 " leased, %" PRIu64 " ended, %" PRIu64 " crashes, %" PRIu64 " resent",
-            sim->submitted, sim->leased, sim->finished, sim->crashes, sim->resent);
+static void sim_fini(struct sim *sim) {
     broker_free(sim);
     actors_fini(sim);
     events_free(sim);
     oracle_fini(sim);
     jq_simdisk_free(sim->disk);
     free(sim);
+}
+
+void sim_run(const struct sim_options *options, struct sim_result *result) {
+    struct sim *sim = malloc(sizeof(*sim));
+    JQ_CHECK(sim != NULL);
+    sim_init(sim, options, result);
+    broker_start(sim);
+    actors_init(sim);
+    while (sim->step < options->steps) {
+        next(sim);
+        faults(sim);
+    }
+    calm(sim);
+    restart_at_end(sim);
+    result_take(sim);
+    sim_fini(sim);
 }

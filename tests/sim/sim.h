@@ -1,10 +1,10 @@
 /* sim.h - a broker, its clients and workers, their network, disk and clock, all simulated and driven by one seed.
  *
- * Real: core, record codec, journal, release rule, worker agent. Simulated: the disk below the journal, time, messages (lost,
- * doubled, late, out of order), and who sends them. Nothing depends on addresses or on the machine: a seed gives the same run.
+ * Real: core, record codec, journal, release rule, worker agent. Simulated: the disk below the journal, time, messages, and who
+ * sends them. Nothing depends on addresses or on the machine: a seed gives the same run. What may go wrong: sim_fault.h.
  *
- * `steps` events run with faults, chosen swarm-style by the seed; then the faults stop and every task must reach a final state.
- * What must hold is checked by sim_oracle.c; a breach prints the seed and ends the process with 1.
+ * `steps` events run with faults; then the faults stop and every task must reach a final state or wait for a reason that has a
+ * name. What must hold is checked by sim_oracle.c and sim_rules.c; a breach ends the process with 1, its words in the result.
  */
 #ifndef JQ_TESTS_SIM_SIM_H
 #define JQ_TESTS_SIM_SIM_H
@@ -16,6 +16,7 @@
 #include "common/rng.h"
 #include "tests/lib/kept.h"
 #include "tests/lib/simdisk.h"
+#include "tests/sim/sim_fault.h"
 #include "worker/agent/agent.h"
 
 enum {
@@ -28,16 +29,25 @@ enum {
     SIM_RUNS_MAX = 256,
 };
 
-/* ---- what a seed chooses ---- */
+/* ---- what comes of a run ---- */
+struct sim_counts { /* only numbers: they are added up */
+    uint64_t seeds, events, simulated_s, submitted, leased, finished, starts, refused_starts, crashes, resent,
+        rots_caught, bodies_read, orders_checked;
+};
+struct sim_result {
+    bool failed;
+    uint64_t signature; /* of the invariant: equal for failures by the same one */
+    uint64_t step;
+    int64_t now_ms;
+    uint64_t struck[SIM_FAULT_COUNT];
+    struct sim_counts counts;
+    char message[240];
+};
+
+/* ---- what a seed chooses besides faults ---- */
 struct sim_swarm {
-    uint32_t drop, twice; /* of 1000 messages */
-    int64_t delay_max_ms;
-    uint32_t crash, power;          /* crashes per 10,000 events; how many of 10 are power failures */
-    uint32_t torn;                  /* power fails in the middle of a write: of 10 power failures */
-    uint32_t silence, reborn, lies; /* per 10,000 events */
-    uint32_t wall, sleep, disk;     /* per 10,000 events */
-    uint32_t fail, crashed;         /* of 100 attempts */
-    uint32_t operators;             /* of 100 requests of clients */
+    uint32_t operators; /* of 100 requests of clients */
+    uint32_t pause_ms;  /* between two looks of a client */
     int64_t run_max_ms, commit_max_ms;
     uint32_t segment_bytes, body_bytes;
     bool forgetful; /* results and keys are kept so short that the log loses its beginning again and again */
@@ -63,6 +73,9 @@ enum sim_event_type {
     SIM_WRITTEN,
     SIM_SYNCED,
     SIM_START_BROKER,
+    SIM_DAMAGED,  /* the body of a lease could not be read */
+    SIM_STOPPED,  /* a broker that was asked to stop is gone */
+    SIM_DISK_WELL /* there is room again */
 };
 struct sim_event {
     int64_t at_ms;
@@ -73,15 +86,21 @@ struct sim_event {
     struct sim_request *request;
     struct kept *kept;
     struct jq_survey_response response;
+    struct jq_held held; /* damaged */
 };
 
 /* ---- actors ---- */
+struct sim_link {
+    int64_t cut_until_ms;
+    bool cut_there, cut_back; /* to the broker, from it */
+    int64_t slow_until_ms;    /* everything its actor says takes `lag_ms` more */
+    int64_t lag_ms;
+};
 struct sim_client {
     struct jq_uuid sender;
     uint64_t next_id;
     struct sim_request *waiting; /* for its answer; NULL: none */
-    int64_t resend_ms;
-    uint64_t born;
+    int64_t resend_ms, asked_ms;
 };
 
 struct sim_run { /* a lease as its worker knows it, from the answer to the verdict */
@@ -106,6 +125,7 @@ struct sim_worker {
     bool held_asked;
     struct sim_request *waiting;
     int64_t resend_ms, silent_until_ms;
+    bool faultless; /* so far it was never silent, slow, cut off or reborn */
     struct jq_amount offers[4];
     size_t offer_count;
     struct jq_held old[32]; /* leases it once had: for lies */
@@ -117,8 +137,8 @@ struct sim_digest {
     uint64_t end_lsn, digest;
 };
 struct sim_broker {
-    bool up;
-    uint64_t run; /* counts starts */
+    bool up, serving; /* serving: what its start emitted is on disk */
+    uint64_t run;     /* counts starts */
     struct jq_core *core, *shadow;
     struct jq_journal *journal;
     struct jq_log_ring *ring;
@@ -137,17 +157,28 @@ struct sim_broker {
     struct jq_map call_actor; /* open calls */
     struct sim_request **call_requests;
     size_t call_capacity;
-    uint64_t starts, steps;
+    uint64_t steps;
+    bool spare_failed; /* there is no room for the next segment */
 };
 
 /* ---- the oracle ---- */
-enum sim_place { SIM_UNKNOWN, SIM_QUEUED, SIM_LEASED, SIM_FINAL, SIM_GONE };
+enum sim_place { SIM_UNKNOWN, SIM_QUEUED, SIM_LEASED, SIM_FINAL, SIM_GONE, SIM_PLACES };
 struct sim_task {
     uint64_t id;
-    enum sim_place place; /* by the records */
-    enum jq_state state;
+    enum sim_place place; /* by the records, as all of this */
+    enum jq_state state;  /* of a final one */
+    uint32_t place_at;    /* in oracle->queued */
+    uint16_t queue, class_index;
+    uint8_t priority;
+    uint32_t options;
+    bool issued; /* by a record of the run, not of a replay */
+    bool eta;    /* waits for wall time `ready_ms` */
+    int64_t ready_ms, first_ready_ms, expires_wall_ms, ended_ms;
+    uint32_t attempts, crashes, losses, shortages;
     uint64_t token;
     uint32_t worker;
+    uint8_t alternative;
+    uint64_t body_hash;
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
     uint64_t success_token;
 };
@@ -156,60 +187,132 @@ struct sim_answer {
     uint64_t request, first;
     uint32_t count, exceptions;
 };
+enum sim_resource { SIM_SLOTS, SIM_CPU, SIM_MEM, SIM_SEAT, SIM_RESOURCES };
+struct sim_amounts {
+    uint32_t of[SIM_RESOURCES];
+};
+struct sim_holder {  /* a worker as the records name it */
+    uint32_t worker; /* of sim->workers */
+    uint32_t leases, suspects;
+    struct sim_amounts taken;
+};
+struct sim_class {
+    char handler[8], need[24];
+};
+struct sim_key {
+    char text[32]; /* scope, '/', key */
+    uint64_t task, lsn;
+    int64_t expires_ms;
+};
+enum { SIM_QUEUES_MAX = 64, SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
 struct sim_oracle {
     struct jq_map by_id;
     struct sim_task *tasks;
     uint32_t task_count, task_capacity;
+    uint32_t *queued; /* tasks in queues */
+    uint32_t queued_capacity;
+    uint32_t places[SIM_PLACES], dead;
+    uint32_t depth[SIM_QUEUES_MAX];
+    bool paused[SIM_QUEUES_MAX];
+    char queues[SIM_QUEUES_MAX][8];
+    struct sim_class classes[SIM_CLASSES_MAX];
+    struct jq_options options[SIM_OPTIONS_MAX];
+    struct sim_holder holders[SIM_HOLDERS_MAX];
+    struct sim_key *keys;
+    uint32_t key_count, key_capacity;
     uint64_t token_max;
     struct sim_answer *answers;
     uint32_t answer_count, answer_capacity;
-    uint32_t leases[64]; /* by worker index in records */
+    struct jq_map answer_map; /* hash of sender and request -> at + 1 */
 };
 
 struct sim {
-    uint64_t seed, steps_max;
-    bool verbose, calm;
+    const struct sim_options *options;
+    struct sim_result *result;
+    bool calm;
     struct jq_rng rng;
+    struct sim_chances chances;
     struct sim_swarm swarm;
     int64_t now_ms, wall_offset_ms;
     uint64_t step, order;
     struct sim_event *events; /* a heap by time, then order */
     size_t event_count, event_capacity;
     struct jq_simdisk *disk;
+    bool disk_faulty, disk_full; /* an operation is to fail; there is no room */
     struct jq_core_config config;
     struct sim_broker broker;
     struct sim_oracle oracle;
     struct sim_client clients[SIM_CLIENTS];
     struct sim_worker workers[SIM_WORKERS];
-    uint64_t submitted, leased, finished, crashes, resent; /* for the summary */
+    struct sim_link links[SIM_ACTORS];
+    struct sim_counts counts;
 };
 
 /* sim.c */
-void sim_run_seed(uint64_t seed, uint64_t steps, bool verbose);
+void sim_run(const struct sim_options *options, struct sim_result *result);
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_say(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool sim_of(struct sim *sim, uint32_t numerator, uint32_t denominator); /* a fault; never in a calm */
-uint64_t sim_below(struct sim *sim, uint64_t bound);
+bool sim_strikes(struct sim *sim, enum sim_fault kind); /* never in a calm */
+uint64_t sim_detail(struct sim *sim, uint64_t bound);   /* of the strike */
+uint64_t sim_below(struct sim *sim, uint64_t bound);    /* of the run: 0 .. bound - 1 */
 struct sim_event *sim_add(struct sim *sim, enum sim_event_type type, int64_t at_ms);
 struct jq_uuid sim_uuid(struct sim *sim);
+void counts_print(const struct sim_counts *counts);
 
 /* sim_net.c: takes the request; sends the reply */
 void net_send_request(struct sim *sim, const struct sim_request *request);
 void net_send_reply(struct sim *sim, uint32_t actor, struct kept *kept);
 void net_send_survey(struct sim *sim, uint64_t survey);
-void net_send_response(struct sim *sim, const struct jq_survey_response *response);
+void net_send_response(struct sim *sim, uint32_t actor, const struct jq_survey_response *response);
+void net_cut(struct sim *sim);
 
-/* sim_broker.c */
+/* sim_broker.c: the shell around the core */
+void broker_event(struct sim *sim, struct jq_event *event); /* a step, its records, its effects */
+void broker_deliver(struct sim *sim, struct sim_request *request);
+void broker_release(struct sim *sim);
+int64_t broker_deadline_ms(const struct sim *sim);
+struct jq_output broker_output(struct sim *sim);
+void broker_note_digest(struct sim *sim, uint64_t end_lsn);
+
+/* sim_log.c: group commit, rotation, the disk's faults */
+void log_commit(struct sim *sim);
+void log_commit_start(struct sim *sim);
+void log_written(struct sim *sim);
+void log_synced(struct sim *sim);
+void log_prologue(struct sim *sim);
+void log_failed(struct sim *sim, const struct jq_error *error);
+bool log_may_fail(const struct sim *sim, const struct jq_error *error); /* a fault that was planted */
+void disk_fail(struct sim *sim);
+void disk_fill(struct sim *sim);
+void disk_well(struct sim *sim);
+
+/* sim_start.c: starts, crashes */
 void broker_start(struct sim *sim);
 void broker_crash(struct sim *sim, bool power);
 void broker_free(struct sim *sim);
-void broker_event(struct sim *sim, struct jq_event *event); /* a step, its records, its effects */
-void broker_deliver(struct sim *sim, struct sim_request *request);
-void broker_written(struct sim *sim);
-void broker_synced(struct sim *sim);
-int64_t broker_deadline_ms(const struct sim *sim);
 
-/* sim_actors.c */
+/* sim_rot.c: a flipped bit in a copy of the log must be found, or mean nothing */
+struct sim_rot {
+    bool tried, opened;
+    uint64_t end_lsn, digest, blocks;
+    char file[64];
+    uint64_t offset;
+};
+void rot_try(struct sim *sim, struct sim_rot *rot);
+void rot_check(struct sim *sim, const struct sim_rot *rot, uint64_t end_lsn, uint64_t blocks);
+/* Replays the log on `disk` into cores of `replaying`. */
+struct sim_replay {
+    struct sim *sim;
+    struct jq_core *core, *shadow; /* shadow may be NULL */
+    bool told;                     /* the oracle hears of every record */
+    int64_t time_ms;
+    bool begun;
+    uint64_t end_lsn; /* of the last record */
+};
+enum jq_err replay_open(struct sim_replay *replaying, struct jq_simdisk *disk, struct jq_recovery_report *report,
+                        struct jq_journal **ret_journal, struct jq_error *reterr);
+
+/* sim_client.c */
 void actors_init(struct sim *sim);
 void actors_fini(struct sim *sim);
 void actor_reply(struct sim *sim, uint32_t actor, const struct jq_reply_effect *reply);
@@ -222,7 +325,7 @@ void worker_time(struct sim *sim, struct sim_worker *worker);
 void worker_reply(struct sim *sim, struct sim_worker *worker, const struct jq_reply_effect *reply);
 void worker_survey(struct sim *sim, struct sim_worker *worker, uint64_t survey);
 
-/* sim_oracle.c */
+/* sim_oracle.c: what the records say, folded again, and what the outside was told */
 void oracle_fini(struct sim *sim);
 void oracle_forget_records(struct sim *sim); /* a new broker replays: what records say begins anew */
 void oracle_record(struct sim *sim, const struct jq_record *record, bool replay);
@@ -230,5 +333,13 @@ void oracle_reply(struct sim *sim, const struct sim_request *request, const stru
 void oracle_promises(struct sim *sim); /* after a recovery and at the end */
 bool oracle_all_final(const struct sim *sim, uint64_t *ret_open);
 uint64_t oracle_some_task(struct sim *sim); /* 0: none yet */
+struct sim_task *oracle_task(struct sim *sim, uint64_t id);
+
+/* sim_rules.c: what must hold at a record and after a step */
+void rules_record(struct sim *sim, const struct jq_record *record); /* before the oracle has taken it */
+void rules_effect(struct sim *sim, const struct jq_effect *effect);
+void rules_step(struct sim *sim);
+void rules_body(struct sim *sim, const struct jq_lease_item *item); /* when its answer goes out */
+bool rules_amounts(const struct sim_class *class_entry, uint8_t alternative, struct sim_amounts *ret_amounts);
 
 #endif

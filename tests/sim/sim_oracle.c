@@ -1,20 +1,28 @@
-/* sim_oracle.c - what must hold, kept apart from the broker: a small fold of its own over the records, and what the outside was told. */
-#include <inttypes.h>
-#include <stdlib.h>
-
+/* sim_oracle.c - what the records say, folded by code that shares nothing with the core, and what the outside was told. */
 #include "broker/record.h"
 #include "common/err.h"
+#include "common/hash.h"
 #include "tests/sim/sim.h"
 
-static struct sim_task *task_of(struct sim *sim, uint64_t id) {
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void *grown(void *array, uint32_t count, uint32_t *capacity, size_t item_size) {
+    if (count < *capacity) {
+        return array;
+    }
+    *capacity = *capacity ? *capacity * 2 : 256;
+    void *more = realloc(array, *capacity * item_size);
+    JQ_CHECK(more != NULL);
+    return more;
+}
+
+struct sim_task *oracle_task(struct sim *sim, uint64_t id) {
     struct sim_oracle *oracle = &sim->oracle;
     uint32_t at = jq_map_get(&oracle->by_id, id, UINT32_MAX);
     if (at == UINT32_MAX) {
-        if (oracle->task_count == oracle->task_capacity) {
-            oracle->task_capacity = oracle->task_capacity ? oracle->task_capacity * 2 : 256;
-            oracle->tasks = realloc(oracle->tasks, oracle->task_capacity * sizeof(*oracle->tasks));
-            JQ_CHECK(oracle->tasks != NULL);
-        }
+        oracle->tasks = grown(oracle->tasks, oracle->task_count, &oracle->task_capacity, sizeof(*oracle->tasks));
         at = oracle->task_count++;
         oracle->tasks[at] = (struct sim_task){.id = id};
         JQ_CHECK(jq_map_put(&oracle->by_id, id, at));
@@ -24,110 +32,253 @@ static struct sim_task *task_of(struct sim *sim, uint64_t id) {
 
 void oracle_fini(struct sim *sim) {
     jq_map_fini(&sim->oracle.by_id);
+    jq_map_fini(&sim->oracle.answer_map);
     free(sim->oracle.tasks);
+    free(sim->oracle.queued);
+    free(sim->oracle.keys);
     free(sim->oracle.answers);
 }
 
+/* Drawn from the strike under way: a request or a lie is being made. */
 uint64_t oracle_some_task(struct sim *sim) {
-    return sim->oracle.task_count ? sim->oracle.tasks[sim_below(sim, sim->oracle.task_count)].id : 0;
+    return sim->oracle.task_count ? sim->oracle.tasks[sim_detail(sim, sim->oracle.task_count)].id : 0;
 }
 
-/* ---- the records ---- */
+/* ---- places ---- */
+
+static void hold(struct sim *sim, const struct sim_task *task, bool take) {
+    struct sim_holder *holder = &sim->oracle.holders[task->worker];
+    const uint32_t sign = take ? 1 : UINT32_MAX;
+    struct sim_amounts amounts;
+    holder->leases += sign;
+    holder->suspects += task->losses > 0 ? sign : 0;
+    if (rules_amounts(&sim->oracle.classes[task->class_index], task->alternative, &amounts)) {
+        for (int i = 0; i < SIM_RESOURCES; i++) {
+            holder->taken.of[i] += sign * amounts.of[i];
+        }
+    }
+}
+
+static void leave(struct sim *sim, struct sim_task *task) {
+    struct sim_oracle *oracle = &sim->oracle;
+    oracle->places[task->place]--;
+    if (task->place == SIM_QUEUED) {
+        const uint32_t last = oracle->queued[oracle->places[SIM_QUEUED]];
+        oracle->queued[task->place_at] = last;
+        oracle->tasks[last].place_at = task->place_at;
+        oracle->depth[task->queue]--;
+    } else if (task->place == SIM_LEASED) {
+        hold(sim, task, false);
+    } else if (task->place == SIM_FINAL) {
+        oracle->dead -= task->state == JQ_STATE_DEAD;
+    }
+}
+
+static void enter(struct sim *sim, struct sim_task *task, enum sim_place place) {
+    struct sim_oracle *oracle = &sim->oracle;
+    task->place = place;
+    if (place == SIM_QUEUED) {
+        const uint32_t at = oracle->places[SIM_QUEUED];
+        oracle->queued = grown(oracle->queued, at, &oracle->queued_capacity, sizeof(*oracle->queued));
+        oracle->queued[at] = (uint32_t)(task - oracle->tasks);
+        task->place_at = at;
+        oracle->depth[task->queue]++;
+    } else if (place == SIM_LEASED) {
+        hold(sim, task, true);
+    } else if (place == SIM_FINAL) {
+        oracle->dead += task->state == JQ_STATE_DEAD;
+    }
+    oracle->places[place]++;
+}
 
 void oracle_forget_records(struct sim *sim) {
-    for (uint32_t i = 0; i < sim->oracle.task_count; i++) {
-        sim->oracle.tasks[i].place = SIM_UNKNOWN;
+    struct sim_oracle *oracle = &sim->oracle;
+    for (uint32_t i = 0; i < oracle->task_count; i++) {
+        oracle->tasks[i].place = SIM_UNKNOWN;
     }
-    memset(sim->oracle.leases, 0, sizeof(sim->oracle.leases));
+    memset(oracle->places, 0, sizeof(oracle->places));
+    memset(oracle->depth, 0, sizeof(oracle->depth));
+    memset(oracle->paused, 0, sizeof(oracle->paused));
+    memset(oracle->holders, 0, sizeof(oracle->holders));
+    oracle->dead = 0;
+    oracle->key_count = 0;
 }
 
+/* ---- the records about tasks ---- */
+
 static void submitted(struct sim *sim, const struct jq_record *record) {
-    struct sim_task *task = task_of(sim, record->u.task_submitted.task.value);
+    struct sim_task *task = oracle_task(sim, record->u.task_submitted.task.value);
     if (task->place != SIM_UNKNOWN) {
         sim_fail(sim, "task %" PRIu64 ": its id was issued twice", task->id);
     }
-    task->place = SIM_QUEUED;
-    task->state = JQ_STATE_READY;
+    task->queue = record->u.task_submitted.queue;
+    task->class_index = record->u.task_submitted.class_index;
+    task->priority = record->u.task_submitted.priority;
+    task->options = record->u.task_submitted.options;
+    task->eta = record->u.task_submitted.eta;
+    task->ready_ms = record->u.task_submitted.ready_at_ms;
+    task->first_ready_ms = task->eta ? INT64_MAX : task->ready_ms;
+    task->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
+    task->attempts = task->crashes = task->losses = task->shortages = 0;
+    task->body_hash = jq_hash_bytes(record->u.task_submitted.body.data, record->u.task_submitted.body.size, 0);
+    enter(sim, task, SIM_QUEUED);
 }
 
-static void leased(struct sim *sim, struct sim_task *task, const struct jq_record *record, bool replay) {
+static void leased(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
     const uint64_t token = record->u.task_leased.token.value;
-    const uint32_t worker = record->u.task_leased.worker;
-    if (task->place == SIM_LEASED) {
-        sim_fail(sim, "task %" PRIu64 " has two live leases", task->id);
-    }
-    if (task->place != SIM_QUEUED) {
-        sim_fail(sim, "task %" PRIu64 " was leased, but is not queued", task->id);
-    }
-    if (!replay && token <= sim->oracle.token_max) {
-        sim_fail(sim, "token %" PRIu64 " was issued before", token);
-    }
     sim->oracle.token_max = token > sim->oracle.token_max ? token : sim->oracle.token_max;
-    task->place = SIM_LEASED;
-    task->state = JQ_STATE_RUNNING;
+    leave(sim, task);
     task->token = token;
-    task->worker = worker % 64;
-    sim->oracle.leases[task->worker]++;
-    sim->leased += !replay;
+    task->worker = record->u.task_leased.worker;
+    task->alternative = record->u.task_leased.alternative;
+    enter(sim, task, SIM_LEASED);
 }
 
-static void left(struct sim *sim, struct sim_task *task) {
-    if (task->place == SIM_LEASED) {
-        sim->oracle.leases[task->worker]--;
-    }
+static void retried(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
+    leave(sim, task);
+    task->attempts = record->u.task_retried.attempts;
+    task->crashes = record->u.task_retried.crashes;
+    task->losses = record->u.task_retried.losses;
+    task->shortages = record->u.task_retried.shortages;
+    task->ready_ms = record->u.task_retried.ready_at_ms;
+    enter(sim, task, SIM_QUEUED);
 }
 
-static void task_record(struct sim *sim, const struct jq_record *record, bool replay) {
-    struct sim_task *task = task_of(sim, record->u.task_due.task.value);
+static void revived(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
+    leave(sim, task);
+    task->attempts = task->crashes = task->losses = task->shortages = 0;
+    task->ready_ms = task->first_ready_ms = record->time_ms;
+    task->expires_wall_ms = 0;
+    enter(sim, task, SIM_QUEUED);
+}
+
+static void ended(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
+    leave(sim, task);
+    task->state = (enum jq_state)record->u.task_ended.state;
+    task->eta = false;
+    task->ended_ms = record->time_ms;
+    enter(sim, task, SIM_FINAL);
+}
+
+static void due(struct sim_task *task, const struct jq_record *record) {
+    task->eta = false;
+    task->ready_ms = task->first_ready_ms = record->time_ms;
+}
+
+static void forgotten(struct sim *sim, struct sim_task *task) {
+    leave(sim, task);
+    enter(sim, task, SIM_GONE);
+    task->forgotten_once = true;
+}
+
+static void task_record(struct sim *sim, const struct jq_record *record) {
+    struct sim_task *task = oracle_task(sim, record->u.task_due.task.value);
     if (task->place == SIM_UNKNOWN) {
         return; /* older than the log */
     }
     switch (record->type) {
-    case JQ_RECORD_TASK_LEASED: leased(sim, task, record, replay); break;
-    case JQ_RECORD_TASK_RETRIED:
-        left(sim, task);
-        task->place = SIM_QUEUED;
-        task->state = JQ_STATE_READY;
-        break;
-    case JQ_RECORD_TASK_REVIVED:
-        if (task->succeeded && !replay) {
-            sim_fail(sim, "task %" PRIu64 " succeeded, and is revived", task->id);
-        }
-        task->place = SIM_QUEUED;
-        task->state = JQ_STATE_READY;
-        break;
-    case JQ_RECORD_TASK_ENDED:
-        left(sim, task);
-        if (task->place == SIM_FINAL) {
-            sim_fail(sim, "task %" PRIu64 " ended twice", task->id);
-        }
-        task->place = SIM_FINAL;
-        task->state = (enum jq_state)record->u.task_ended.state;
-        sim->finished += !replay;
-        break;
-    case JQ_RECORD_TASK_FORGOTTEN:
-        task->place = SIM_GONE;
-        task->forgotten_once = true;
-        break;
+    case JQ_RECORD_TASK_DUE: due(task, record); break;
+    case JQ_RECORD_TASK_LEASED: leased(sim, task, record); break;
+    case JQ_RECORD_TASK_RETRIED: retried(sim, task, record); break;
+    case JQ_RECORD_TASK_REVIVED: revived(sim, task, record); break;
+    case JQ_RECORD_TASK_ENDED: ended(sim, task, record); break;
+    case JQ_RECORD_TASK_FORGOTTEN: forgotten(sim, task); break;
     default: break;
     }
 }
 
+/* ---- the other records ---- */
+
+static void text_take(char *out, size_t size, struct jq_str text) {
+    (void)snprintf(out, size, "%.*s", (int)text.size, text.data);
+}
+
+static void registered(struct sim *sim, const struct jq_record *record) {
+    struct sim_holder *holder = &sim->oracle.holders[record->u.worker_registered.worker];
+    for (uint32_t i = 0; i < SIM_WORKERS; i++) {
+        if (jq_uuid_equal(&sim->workers[i].id, &record->u.worker_registered.id)) {
+            holder->worker = i;
+        }
+    }
+}
+
+/* Keys: text, task, until when; in the order of their records. */
+static void key_take(struct sim *sim, const struct jq_record *record) {
+    struct sim_oracle *oracle = &sim->oracle;
+    const struct jq_str text = record->u.task_submitted.key;
+    if (record->u.task_submitted.key_expires_ms == 0) {
+        return;
+    }
+    oracle->keys = grown(oracle->keys, oracle->key_count, &oracle->key_capacity, sizeof(*oracle->keys));
+    struct sim_key *key = &oracle->keys[oracle->key_count++];
+    *key = (struct sim_key){.task = record->u.task_submitted.task.value,
+                            .lsn = record->lsn,
+                            .expires_ms = record->u.task_submitted.key_expires_ms};
+    const size_t size = text.size < sizeof(key->text) ? text.size : sizeof(key->text);
+    memcpy(key->text, text.data, size);
+}
+
+static void keys_forget(struct sim_oracle *oracle, uint64_t below_lsn) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < oracle->key_count; i++) {
+        if (oracle->keys[i].lsn >= below_lsn) {
+            oracle->keys[kept++] = oracle->keys[i];
+        }
+    }
+    oracle->key_count = kept;
+}
+
+static void other_record(struct sim *sim, const struct jq_record *record) {
+    struct sim_oracle *oracle = &sim->oracle;
+    switch (record->type) {
+    case JQ_RECORD_QUEUE_DEFINED:
+        text_take(oracle->queues[record->u.queue_defined.queue], sizeof(oracle->queues[0]),
+                  record->u.queue_defined.name);
+        break;
+    case JQ_RECORD_QUEUE_SET: oracle->paused[record->u.queue_set.queue] = record->u.queue_set.paused; break;
+    case JQ_RECORD_CLASS_DEFINED: {
+        struct sim_class *entry = &oracle->classes[record->u.class_defined.class_index];
+        text_take(entry->handler, sizeof(entry->handler), record->u.class_defined.handler);
+        text_take(entry->need, sizeof(entry->need), record->u.class_defined.need);
+        break;
+    }
+    case JQ_RECORD_OPTIONS_DEFINED:
+        oracle->options[record->u.options_defined.index] = record->u.options_defined.options;
+        break;
+    case JQ_RECORD_WORKER_REGISTERED: registered(sim, record); break;
+    case JQ_RECORD_KEYS_FORGOTTEN: keys_forget(oracle, record->u.keys_forgotten.below_lsn); break;
+    default: break;
+    }
+}
+
+static bool about_task(const struct jq_record *record) {
+    return record->type >= JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN;
+}
+
 static void say_record(struct sim *sim, const struct jq_record *record) {
-    if (sim->verbose && record->type >= JQ_RECORD_TASK_SUBMITTED) {
+    if (about_task(record)) {
         sim_say(sim, "task %" PRIu64 ": %s", record->u.task_due.task.value, jq_record_type_name((uint8_t)record->type));
+    } else if (record->type != JQ_RECORD_REQUEST_ANSWERED && record->type != JQ_RECORD_SENDER_TRIMMED) {
+        sim_say(sim, "%s", jq_record_type_name((uint8_t)record->type));
     }
 }
 
 void oracle_record(struct sim *sim, const struct jq_record *record, bool replay) {
-    if (!replay) {
+    if (!replay && sim->options->verbose) {
         say_record(sim, record);
+    }
+    if (!replay) {
+        sim->counts.submitted += record->type == JQ_RECORD_TASK_SUBMITTED;
+        sim->counts.leased += record->type == JQ_RECORD_TASK_LEASED;
+        sim->counts.finished += record->type == JQ_RECORD_TASK_ENDED;
     }
     if (record->type == JQ_RECORD_TASK_SUBMITTED) {
         submitted(sim, record);
-        sim->submitted += !replay;
-    } else if (record->type > JQ_RECORD_TASK_SUBMITTED) {
-        task_record(sim, record, replay);
+        key_take(sim, record);
+    } else if (about_task(record)) {
+        task_record(sim, record);
+    } else {
+        other_record(sim, record);
     }
 }
 
@@ -136,31 +287,28 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
 /* The same request must get the same answer, whenever it comes. */
 static void same_answer(struct sim *sim, const struct sim_request *request, const struct jq_reply_effect *reply) {
     struct sim_oracle *oracle = &sim->oracle;
-    for (uint32_t i = oracle->answer_count; i > 0; i--) {
-        const struct sim_answer *known = &oracle->answers[i - 1];
-        if (known->request == request->r.id && jq_uuid_equal(&known->sender, &request->r.sender)) {
-            if (known->first != reply->u.submit.first || known->count != reply->u.submit.count ||
-                known->exceptions != reply->u.submit.exception_count) {
-                sim_fail(sim, "request %" PRIu64 ": first answered with task %" PRIu64 ", now with %" PRIu64,
-                         request->r.id, known->first, reply->u.submit.first);
-            }
-            return;
+    const uint64_t name = jq_hash_combine(jq_hash_bytes(request->r.sender.bytes, 16, 0), request->r.id);
+    const uint32_t at = jq_map_get(&oracle->answer_map, name, 0);
+    if (at != 0) {
+        const struct sim_answer *known = &oracle->answers[at - 1];
+        if (known->first != reply->u.submit.first || known->count != reply->u.submit.count ||
+            known->exceptions != reply->u.submit.exception_count) {
+            sim_fail(sim, "request %" PRIu64 ": first answered with task %" PRIu64 ", now with %" PRIu64, request->r.id,
+                     known->first, reply->u.submit.first);
         }
+        return;
     }
-    if (oracle->answer_count == oracle->answer_capacity) {
-        oracle->answer_capacity = oracle->answer_capacity ? oracle->answer_capacity * 2 : 256;
-        oracle->answers = realloc(oracle->answers, oracle->answer_capacity * sizeof(*oracle->answers));
-        JQ_CHECK(oracle->answers != NULL);
-    }
+    oracle->answers = grown(oracle->answers, oracle->answer_count, &oracle->answer_capacity, sizeof(*oracle->answers));
     oracle->answers[oracle->answer_count++] =
         (struct sim_answer){request->r.sender, request->r.id, reply->u.submit.first, reply->u.submit.count,
                             (uint32_t)reply->u.submit.exception_count};
+    JQ_CHECK(jq_map_put(&oracle->answer_map, name, oracle->answer_count));
 }
 
 static void acknowledged(struct sim *sim, const struct sim_request *request, const struct jq_reply_effect *reply) {
     const uint64_t accepted = reply->u.submit.count - reply->u.submit.exception_count;
     for (uint64_t i = 0; i < accepted; i++) {
-        struct sim_task *task = task_of(sim, reply->u.submit.first + i);
+        struct sim_task *task = oracle_task(sim, reply->u.submit.first + i);
         if (task->place == SIM_UNKNOWN && !task->forgotten_once) {
             sim_fail(sim, "task %" PRIu64 " is acknowledged, but was never submitted", task->id);
         }
@@ -186,7 +334,7 @@ static void verdicts(struct sim *sim, const struct sim_request *request, const s
         if (report->outcome != JQ_OUTCOME_SUCCESS || refused(reply, i)) {
             continue;
         }
-        struct sim_task *task = task_of(sim, report->task.value);
+        struct sim_task *task = oracle_task(sim, report->task.value);
         if (task->place == SIM_FINAL && task->token != report->token.value) {
             sim_fail(sim, "task %" PRIu64 ": an outcome was accepted under token %" PRIu64 ", its lease was %" PRIu64,
                      task->id, report->token.value, task->token);
@@ -202,11 +350,18 @@ static void verdicts(struct sim *sim, const struct sim_request *request, const s
 }
 
 /* A lease that is handed out is the one that stands, to the worker that it stands for. */
-static void items(struct sim *sim, const struct jq_reply_effect *reply) {
+static void items(struct sim *sim, const struct sim_request *request, const struct jq_reply_effect *reply) {
     for (size_t i = 0; i < reply->u.lease.count; i++) {
-        const struct sim_task *task = task_of(sim, reply->u.lease.items[i].task.value);
-        if (task->place == SIM_LEASED && task->token < reply->u.lease.items[i].token.value) {
+        const struct sim_task *task = oracle_task(sim, reply->u.lease.items[i].task.value);
+        const uint64_t token = reply->u.lease.items[i].token.value;
+        if (task->place != SIM_LEASED) {
+            continue;
+        }
+        if (task->token < token) {
             sim_fail(sim, "task %" PRIu64 " is handed out under a token that no record names", task->id);
+        }
+        if (task->token == token && sim->oracle.holders[task->worker].worker + SIM_CLIENTS != request->actor) {
+            sim_fail(sim, "task %" PRIu64 " is handed to a worker that does not hold it", task->id);
         }
     }
 }
@@ -222,7 +377,7 @@ void oracle_reply(struct sim *sim, const struct sim_request *request, const stru
         acknowledged(sim, request, reply);
     } else if (reply->op == JQ_OP_LEASE || reply->op == JQ_OP_REPORT) {
         verdicts(sim, request, reply);
-        items(sim, reply);
+        items(sim, request, reply);
     }
 }
 
@@ -235,14 +390,8 @@ void oracle_promises(struct sim *sim) {
         if (task->acknowledged && (task->place == SIM_UNKNOWN || task->place == SIM_GONE)) {
             sim_fail(sim, "task %" PRIu64 " was acknowledged, and is lost", task->id);
         }
-        if (task->succeeded && task->state != JQ_STATE_SUCCEEDED) {
-            sim_fail(sim, "task %" PRIu64 ": its accepted outcome is lost, it is %s", task->id,
-                     jq_state_name(task->state));
-        }
-    }
-    for (uint32_t i = 0; i < 64; i++) {
-        if (sim->oracle.leases[i] > 4) {
-            sim_fail(sim, "worker %u has %u leases in 4 slots", i, sim->oracle.leases[i]);
+        if (task->succeeded && (task->place != SIM_FINAL || task->state != JQ_STATE_SUCCEEDED)) {
+            sim_fail(sim, "task %" PRIu64 ": its accepted outcome is lost", task->id);
         }
     }
 }

@@ -1,4 +1,5 @@
 /* sim_worker.c - a worker: the real agent, and in place of processes a table of when each attempt ends and how. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,8 +35,8 @@ static void run_start(struct sim_worker *worker, struct sim_run *run) {
                                                JQ_OUTCOME_PROCESS_FAILURE, JQ_OUTCOME_NETWORK, JQ_OUTCOME_TIMEOUT};
     run->running = true;
     run->ends_ms = sim->now_ms + 1 + (int64_t)sim_below(sim, most_ms);
-    run->outcome = sim_of(sim, sim->swarm.fail, 100) ? failures[sim_below(sim, 5)] : JQ_OUTCOME_SUCCESS;
-    run->crashed = run->outcome != JQ_OUTCOME_SUCCESS && sim_of(sim, sim->swarm.crashed, 100);
+    run->outcome = sim_strikes(sim, SIM_FAIL) ? failures[sim_detail(sim, 5)] : JQ_OUTCOME_SUCCESS;
+    run->crashed = run->outcome != JQ_OUTCOME_SUCCESS && sim_strikes(sim, SIM_CRASH);
 }
 
 static void on_agent(void *ctx, const struct jq_agent_effect *effect) {
@@ -82,6 +83,7 @@ static void born(struct sim *sim, struct sim_worker *worker) {
     worker->registered = false;
     worker->run_count = 0;
     worker->held_asked = false;
+    worker->faultless = false;
     free(worker->waiting);
     worker->waiting = NULL;
 }
@@ -103,6 +105,7 @@ void worker_init(struct sim *sim, uint32_t index) {
         offer(worker, "seat", 1000);
     }
     born(sim, worker);
+    worker->faultless = true;
     sim_add(sim, SIM_ACTOR_TIME, sim->now_ms + 1 + index)->actor = SIM_CLIENTS + index;
 }
 
@@ -193,17 +196,17 @@ static void ask_lease(struct sim *sim, struct sim_worker *worker) {
 static void lie(struct sim *sim, struct sim_worker *worker) {
     struct sim_request *request = request_new(sim, worker, JQ_OP_REPORT);
     worker->next_id--; /* of another sender */
-    request->r.sender = sim_uuid(sim);
-    request->r.id = 1 + sim_below(sim, 3);
+    request->r.sender = (struct jq_uuid){.bytes = {0xff, (uint8_t)sim_detail(sim, 256), (uint8_t)sim_detail(sim, 256)}};
+    request->r.id = 1 + sim_detail(sim, 3);
     request->r.done = 0;
     request->r.u.lease.session = worker->session;
-    const struct sim_worker *victim = sim_below(sim, 2) ? worker : &sim->workers[sim_below(sim, SIM_WORKERS)];
-    struct jq_held held = {{oracle_some_task(sim)}, {jq_rng_next(&sim->rng)}};
-    if (victim->old_count > 0 && sim_below(sim, 4) > 0) {
-        held = victim->old[sim_below(sim, victim->old_count)];
+    const struct sim_worker *victim = sim_detail(sim, 2) ? worker : &sim->workers[sim_detail(sim, SIM_WORKERS)];
+    struct jq_held held = {{oracle_some_task(sim)}, {1 + sim_detail(sim, UINT64_C(1) << 46)}};
+    if (victim->old_count > 0 && sim_detail(sim, 4) > 0) {
+        held = victim->old[sim_detail(sim, victim->old_count)];
     }
-    if (worker->run_count > 0 && sim_below(sim, 4) == 0) { /* its own task, under a token that is another's */
-        held.task = worker->runs[sim_below(sim, worker->run_count)].task;
+    if (worker->run_count > 0 && sim_detail(sim, 4) == 0) { /* its own task, under a token that is another's */
+        held.task = worker->runs[sim_detail(sim, worker->run_count)].task;
     }
     request->reports[0] = (struct jq_report){.task = held.task, .token = held.token, .outcome = JQ_OUTCOME_SUCCESS};
     request->reports[1] = request->reports[0]; /* twice */
@@ -294,21 +297,37 @@ void worker_survey(struct sim *sim, struct sim_worker *worker, uint64_t survey) 
     for (uint32_t i = 0; i < worker->run_count; i++) {
         response.held_sum += jq_hash_u64(worker->runs[i].token.value);
     }
-    net_send_response(sim, &response);
+    net_send_response(sim, SIM_CLIENTS + worker->index, &response);
 }
 
 /* ---- time ---- */
 
+static void fall_silent(struct sim *sim, struct sim_worker *worker) {
+    worker->silent_until_ms = sim->now_ms + 1 + (int64_t)sim_detail(sim, 40000);
+    worker->faultless = false;
+    sim_say(sim, "%s falls silent until %" PRId64, worker->name, worker->silent_until_ms);
+}
+
+static void slow_down(struct sim *sim, struct sim_worker *worker) {
+    struct sim_link *link = &sim->links[SIM_CLIENTS + worker->index];
+    link->slow_until_ms = sim->now_ms + 1 + (int64_t)sim_detail(sim, 60000);
+    link->lag_ms = 1000 + (int64_t)sim_detail(sim, 9000);
+    worker->faultless = false;
+    sim_say(sim, "%s is slow until %" PRId64, worker->name, link->slow_until_ms);
+}
+
 static void misbehave(struct sim *sim, struct sim_worker *worker) {
-    if (sim_of(sim, sim->swarm.silence, 10000)) {
-        worker->silent_until_ms = sim->now_ms + 1 + (int64_t)sim_below(sim, 40000);
-        sim_say(sim, "%s falls silent until %lld", worker->name, (long long)worker->silent_until_ms);
+    if (sim_strikes(sim, SIM_SILENT)) {
+        fall_silent(sim, worker);
     }
-    if (sim_of(sim, sim->swarm.reborn, 10000)) {
+    if (sim_strikes(sim, SIM_SLOW)) {
+        slow_down(sim, worker);
+    }
+    if (sim_strikes(sim, SIM_REBORN)) {
         sim_say(sim, "%s dies and is born again", worker->name);
         born(sim, worker);
     }
-    if (worker->registered && sim_of(sim, sim->swarm.lies, 10000)) {
+    if (worker->registered && sim_strikes(sim, SIM_LIE)) {
         lie(sim, worker);
     }
 }
@@ -327,7 +346,7 @@ void worker_time(struct sim *sim, struct sim_worker *worker) {
     }
     if (worker->waiting) {
         if (worker->resend_ms <= sim->now_ms) {
-            sim->resent++;
+            sim->counts.resent++;
             worker->resend_ms = sim->now_ms + PATIENCE_MS + POLL_WAIT_MS;
             net_send_request(sim, worker->waiting);
         }

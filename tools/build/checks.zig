@@ -81,33 +81,27 @@ pub const Checks = struct {
         return checks.parts.kit.executable(name, files, checks.everythingWithCore(core));
     }
 
-    /// The core with one of the bugs that JQ_CANARY plants.
-    fn canaryCore(checks: Checks, number: usize) Part {
-        const b = checks.b;
-        return checks.parts.kit.libraryWith(
-            b.fmt("jqcore-canary{d}", .{number}),
-            sources.find(b, "broker/core", .{}),
-            &.{},
-            &.{b.fmt("-DJQ_CANARY={d}", .{number})},
-        );
+    /// The core with the bugs of broker/core/canary.h in it; the simulator says which one sings.
+    fn canaryCore(checks: Checks) Part {
+        const files = sources.find(checks.b, "broker/core", .{});
+        return checks.parts.kit.libraryWith("jqcore-canary", files, &.{}, &.{"-DJQ_CANARIES"});
     }
 
     pub fn addSimulator(checks: Checks) void {
         const b = checks.b;
-        const sim_step = b.step("sim", "Run the simulator (-- --seed N --steps M ..)");
-        const canary_step = b.step("sim-canary", "Run the simulator on cores with a planted bug each, which it must catch");
+        const sim_step = b.step("sim", "Run the simulator (-- --seed N --steps M, or --swarm MINUTES: fresh seeds on all cores)");
+        const canary_step = b.step("sim-canary", "Run the simulator on a core with planted bugs, each of which it must catch");
         if (checks.simulator("jqsim", checks.parts.core)) |sim| {
             const run = b.addRunArtifact(sim);
             passArgs(run);
             sim_step.dependOn(&run.step);
         }
-        const run = pythonScript(b, "tools/build/expect_failure.py");
-        // broker/core/state.h numbers the bugs from 1: `CANARY_NAME = NUMBER`.
-        for (0..std.mem.count(u8, sources.read(b, "broker/core/state.h"), " CANARY_")) |index| {
-            const name = b.fmt("jqsim-canary{d}", .{index + 1});
-            if (checks.simulator(name, checks.canaryCore(index + 1))) |canary| run.addArtifactArg(canary);
+        if (checks.simulator("jqsim-canary", checks.canaryCore())) |sim| {
+            const run = checks.runner(); // Counts what it prints.
+            run.addArgs(&.{ "--timeout", "600", "--loud" });
+            run.addArtifactArg(sim);
+            canary_step.dependOn(&run.step);
         }
-        canary_step.dependOn(&run.step);
     }
 
     /// End-to-end tests: real processes, driven by Python.
@@ -159,6 +153,16 @@ pub const Checks = struct {
         const step = b.step("sanitize", "Run the tests under gcc's address, undefined and thread sanitizers (-- NAME..)");
         const run = pythonScript(b, "tools/build/sanitize.py");
         run.addArg(b.cache_root.join(b.allocator, &.{"sanitize"}) catch @panic("OOM"));
+        run.addArgs(&parts_zig.system.flags);
+        passArgs(run);
+        step.dependOn(&run.step);
+    }
+
+    pub fn addFuzz(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("fuzz", "Fuzz the readers of hostile input by clang's libFuzzer (-- --seconds N, --merge, NAME..)");
+        const run = pythonScript(b, "tools/build/fuzz.py");
+        run.addArg(b.cache_root.join(b.allocator, &.{"fuzz"}) catch @panic("OOM"));
         run.addArgs(&parts_zig.system.flags);
         passArgs(run);
         step.dependOn(&run.step);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs test programs, prints the output of those that fail, and ends with one line `N passed, N failed`.
 
-Usage: run_tests.py [--jobs N] [--timeout SECONDS] PROGRAM...
+Usage: run_tests.py [--jobs N] [--timeout SECONDS] [--loud] PROGRAM...
 
 A PROGRAM is an executable that uses cmocka, a Python file that uses unittest, or anything that prints a line
 `N passed, N failed[, N skipped]` of its own. A program that dies, hangs or says nothing of its tests counts as a failure.
@@ -89,7 +89,7 @@ def environment():
     return env
 
 
-def run(program, timeout_s):
+def run(program, timeout_s, loud=False):
     """Returns (counts, report); the report is empty if all went well."""
     started = time.monotonic()
     process = subprocess.Popen(
@@ -103,6 +103,8 @@ def run(program, timeout_s):
         output, hung = process.communicate()[0], True
     text = output.decode("utf-8", "replace")
     counts = count(text, process.returncode)
+    if loud:
+        print(text, end="")
     end = f"hung, killed after {timeout_s} s" if hung else ending(process.returncode)
     seconds = time.monotonic() - started
     return counts, f"{name_of(program):<40} {counts}  ({seconds:.1f} s)", report(program, counts, end, text)
@@ -122,10 +124,10 @@ def name_of(program):
     return os.path.splitext(os.path.basename(program))[0]
 
 
-def run_all(programs, jobs, timeout_s):
+def run_all(programs, jobs, timeout_s, loud):
     total = Counts()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for counts, line, failure in pool.map(lambda program: run(program, timeout_s), programs):
+        for counts, line, failure in pool.map(lambda program: run(program, timeout_s, loud), programs):
             total += counts
             print(line, flush=True)
             if failure:
@@ -157,10 +159,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=120.0)
+    parser.add_argument("--loud", action="store_true", help="print what passes says, too")
     parser.add_argument("programs", nargs="*")
     args = parser.parse_args()
 
-    total = run_all(args.programs, args.jobs, args.timeout)
+    total = run_all(args.programs, args.jobs, args.timeout, args.loud)
     leave_behind(total)
     print(total, flush=True)
     return 0 if total.failed == 0 and total.passed > 0 else 1

@@ -100,9 +100,9 @@ class Builder:
             return target
         return target if self.run(["gcc", *self.flags, *objects, archive, *self.libraries, "-o", target]) else None
 
-    def build(self, wanted):
+    def build(self, wanted, common=None):
         own = {source for sources in wanted.values() for source in sources}
-        shared = list(self.pool.map(self.compile, shared_files()))
+        shared = list(self.pool.map(self.compile, shared_files() if common is None else common))
         list(self.pool.map(self.compile, sorted(own)))
         archive = os.path.join(self.out, "everything.a")
         remove(archive)

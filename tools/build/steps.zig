@@ -18,4 +18,5 @@ pub fn declare(b: *std.Build) void {
     checks.addFmt();
     checks.addLint();
     checks.addSanitize();
+    checks.addFuzz();
 }

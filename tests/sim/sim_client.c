@@ -1,11 +1,11 @@
-/* sim_actors.c - clients, some of which are operators: one request at a time, sent again under its id until it is answered. */
+/* sim_client.c - clients, some of which are operators: one request at a time, sent again under its id until it is answered. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/err.h"
 #include "tests/sim/sim.h"
 
-enum { RESEND_MS = 2000, WAIT_MS = 3000 };
+enum { RESEND_MS = 2000, WAIT_MS = 3000, ANSWER_MS_MAX = 120000 };
 
 static void client_time(struct sim *sim, uint32_t actor);
 
@@ -51,7 +51,7 @@ void actor_reply(struct sim *sim, uint32_t actor, const struct jq_reply_effect *
 /* ---- what clients ask ---- */
 
 static struct jq_str pick(struct sim *sim, const char *const *texts, size_t count) {
-    return jq_str_of(texts[sim_below(sim, count)]);
+    return jq_str_of(texts[sim_detail(sim, count)]);
 }
 
 static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
@@ -63,44 +63,44 @@ static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
     *item = (struct jq_submit_item){.queue = pick(sim, queues, 4),
                                     .handler = pick(sim, names, 2),
                                     .need = pick(sim, needs, 6),
-                                    .priority = (int)sim_below(sim, JQ_PRIORITY_COUNT),
-                                    .retry_max = 1 + (uint32_t)sim_below(sim, 4),
+                                    .priority = (int)sim_detail(sim, JQ_PRIORITY_COUNT),
+                                    .retry_max = 1 + (uint32_t)sim_detail(sim, 4),
                                     .retry_base_ms = 100,
                                     .retry_cap_ms = 2000,
-                                    .result_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 3) ? 86400000 : 3000,
-                                    .body = {body, sim_below(sim, sim->swarm.body_bytes)}};
-    if (sim_below(sim, 6) == 0) {
-        item->delay_ms = (int64_t)sim_below(sim, 20000);
+                                    .result_ttl_ms = !sim->swarm.forgetful && sim_detail(sim, 3) ? 86400000 : 3000,
+                                    .body = {body, sim_detail(sim, sim->swarm.body_bytes)}};
+    if (sim_detail(sim, 6) == 0) {
+        item->delay_ms = (int64_t)sim_detail(sim, 20000);
     }
-    if (sim_below(sim, 8) == 0) {
-        item->eta_wall_ms = sim->now_ms + sim->wall_offset_ms + (int64_t)sim_below(sim, 20000) - 2000;
+    if (sim_detail(sim, 8) == 0) {
+        item->eta_wall_ms = sim->now_ms + sim->wall_offset_ms + (int64_t)sim_detail(sim, 20000) - 2000;
     }
-    if (sim_below(sim, 8) == 0) {
-        item->expires_wall_ms = sim->now_ms + sim->wall_offset_ms + (int64_t)sim_below(sim, 60000) - 2000;
+    if (sim_detail(sim, 8) == 0) {
+        item->expires_wall_ms = sim->now_ms + sim->wall_offset_ms + (int64_t)sim_detail(sim, 60000) - 2000;
     }
-    if (sim_below(sim, 5) == 0) {
-        (void)snprintf(request->keys[at], sizeof(request->keys[at]), "k%u", (unsigned)sim_below(sim, 50));
+    if (sim_detail(sim, 5) == 0) {
+        (void)snprintf(request->keys[at], sizeof(request->keys[at]), "k%u", (unsigned)sim_detail(sim, 50));
         item->key = jq_str_of(request->keys[at]);
     }
 }
 
 static void make_submit(struct sim *sim, struct sim_request *request) {
     request->r.op = JQ_OP_SUBMIT;
-    request->r.u.submit.count = 1 + sim_below(sim, SIM_ITEMS_MAX);
+    request->r.u.submit.count = 1 + sim_detail(sim, SIM_ITEMS_MAX);
     for (size_t i = 0; i < request->r.u.submit.count; i++) {
         make_item(sim, request, i);
     }
 }
 
 static void make_ids(struct sim *sim, struct sim_request *request, enum jq_op op) {
-    const size_t count = 1 + sim_below(sim, SIM_ITEMS_MAX);
+    const size_t count = 1 + sim_detail(sim, SIM_ITEMS_MAX);
     request->r.op = op;
     for (size_t i = 0; i < count; i++) {
         request->ids[i] = (jq_task_id){oracle_some_task(sim)};
     }
     if (op == JQ_OP_WAIT) {
         request->r.u.wait.count = count;
-        request->r.u.wait.wait_ms = (int64_t)sim_below(sim, WAIT_MS);
+        request->r.u.wait.wait_ms = (int64_t)sim_detail(sim, WAIT_MS);
     } else {
         request->r.u.tasks.count = count;
     }
@@ -109,13 +109,13 @@ static void make_ids(struct sim *sim, struct sim_request *request, enum jq_op op
 static void make_set(struct sim *sim, struct sim_request *request, enum jq_op op, struct jq_str name) {
     request->r.op = op;
     request->r.u.named.name = name;
-    request->r.u.named.on = sim_below(sim, 3) == 0;
+    request->r.u.named.on = sim_detail(sim, 3) == 0;
 }
 
 static void make_operation(struct sim *sim, struct sim_request *request) {
     static const char *const queues[] = {"a", "b", "b.c", "d"};
     static const char *const workers[] = {"w0", "w1", "w2", "w3"};
-    switch (sim_below(sim, 9)) {
+    switch (sim_detail(sim, 9)) {
     case 0:
     case 1: make_ids(sim, request, JQ_OP_TASK_CANCEL); break;
     case 2: make_ids(sim, request, JQ_OP_DEAD_REPLAY); break;
@@ -149,7 +149,7 @@ static struct sim_request *make_request(struct sim *sim, uint32_t actor) {
         (struct jq_request){.sender = client->sender, .id = ++client->next_id, .done = client->next_id, .pipe = actor};
     if (sim->calm) {
         make_peace(sim, request, client->next_id);
-    } else if (sim->oracle.task_count > 0 && sim_of(sim, sim->swarm.operators, 100)) {
+    } else if (sim->oracle.task_count > 0 && sim_detail(sim, 100) < sim->swarm.operators) {
         make_operation(sim, request);
     } else {
         make_submit(sim, request);
@@ -157,23 +157,35 @@ static struct sim_request *make_request(struct sim *sim, uint32_t actor) {
     return request;
 }
 
+static void send(struct sim *sim, struct sim_client *client) {
+    client->resend_ms = sim->now_ms + RESEND_MS + (client->waiting->r.op == JQ_OP_WAIT ? WAIT_MS : 0);
+    net_send_request(sim, client->waiting);
+}
+
+/* Nothing is lost in a calm: whatever is asked is answered. */
+static void send_again(struct sim *sim, struct sim_client *client) {
+    if (sim->calm && client->asked_ms + ANSWER_MS_MAX < sim->now_ms) {
+        sim_fail(sim, "a %s is never answered", jq_op_name(client->waiting->r.op));
+    }
+    if (client->resend_ms <= sim->now_ms) {
+        sim->counts.resent++;
+        send(sim, client);
+    }
+}
+
 static void client_time(struct sim *sim, uint32_t actor) {
     struct sim_client *client = &sim->clients[actor];
-    const int64_t pause_ms = sim->calm ? 500 : 1 + (int64_t)sim_below(sim, 400);
+    const int64_t pause_ms = sim->calm ? 500 : 1 + (int64_t)sim_below(sim, sim->swarm.pause_ms);
     sim_add(sim, SIM_ACTOR_TIME, sim->now_ms + pause_ms)->actor = actor;
-    if (sim_of(sim, sim->swarm.reborn, 10000)) { /* it forgets what it asked */
+    if (sim_strikes(sim, SIM_FORGET)) {
         free(client->waiting);
         *client = (struct sim_client){.sender = sim_uuid(sim)};
     }
     if (client->waiting) {
-        if (client->resend_ms <= sim->now_ms) {
-            sim->resent++;
-            client->resend_ms = sim->now_ms + RESEND_MS + (client->waiting->r.op == JQ_OP_WAIT ? WAIT_MS : 0);
-            net_send_request(sim, client->waiting);
-        }
-        return;
+        send_again(sim, client);
+    } else if (sim->calm || sim_strikes(sim, SIM_REQUEST)) {
+        client->waiting = make_request(sim, actor);
+        client->asked_ms = sim->now_ms;
+        send(sim, client);
     }
-    client->waiting = make_request(sim, actor);
-    client->resend_ms = sim->now_ms + RESEND_MS + (client->waiting->r.op == JQ_OP_WAIT ? WAIT_MS : 0);
-    net_send_request(sim, client->waiting);
 }

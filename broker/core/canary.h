@@ -1,0 +1,41 @@
+/* canary.h - bugs planted for the simulator to find: one for each kind of thing that must hold.
+ *
+ * A simulator that never finds anything proves nothing. A build with JQ_CANARIES has all of these in it, and `jq_canary` names
+ * the one that sings; every other build has none. Build step sim-canary runs them all: each must be caught within a bounded
+ * number of seeds. Adding one: a row here, `CANARY(NAME)` where the bug sits.
+ */
+#ifndef JQ_BROKER_CORE_CANARY_H
+#define JQ_BROKER_CORE_CANARY_H
+
+/* name, what the bug does */
+#define JQ_CANARY_LIST(X)                                                                                              \
+    X(STALE_TOKEN, "a report under an old token is accepted")                                                          \
+    X(WINDOW_BLIND, "a request that is sent again is done again")                                                      \
+    X(EARLY_ANSWER, "a submit is answered before it is on disk")                                                       \
+    X(NO_EPOCH, "tokens begin anew at each start")                                                                     \
+    X(OVERBOOK, "what a lease reserves is not taken off the worker's account")                                         \
+    X(ORDER, "a lower priority goes first")                                                                            \
+    X(KEY_BLIND, "a key makes a second task")                                                                          \
+    X(NO_BACKOFF, "a failed task is tried again at once")                                                              \
+    X(NO_CRASH_LIMIT, "a task that crashes is tried for ever")                                                         \
+    X(EARLY_FORGET, "a result is forgotten before its time")                                                           \
+    X(SILENT_CHANGE, "durable state changes without a record")                                                         \
+    X(SHORT_PROLOGUE, "a prologue leaves out what was answered")                                                       \
+    X(HASTY_DEATH, "one unanswered survey makes a worker dead")
+
+enum jq_canary {
+    CANARY_NONE,
+#define JQ_CANARY_ENUM(name, text) CANARY_##name,
+    JQ_CANARY_LIST(JQ_CANARY_ENUM)
+#undef JQ_CANARY_ENUM
+        CANARY_END
+};
+
+#ifdef JQ_CANARIES
+extern enum jq_canary jq_canary;
+#define CANARY(name) (jq_canary == CANARY_##name)
+#else
+#define CANARY(name) 0
+#endif
+
+#endif
