@@ -21,7 +21,8 @@
     X(EARLY_FORGET, "a result is forgotten before its time")                                                           \
     X(SILENT_CHANGE, "durable state changes without a record")                                                         \
     X(SHORT_PROLOGUE, "a prologue leaves out what was answered")                                                       \
-    X(HASTY_DEATH, "one unanswered survey makes a worker dead")
+    X(HASTY_DEATH, "one unanswered survey makes a worker dead")                                                        \
+    X(LATE_IDS, "ids are used before their reservation is on disk")
 
 enum jq_canary {
     CANARY_NONE,

@@ -160,7 +160,9 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
     core->stepped_ms = now_ms;
     core->awake_ms = now_ms;
     core->wall_ms = wall_ms;
-    ids_reserve(core);
+    if (!CANARY(LATE_IDS)) {
+        ids_reserve(core, 0);
+    }
     queues_configure(core);
     for (uint32_t i = 1; i < core->worker_count; i++) {
         if (core->workers[i].used) {

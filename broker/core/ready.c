@@ -2,7 +2,7 @@
  *
  * Order inside a bucket: (first_ready_ms, id). Nearly all tasks arrive in that order and are appended to a list. Those that do
  * not (retries, tasks that were delayed) go to a treap whose heap order is a hash of the id (Seidel, Aragon, "Randomized
- * search trees", 1996). Both use the same two links, so neither costs memory, and no operation walks the backlog.
+ * search trees", 1996), suspects to one of their own, which not every worker may look at. All use the same two links, so none costs memory, and no operation walks the backlog.
  */
 #include <stdlib.h>
 
@@ -176,7 +176,7 @@ void ready_add(struct jq_core *core, uint32_t ref) {
         list_append(core, bucket, ref);
     } else {
         task->flags |= TASK_FLAG_IN_TREE;
-        treap_insert(core, &bucket->root, ref);
+        treap_insert(core, task_suspect(core, task) ? &bucket->suspects : &bucket->root, ref);
     }
     bucket->count++;
     task->state = JQ_STATE_READY;
@@ -195,7 +195,7 @@ void ready_remove(struct jq_core *core, uint32_t ref) {
     JQ_CHECK(bucket_ref != 0 && task->state == JQ_STATE_READY);
     struct bucket *bucket = jq_slab_at(&core->buckets, bucket_ref);
     if (task->flags & TASK_FLAG_IN_TREE) {
-        treap_remove(core, &bucket->root, ref);
+        treap_remove(core, task_suspect(core, task) ? &bucket->suspects : &bucket->root, ref);
     } else {
         list_remove(core, bucket, ref);
     }
@@ -212,13 +212,14 @@ void ready_remove(struct jq_core *core, uint32_t ref) {
     }
 }
 
+static uint32_t earlier_of(const struct jq_core *core, uint32_t a, uint32_t b) {
+    if (a == 0 || b == 0) {
+        return a != 0 ? a : b;
+    }
+    return task_before(task_at(core, a), task_at(core, b)) ? a : b;
+}
+
 uint32_t bucket_first(const struct jq_core *core, const struct bucket *bucket, bool no_suspects) {
-    const uint32_t from_tree = treap_first(core, bucket->root);
-    if (from_tree == 0 || (no_suspects && task_suspect(core, task_at(core, from_tree)))) {
-        return bucket->head;
-    }
-    if (bucket->head == 0) {
-        return from_tree;
-    }
-    return task_before(task_at(core, from_tree), task_at(core, bucket->head)) ? from_tree : bucket->head;
+    const uint32_t first = earlier_of(core, bucket->head, treap_first(core, bucket->root));
+    return no_suspects ? first : earlier_of(core, first, treap_first(core, bucket->suspects));
 }

@@ -167,7 +167,7 @@ void attempt_lost(struct jq_core *core, uint32_t ref, bool alone) {
     } else {
         counters.losses++;
     }
-    if (counters.crashes >= core->config.crash_limit) {
+    if (counters.crashes >= core->config.crash_limit && !CANARY(NO_CRASH_LIMIT)) {
         kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, none);
     } else if (counters.losses >= core->config.lost_limit) {
         kill_task(core, task, JQ_OUTCOME_LOST_LIMIT, counters, none);

@@ -97,7 +97,7 @@ struct bucket {
     uint16_t queue, class_index;
     uint8_t priority;
     uint32_t place; /* in its level's array */
-    uint32_t head, tail, root;
+    uint32_t head, tail, root, suspects;
     uint64_t count;
 };
 
@@ -415,7 +415,7 @@ void segment_unpin(struct jq_core *core, uint64_t lsn);
 void ready_add(struct jq_core *core, uint32_t ref);
 void ready_remove(struct jq_core *core, uint32_t ref);
 void class_heat(struct jq_core *core, uint16_t class_index); /* parked workers are to be asked for it after this step */
-/* First of the bucket in key order; with `no_suspects` a suspect at the head of the tree is passed over. 0: none. */
+/* First of the bucket in key order; with `no_suspects` suspects are passed over. 0: none. */
 uint32_t bucket_first(const struct jq_core *core, const struct bucket *bucket, bool no_suspects);
 bool task_before(const struct task *a, const struct task *b);
 bool task_suspect(const struct jq_core *core, const struct task *task);
@@ -562,7 +562,7 @@ void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_o
 int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t failures);
 
 /* ---- submit.c ---- */
-void ids_reserve(struct jq_core *core);
+void ids_reserve(struct jq_core *core, uint32_t count); /* that many can be drawn, and more */
 void submit_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- control.c ---- */

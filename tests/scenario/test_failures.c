@@ -140,6 +140,28 @@ static void suspects_are_retried_one_to_a_worker(void **state) {
     lab_free(lab);
 }
 
+/* A worker with a suspect takes no second one, but all others, also those that stand behind a suspect. */
+static void worker_with_a_suspect_takes_what_is_none(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    for (int i = 0; i < 3; i++) {
+        submit_task(lab, "q");
+    }
+    lease_task(lab, "worker-1"); /* 1 and 2 will be lost together */
+    lease_task(lab, "worker-1");
+    const jq_lease_token third = lease_task(lab, "worker-3");
+    stop_answering_surveys(lab, "worker-1");
+    advance_ms(lab, 15000);
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-2", &token).value, 1);
+    assert_int_equal(report_failure(lab, third, JQ_OUTCOME_NETWORK, false), JQ_REPLY_OK);
+    advance_ms(lab, 1000);
+    assert_int_equal(lease_task_id(lab, "worker-2", &token).value, 3);
+    assert_int_equal(lease_task_id(lab, "worker-2", &token).value, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* A task that keeps being lost in company is given up at lost_limit. */
 static void lost_limit_ends_it(void **state) {
     (void)state;
@@ -177,6 +199,25 @@ static void dead_letters_are_replayed_or_removed(void **state) {
     lab_free(lab);
 }
 
+/* A task whose latest start passed while it ran is not started again: it expires instead of being tried again. */
+static void expired_task_is_not_tried_again(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.expires_wall_ms = LAB_WALL_MS + 5000;
+    item.retry_base_ms = 0;
+    const jq_task_id task = submit_item(lab, &item);
+    const jq_lease_token token = lease_task(lab, "worker-1");
+    advance_ms(lab, 6000);
+    assert_int_equal(task_state(lab, task), JQ_STATE_RUNNING);
+    struct jq_request parked = poll_of(lab, "worker-2", 1, 20000); /* it would take the task at once */
+    assert_null(lab_ask(lab, &parked));
+    assert_int_equal(report_failure(lab, token, JQ_OUTCOME_NETWORK, false), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, task), JQ_STATE_EXPIRED);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(invalid_input_is_dead_at_once),
@@ -186,8 +227,10 @@ int main(void) {
         cmocka_unit_test(shortages_do_not_count_twenty_times),
         cmocka_unit_test(short_worker_is_passed_over),
         cmocka_unit_test(suspects_are_retried_one_to_a_worker),
+        cmocka_unit_test(worker_with_a_suspect_takes_what_is_none),
         cmocka_unit_test(lost_limit_ends_it),
         cmocka_unit_test(dead_letters_are_replayed_or_removed),
+        cmocka_unit_test(expired_task_is_not_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,9 @@ static void config_choose(struct sim *sim) {
     config->key_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 86400000 : 10000;
     config->dead_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 0 : 5000;
     config->request_window_ms = 600000;
+    config->crash_limit = 1 + (uint32_t)sim_below(sim, 3);
+    config->lost_limit = 1 + (uint32_t)sim_below(sim, 10);
+    config->shortage_limit = 1 + (uint32_t)sim_below(sim, 20);
     config->aging_interval_ms = sim_below(sim, 2) ? 600000 : 2000;
 }
 
@@ -322,6 +325,7 @@ static void calm(struct sim *sim) {
     const uint64_t begin_step = sim->step;
     uint64_t open = 0;
     sim->calm = true;
+    sim->calm_ms = sim->now_ms;
     sim_say(sim, "calm");
     memset(sim->links, 0, sizeof(sim->links));
     disk_well(sim);

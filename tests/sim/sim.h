@@ -233,7 +233,7 @@ struct sim {
     struct jq_rng rng;
     struct sim_chances chances;
     struct sim_swarm swarm;
-    int64_t now_ms, wall_offset_ms;
+    int64_t now_ms, wall_offset_ms, calm_ms; /* when the calm began */
     uint64_t step, order;
     struct sim_event *events; /* a heap by time, then order */
     size_t event_count, event_capacity;

@@ -64,7 +64,7 @@ static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
                                     .handler = pick(sim, names, 2),
                                     .need = pick(sim, needs, 6),
                                     .priority = (int)sim_detail(sim, JQ_PRIORITY_COUNT),
-                                    .retry_max = 1 + (uint32_t)sim_detail(sim, 4),
+                                    .retry_max = 1 + (uint32_t)sim_detail(sim, 8),
                                     .retry_base_ms = 100,
                                     .retry_cap_ms = 2000,
                                     .result_ttl_ms = !sim->swarm.forgetful && sim_detail(sim, 3) ? 86400000 : 3000,
@@ -164,7 +164,8 @@ static void send(struct sim *sim, struct sim_client *client) {
 
 /* Nothing is lost in a calm: whatever is asked is answered. */
 static void send_again(struct sim *sim, struct sim_client *client) {
-    if (sim->calm && client->asked_ms + ANSWER_MS_MAX < sim->now_ms) {
+    const int64_t since_ms = client->asked_ms > sim->calm_ms ? client->asked_ms : sim->calm_ms;
+    if (sim->calm && since_ms + ANSWER_MS_MAX < sim->now_ms) {
         sim_fail(sim, "a %s is never answered", jq_op_name(client->waiting->r.op));
     }
     if (client->resend_ms <= sim->now_ms) {

@@ -102,19 +102,47 @@ static void shrink_kinds(struct shrinking *shrinking) {
     }
 }
 
+static bool left_out(const struct sim_options *options, enum sim_fault kind, uint64_t number) {
+    for (size_t i = 0; i < options->skip_count; i++) {
+        const struct sim_skip *skip = &options->skips[i];
+        if (skip->kind == kind && skip->from <= number && number <= skip->to) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Leaves out one more stretch; what touches it or lies in it becomes one with it. False: there is no room. */
+static bool leave_out(struct sim_options *options, enum sim_fault kind, uint64_t from, uint64_t to) {
+    size_t kept = 0;
+    for (size_t i = 0; i < options->skip_count; i++) {
+        const struct sim_skip skip = options->skips[i];
+        if (skip.kind == kind && skip.from <= to + 1 && from <= skip.to + 1) {
+            from = skip.from < from ? skip.from : from;
+            to = skip.to > to ? skip.to : to;
+        } else {
+            options->skips[kept++] = skip;
+        }
+    }
+    if (kept == SIM_SKIPS_MAX) {
+        return false;
+    }
+    options->skips[kept++] = (struct sim_skip){kind, from, to};
+    options->skip_count = kept;
+    return true;
+}
+
 /* Strikes of one kind, in runs of `size`. */
 static void shrink_strikes(struct shrinking *shrinking, enum sim_fault kind, uint64_t size) {
     for (uint64_t from = 1; from <= shrinking->result->struck[kind] && !over(shrinking); from += size) {
         struct sim_options options = *shrinking->best;
-        struct sim_skip *last = options.skip_count ? &options.skips[options.skip_count - 1] : NULL;
-        if (last && last->kind == kind && last->to + 1 == from) {
-            last->to += size;
-        } else if (options.skip_count < SIM_SKIPS_MAX) {
-            options.skips[options.skip_count++] = (struct sim_skip){kind, from, from + size - 1};
-        } else {
-            return;
+        uint64_t first = from;
+        while (first < from + size && left_out(&options, kind, first)) {
+            first++;
         }
-        (void)try(shrinking, &options);
+        if (first < from + size && leave_out(&options, kind, first, from + size - 1)) {
+            (void)try(shrinking, &options);
+        }
     }
 }
 

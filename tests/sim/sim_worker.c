@@ -28,15 +28,24 @@ static void run_remove(struct sim_worker *worker, jq_lease_token token) {
     }
 }
 
+/* Tasks that bring down whoever runs them, as long as there are crashes at all. */
+static bool poisonous(const struct sim *sim, jq_task_id task) {
+    return !sim->calm && sim->chances.rates[SIM_CRASH] > 0 && task.value % 7 == 0;
+}
+
 static void run_start(struct sim_worker *worker, struct sim_run *run) {
-    struct sim *sim = worker->sim;
-    const uint64_t most_ms = sim->calm ? 50 : (uint64_t)sim->swarm.run_max_ms;
     static const enum jq_outcome failures[] = {JQ_OUTCOME_INVALID_INPUT, JQ_OUTCOME_RESOURCE_EXHAUSTED,
                                                JQ_OUTCOME_PROCESS_FAILURE, JQ_OUTCOME_NETWORK, JQ_OUTCOME_TIMEOUT};
+    struct sim *sim = worker->sim;
+    const uint64_t most_ms = sim->calm ? 50 : (uint64_t)sim->swarm.run_max_ms;
     run->running = true;
     run->ends_ms = sim->now_ms + 1 + (int64_t)sim_below(sim, most_ms);
     run->outcome = sim_strikes(sim, SIM_FAIL) ? failures[sim_detail(sim, 5)] : JQ_OUTCOME_SUCCESS;
     run->crashed = run->outcome != JQ_OUTCOME_SUCCESS && sim_strikes(sim, SIM_CRASH);
+    if (poisonous(sim, run->task)) {
+        run->outcome = JQ_OUTCOME_PROCESS_FAILURE;
+        run->crashed = true;
+    }
 }
 
 static void on_agent(void *ctx, const struct jq_agent_effect *effect) {
