@@ -348,24 +348,44 @@ static void decode_leased(struct jq_reader *in, struct jq_record *record) {
     }
 }
 
+/* Beside the outcome, in its byte: whether more follows the counters. Outcomes are small numbers. */
+enum { OUTCOME_MASK = 0x3f, OUTCOME_LOSSES = 0x40, OUTCOME_ERROR = 0x80 };
+
+static uint8_t outcome_byte(uint8_t outcome, struct jq_str error, uint8_t losses) {
+    return (uint8_t)(outcome | (error.size > 0 ? OUTCOME_ERROR : 0) | (losses > 0 ? OUTCOME_LOSSES : 0));
+}
+
+static void put_error(struct jq_buf *out, struct jq_str error) {
+    if (error.size > 0) {
+        jq_buf_append_str(out, error);
+    }
+}
+
+static struct jq_str get_error(struct jq_reader *in, uint8_t byte) {
+    return byte & OUTCOME_ERROR ? jq_read_str(in, JQ_ERROR_TEXT_SIZE_MAX) : (struct jq_str){NULL, 0};
+}
+
 static void encode_retried(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.task_retried.task.value);
-    jq_buf_append_u8(out, record->u.task_retried.outcome);
+    jq_buf_append_u8(out, outcome_byte(record->u.task_retried.outcome, record->u.task_retried.error, 0));
     jq_buf_append_u8(out, record->u.task_retried.attempts);
     jq_buf_append_u8(out, record->u.task_retried.crashes);
     jq_buf_append_u8(out, record->u.task_retried.losses);
     jq_buf_append_u8(out, record->u.task_retried.shortages);
     put_time(out, record->u.task_retried.ready_at_ms, record->time_ms);
+    put_error(out, record->u.task_retried.error);
     put_body(out, record->u.task_retried.body);
 }
 static void decode_retried(struct jq_reader *in, struct jq_record *record) {
     record->u.task_retried.task = (jq_task_id){jq_read_varint(in)};
-    record->u.task_retried.outcome = jq_read_u8(in);
+    const uint8_t outcome = jq_read_u8(in);
+    record->u.task_retried.outcome = outcome & OUTCOME_MASK;
     record->u.task_retried.attempts = jq_read_u8(in);
     record->u.task_retried.crashes = jq_read_u8(in);
     record->u.task_retried.losses = jq_read_u8(in);
     record->u.task_retried.shortages = jq_read_u8(in);
     record->u.task_retried.ready_at_ms = get_time(in, record->time_ms);
+    record->u.task_retried.error = get_error(in, outcome);
     record->u.task_retried.body = get_body(in);
 }
 
@@ -381,17 +401,25 @@ static void decode_cancelling(struct jq_reader *in, struct jq_record *record) {
 static void encode_ended(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.task_ended.task.value);
     jq_buf_append_u8(out, record->u.task_ended.state);
-    jq_buf_append_u8(out, record->u.task_ended.outcome);
+    jq_buf_append_u8(
+        out, outcome_byte(record->u.task_ended.outcome, record->u.task_ended.error, record->u.task_ended.losses));
     jq_buf_append_u8(out, record->u.task_ended.attempts);
     jq_buf_append_u8(out, record->u.task_ended.crashes);
+    if (record->u.task_ended.losses > 0) {
+        jq_buf_append_u8(out, record->u.task_ended.losses);
+    }
+    put_error(out, record->u.task_ended.error);
     put_body(out, record->u.task_ended.body);
 }
 static void decode_ended(struct jq_reader *in, struct jq_record *record) {
     record->u.task_ended.task = (jq_task_id){jq_read_varint(in)};
     record->u.task_ended.state = jq_read_u8(in);
-    record->u.task_ended.outcome = jq_read_u8(in);
+    const uint8_t outcome = jq_read_u8(in);
+    record->u.task_ended.outcome = outcome & OUTCOME_MASK;
     record->u.task_ended.attempts = jq_read_u8(in);
     record->u.task_ended.crashes = jq_read_u8(in);
+    record->u.task_ended.losses = outcome & OUTCOME_LOSSES ? jq_read_u8(in) : 0;
+    record->u.task_ended.error = get_error(in, outcome);
     record->u.task_ended.body = get_body(in);
 }
 
@@ -447,6 +475,57 @@ static void decode_flow_forgotten(struct jq_reader *in, struct jq_record *record
     record->u.flow_forgotten.flow = jq_read_varint(in);
 }
 
+static void encode_replayed(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_replayed.task.value);
+    put_time(out, record->u.task_replayed.ready_at_ms, record->time_ms);
+}
+static void decode_replayed(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_replayed.task = (jq_task_id){jq_read_varint(in)};
+    record->u.task_replayed.ready_at_ms = get_time(in, record->time_ms);
+}
+
+static void encode_edited(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_edited.task.value);
+    jq_buf_append_varint(out, record->u.task_edited.queue);
+    jq_buf_append_varint(out, record->u.task_edited.class_index);
+    jq_buf_append_varint(out, record->u.task_edited.options);
+    jq_buf_append_u8(out, record->u.task_edited.priority);
+    put_body(out, record->u.task_edited.body);
+}
+static void decode_edited(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_edited.task = (jq_task_id){jq_read_varint(in)};
+    record->u.task_edited.queue = (uint16_t)get_bounded(in, UINT16_MAX);
+    record->u.task_edited.class_index = (uint16_t)get_bounded(in, UINT16_MAX);
+    record->u.task_edited.options = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.task_edited.priority = jq_read_u8(in);
+    record->u.task_edited.body = get_body(in);
+}
+
+/* ---- breakers ---- */
+
+enum { BREAKER_HANDLERS_MAX = 4096 };
+
+static void encode_breaker_set(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_u8(out, record->u.breaker_set.kind);
+    jq_buf_append_u8(out, record->u.breaker_set.state);
+    jq_buf_append_u8(out, record->u.breaker_set.by_operator);
+    jq_buf_append_str(out, record->u.breaker_set.name);
+    put_time(out, record->u.breaker_set.since_ms, record->time_ms);
+    jq_buf_append_varint(out, (uint64_t)record->u.breaker_set.until_ms);
+    jq_buf_append_varint(out, (uint64_t)record->u.breaker_set.cool_down_ms);
+    jq_buf_append_str(out, record->u.breaker_set.handlers);
+}
+static void decode_breaker_set(struct jq_reader *in, struct jq_record *record) {
+    record->u.breaker_set.kind = jq_read_u8(in);
+    record->u.breaker_set.state = jq_read_u8(in);
+    record->u.breaker_set.by_operator = jq_read_u8(in) != 0;
+    record->u.breaker_set.name = jq_read_str(in, JQ_NAME_SIZE_MAX);
+    record->u.breaker_set.since_ms = get_time(in, record->time_ms);
+    record->u.breaker_set.until_ms = (int64_t)get_bounded(in, INT64_MAX);
+    record->u.breaker_set.cool_down_ms = (int64_t)get_bounded(in, INT64_MAX);
+    record->u.breaker_set.handlers = jq_read_str(in, BREAKER_HANDLERS_MAX);
+}
+
 /* ---- the table ---- */
 
 static const struct codec codecs[JQ_RECORD_TYPE_END] = {
@@ -477,6 +556,9 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_FLOW_FORGOTTEN] = {"flow_forgotten", encode_flow_forgotten, decode_flow_forgotten, false},
     [JQ_RECORD_EDGE_DECIDED] = {"edge_decided", encode_edge_decided, decode_edge_decided, false},
     [JQ_RECORD_TASK_FREED] = {"task_freed", encode_task, decode_task, false},
+    [JQ_RECORD_BREAKER_SET] = {"breaker_set", encode_breaker_set, decode_breaker_set, false},
+    [JQ_RECORD_TASK_EDITED] = {"task_edited", encode_edited, decode_edited, true},
+    [JQ_RECORD_TASK_REPLAYED] = {"task_replayed", encode_replayed, decode_replayed, false},
 };
 
 static const struct codec *codec_of(uint8_t type) {
@@ -533,6 +615,7 @@ enum jq_err jq_record_body(uint8_t type, struct jq_bytes bytes, struct jq_bytes 
     }
     const struct jq_bytes body = type == JQ_RECORD_TASK_SUBMITTED ? record.u.task_submitted.body
                                  : type == JQ_RECORD_TASK_RETRIED ? record.u.task_retried.body
+                                 : type == JQ_RECORD_TASK_EDITED  ? record.u.task_edited.body
                                                                   : record.u.task_ended.body;
     struct jq_reader tail = jq_reader_of((struct jq_bytes){bytes.data + bytes.size - 4, 4});
     if (jq_read_u32(&tail) != jq_crc32c(0, body.data, body.size)) {

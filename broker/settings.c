@@ -108,6 +108,21 @@ static const struct jq_conf_key retry_keys[] = {
     INT("shortage_limit", shortage_limit, 1, 10000, "20", "Shortages of the host in a row after which a task is dead."),
 };
 
+static const struct jq_conf_key breaker_keys[] = {
+    {.name = "enabled",
+     .type = JQ_CONF_BOOL,
+     .offset = JQ_CONF_FIELD(S, breaker_enabled, bool),
+     .standard = "yes",
+     .help = "Whether failures open a breaker; an operator can always trip one."},
+    TIME("window", breaker_window_ms, SECOND, HOUR, "60s", "Calls of the last so long are counted."),
+    INT("min_calls", breaker_min_calls, 1, 1000000, "10", "Calls in the window that it takes to open one."),
+    INT("failure_ratio", breaker_failure_ratio, 1, 100, "50", "Per cent of them that must have failed."),
+    TIME("cool_down", breaker_cool_down_ms, 10, DAY, "30s", "How long one is open before it lets probes through."),
+    TIME("cool_down_max", breaker_cool_down_max_ms, 10, DAY, "10m",
+         "It doubles, up to this, each time that a probe fails."),
+    INT("probes", breaker_probes, 1, 1000, "3", "Calls let through; when all succeed, it is closed."),
+};
+
 static const struct jq_conf_key order_keys[] = {
     TIME("aging_interval", aging_interval_ms, 0, 30 * DAY, "10m",
          "A task that was ready for so long is let past higher priorities, every eighth time."),
@@ -154,6 +169,10 @@ static const struct jq_conf_section sections[] = {
      KEYS(limit_keys)},
     {.name = "liveness", .help = "When a worker counts as dead.", KEYS(liveness_keys)},
     {.name = "retry", .help = "What happens after a failure.", KEYS(retry_keys)},
+    {.name = "breaker",
+     .help = "Circuit breakers, one for each handler, worker and named service: when they hold tasks back, and for how "
+             "long.",
+     KEYS(breaker_keys)},
     {.name = "order", .help = "Guards against starvation.", KEYS(order_keys)},
     {.name = "window", .help = "How long things are remembered.", KEYS(window_keys)},
     {.name = "journal", .help = "The log on disk.", KEYS(journal_keys)},
@@ -214,6 +233,8 @@ enum jq_err jq_broker_settings_check(const struct jq_broker_settings *settings, 
                        "[liveness] liveness: less than 3 heartbeats: one lost message would kill a worker");
     if (settings->retry_cap_ms < settings->retry_base_ms)
         return jq_fail(reterr, JQ_ERR_INVALID, "[retry] cap: less than base");
+    if (settings->breaker_cool_down_max_ms < settings->breaker_cool_down_ms)
+        return jq_fail(reterr, JQ_ERR_INVALID, "[breaker] cool_down_max: less than cool_down");
     if ((int64_t)settings->queues.count > settings->queues_max)
         return jq_fail(reterr, JQ_ERR_INVALID, "[limits] queues_max: less than the %zu queues that have a section",
                        settings->queues.count);

@@ -53,6 +53,11 @@ struct jq_broker_settings {
     int64_t retry_max, retry_base_ms, retry_cap_ms;
     int64_t crash_limit, lost_limit, shortage_limit;
 
+    /* [breaker] */
+    bool breaker_enabled;
+    int64_t breaker_window_ms, breaker_min_calls, breaker_failure_ratio; /* ratio in per cent */
+    int64_t breaker_cool_down_ms, breaker_cool_down_max_ms, breaker_probes;
+
     /* [order] */
     int64_t aging_interval_ms;
 

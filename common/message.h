@@ -36,11 +36,12 @@ enum {
     JQ_LEASE_REPLY_OVERHEAD = 1024,
     JQ_VERDICT_SIZE_MAX = 24,
 };
-#define JQ_SPAN_MS_MAX    UINT64_C(315576000000)    /* ten years */
-#define JQ_WALL_MS_MAX    UINT64_C(253402300799999) /* the end of the year 9999 */
-#define JQ_BACKOFF_MS_MAX UINT64_C(2592000000)      /* thirty days */
-#define JQ_U32_MAX        UINT64_C(4294967295)
-#define JQ_UINT_ANY       UINT64_MAX
+#define JQ_SPAN_MS_MAX     UINT64_C(315576000000)    /* ten years */
+#define JQ_WALL_MS_MAX     UINT64_C(253402300799999) /* the end of the year 9999 */
+#define JQ_INTERVAL_US_MAX UINT64_C(86400000000)     /* one a day */
+#define JQ_BACKOFF_MS_MAX  UINT64_C(2592000000)      /* thirty days */
+#define JQ_U32_MAX         UINT64_C(4294967295)
+#define JQ_UINT_ANY        UINT64_MAX
 
 /* type, word in PROTOCOL.md, what `min` and `max` bound */
 #define JQ_FIELD_TYPE_LIST(X)                                                                                          \
@@ -146,6 +147,13 @@ struct jq_message {
     X(flows_reply, JQ_FIELDS_FLOWS_REPLY, false)                                                                       \
     X(flow, JQ_FIELDS_FLOW, false)                                                                                     \
     X(member, JQ_FIELDS_MEMBER, true)                                                                                  \
+    X(dead_replay, JQ_FIELDS_DEAD_REPLAY, false)                                                                       \
+    X(dead_edit, JQ_FIELDS_DEAD_EDIT, false)                                                                           \
+    X(breaker_ls, JQ_FIELDS_BREAKER_LS, false)                                                                         \
+    X(breaker_name, JQ_FIELDS_BREAKER_NAME, false)                                                                     \
+    X(breaker_trip, JQ_FIELDS_BREAKER_TRIP, false)                                                                     \
+    X(breakers_reply, JQ_FIELDS_BREAKERS_REPLY, false)                                                                 \
+    X(breaker, JQ_FIELDS_BREAKER, false)                                                                               \
     X(server, JQ_FIELDS_SERVER, false)                                                                                 \
     X(survey, JQ_FIELDS_SURVEY, true)                                                                                  \
     X(survey_response, JQ_FIELDS_SURVEY_RESPONSE, true)                                                                \
@@ -179,7 +187,7 @@ extern const size_t jq_messages_count;
     X(7, "task.ls", OBSERVER, false, task_ls, tasks_reply, "a page of tasks by ascending id")                          \
     X(8, "task.explain", OBSERVER, false, task_id, explain_reply, "why is it not running?")                            \
     X(9, "task.cancel", CLIENT, true, task_cancel, many_reply, "cancel tasks, running ones too")                       \
-    X(10, "dead.replay", ADMIN, true, task_ids, many_reply, "dead letters back into their queues")                     \
+    X(10, "dead.replay", ADMIN, true, dead_replay, many_reply, "dead letters back into their queues")                  \
     X(11, "dead.rm", ADMIN, true, task_ids, many_reply, "forget dead letters")                                         \
     X(12, "queue.ls", OBSERVER, false, queue_ls, queues_reply, "all queues, or one")                                   \
     X(13, "queue.set", ADMIN, true, queue_set, many_reply, "pause or resume a queue")                                  \
@@ -194,7 +202,13 @@ extern const size_t jq_messages_count;
     X(21, "flow.cancel", CLIENT, true, flow_cancel, many_reply, "cancel all of a flow, running tasks too")             \
     X(22, "flow.show", OBSERVER, false, flow_show, flows_reply, "one flow, and a page of its tasks")                   \
     X(23, "flow.ls", OBSERVER, false, flow_ls, flows_reply, "a page of flows")                                         \
-    X(24, "flow.wait", OBSERVER, false, flow_wait, flows_reply, "tell me when a flow has ended (a long poll)")
+    X(24, "flow.wait", OBSERVER, false, flow_wait, flows_reply, "tell me when a flow has ended (a long poll)")         \
+    X(25, "breaker.ls", OBSERVER, false, breaker_ls, breakers_reply,                                                   \
+      "circuit breakers, those that are not closed first")                                                             \
+    X(26, "breaker.show", OBSERVER, false, breaker_name, breakers_reply, "one circuit breaker")                        \
+    X(27, "breaker.trip", ADMIN, true, breaker_trip, many_reply, "open a circuit breaker")                             \
+    X(28, "breaker.reset", ADMIN, true, breaker_name, many_reply, "close a circuit breaker")                           \
+    X(29, "dead.edit", ADMIN, true, dead_edit, many_reply, "change a dead letter before it is replayed")
 
 struct jq_op_info {
     uint8_t number;

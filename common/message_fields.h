@@ -276,7 +276,10 @@
       "true: payload or detail cannot be read back from the journal")                                                  \
     X(JQ_AT_ROW_FLOW, "flow", UINT, 0, 1, ANY, NULL, "task.show: the flow that it belongs to")                         \
     X(JQ_AT_ROW_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "task.show: what it waits for, or waited for")  \
-    X(JQ_AT_ROW_ON, "on", TEXT, 0, 0, 16, NULL, "task.show: how those must end")
+    X(JQ_AT_ROW_ON, "on", TEXT, 0, 0, 16, NULL, "task.show: how those must end")                                       \
+    X(JQ_AT_ROW_ERROR, "error", TEXT, 0, 0, JQ_ERROR_TEXT_SIZE_MAX, NULL,                                              \
+      "what went wrong, in one short line: the report's message and the last line of its stderr")                      \
+    X(JQ_AT_ROW_VERSION, "version", UINT, 0, 0, ANY, NULL, "task.show: of payload and headers, for dead.edit")
 
 #define JQ_FIELDS_EXPLAIN_REPLY(X)                                                                                     \
     X(JQ_AT_EXPLAIN_REPLY_TASK, "task", MAP, REQUIRED, 0, 0, &jq_message_row, "")                                      \
@@ -290,7 +293,8 @@
     X(JQ_AT_WHY_DETAIL, "detail", TEXT, 0, 0, ANY, NULL, "the term, the offer, the queue, ...: by the word")           \
     X(JQ_AT_WHY_NUMBER, "number", UINT, 0, 0, ANY, NULL,                                                               \
       "behind: tasks before it; not_due, expected, worker_short: ms to go; running: ms so far; worker_no_room: "       \
-      "thousandths short")                                                                                             \
+      "thousandths short; breaker_open, breaker_tripped, worker_breaker: ms until probes are let through, absent: "    \
+      "until it is reset")                                                                                             \
     X(JQ_AT_WHY_COUNT, "count", UINT, 0, 1, ANY, NULL, "of the worker lines: workers of which it is true")
 
 #define JQ_FIELDS_TASK_CANCEL(X)                                                                                       \
@@ -299,6 +303,29 @@
       "of running ones: between SIGTERM and SIGKILL; default 5000")
 
 #define JQ_FIELDS_TASK_IDS(X) X(JQ_AT_TASK_IDS_IDS, "ids", TASKS, REQUIRED, 1, JQ_IDS_COUNT_MAX, NULL, "")
+
+#define JQ_FIELDS_DEAD_REPLAY(X)                                                                                       \
+    X(JQ_AT_DEAD_REPLAY_IDS, "ids", TASKS, REQUIRED, 1, JQ_IDS_COUNT_MAX, NULL, "")                                    \
+    X(JQ_AT_DEAD_REPLAY_INTERVAL, "interval_us", UINT, 0, 1, JQ_INTERVAL_US_MAX, NULL,                                 \
+      "they become ready one by one, so many microseconds apart, behind those of earlier replays with an interval; "   \
+      "default: all at once")
+
+#define JQ_FIELDS_DEAD_EDIT(X)                                                                                         \
+    X(JQ_AT_DEAD_EDIT_ID, "id", UINT, REQUIRED, 1, ANY, NULL, "what is not given stays as it is")                      \
+    X(JQ_AT_DEAD_EDIT_VERSION, "version", UINT, 0, 0, ANY, NULL,                                                       \
+      "as task.show told it: `conflict` if payload and headers were edited since")                                     \
+    X(JQ_AT_DEAD_EDIT_QUEUE, "queue", NAME, 0, 0, 0, NULL, "in the same namespace")                                    \
+    X(JQ_AT_DEAD_EDIT_HANDLER, "handler", NAME, 0, 0, 0, NULL, "")                                                     \
+    X(JQ_AT_DEAD_EDIT_PAYLOAD, "payload", BIN, 0, 0, JQ_PAYLOAD_SIZE_MAX, NULL,                                        \
+      "payload and headers go together: whoever gives one gives both, or clears the other")                            \
+    X(JQ_AT_DEAD_EDIT_HEADERS, "headers", TEXTS, 0, 0, JQ_HEADERS_COUNT_MAX, NULL, "")                                 \
+    X(JQ_AT_DEAD_EDIT_PRIORITY, "priority", UINT, 0, 0, 9, NULL, "")                                                   \
+    X(JQ_AT_DEAD_EDIT_NEED, "need", NEED, 0, 0, JQ_NEED_SIZE_MAX, NULL, "")                                            \
+    X(JQ_AT_DEAD_EDIT_WANT, "want", TEXT, 0, 0, JQ_NEED_SIZE_MAX, NULL, "")                                            \
+    X(JQ_AT_DEAD_EDIT_RETRY, "retry", MAP, 0, 0, 0, &jq_message_retry, "")                                             \
+    X(JQ_AT_DEAD_EDIT_SOFT_LIMIT, "soft_limit_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL, "0: the handler's")               \
+    X(JQ_AT_DEAD_EDIT_HARD_LIMIT, "hard_limit_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL, "0: the handler's")               \
+    X(JQ_AT_DEAD_EDIT_RESULT_TTL, "result_ttl_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL, "")
 
 #define JQ_FIELDS_MANY_REPLY(X)                                                                                        \
     X(JQ_AT_MANY_REPLY_COUNT, "count", UINT, REQUIRED, 0, ANY, NULL, "that were done")                                 \
@@ -440,6 +467,37 @@
     X(JQ_AT_MEMBER_HANDLER, "handler", TEXT, REQUIRED, 1, JQ_NAME_SIZE_MAX, NULL, "")                                  \
     X(JQ_AT_MEMBER_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "nil: it waits for nobody")                  \
     X(JQ_AT_MEMBER_ON, "on", TEXT, 0, 0, 16, NULL, "how those must end; nil: it waits for nobody")
+
+/* ---- circuit breakers -------------------------------------------------------------------------------------------- */
+
+#define JQ_FIELDS_BREAKER_LS(X)                                                                                        \
+    X(JQ_AT_BREAKER_LS_NOT_CLOSED, "not_closed", BOOL, 0, 0, 0, NULL, "only those that are open or half-open")
+
+#define JQ_FIELDS_BREAKER_NAME(X)                                                                                      \
+    X(JQ_AT_BREAKER_NAME_NAME, "name", TEXT, REQUIRED, 8, JQ_NAME_SIZE_MAX + 8, NULL,                                  \
+      "`handler:NAME`, `worker:NAME` or `service:NAME`")
+
+#define JQ_FIELDS_BREAKER_TRIP(X)                                                                                      \
+    X(JQ_AT_BREAKER_TRIP_NAME, "name", TEXT, REQUIRED, 8, JQ_NAME_SIZE_MAX + 8, NULL, "as in breaker.show")            \
+    X(JQ_AT_BREAKER_TRIP_FOR, "for_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL,                                              \
+      "then it lets probes through; default 0: it stays open until it is reset")
+
+#define JQ_FIELDS_BREAKERS_REPLY(X)                                                                                    \
+    X(JQ_AT_BREAKERS_REPLY_BREAKERS, "breakers", LIST, REQUIRED, 0, ANY, &jq_message_breaker, "")                      \
+    X(JQ_AT_BREAKERS_REPLY_LEFT_OUT, "left_out", UINT, 0, 0, ANY, NULL, "rows that the frame could not hold")
+
+#define JQ_FIELDS_BREAKER(X)                                                                                           \
+    X(JQ_AT_BREAKER_NAME, "name", TEXT, REQUIRED, 0, JQ_NAME_SIZE_MAX + 8, NULL, "`handler:NAME`, ..")                 \
+    X(JQ_AT_BREAKER_STATE, "state", TEXT, REQUIRED, 1, 16, NULL, "closed, open or half_open")                          \
+    X(JQ_AT_BREAKER_CALLS, "calls", UINT, REQUIRED, 0, ANY, NULL, "that ended in the window, while it is closed")      \
+    X(JQ_AT_BREAKER_FAILURES, "failures", UINT, REQUIRED, 0, ANY, NULL, "of them")                                     \
+    X(JQ_AT_BREAKER_OPERATOR, "by_operator", BOOL, REQUIRED, 0, 0, NULL, "it was tripped, by an operator")             \
+    X(JQ_AT_BREAKER_SINCE, "since_ms", UINT, 0, 0, ANY, NULL, "UTC: of its state; absent: it was never but closed")    \
+    X(JQ_AT_BREAKER_UNTIL, "until_ms", UINT, 0, 0, ANY, NULL, "UTC: open until then; absent: until it is reset")       \
+    X(JQ_AT_BREAKER_COOL_DOWN, "cool_down_ms", UINT, 0, 0, ANY, NULL, "of this opening")                               \
+    X(JQ_AT_BREAKER_PROBES, "probes_good", UINT, 0, 0, ANY, NULL, "half-open: probes that succeeded so far")           \
+    X(JQ_AT_BREAKER_HANDLERS, "handlers", TEXT, 0, 0, ANY, NULL,                                                       \
+      "of a service: the handlers that have named it, between blanks")
 
 /* ---- the broker itself ------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,8 @@ static const struct word outcome_words[] = {JQ_OUTCOME_LIST(WORD)};
 static const struct word on_words[] = {JQ_ON_LIST(WORD)};
 static const struct word role_words[] = {JQ_ROLE_LIST(WORD)};
 static const struct word durability_words[] = {JQ_DURABILITY_LIST(WORD)};
+static const struct word breaker_kind_words[] = {JQ_BREAKER_KIND_LIST(WORD)};
+static const struct word breaker_state_words[] = {JQ_BREAKER_STATE_LIST(WORD)};
 static const struct word priority_words[] = {{9, "urgent"}, {7, "high"}, {5, "normal"}, {3, "low"}, {1, "background"}};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -58,6 +60,14 @@ const char *jq_durability_name(enum jq_durability durability) {
     return name_of(durability_words, COUNT_OF(durability_words), (int)durability);
 }
 
+const char *jq_breaker_kind_name(enum jq_breaker_kind kind) {
+    return name_of(breaker_kind_words, COUNT_OF(breaker_kind_words), (int)kind);
+}
+
+const char *jq_breaker_state_name(enum jq_breaker_state state) {
+    return name_of(breaker_state_words, COUNT_OF(breaker_state_words), (int)state);
+}
+
 bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state) {
     const int number = number_of(state_words, COUNT_OF(state_words), name);
     if (number >= 0) {
@@ -86,6 +96,14 @@ bool jq_role_of_name(struct jq_str name, enum jq_role *ret_role) {
     const int number = number_of(role_words, COUNT_OF(role_words), name);
     if (number >= 0) {
         *ret_role = (enum jq_role)number;
+    }
+    return number >= 0;
+}
+
+bool jq_breaker_kind_of_name(struct jq_str name, enum jq_breaker_kind *ret_kind) {
+    const int number = number_of(breaker_kind_words, COUNT_OF(breaker_kind_words), name);
+    if (number >= 0) {
+        *ret_kind = (enum jq_breaker_kind)number;
     }
     return number >= 0;
 }

@@ -78,6 +78,17 @@
     X(JQ_DURABILITY_WRITE, 1, "write")                                                                                 \
     X(JQ_DURABILITY_FSYNC, 2, "fsync")
 
+/* What a circuit breaker is about, and how it stands (semantics.md). */
+#define JQ_BREAKER_KIND_LIST(X)                                                                                        \
+    X(JQ_BREAKER_HANDLER, 0, "handler")                                                                                \
+    X(JQ_BREAKER_WORKER, 1, "worker")                                                                                  \
+    X(JQ_BREAKER_SERVICE, 2, "service")
+#define JQ_BREAKER_STATE_LIST(X)                                                                                       \
+    X(JQ_BREAKER_CLOSED, 0, "closed")                                                                                  \
+    X(JQ_BREAKER_OPEN, 1, "open")                                                                                      \
+    X(JQ_BREAKER_HALF_OPEN, 2, "half_open")
+enum { JQ_BREAKER_KIND_COUNT = 3, JQ_BREAKER_STATE_COUNT = 3 };
+
 #define JQ_VOCAB_ENUM(name, number, text) name = (number),
 enum jq_reply { JQ_REPLY_LIST(JQ_VOCAB_ENUM) };
 enum jq_state { JQ_STATE_LIST(JQ_VOCAB_ENUM) };
@@ -85,6 +96,8 @@ enum jq_outcome { JQ_OUTCOME_LIST(JQ_VOCAB_ENUM) };
 enum jq_on { JQ_ON_LIST(JQ_VOCAB_ENUM) };
 enum jq_role { JQ_ROLE_LIST(JQ_VOCAB_ENUM) };
 enum jq_durability { JQ_DURABILITY_LIST(JQ_VOCAB_ENUM) };
+enum jq_breaker_kind { JQ_BREAKER_KIND_LIST(JQ_VOCAB_ENUM) };
+enum jq_breaker_state { JQ_BREAKER_STATE_LIST(JQ_VOCAB_ENUM) };
 #undef JQ_VOCAB_ENUM
 
 /* Names; "?" for a number that is none of them. */
@@ -94,12 +107,15 @@ const char *jq_outcome_name(enum jq_outcome outcome);
 const char *jq_on_name(enum jq_on on);
 const char *jq_role_name(enum jq_role role);
 const char *jq_durability_name(enum jq_durability durability);
+const char *jq_breaker_kind_name(enum jq_breaker_kind kind);
+const char *jq_breaker_state_name(enum jq_breaker_state state);
 
 /* The number of a name; false if there is none such. */
 bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state);
 bool jq_outcome_of_name(struct jq_str name, enum jq_outcome *ret_outcome);
 bool jq_on_of_name(struct jq_str name, enum jq_on *ret_on);
 bool jq_role_of_name(struct jq_str name, enum jq_role *ret_role);
+bool jq_breaker_kind_of_name(struct jq_str name, enum jq_breaker_kind *ret_kind);
 
 static inline bool jq_state_is_final(enum jq_state state) {
     return state >= JQ_STATE_SUCCEEDED && state <= JQ_STATE_EXPIRED;

@@ -107,6 +107,7 @@ static enum jq_err apply_worker_registered(struct jq_core *core, const struct jq
     JQ_CHECK(jq_strmap_put(&core->worker_ids, uuid_key(&worker->id), record->u.worker_registered.worker));
     JQ_CHECK(jq_strmap_put(&core->worker_sessions, uuid_key(&worker->session), record->u.worker_registered.worker));
     core->digest += worker_hash(core, worker);
+    breakers_worker_added(core, record->u.worker_registered.worker);
     return JQ_OK;
 }
 
@@ -170,7 +171,10 @@ enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, s
     case JQ_RECORD_TASK_REVIVED:
     case JQ_RECORD_TASK_FORGOTTEN:
     case JQ_RECORD_EDGE_DECIDED:
-    case JQ_RECORD_TASK_FREED: return apply_task_record(core, record, reterr);
+    case JQ_RECORD_TASK_FREED:
+    case JQ_RECORD_TASK_EDITED:
+    case JQ_RECORD_TASK_REPLAYED: return apply_task_record(core, record, reterr);
+    case JQ_RECORD_BREAKER_SET: return apply_breaker_set(core, record, reterr);
     case JQ_RECORD_FLOW_SET:
     case JQ_RECORD_FLOW_CUT:
     case JQ_RECORD_FLOW_FORGOTTEN: return apply_flow_record(core, record, reterr);

@@ -283,6 +283,7 @@ static void apply_retried(struct jq_core *core, uint32_t ref, const struct jq_re
         side->grace_ms = 0;
     }
     keep_report(core, task, record, record->u.task_retried.body);
+    task_set_error(core, task, record->u.task_retried.error);
     enter_queue(core, ref, record->time_ms);
 }
 
@@ -296,17 +297,22 @@ static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_reco
     task->attempts = record->u.task_ended.attempts;
     task->crashes = record->u.task_ended.crashes;
     task->at_ms = record->time_ms;
+    if (record->u.task_ended.losses > 0) {
+        task_side(core, task)->losses = record->u.task_ended.losses;
+    }
     keep_report(core, task, record, record->u.task_ended.body);
+    task_set_error(core, task, record->u.task_ended.error);
     finished_add(core, ref);
 }
 
-static void apply_revived(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+/* Dead, again in its queue with fresh counters, ready at `ready_at_ms`. */
+static void revive(struct jq_core *core, uint32_t ref, int64_t ready_at_ms, int64_t now_ms) {
     struct task *task = task_at(core, ref);
     leave(core, ref);
     task->attempts = 0;
     task->crashes = 0;
-    task->at_ms = record->time_ms;
-    task->first_ready_ms = record->time_ms;
+    task->at_ms = ready_at_ms;
+    task->first_ready_ms = ready_at_ms;
     if (task->side) {
         struct side *side = task_side(core, task);
         side->losses = 0;
@@ -314,7 +320,37 @@ static void apply_revived(struct jq_core *core, uint32_t ref, const struct jq_re
         side->grace_ms = 0;
         side->expires_wall_ms = 0;
     }
-    enter_queue(core, ref, record->time_ms);
+    enter_queue(core, ref, now_ms);
+}
+
+/* The body that it has from now on stands elsewhere. Its submit is what brings it into being, so that record stays needed. */
+static void move_body(struct jq_core *core, struct task *task, const struct jq_record *record) {
+    struct side *side = task_side(core, task);
+    if (side->submit_lsn == 0) {
+        side->submit_lsn = task->body_lsn;
+    } else {
+        segment_unpin(core, task->body_lsn);
+    }
+    task->body_lsn = record->lsn;
+    task->body_size = record->size;
+    segment_pin(core, record->lsn);
+}
+
+static void apply_edited(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    core->classes[task->class_index].refs--;
+    core->options[task->options].refs--;
+    core->queues[task->queue].dead--;
+    task->queue = record->u.task_edited.queue;
+    task->class_index = record->u.task_edited.class_index;
+    task->options = record->u.task_edited.options;
+    task->priority = record->u.task_edited.priority;
+    core->classes[task->class_index].refs++;
+    core->options[task->options].refs++;
+    core->queues[task->queue].dead++;
+    if (record->u.task_edited.body.size > 0) {
+        move_body(core, task, record);
+    }
 }
 
 static void apply_cancelling(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
@@ -360,7 +396,13 @@ static bool fits(struct jq_core *core, const struct task *task, const struct jq_
     case JQ_RECORD_TASK_RETRIED: return leased;
     case JQ_RECORD_TASK_CANCELLING: return state == JQ_STATE_RUNNING;
     case JQ_RECORD_TASK_ENDED: return may_end(task, record);
-    case JQ_RECORD_TASK_REVIVED: return state == JQ_STATE_DEAD;
+    case JQ_RECORD_TASK_REVIVED:
+    case JQ_RECORD_TASK_REPLAYED: return state == JQ_STATE_DEAD;
+    case JQ_RECORD_TASK_EDITED:
+        return state == JQ_STATE_DEAD && record->u.task_edited.queue < core->queue_count &&
+               record->u.task_edited.class_index < core->class_count &&
+               record->u.task_edited.options < core->options_count &&
+               record->u.task_edited.priority < JQ_PRIORITY_COUNT;
     case JQ_RECORD_TASK_FORGOTTEN: return jq_state_is_final(state) && !node_is_waited_for(core, task);
     case JQ_RECORD_EDGE_DECIDED: return waits(task) && edge_find(core, task, record->u.edge_decided.parent) != 0;
     case JQ_RECORD_TASK_FREED: return waits(task) && node_if(core, task)->undecided == 0;
@@ -375,7 +417,9 @@ static void apply_fact(struct jq_core *core, uint32_t ref, const struct jq_recor
     case JQ_RECORD_TASK_RETRIED: apply_retried(core, ref, record); break;
     case JQ_RECORD_TASK_CANCELLING: apply_cancelling(core, ref, record); break;
     case JQ_RECORD_TASK_ENDED: apply_ended(core, ref, record); break;
-    case JQ_RECORD_TASK_REVIVED: apply_revived(core, ref, record); break;
+    case JQ_RECORD_TASK_REVIVED: revive(core, ref, record->time_ms, record->time_ms); break;
+    case JQ_RECORD_TASK_REPLAYED: revive(core, ref, record->u.task_replayed.ready_at_ms, record->time_ms); break;
+    case JQ_RECORD_TASK_EDITED: apply_edited(core, ref, record); break;
     case JQ_RECORD_EDGE_DECIDED: apply_edge(core, ref, record); break;
     case JQ_RECORD_TASK_FREED: apply_freed(core, ref, record); break;
     default: break;

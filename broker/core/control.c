@@ -2,6 +2,7 @@
 #include "broker/core/state.h"
 
 enum { GRACE_DEFAULT_MS = 10000 };
+#define REPLAY_AHEAD_US_MAX (INT64_C(366) * 24 * 3600 * 1000 * 1000) /* a year */
 
 /* The part that all of them share: the window, one verdict an item, the answer. */
 void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count) {
@@ -13,7 +14,6 @@ void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 
-/* True: the request has had its answer. */
 bool answered_before(struct jq_core *core, const struct jq_request *request) {
     const struct answer *answer = NULL;
     const enum window_verdict seen = window_look(core, request, &answer);
@@ -104,13 +104,46 @@ void cancel_request(struct jq_core *core, const struct jq_request *request) {
 
 /* ---- dead letters ---- */
 
-static bool replay_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
-    (void)request;
-    const struct task *task = task_at(core, ref);
-    if (task->state != JQ_STATE_DEAD) {
-        return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task is not dead");
+const char *not_dead_reason(enum jq_state state) {
+    switch (state) {
+    case JQ_STATE_RUNNING:
+    case JQ_STATE_CANCELLING: return "it is running: replayed already, or never a dead letter";
+    case JQ_STATE_WAITING:
+    case JQ_STATE_BLOCKED:
+    case JQ_STATE_SCHEDULED:
+    case JQ_STATE_READY: return "it waits in its queue: replayed already, or never a dead letter";
+    default: return "it has ended, and not as a dead letter";
     }
-    struct jq_record record = {.type = JQ_RECORD_TASK_REVIVED, .u.task_revived = {{task->id}}};
+}
+
+/* False: it is none, and has its verdict. */
+static bool is_dead_letter(struct jq_core *core, uint32_t index, const struct task *task) {
+    return task->state == JQ_STATE_DEAD ||
+           except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, not_dead_reason((enum jq_state)task->state));
+}
+
+/* When the next dead letter of a replay at a rate is ready: all such replays take their places in one line. */
+static int64_t replay_at_ms(struct jq_core *core, int64_t interval_us) {
+    const int64_t now_us = core->now_ms * 1000;
+    const int64_t at_us = interval_us > 0 && core->replay_next_us > now_us ? core->replay_next_us : now_us;
+    if (interval_us > 0) {
+        core->replay_next_us = at_us + interval_us;
+    }
+    return at_us / 1000;
+}
+
+static bool replay_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
+    const struct task *task = task_at(core, ref);
+    const int64_t interval_us = request->u.tasks.interval_us;
+    if (!is_dead_letter(core, index, task)) {
+        return false;
+    }
+    if (interval_us > 0 && core->replay_next_us > core->now_ms * 1000 + REPLAY_AHEAD_US_MAX) {
+        return except(core, index, (jq_task_id){task->id}, JQ_REPLY_BUSY,
+                      "at these rates the replays before it take more than a year");
+    }
+    struct jq_record record = {.type = interval_us > 0 ? JQ_RECORD_TASK_REPLAYED : JQ_RECORD_TASK_REVIVED,
+                               .u.task_replayed = {.task = {task->id}, .ready_at_ms = replay_at_ms(core, interval_us)}};
     emit(core, &record);
     news_task(core, JQ_NEWS_TASK_REVIVED, task);
     return true;
@@ -119,8 +152,8 @@ static bool replay_one(struct jq_core *core, const struct jq_request *request, u
 static bool rm_one(struct jq_core *core, const struct jq_request *request, uint32_t index, uint32_t ref) {
     (void)request;
     const struct task *task = task_at(core, ref);
-    if (task->state != JQ_STATE_DEAD) {
-        return except(core, index, (jq_task_id){task->id}, JQ_REPLY_CONFLICT, "the task is not dead");
+    if (!is_dead_letter(core, index, task)) {
+        return false;
     }
     dead_remove(core, ref);
     return true;

@@ -26,7 +26,14 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .request_window_ms = 600000,
                                       .key_ttl_ms = 86400000,
                                       .flows_max = 65536,
-                                      .flow_stage_ms = 600000};
+                                      .flow_stage_ms = 600000,
+                                      .breaker = {.enabled = true,
+                                                  .window_ms = 60000,
+                                                  .min_calls = 10,
+                                                  .failure_percent = 50,
+                                                  .cool_down_ms = 30000,
+                                                  .cool_down_max_ms = 600000,
+                                                  .probes = 3}};
 }
 
 /* ---- where heaps keep the positions of their refs ---- */
@@ -123,6 +130,7 @@ enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed,
     tables_init(core);
     jq_buf_init(&core->units, JQ_LEASE_UNITS_SIZE_MAX);
     flows_init(core);
+    breakers_init(core);
     core->queues = calloc(config->queues_max, sizeof(*core->queues));
     core->classes = calloc(config->classes_max, sizeof(*core->classes));
     core->options = calloc(config->options_max, sizeof(*core->options));
@@ -164,6 +172,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
         ids_reserve(core, 0);
     }
     queues_configure(core);
+    breakers_start(core);
     for (uint32_t i = 1; i < core->worker_count; i++) {
         if (core->workers[i].used) {
             worker_heard(core, i);
@@ -177,7 +186,8 @@ uint64_t jq_core_digest(const struct jq_core *core) {
 }
 
 static uint64_t tables_digest(const struct jq_core *core) {
-    uint64_t sum = jq_hash_combine(core->ids_limit, 4) + jq_hash_combine((uint64_t)core->wall_offset_ms, 5);
+    uint64_t sum =
+        jq_hash_combine(core->ids_limit, 4) + jq_hash_combine((uint64_t)core->wall_offset_ms, 5) + breakers_hash(core);
     for (uint32_t i = 0; i < core->queue_count; i++) {
         sum += queue_hash(core, (uint16_t)i);
     }
@@ -259,6 +269,7 @@ static void free_workers(struct jq_core *core) {
 static void free_tasks(struct jq_core *core) {
     for (uint32_t ref = 1; ref < core->sides.fresh; ref++) {
         free(((struct side *)jq_slab_at(&core->sides, ref))->progress);
+        free(((struct side *)jq_slab_at(&core->sides, ref))->error);
     }
     for (uint32_t ref = core->waiter_head; ref != 0;) {
         const struct waiter *waiter = jq_slab_at(&core->waiters, ref);
@@ -307,6 +318,7 @@ void jq_core_free(struct jq_core *core) {
     free_tasks(core);
     flows_free(core);
     free_containers(core);
+    breakers_fini(core);
     free(core->queues);
     free(core->classes);
     free(core->options);

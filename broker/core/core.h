@@ -24,6 +24,17 @@ struct jq_queue_config {
     bool paused;        /* when it is first defined; a resume holds over restarts */
 };
 
+/* When circuit breakers open, and how they come back. */
+struct jq_breaker_config {
+    bool enabled;             /* else none opens by itself */
+    int64_t window_ms;        /* calls are counted for so long, to a twelfth of it */
+    uint32_t min_calls;       /* fewer of them prove nothing */
+    uint32_t failure_percent; /* of them */
+    int64_t cool_down_ms;     /* of the first opening; each one that follows a failed probe is twice as long */
+    int64_t cool_down_max_ms;
+    uint32_t probes; /* let through by a half-open one */
+};
+
 /* Policy. Read by step only: changing it never changes what an old log means. */
 struct jq_core_config {
     uint64_t depth_max;     /* queued tasks per queue */
@@ -37,8 +48,9 @@ struct jq_core_config {
     int64_t aging_interval_ms;
     int64_t request_window_ms;
     int64_t key_ttl_ms;
-    uint32_t flows_max;                   /* flows of which some task is remembered */
-    int64_t flow_stage_ms;                /* after which a flow that was begun and not committed is dropped */
+    uint32_t flows_max;    /* flows of which some task is remembered */
+    int64_t flow_stage_ms; /* after which a flow that was begun and not committed is dropped */
+    struct jq_breaker_config breaker;
     int64_t dead_ttl_ms;                  /* 0: dead letters stay until removed */
     const struct jq_queue_config *queues; /* borrowed for the core's life */
     uint32_t queue_count;

@@ -217,6 +217,7 @@ static void assign(struct jq_core *core, uint32_t index, struct choice choice, u
     worker->gather_count++;
     worker->gather_bytes += bytes;
     core->totals.leased_total++;
+    breakers_lease_given(core, index, task->class_index);
     news_task(core, JQ_NEWS_TASK_LEASED, task);
 }
 

@@ -68,6 +68,7 @@ struct jq_task_row {
     struct jq_str worker;  /* while running */
     int progress_permille; /* -1: none */
     struct jq_str progress;
+    struct jq_str error;     /* of the attempt that `outcome` is about */
     struct jq_body_ref body; /* payload and headers */
     struct jq_body_ref last; /* report of the last attempt: result, error, tails */
     uint64_t flow;           /* show; 0: none */
@@ -141,8 +142,9 @@ struct jq_worker_row {
     X(JQ_WHY_QUEUE_PAUSED, "queue_paused")           /* detail: the queue */                                           \
     X(JQ_WHY_QUEUE_LIMIT, "queue_limit")             /* detail: the queue */                                           \
     X(JQ_WHY_HANDLER_LIMIT, "handler_limit")         /* detail: the handler */                                         \
-    X(JQ_WHY_HANDLER_BREAKER, "handler_breaker")     /* detail: the handler */                                         \
-    X(JQ_WHY_SERVICE_BREAKER, "service_breaker")     /* detail: the handler that needs it */                           \
+    X(JQ_WHY_BREAKER_OPEN, "breaker_open")           /* detail: "handler:work"; number: ms until probes go through */  \
+    X(JQ_WHY_BREAKER_TRIPPED, "breaker_tripped")     /* the same, by an operator; 0: until it is reset */              \
+    X(JQ_WHY_BREAKER_PROBING, "breaker_probing")     /* the same, half-open: its probes are out */                     \
     X(JQ_WHY_NO_WORKER_CAN, "no_worker_can")         /* no registered worker could ever run it */                      \
     X(JQ_WHY_NO_WORKER_FREE, "no_worker_free")       /* some could, none has room now */                               \
     X(JQ_WHY_NEXT, "next")                           /* nothing stands in its way */                                   \
@@ -150,7 +152,7 @@ struct jq_worker_row {
     X(JQ_WHY_WORKER_NOT_ASKING, "worker_not_asking") /* no poll is parked, or it wants nothing */                      \
     X(JQ_WHY_WORKER_SUSPECT, "worker_suspect")       /* runs a suspect alone, or would */                              \
     X(JQ_WHY_WORKER_SHORT, "worker_short")           /* number: ms; its host ran out of something under such a task */ \
-    X(JQ_WHY_WORKER_BREAKER, "worker_breaker")       /* its breaker is open */                                         \
+    X(JQ_WHY_WORKER_BREAKER, "worker_breaker") /* number: ms, as above; 0: its probes are out, or it is tripped */     \
     X(JQ_WHY_WORKER_DRAINING, "worker_draining")                                                                       \
     X(JQ_WHY_WORKER_ACCEPTS, "worker_accepts")       /* detail: the offers one of which a task must reserve there */   \
     X(JQ_WHY_WORKER_FAILS_TERM, "worker_fails_term") /* detail: the term */                                            \
@@ -172,6 +174,20 @@ struct jq_why_line {
     struct jq_str detail;
     int64_t number;
     uint32_t count; /* of the WORKER lines: workers of which it is true */
+};
+
+struct jq_breaker_row {
+    struct jq_str name; /* "handler:work" */
+    enum jq_breaker_kind kind;
+    enum jq_breaker_state state;
+    bool by_operator;
+    uint32_t calls, failures; /* in the window, while it is closed */
+    uint32_t probes_good;     /* while it is half-open */
+    int64_t since_ms;         /* core time; 0: it was never anything but closed */
+    int64_t until_ms;         /* of an open one; 0: until it is reset */
+    int64_t wall_offset_ms;   /* add to show as UTC */
+    int64_t cool_down_ms;
+    struct jq_str handlers; /* of a service: those that it holds back, between blanks */
 };
 
 struct jq_server_row {
@@ -238,6 +254,11 @@ struct jq_reply_effect {
             const struct jq_worker_row *rows;
             size_t count;
         } workers;
+        struct {
+            const struct jq_breaker_row *rows;
+            size_t count;
+            size_t left_out; /* rows that the core did not give */
+        } breakers;
         struct jq_server_row server;
         struct {
             uint64_t flow;
@@ -273,16 +294,21 @@ enum jq_news_type {
     JQ_NEWS_TASK_UNBLOCKED, /* number: that task, which was replayed */
     JQ_NEWS_FLOW_COMMITTED, /* task: the flow's first; number: its tasks; name: the flow's */
     JQ_NEWS_FLOW_CANCELLING,
-    JQ_NEWS_FLOW_FORGOTTEN
+    JQ_NEWS_FLOW_FORGOTTEN,
+    JQ_NEWS_TASK_EDITED,
+    JQ_NEWS_BREAKER_SET
 };
 struct jq_news {
     enum jq_news_type type;
     jq_task_id task;
-    struct jq_str name; /* queue, worker or mark */
+    struct jq_str name; /* queue, worker, mark or breaker ("handler:work") */
     enum jq_state state;
     enum jq_outcome outcome;
-    int64_t number; /* RETRIED: ready in ms; WORKER_DEAD: surveys unanswered */
+    int64_t number; /* RETRIED, REVIVED: ready in ms; WORKER_DEAD: surveys unanswered; BREAKER_SET: half-open in ms, or 0 */
     uint32_t attempts, crashes, losses;
+    enum jq_breaker_kind breaker_kind;
+    enum jq_breaker_state breaker_state;
+    bool by_operator; /* BREAKER_SET: open because one said so */
 };
 
 enum jq_effect_type {

@@ -39,7 +39,9 @@ void news_task(struct jq_core *core, enum jq_news_type type, const struct task *
                    .state = (enum jq_state)task->state,
                    .outcome = (enum jq_outcome)task->outcome,
                    .number =
-                       type == JQ_NEWS_TASK_RETRIED && task->at_ms > core->now_ms ? task->at_ms - core->now_ms : 0,
+                       (type == JQ_NEWS_TASK_RETRIED || type == JQ_NEWS_TASK_REVIVED) && task->at_ms > core->now_ms
+                           ? task->at_ms - core->now_ms
+                           : 0,
                    .attempts = task->attempts,
                    .crashes = task->crashes,
                    .losses = side ? side->losses : 0u}};
@@ -62,6 +64,19 @@ void news_flow(struct jq_core *core, enum jq_news_type type, const struct flow *
         .type = JQ_EFFECT_NEWS,
         .level = JQ_EFFECT_AT_ONCE,
         .u.news = {.type = type, .task = {flow->first}, .name = flow->name, .number = flow->total}};
+    core->output->effect(core->output->ctx, &effect);
+}
+
+void news_breaker(struct jq_core *core, const struct breaker *breaker) {
+    const struct jq_effect effect = {
+        .type = JQ_EFFECT_NEWS,
+        .level = JQ_EFFECT_AT_ONCE,
+        .u.news = {.type = JQ_NEWS_BREAKER_SET,
+                   .name = breaker->name,
+                   .breaker_kind = (enum jq_breaker_kind)breaker->kind,
+                   .breaker_state = (enum jq_breaker_state)breaker->state,
+                   .by_operator = breaker->by_operator,
+                   .number = breaker->until_ms > 0 ? breaker->until_ms - core->now_ms : 0}};
     core->output->effect(core->output->ctx, &effect);
 }
 

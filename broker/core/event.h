@@ -35,7 +35,12 @@
     X(JQ_OP_FLOW_CANCEL, 21, "flow.cancel") /* W */                                                                    \
     X(JQ_OP_FLOW_SHOW, 22, "flow.show")                                                                                \
     X(JQ_OP_FLOW_LS, 23, "flow.ls")                                                                                    \
-    X(JQ_OP_FLOW_WAIT, 24, "flow.wait")
+    X(JQ_OP_FLOW_WAIT, 24, "flow.wait")                                                                                \
+    X(JQ_OP_BREAKER_LS, 25, "breaker.ls")                                                                              \
+    X(JQ_OP_BREAKER_SHOW, 26, "breaker.show")                                                                          \
+    X(JQ_OP_BREAKER_TRIP, 27, "breaker.trip")   /* W */                                                                \
+    X(JQ_OP_BREAKER_RESET, 28, "breaker.reset") /* W */                                                                \
+    X(JQ_OP_DEAD_EDIT, 29, "dead.edit")         /* W */
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -61,6 +66,22 @@ struct jq_submit_item {
     const jq_task_id *after; /* tasks that must have ended before; of a flow.add: earlier ones of the flow */
     size_t after_count;
     enum jq_on on; /* how; none: succeeded */
+};
+
+/* Which fields of an item an edit gives. */
+enum jq_edit_field {
+    JQ_EDIT_QUEUE = 1,
+    JQ_EDIT_HANDLER = 2,
+    JQ_EDIT_NEED = 4,
+    JQ_EDIT_PRIORITY = 8,
+    JQ_EDIT_BODY = 16,
+    JQ_EDIT_RETRY_MAX = 32,
+    JQ_EDIT_RETRY_BASE = 64,
+    JQ_EDIT_RETRY_CAP = 128,
+    JQ_EDIT_SOFT_LIMIT = 256,
+    JQ_EDIT_HARD_LIMIT = 512,
+    JQ_EDIT_RESULT_TTL = 1024,
+    JQ_EDIT_WANT = 2048
 };
 
 struct jq_name_value {
@@ -92,6 +113,9 @@ struct jq_report {
     enum jq_outcome outcome; /* success, an error class, cancelled or handed_back */
     bool crashed;            /* a signal, out of memory, or the soft limit ignored */
     struct jq_bytes body;    /* the report, encoded, kept with the task */
+    struct jq_str
+        error; /* what went wrong, one line of at most JQ_ERROR_TEXT_SIZE_MAX bytes; empty: nothing is known */
+    struct jq_str service; /* with network: the name of the service that failed; empty: none was named */
 };
 
 /* One lease a worker says it holds. */
@@ -170,7 +194,20 @@ struct jq_request {
             const jq_task_id *ids;
             size_t count;
             uint32_t grace_ms;
-        } tasks; /* cancel, dead.replay, dead.rm */
+            int64_t interval_us; /* dead.replay: they become ready one by one, so far apart; 0: all at once */
+        } tasks;                 /* cancel, dead.replay, dead.rm */
+        struct {
+            jq_task_id id;
+            uint64_t version;           /* of the body that was seen, as jq_task_row.body.lsn; 0: whatever it is */
+            uint32_t given;             /* enum jq_edit_field */
+            struct jq_submit_item item; /* the fields given */
+        } edit;
+        struct {
+            enum jq_breaker_kind kind;
+            struct jq_str name; /* of the handler, worker or service */
+            int64_t for_ms;     /* trip: open for so long; 0: until it is reset */
+            bool not_closed;    /* ls: only those */
+        } breaker;
         struct {
             struct jq_str name;
             bool on; /* queue.set: paused; worker.drain: draining */

@@ -42,6 +42,26 @@ static void explain_parents(struct jq_core *core, const struct task *task, struc
     }
 }
 
+static void explain_breaker(const struct jq_core *core, uint32_t index, struct explanation *out) {
+    const struct breaker *breaker = breaker_at(&core->breakers, index);
+    if (index == 0 || breaker_lets_through(breaker, &core->config.breaker)) {
+        return;
+    }
+    const enum jq_why why = breaker->state == JQ_BREAKER_HALF_OPEN ? JQ_WHY_BREAKER_PROBING
+                            : breaker->by_operator                 ? JQ_WHY_BREAKER_TRIPPED
+                                                                   : JQ_WHY_BREAKER_OPEN;
+    explain_add(out, why, breaker->name, breaker->until_ms > 0 ? breaker->until_ms - core->now_ms : 0);
+}
+
+/* That of its handler, and those of the services that the handler has named. */
+static void explain_breakers(const struct jq_core *core, uint16_t class_index, struct explanation *out) {
+    const uint32_t handler = core->classes[class_index].breaker;
+    explain_breaker(core, handler, out);
+    for (uint32_t i = 0; handler != 0 && i < breaker_at(&core->breakers, handler)->service_count; i++) {
+        explain_breaker(core, breaker_at(&core->breakers, handler)->services[i], out);
+    }
+}
+
 /* What the task itself waits for. */
 static void explain_task(struct jq_core *core, const struct task *task, struct explanation *out) {
     if (task->state == JQ_STATE_SCHEDULED) {
@@ -64,12 +84,7 @@ static void explain_blocks(struct jq_core *core, const struct task *task, struct
     if (entry->blocks & BLOCK_LIMIT) {
         explain_add(out, JQ_WHY_HANDLER_LIMIT, entry->handler, 0);
     }
-    if (entry->blocks & BLOCK_HANDLER_BREAKER) {
-        explain_add(out, JQ_WHY_HANDLER_BREAKER, entry->handler, 0);
-    }
-    if (entry->blocks & BLOCK_SERVICE_BREAKER) {
-        explain_add(out, JQ_WHY_SERVICE_BREAKER, entry->handler, 0);
-    }
+    explain_breakers(core, task->class_index, out);
 }
 
 static void explain(struct jq_core *core, const struct task *task, struct explanation *out) {

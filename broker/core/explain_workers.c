@@ -159,7 +159,8 @@ static enum explain_verdict explain_worker(struct jq_core *core, const struct ta
     if (worker->blocks & BLOCK_DRAIN) {
         count_plain(crowd, JQ_WHY_WORKER_DRAINING, worker, 0);
     } else if (worker->blocks & BLOCK_WORKER_BREAKER) {
-        count_plain(crowd, JQ_WHY_WORKER_BREAKER, worker, 0);
+        const int64_t until_ms = breaker_at(&core->breakers, worker->breaker)->until_ms;
+        count_plain(crowd, JQ_WHY_WORKER_BREAKER, worker, until_ms > 0 ? until_ms - core->now_ms : 0);
     } else if (plan_fits(worker, plan) < 0) {
         no_room(core, worker, plan, crowd);
     } else if (worker->suspects > 0 && task_suspect(core, task)) {

@@ -319,6 +319,7 @@ static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_rec
     char buffer[CLASS_KEY_SIZE_MAX];
     JQ_CHECK(jq_strmap_put(&core->class_names, class_key(buffer, handler, need, want), at));
     core->digest += class_hash(core, at);
+    breakers_class_added(core, at);
     return JQ_OK;
 }
 

@@ -37,6 +37,7 @@ void task_row(const struct jq_core *core, const struct task *task, struct jq_tas
         ret_row->losses = side->losses;
         ret_row->expires_wall_ms = side->expires_wall_ms;
         ret_row->last = (struct jq_body_ref){side->last_lsn, side->last_size};
+        ret_row->error = jq_str_of(side->error);
         if (side->progress_permille > 0 && task->lease != 0) {
             ret_row->progress_permille = side->progress_permille - 1;
             ret_row->progress = jq_str_of(side->progress);

@@ -36,6 +36,9 @@ enum jq_record_type {
     JQ_RECORD_TASK_ENDED = 22,
     JQ_RECORD_TASK_REVIVED = 23,
     JQ_RECORD_TASK_FORGOTTEN = 24,
+    JQ_RECORD_BREAKER_SET = 34,
+    JQ_RECORD_TASK_EDITED = 35,
+    JQ_RECORD_TASK_REPLAYED = 36,
     JQ_RECORD_FLOW_SET = 40, /* what a flow is from now on: begun, committed, cancelled; re-stated as it stands */
     JQ_RECORD_FLOW_CUT = 41,
     JQ_RECORD_FLOW_FORGOTTEN = 42,
@@ -175,6 +178,7 @@ struct jq_record {
             uint8_t attempts, crashes, losses, shortages; /* the counters from now on */
             int64_t ready_at_ms;
             struct jq_bytes body; /* opaque: the report as the shell encoded it; empty keeps the one before */
+            struct jq_str error; /* what went wrong, in at most JQ_ERROR_TEXT_SIZE_MAX bytes; empty: nothing is known */
         } task_retried;
         struct {
             jq_task_id task;
@@ -186,6 +190,8 @@ struct jq_record {
             uint8_t outcome; /* enum jq_outcome: why */
             uint8_t attempts, crashes;
             struct jq_bytes body; /* opaque: result or last report; empty keeps the one before */
+            struct jq_str error;  /* as in task_retried */
+            uint8_t losses;       /* 0: as before */
         } task_ended;
         struct {
             jq_task_id task; /* dead, again in its queue with fresh counters, ready at time_ms */
@@ -218,6 +224,28 @@ struct jq_record {
         struct {
             uint64_t flow; /* none of its tasks is remembered any more */
         } flow_forgotten;
+        struct {
+            jq_task_id task; /* as task_revived, but ready at a time of its own */
+            int64_t ready_at_ms;
+        } task_replayed;
+        struct {
+            jq_task_id task; /* dead: what it is to be when it is replayed */
+            uint16_t queue;
+            uint16_t class_index;
+            uint32_t options;
+            uint8_t priority;
+            struct jq_bytes body; /* opaque, as in task_submitted; empty keeps the one before */
+        } task_edited;
+        struct {
+            uint8_t kind;  /* enum jq_breaker_kind */
+            uint8_t state; /* enum jq_breaker_state */
+            bool by_operator;
+            struct jq_str name; /* of the handler, worker or service */
+            int64_t since_ms;
+            int64_t until_ms; /* 0: by itself it stays as it is */
+            int64_t cool_down_ms;
+            struct jq_str handlers; /* of a service: those that have named it, between blanks; empty: as before */
+        } breaker_set;
     } u;
 };
 

@@ -2,17 +2,23 @@
 #include "broker/core/state.h"
 #include "common/hash.h"
 
+enum { LOST_TEXT_SIZE = JQ_NAME_SIZE_MAX + 20 };
+
 /* ---- ends ---- */
 
+/* For ends that no worker reported. */
+static const struct jq_report no_report;
+
 static void end_task(struct jq_core *core, struct task *task, enum jq_state state, enum jq_outcome outcome,
-                     struct jq_bytes body) {
+                     const struct jq_report *report) {
     struct jq_record record = {.type = JQ_RECORD_TASK_ENDED,
                                .u.task_ended = {.task = {task->id},
                                                 .state = (uint8_t)state,
                                                 .outcome = (uint8_t)outcome,
                                                 .attempts = task->attempts,
                                                 .crashes = task->crashes,
-                                                .body = body}};
+                                                .body = report->body,
+                                                .error = report->error}};
     emit(core, &record);
     core->totals.ended_total[state]++;
     core->queues[task->queue].ended_total++;
@@ -21,7 +27,7 @@ static void end_task(struct jq_core *core, struct task *task, enum jq_state stat
 }
 
 void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_outcome outcome) {
-    end_task(core, task_at(core, ref), state, outcome, (struct jq_bytes){NULL, 0});
+    end_task(core, task_at(core, ref), state, outcome, &no_report);
 }
 
 /* min(base * 2^(failures - 1), cap), times a factor in [0.5, 1) that a replay gives again. */
@@ -51,7 +57,7 @@ static uint8_t clip(uint32_t count) {
 }
 
 static void retry_task(struct jq_core *core, struct task *task, enum jq_outcome outcome, struct counters counters,
-                       int64_t wait_ms, struct jq_bytes body) {
+                       int64_t wait_ms, const struct jq_report *report) {
     struct jq_record record = {.type = JQ_RECORD_TASK_RETRIED,
                                .u.task_retried = {.task = {task->id},
                                                   .outcome = (uint8_t)outcome,
@@ -60,7 +66,8 @@ static void retry_task(struct jq_core *core, struct task *task, enum jq_outcome 
                                                   .losses = clip(counters.losses),
                                                   .shortages = clip(counters.shortages),
                                                   .ready_at_ms = core->now_ms + wait_ms,
-                                                  .body = body}};
+                                                  .body = report->body,
+                                                  .error = report->error}};
     emit(core, &record);
     task->priority = CANARY(SILENT_CHANGE) ? 0 : task->priority;
     core->totals.retried_total++;
@@ -73,14 +80,16 @@ static void retry_task(struct jq_core *core, struct task *task, enum jq_outcome 
 
 /* Dead, with the counters that made it so. */
 static void kill_task(struct jq_core *core, struct task *task, enum jq_outcome outcome, struct counters counters,
-                      struct jq_bytes body) {
+                      const struct jq_report *report) {
     struct jq_record record = {.type = JQ_RECORD_TASK_ENDED,
                                .u.task_ended = {.task = {task->id},
                                                 .state = JQ_STATE_DEAD,
                                                 .outcome = (uint8_t)outcome,
                                                 .attempts = clip(counters.attempts),
                                                 .crashes = clip(counters.crashes),
-                                                .body = body}};
+                                                .body = report->body,
+                                                .error = report->error,
+                                                .losses = clip(counters.losses)}};
     emit(core, &record);
     core->totals.ended_total[JQ_STATE_DEAD]++;
     core->queues[task->queue].ended_total++;
@@ -100,12 +109,11 @@ static void after_failure(struct jq_core *core, struct task *task, const struct 
         core->totals.crashed_total++;
     }
     if (counters.crashes >= core->config.crash_limit && !CANARY(NO_CRASH_LIMIT)) {
-        kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, report->body);
+        kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, report);
     } else if (counters.attempts >= options->retry_max) {
-        kill_task(core, task, report->outcome, counters, report->body);
+        kill_task(core, task, report->outcome, counters, report);
     } else {
-        retry_task(core, task, report->outcome, counters, backoff_ms(options, task->id, counters.attempts),
-                   report->body);
+        retry_task(core, task, report->outcome, counters, backoff_ms(options, task->id, counters.attempts), report);
     }
 }
 
@@ -115,21 +123,21 @@ static void after_shortage(struct jq_core *core, struct task *task, const struct
     struct worker *worker = worker_at(core, lease_at(core, task->lease)->worker);
     struct counters counters = counters_of(core, task);
     if (++counters.shortages > core->config.shortage_limit) {
-        kill_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, report->body);
+        kill_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, report);
         return;
     }
     const int64_t wait_ms = backoff_ms(options, task->id, counters.shortages);
     worker->shunned_class = task->class_index + 1u;
     worker->shunned_until_ms = core->now_ms + wait_ms;
-    retry_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, wait_ms, report->body);
+    retry_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, wait_ms, report);
 }
 
 /* A cancel was asked for: only an outcome that came first stands. */
 static void after_cancelling(struct jq_core *core, struct task *task, const struct jq_report *report) {
     if (report->outcome == JQ_OUTCOME_SUCCESS) {
-        end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report->body);
+        end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report);
     } else {
-        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, report->body);
+        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, report);
     }
 }
 
@@ -139,25 +147,43 @@ static void report_apply(struct jq_core *core, struct task *task, const struct j
         return;
     }
     switch (report->outcome) {
-    case JQ_OUTCOME_SUCCESS: end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report->body); break;
-    case JQ_OUTCOME_INVALID_INPUT: end_task(core, task, JQ_STATE_DEAD, JQ_OUTCOME_INVALID_INPUT, report->body); break;
+    case JQ_OUTCOME_SUCCESS: end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report); break;
+    case JQ_OUTCOME_INVALID_INPUT: end_task(core, task, JQ_STATE_DEAD, JQ_OUTCOME_INVALID_INPUT, report); break;
     case JQ_OUTCOME_RESOURCE_EXHAUSTED: after_shortage(core, task, report); break;
     case JQ_OUTCOME_CANCELLED: /* nobody asked for it: the worker gave it up */
     case JQ_OUTCOME_HANDED_BACK:
-        retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, report->body);
+        retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, report);
         break;
     default: after_failure(core, task, report); break;
     }
 }
 
+/* Once a cancel was asked for, only a success says something of those who ran the task. */
+static void attempt_reported(struct jq_core *core, struct task *task, const struct jq_report *report) {
+    const struct breaker_attempt attempt = breakers_attempt(core, task);
+    const bool telling = task->state != JQ_STATE_CANCELLING || report->outcome == JQ_OUTCOME_SUCCESS;
+    report_apply(core, task, report);
+    breakers_attempt_ended(core, &attempt, telling ? report->outcome : JQ_OUTCOME_CANCELLED, report->service);
+}
+
 /* ---- leases that end without a report ---- */
 
-void attempt_lost(struct jq_core *core, uint32_t ref, bool alone) {
+/* "lost with worker NAME": what is told of an attempt that nobody reported. */
+static struct jq_str lost_text(char out[LOST_TEXT_SIZE], struct jq_str worker) {
+    static const char words[] = "lost with worker ";
+    memcpy(out, words, sizeof(words) - 1);
+    memcpy(out + sizeof(words) - 1, worker.data, worker.size);
+    return (struct jq_str){out, sizeof(words) - 1 + worker.size};
+}
+
+static void after_loss(struct jq_core *core, uint32_t ref, bool alone) {
     struct task *task = task_at(core, ref);
-    const struct jq_bytes none = {NULL, 0};
+    char text[LOST_TEXT_SIZE];
+    const struct jq_report lost = {.error =
+                                       lost_text(text, worker_at(core, lease_at(core, task->lease)->worker)->name)};
     core->totals.lost_total++;
     if (task->state == JQ_STATE_CANCELLING) {
-        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_LOST, none);
+        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_LOST, &lost);
         return;
     }
     struct counters counters = counters_of(core, task);
@@ -168,21 +194,29 @@ void attempt_lost(struct jq_core *core, uint32_t ref, bool alone) {
         counters.losses++;
     }
     if (counters.crashes >= core->config.crash_limit && !CANARY(NO_CRASH_LIMIT)) {
-        kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, none);
+        kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, &lost);
     } else if (counters.losses >= core->config.lost_limit) {
-        kill_task(core, task, JQ_OUTCOME_LOST_LIMIT, counters, none);
+        kill_task(core, task, JQ_OUTCOME_LOST_LIMIT, counters, &lost);
     } else {
-        retry_task(core, task, JQ_OUTCOME_LOST, counters, 0, none);
+        retry_task(core, task, JQ_OUTCOME_LOST, counters, 0, &lost);
     }
+}
+
+void attempt_lost(struct jq_core *core, uint32_t ref, bool alone) {
+    const struct breaker_attempt attempt = breakers_attempt(core, task_at(core, ref));
+    after_loss(core, ref, alone);
+    breakers_attempt_ended(core, &attempt, JQ_OUTCOME_LOST, (struct jq_str){NULL, 0});
 }
 
 void attempt_returned(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
+    const struct breaker_attempt attempt = breakers_attempt(core, task);
     if (task->state == JQ_STATE_CANCELLING) {
-        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, (struct jq_bytes){NULL, 0});
-        return;
+        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, &no_report);
+    } else {
+        retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, &no_report);
     }
-    retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, (struct jq_bytes){NULL, 0});
+    breakers_attempt_ended(core, &attempt, JQ_OUTCOME_HANDED_BACK, (struct jq_str){NULL, 0});
 }
 
 /* Its worker was never told of it, and nobody can be: another attempt would find the same bytes. */
@@ -192,13 +226,14 @@ void attempt_damaged(struct jq_core *core, const struct jq_held *held) {
     if (lease == 0 || lease_at(core, lease)->token != held->token.value) {
         return; /* it was lost, or cancelled, meanwhile */
     }
-    const uint32_t worker = lease_at(core, lease)->worker;
+    const struct breaker_attempt attempt = breakers_attempt(core, task_at(core, ref));
     if (task_at(core, ref)->state == JQ_STATE_CANCELLING) {
         task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
     } else {
         task_end(core, ref, JQ_STATE_DEAD, JQ_OUTCOME_DAMAGED);
     }
-    worker_fill(core, worker); /* there is room again */
+    breakers_attempt_ended(core, &attempt, JQ_OUTCOME_DAMAGED, (struct jq_str){NULL, 0});
+    worker_fill(core, attempt.worker); /* there is room again */
 }
 
 /* ---- the requests ---- */
@@ -214,7 +249,7 @@ void reports_process(struct jq_core *core, uint32_t worker, const struct jq_repo
                                     .index = (uint32_t)i, .status = JQ_REPLY_STALE_LEASE, .task = reports[i].task});
             continue;
         }
-        report_apply(core, task_at(core, ref), &reports[i]);
+        attempt_reported(core, task_at(core, ref), &reports[i]);
     }
 }
 

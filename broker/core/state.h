@@ -7,6 +7,7 @@
 #ifndef JQ_BROKER_CORE_STATE_H
 #define JQ_BROKER_CORE_STATE_H
 
+#include "broker/core/breaker.h"
 #include "broker/core/canary.h"
 #include "broker/core/core.h"
 #include "broker/core/flow.h"
@@ -73,12 +74,14 @@ struct task {
 
 struct side { /* D */
     int64_t expires_wall_ms;
-    uint64_t last_lsn; /* the record with the last report */
+    uint64_t last_lsn;   /* the record with the last report */
+    uint64_t submit_lsn; /* of a task whose body was edited: where its submit stands; else 0 */
     uint32_t last_size;
     uint32_t grace_ms;
     uint8_t losses, shortages;
     uint16_t progress_permille; /* S: 1 + permille; 0 none */
     char *progress;             /* S */
+    char *error;                /* what went wrong in the attempt that the outcome is about; NULL: nothing is known */
 };
 
 struct lease {
@@ -138,6 +141,7 @@ struct class_entry {
     uint64_t possible_at;              /* S: profiles_changed when `possible` was worked out */
     bool possible;                     /* S: some registered worker could run it */
     bool hot;                          /* S: got ready tasks in this step */
+    uint32_t breaker;                  /* I: of its handler; 0: none yet */
 };
 
 struct options_entry {
@@ -256,6 +260,7 @@ struct worker {
     int64_t shunned_until_ms;
     uint32_t load_permille, memory_permille;
     uint64_t tried_stamp; /* S: had nothing to take in this round of dispatch */
+    uint32_t breaker;     /* I: 0: none yet */
 };
 
 struct waiter { /* S: a parked wait */
@@ -370,6 +375,9 @@ struct jq_core {
     struct segment *segments;
     uint32_t segment_count, segment_capacity;
 
+    struct breakers breakers;
+    int64_t replay_next_us; /* S: when the next dead letter of a replay with a rate is ready */
+
     bool memory_busy, disk_busy;
     uint64_t disk_free_bytes, log_bytes;
     uint64_t extra_bytes; /* texts and arrays outside the slabs */
@@ -404,6 +412,7 @@ uint32_t task_add(struct jq_core *core, jq_task_id id);
 void task_remove(struct jq_core *core, uint32_t ref); /* entry, id, body and side; must be in no list, heap or lease */
 struct side *task_side(struct jq_core *core, struct task *task); /* makes it */
 const struct side *task_side_if(const struct jq_core *core, const struct task *task);
+void task_set_error(struct jq_core *core, struct task *task, struct jq_str error); /* empty: none; only by apply */
 uint64_t task_hash(const struct jq_core *core, const struct task *task);
 void task_set_timer(struct jq_core *core, uint32_t ref, int64_t at_ms, bool wall);
 void task_clear_timer(struct jq_core *core, uint32_t ref);
@@ -570,11 +579,15 @@ bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms); /* fals
 void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count);
 bool answered_before(struct jq_core *core, const struct jq_request *request);
 void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count);
+const char *not_dead_reason(enum jq_state state);
 void cancel_request(struct jq_core *core, const struct jq_request *request);
 void dead_replay_request(struct jq_core *core, const struct jq_request *request);
 void dead_rm_request(struct jq_core *core, const struct jq_request *request);
 void queue_set_request(struct jq_core *core, const struct jq_request *request);
 void worker_drain_request(struct jq_core *core, const struct jq_request *request);
+
+/* ---- dead_edit.c ---- */
+void dead_edit_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- wait.c ---- */
 void wait_request(struct jq_core *core, const struct jq_request *request);
@@ -611,6 +624,7 @@ void call_drop(struct jq_core *core, uint64_t call);
 void news_task(struct jq_core *core, enum jq_news_type type, const struct task *task);
 void news_parent(struct jq_core *core, enum jq_news_type type, const struct task *task, const struct task *parent);
 void news_flow(struct jq_core *core, enum jq_news_type type, const struct flow *flow);
+void news_breaker(struct jq_core *core, const struct breaker *breaker);
 void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number);
 
 /* ---- arrays ---- */

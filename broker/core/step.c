@@ -88,6 +88,7 @@ static void time_passes(struct jq_core *core) {
     note_marks(core);
     workers_check_liveness(core);
     survey_send(core);
+    breakers_expire(core);
     wake_due(core);
     wake_wall_due(core);
     finished_expire(core);
@@ -123,6 +124,11 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_FLOW_SHOW] = flow_show_request,
         [JQ_OP_FLOW_LS] = flow_ls_request,
         [JQ_OP_FLOW_WAIT] = flow_wait_request,
+        [JQ_OP_BREAKER_LS] = breaker_ls_request,
+        [JQ_OP_BREAKER_SHOW] = breaker_ls_request,
+        [JQ_OP_BREAKER_TRIP] = breaker_set_request,
+        [JQ_OP_BREAKER_RESET] = breaker_set_request,
+        [JQ_OP_DEAD_EDIT] = dead_edit_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -213,5 +219,6 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     deadline_ms = least(deadline_ms, keys_deadline_ms(core));
     deadline_ms = least(deadline_ms, flows_deadline_ms(core));
     deadline_ms = least(deadline_ms, flow_waits_deadline_ms(core));
+    deadline_ms = least(deadline_ms, breakers_deadline_ms(core));
     return least(deadline_ms, window_deadline_ms(core));
 }

@@ -75,6 +75,15 @@ uint32_t task_add(struct jq_core *core, jq_task_id id) {
     return ref;
 }
 
+static void side_set_error(struct jq_core *core, struct side *side, struct jq_str error) {
+    if (side->error) {
+        core->extra_bytes -= strlen(side->error) + 1;
+        free(side->error);
+    }
+    side->error = error.size > 0 ? (char *)(uintptr_t)text_copy(error).data : NULL;
+    core->extra_bytes += side->error ? error.size + 1 : 0;
+}
+
 void task_remove(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
     JQ_CHECK(task->timer == 0 && task->lease == 0);
@@ -84,8 +93,12 @@ void task_remove(struct jq_core *core, uint32_t ref) {
         if (side->last_size != 0) {
             segment_unpin(core, side->last_lsn);
         }
+        if (side->submit_lsn != 0) {
+            segment_unpin(core, side->submit_lsn);
+        }
         free(side->progress);
         side->progress = NULL;
+        side_set_error(core, side, (struct jq_str){NULL, 0});
         jq_slab_give(&core->sides, task->side);
     }
     flow_leave(core, ref);
@@ -107,6 +120,12 @@ struct side *task_side(struct jq_core *core, struct task *task) {
 
 const struct side *task_side_if(const struct jq_core *core, const struct task *task) {
     return task->side ? jq_slab_at(&core->sides, task->side) : NULL;
+}
+
+void task_set_error(struct jq_core *core, struct task *task, struct jq_str error) {
+    if (error.size > 0 || task->side != 0) {
+        side_set_error(core, task_side(core, task), error);
+    }
 }
 
 bool task_suspect(const struct jq_core *core, const struct task *task) {
@@ -131,7 +150,8 @@ bool task_suspect(const struct jq_core *core, const struct task *task) {
 /* 0 for a side that holds nothing but a report. */
 static uint64_t side_sum(const struct side *side) {
     const uint64_t small = (uint64_t)side->grace_ms << 16 | (uint64_t)side->losses << 8 | side->shortages;
-    return (uint64_t)side->expires_wall_ms * SPREAD_EXPIRES + small * SPREAD_SIDE;
+    const uint64_t error = side->error ? jq_hash_bytes(side->error, strlen(side->error), 0) : 0;
+    return (uint64_t)side->expires_wall_ms * SPREAD_EXPIRES + small * SPREAD_SIDE + error;
 }
 
 uint64_t task_hash(const struct jq_core *core, const struct task *task) {

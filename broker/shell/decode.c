@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 25, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 30, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -147,6 +147,12 @@ static bool decode_task_cancel(struct jq_decoder *decoder, const struct jq_value
                          &request->u.tasks.count);
 }
 
+static bool decode_dead_replay(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    request->u.tasks.interval_us = (int64_t)jq_value_uint(values, JQ_AT_DEAD_REPLAY_INTERVAL, 0);
+    return jq_decode_ids(decoder, values->at[JQ_AT_DEAD_REPLAY_IDS].object, &request->u.tasks.ids,
+                         &request->u.tasks.count);
+}
+
 static bool decode_task_ids(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     return jq_decode_ids(decoder, values->at[JQ_AT_TASK_IDS_IDS].object, &request->u.tasks.ids,
                          &request->u.tasks.count);
@@ -181,7 +187,7 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_TASK_LS] = decode_task_ls,
     [JQ_OP_TASK_EXPLAIN] = decode_task_id,
     [JQ_OP_TASK_CANCEL] = decode_task_cancel,
-    [JQ_OP_DEAD_REPLAY] = decode_task_ids,
+    [JQ_OP_DEAD_REPLAY] = decode_dead_replay,
     [JQ_OP_DEAD_RM] = decode_task_ids,
     [JQ_OP_QUEUE_LS] = decode_named,
     [JQ_OP_QUEUE_SET] = decode_named,
@@ -196,6 +202,11 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_FLOW_SHOW] = jq_decode_flow_show,
     [JQ_OP_FLOW_LS] = jq_decode_flow_ls,
     [JQ_OP_FLOW_WAIT] = jq_decode_flow_wait,
+    [JQ_OP_BREAKER_LS] = jq_decode_breaker_ls,
+    [JQ_OP_BREAKER_SHOW] = jq_decode_breaker,
+    [JQ_OP_BREAKER_TRIP] = jq_decode_breaker,
+    [JQ_OP_BREAKER_RESET] = jq_decode_breaker,
+    [JQ_OP_DEAD_EDIT] = jq_decode_dead_edit,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

@@ -36,6 +36,9 @@ bool jq_decode_items(struct jq_decoder *decoder, const msgpack_object *tasks, st
 /* A list of task ids, in the arena. */
 bool jq_decode_ids(struct jq_decoder *decoder, const msgpack_object *object, const jq_task_id **ret_ids,
                    size_t *ret_count);
+jq_decode_body jq_decode_dead_edit;
+jq_decode_body jq_decode_breaker_ls;
+jq_decode_body jq_decode_breaker;
 
 /* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
 void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);
@@ -45,6 +48,14 @@ int64_t jq_decode_wait_ms(const struct jq_decoder *decoder, const struct jq_valu
 
 /* A canonical need. False: the fault says why, at `field`. */
 bool jq_decode_need(struct jq_decoder *decoder, struct jq_str text, const char *field, struct jq_str *ret_canonical);
+
+/* A canonical want. False: the fault says why. */
+bool jq_decode_want(struct jq_decoder *decoder, struct jq_str text, struct jq_str *ret_canonical);
+
+/* Payload and headers behind each other, as journal and lease carry them; each is nil where it is not given. False: the headers
+ * are too big, the fault says so. */
+bool jq_decode_pack_body(struct jq_decoder *decoder, const struct jq_value *payload, const struct jq_value *headers,
+                         struct jq_bytes *ret_body);
 
 /* Checks what a field reader cannot: the soft limit lies below the hard one. 0: none. */
 bool jq_decode_limits(struct jq_decoder *decoder, uint64_t soft_ms, uint64_t hard_ms);

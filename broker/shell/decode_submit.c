@@ -7,27 +7,32 @@
 /* What an id of `after` counts for: as much as it may take in a lease answer. */
 enum { AFTER_ID_SIZE = 9 };
 
-/* Puts payload and headers behind each other, as journal and lease carry them: two objects, nil for none. The buffer
- * was given room for the whole frame, so that what is in it stays where it is. */
-static bool pack_body(struct jq_decoder *decoder, const struct jq_values *values, struct jq_bytes *ret_body) {
+/* The buffer was given room for the whole frame, so that what is in it stays where it is. */
+bool jq_decode_pack_body(struct jq_decoder *decoder, const struct jq_value *payload, const struct jq_value *headers,
+                         struct jq_bytes *ret_body) {
     struct jq_pack pack = jq_pack_of(&decoder->bodies);
     const size_t start = decoder->bodies.size;
-    if (jq_given(values, JQ_AT_TASK_PAYLOAD))
-        jq_pack_bin(&pack, values->at[JQ_AT_TASK_PAYLOAD].bytes);
+    if (payload)
+        jq_pack_bin(&pack, payload->bytes);
     else
         jq_pack_nil(&pack);
-    const size_t headers = decoder->bodies.size;
-    if (jq_given(values, JQ_AT_TASK_HEADERS))
-        msgpack_pack_object(&pack.packer, *values->at[JQ_AT_TASK_HEADERS].object);
+    const size_t headers_at = decoder->bodies.size;
+    if (headers)
+        msgpack_pack_object(&pack.packer, *headers->object);
     else
         jq_pack_nil(&pack);
     JQ_CHECK(!decoder->bodies.failed);
-    const size_t headers_size = decoder->bodies.size - headers;
+    const size_t headers_size = decoder->bodies.size - headers_at;
     if (headers_size > JQ_HEADERS_SIZE_MAX)
         return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "headers", "%zu bytes, at most %d", headers_size,
                             JQ_HEADERS_SIZE_MAX);
     *ret_body = (struct jq_bytes){decoder->bodies.data + start, decoder->bodies.size - start};
     return true;
+}
+
+static bool pack_body(struct jq_decoder *decoder, const struct jq_values *values, struct jq_bytes *ret_body) {
+    return jq_decode_pack_body(decoder, jq_given(values, JQ_AT_TASK_PAYLOAD) ? &values->at[JQ_AT_TASK_PAYLOAD] : NULL,
+                               jq_given(values, JQ_AT_TASK_HEADERS) ? &values->at[JQ_AT_TASK_HEADERS] : NULL, ret_body);
 }
 
 static bool read_times(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item) {
@@ -56,7 +61,7 @@ static bool read_retry(struct jq_decoder *decoder, const struct jq_values *value
 }
 
 /* Few tasks have one: no cache as for needs. */
-static bool read_want(struct jq_decoder *decoder, struct jq_str text, struct jq_str *ret_canonical) {
+bool jq_decode_want(struct jq_decoder *decoder, struct jq_str text, struct jq_str *ret_canonical) {
     char canonical[JQ_NEED_SIZE_MAX + 1];
     struct jq_want want;
     struct jq_error error;
@@ -108,8 +113,8 @@ static bool read_after(struct jq_decoder *decoder, const struct jq_values *value
 }
 
 static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *item) {
-    const size_t size = AFTER_ID_SIZE * item->after_count + item->body.size + item->need.size + item->want.size + item->key.size +
-                        item->queue.size + item->handler.size;
+    const size_t size = AFTER_ID_SIZE * item->after_count + item->body.size + item->need.size + item->want.size +
+                        item->key.size + item->queue.size + item->handler.size;
     if (size <= JQ_TASK_SIZE_MAX)
         return true;
     return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "", "the task has %zu bytes, at most %d", size,
@@ -126,7 +131,7 @@ static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, 
     item->priority = (int)jq_value_uint(&values, JQ_AT_TASK_PRIORITY, JQ_PRIORITY_DEFAULT);
     return read_times(decoder, &values, item) && read_retry(decoder, &values, item) &&
            jq_decode_need(decoder, jq_value_text(&values, JQ_AT_TASK_NEED), "need", &item->need) &&
-           read_want(decoder, jq_value_text(&values, JQ_AT_TASK_WANT), &item->want) &&
+           jq_decode_want(decoder, jq_value_text(&values, JQ_AT_TASK_WANT), &item->want) &&
            read_after(decoder, &values, item) && pack_body(decoder, &values, &item->body) && check_size(decoder, item);
 }
 

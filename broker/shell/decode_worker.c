@@ -1,4 +1,5 @@
 /* decode_worker.c - what workers send: register, lease, report. */
+#include "broker/shell/decode_error.h"
 #include "broker/shell/decode_internal.h"
 #include "common/need.h"
 
@@ -258,7 +259,8 @@ static bool read_report(struct jq_decoder *decoder, const msgpack_object *object
         .crashed = values.at[JQ_AT_REPORT_ITEM_CRASHED].u != 0,
         .body = pack_detail(decoder, &detail),
     };
-    return true;
+    return outcome == JQ_OUTCOME_SUCCESS || (jq_decode_error_text(decoder, &detail, &ret_report->error) &&
+                                             jq_decode_service(decoder, &detail, &ret_report->service));
 }
 
 static bool read_reports(struct jq_decoder *decoder, const msgpack_object *object, struct jq_request *request) {

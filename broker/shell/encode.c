@@ -160,14 +160,21 @@ static void encode_many(struct encoder *encoder, const struct jq_reply_effect *r
 typedef void encode_body(struct encoder *encoder, const struct jq_reply_effect *reply);
 
 static encode_body *const body_writers[JQ_OP_END] = {
-    [JQ_OP_SUBMIT] = encode_submit,     [JQ_OP_REGISTER] = encode_register,    [JQ_OP_LEASE] = encode_lease,
-    [JQ_OP_REPORT] = encode_report,     [JQ_OP_WAIT] = encode_tasks,           [JQ_OP_TASK_SHOW] = encode_tasks,
-    [JQ_OP_TASK_LS] = encode_tasks,     [JQ_OP_TASK_EXPLAIN] = encode_explain, [JQ_OP_TASK_CANCEL] = encode_many,
-    [JQ_OP_DEAD_REPLAY] = encode_many,  [JQ_OP_DEAD_RM] = encode_many,         [JQ_OP_QUEUE_LS] = encode_queues,
-    [JQ_OP_QUEUE_SET] = encode_many,    [JQ_OP_WORKER_LS] = encode_workers,    [JQ_OP_WORKER_SHOW] = encode_workers,
-    [JQ_OP_WORKER_DRAIN] = encode_many, [JQ_OP_SERVER_STATUS] = encode_server, [JQ_OP_FLOW_BEGIN] = encode_stage,
-    [JQ_OP_FLOW_ADD] = encode_stage,    [JQ_OP_FLOW_COMMIT] = encode_stage,    [JQ_OP_FLOW_CANCEL] = encode_many,
-    [JQ_OP_FLOW_SHOW] = encode_flows,   [JQ_OP_FLOW_LS] = encode_flows,        [JQ_OP_FLOW_WAIT] = encode_flows,
+    [JQ_OP_SUBMIT] = encode_submit,        [JQ_OP_REGISTER] = encode_register,
+    [JQ_OP_LEASE] = encode_lease,          [JQ_OP_REPORT] = encode_report,
+    [JQ_OP_WAIT] = encode_tasks,           [JQ_OP_TASK_SHOW] = encode_tasks,
+    [JQ_OP_TASK_LS] = encode_tasks,        [JQ_OP_TASK_EXPLAIN] = encode_explain,
+    [JQ_OP_TASK_CANCEL] = encode_many,     [JQ_OP_DEAD_REPLAY] = encode_many,
+    [JQ_OP_DEAD_RM] = encode_many,         [JQ_OP_QUEUE_LS] = encode_queues,
+    [JQ_OP_QUEUE_SET] = encode_many,       [JQ_OP_WORKER_LS] = encode_workers,
+    [JQ_OP_WORKER_SHOW] = encode_workers,  [JQ_OP_WORKER_DRAIN] = encode_many,
+    [JQ_OP_SERVER_STATUS] = encode_server, [JQ_OP_FLOW_BEGIN] = encode_stage,
+    [JQ_OP_FLOW_ADD] = encode_stage,       [JQ_OP_FLOW_COMMIT] = encode_stage,
+    [JQ_OP_FLOW_CANCEL] = encode_many,     [JQ_OP_FLOW_SHOW] = encode_flows,
+    [JQ_OP_FLOW_LS] = encode_flows,        [JQ_OP_FLOW_WAIT] = encode_flows,
+    [JQ_OP_BREAKER_LS] = encode_breakers,  [JQ_OP_BREAKER_SHOW] = encode_breakers,
+    [JQ_OP_BREAKER_TRIP] = encode_many,    [JQ_OP_BREAKER_RESET] = encode_many,
+    [JQ_OP_DEAD_EDIT] = encode_many,
 };
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,

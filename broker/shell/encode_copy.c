@@ -87,6 +87,7 @@ static void put_rows(struct sink *sink, const struct jq_task_row **rows, size_t 
         put_str(sink, &row->worker);
         put_str(sink, &row->progress);
         row->after = put_array(sink, row->after, row->after_count, sizeof(*row->after));
+        put_str(sink, &row->error);
     }
 }
 
@@ -180,6 +181,16 @@ static void put_flows(struct sink *sink, struct jq_reply_effect *reply) {
     }
 }
 
+static void put_breakers(struct sink *sink, struct jq_reply_effect *reply) {
+    struct jq_breaker_row scratch;
+    reply->u.breakers.rows = put_array(sink, reply->u.breakers.rows, reply->u.breakers.count, sizeof(scratch));
+    for (size_t i = 0; i < reply->u.breakers.count; i++) {
+        struct jq_breaker_row *row = ELEMENT(sink, reply->u.breakers.rows, i, scratch);
+        put_str(sink, &row->name);
+        put_str(sink, &row->handlers);
+    }
+}
+
 static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     switch (reply->op) {
     case JQ_OP_SUBMIT: put_exceptions(sink, &reply->u.submit.exceptions, reply->u.submit.exception_count); break;
@@ -192,6 +203,8 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_QUEUE_LS: put_queues(sink, reply); break;
     case JQ_OP_WORKER_LS:
     case JQ_OP_WORKER_SHOW: put_workers(sink, reply); break;
+    case JQ_OP_BREAKER_LS:
+    case JQ_OP_BREAKER_SHOW: put_breakers(sink, reply); break;
     case JQ_OP_FLOW_SHOW:
     case JQ_OP_FLOW_LS:
     case JQ_OP_FLOW_WAIT: put_flows(sink, reply); break;

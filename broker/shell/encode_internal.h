@@ -19,6 +19,7 @@ void encode_queues(struct encoder *encoder, const struct jq_reply_effect *reply)
 void encode_workers(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_stage(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_flows(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_breakers(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply);
 
 /* The list of exceptions, in at most about `budget` bytes: longer reasons are shortened, then left out. */

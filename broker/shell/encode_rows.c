@@ -84,6 +84,8 @@ static void pack_run(struct row_map *map, const struct jq_task_row *row) {
         row_ms(map, JQ_AT_ROW_PROGRESS, row->progress_permille);
     if (row->progress.size > 0)
         row_str(map, JQ_AT_ROW_PROGRESS_TEXT, row->progress);
+    if (row->error.size > 0)
+        row_str(map, JQ_AT_ROW_ERROR, row->error);
 }
 
 /* Payload and headers stand behind each other. False: they cannot be read. */
@@ -145,8 +147,10 @@ static void pack_task(struct encoder *encoder, const struct jq_task_row *row, en
     pack_state(&map, row);
     pack_times(&map, row);
     pack_run(&map, row);
-    if (op == JQ_OP_TASK_SHOW)
+    if (op == JQ_OP_TASK_SHOW) {
+        row_uint(&map, JQ_AT_ROW_VERSION, row->body.lsn);
         readable = pack_body(encoder, &map, row->body);
+    }
     if (op == JQ_OP_TASK_SHOW || op == JQ_OP_WAIT)
         readable = pack_detail(encoder, &map, row->last, op == JQ_OP_TASK_SHOW) && readable;
     if (!readable)
@@ -374,6 +378,43 @@ void encode_workers(struct encoder *encoder, const struct jq_reply_effect *reply
             break;
     }
     finish_list(&map, hole, packed, reply->u.workers.count, JQ_AT_WORKERS_REPLY_LEFT_OUT);
+}
+
+/* ---- breakers ---------------------------------------------------------------------------------------------------- */
+
+static void pack_breaker(struct encoder *encoder, const struct jq_breaker_row *breaker) {
+    struct row_map map = row_begin(&encoder->pack, &jq_message_breaker);
+    row_str(&map, JQ_AT_BREAKER_NAME, breaker->name);
+    row_str(&map, JQ_AT_BREAKER_STATE, jq_str_of(jq_breaker_state_name(breaker->state)));
+    row_uint(&map, JQ_AT_BREAKER_CALLS, breaker->calls);
+    row_uint(&map, JQ_AT_BREAKER_FAILURES, breaker->failures);
+    row_bool(&map, JQ_AT_BREAKER_OPERATOR, breaker->by_operator);
+    if (breaker->since_ms > 0)
+        row_ms(&map, JQ_AT_BREAKER_SINCE, breaker->since_ms + breaker->wall_offset_ms);
+    if (breaker->until_ms > 0)
+        row_ms(&map, JQ_AT_BREAKER_UNTIL, breaker->until_ms + breaker->wall_offset_ms);
+    if (breaker->state != JQ_BREAKER_CLOSED)
+        row_ms(&map, JQ_AT_BREAKER_COOL_DOWN, breaker->cool_down_ms);
+    if (breaker->state == JQ_BREAKER_HALF_OPEN)
+        row_uint(&map, JQ_AT_BREAKER_PROBES, breaker->probes_good);
+    if (breaker->handlers.size > 0)
+        row_str(&map, JQ_AT_BREAKER_HANDLERS, breaker->handlers);
+    row_end(&map);
+}
+
+void encode_breakers(struct encoder *encoder, const struct jq_reply_effect *reply) {
+    struct row_map map = row_begin(&encoder->pack, &jq_message_breakers_reply);
+    row_key(&map, JQ_AT_BREAKERS_REPLY_BREAKERS);
+    const size_t hole = jq_pack_array_begin(&encoder->pack);
+    size_t packed = 0;
+    for (; packed < reply->u.breakers.count; packed++) {
+        const size_t start = encoder->out->size;
+        pack_breaker(encoder, &reply->u.breakers.rows[packed]);
+        if (!encode_row_fits(encoder, start))
+            break;
+    }
+    finish_list(&map, hole, packed, reply->u.breakers.count + reply->u.breakers.left_out,
+                JQ_AT_BREAKERS_REPLY_LEFT_OUT);
 }
 
 /* ---- the broker -------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,8 @@ void jq_metrics_snapshot_init(struct jq_metrics_snapshot *snapshot) {
 void jq_metrics_snapshot_fini(struct jq_metrics_snapshot *snapshot) {
     free(snapshot->queues);
     snapshot->queues = NULL;
+    free(snapshot->breakers);
+    snapshot->breakers = NULL;
     jq_buf_fini(&snapshot->names);
 }
 
@@ -70,5 +72,24 @@ void jq_metrics_snapshot_queues(struct jq_metrics_snapshot *snapshot, const stru
             .drain_per_s = rows[i].drain_per_s,
             .oldest_ready_ms = rows[i].oldest_ready_ms,
         };
+    }
+}
+
+static void breaker_copy(struct jq_metrics_breaker *out, const struct jq_breaker_row *row) {
+    const char *colon = memchr(row->name.data, ':', row->name.size);
+    const size_t prefix = colon ? (size_t)(colon - row->name.data) + 1 : 0;
+    const size_t size = row->name.size - prefix < JQ_NAME_SIZE_MAX ? row->name.size - prefix : JQ_NAME_SIZE_MAX;
+    *out = (struct jq_metrics_breaker){.kind = row->kind, .state = row->state};
+    memcpy(out->name, row->name.data + prefix, size);
+}
+
+void jq_metrics_snapshot_breakers(struct jq_metrics_snapshot *snapshot, const struct jq_breaker_row *rows,
+                                  size_t count) {
+    free(snapshot->breakers);
+    snapshot->breaker_count = 0;
+    snapshot->breakers = calloc(JQ_METRICS_BREAKERS_MAX, sizeof(*snapshot->breakers));
+    for (size_t i = 0; snapshot->breakers && i < count && snapshot->breaker_count < JQ_METRICS_BREAKERS_MAX; i++) {
+        if (rows[i].state != JQ_BREAKER_CLOSED)
+            breaker_copy(&snapshot->breakers[snapshot->breaker_count++], &rows[i]);
     }
 }

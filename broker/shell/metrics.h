@@ -40,6 +40,7 @@ struct jq_metrics {
     atomic_uint_fast64_t rotations, segments_deleted;
     atomic_uint_fast64_t bodies_memory, bodies_disk, bodies_damaged;
     atomic_uint_fast64_t workers_dead;
+    atomic_uint_fast64_t breaker_changes[JQ_BREAKER_KIND_COUNT][JQ_BREAKER_STATE_COUNT];
 };
 
 static inline void jq_count(atomic_uint_fast64_t *counter, uint64_t by) {
@@ -55,6 +56,15 @@ struct jq_metrics_queue {
     int64_t oldest_ready_ms;
 };
 
+/* A breaker that is not closed. */
+struct jq_metrics_breaker {
+    char name[JQ_NAME_SIZE_MAX + 1]; /* of the handler, worker or service */
+    enum jq_breaker_kind kind;
+    enum jq_breaker_state state;
+};
+
+enum { JQ_METRICS_BREAKERS_MAX = 256 };
+
 struct jq_metrics_snapshot {
     struct jq_server_row server;
     uint64_t end_lsn, durable_lsn; /* of the log */
@@ -64,12 +74,18 @@ struct jq_metrics_snapshot {
     struct jq_metrics_queue *queues;
     size_t queue_count, queue_capacity;
     struct jq_buf names;
+    struct jq_metrics_breaker *breakers;
+    size_t breaker_count;
 };
 
 void jq_metrics_snapshot_init(struct jq_metrics_snapshot *snapshot);
 void jq_metrics_snapshot_fini(struct jq_metrics_snapshot *snapshot);
 /* Copies rows. Rows for which there is no memory are left out. */
 void jq_metrics_snapshot_queues(struct jq_metrics_snapshot *snapshot, const struct jq_queue_row *rows, size_t count);
+
+/* Copies those that are not closed, JQ_METRICS_BREAKERS_MAX at most. */
+void jq_metrics_snapshot_breakers(struct jq_metrics_snapshot *snapshot, const struct jq_breaker_row *rows,
+                                  size_t count);
 
 /* Appends all metrics. `version` and `commit` are of the build. */
 void jq_metrics_render(const struct jq_metrics *metrics, const struct jq_metrics_snapshot *snapshot,

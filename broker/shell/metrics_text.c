@@ -187,6 +187,26 @@ static void render_queues(struct jq_buf *out, const struct jq_metrics_snapshot *
     render_queue_states(out, snapshot);
 }
 
+/* Names of handlers, workers and services hold no character that would need escaping. */
+static void render_breakers(struct jq_buf *out, const struct jq_metrics *metrics,
+                            const struct jq_metrics_snapshot *snapshot) {
+    head(out, "breaker_state", "gauge", "1 for each circuit breaker that is not closed.");
+    for (size_t i = 0; i < snapshot->breaker_count; i++) {
+        const struct jq_metrics_breaker *breaker = &snapshot->breakers[i];
+        jq_buf_append_format(out, "jqmesh_breaker_state{kind=\"%s\",name=\"%s\",state=\"%s\"} 1\n",
+                             jq_breaker_kind_name(breaker->kind), breaker->name, jq_breaker_state_name(breaker->state));
+    }
+    head(out, "breaker_changes_total", "counter", "Changes of circuit breakers, by kind and by what they became.");
+    for (int kind = 0; kind < JQ_BREAKER_KIND_COUNT; kind++) {
+        for (int state = 0; state < JQ_BREAKER_STATE_COUNT; state++) {
+            jq_buf_append_format(out, "jqmesh_breaker_changes_total{kind=\"%s\",state=\"%s\"} %" PRIu64 "\n",
+                                 jq_breaker_kind_name((enum jq_breaker_kind)kind),
+                                 jq_breaker_state_name((enum jq_breaker_state)state),
+                                 value_of(&metrics->breaker_changes[kind][state]));
+        }
+    }
+}
+
 static void render_process(struct jq_buf *out) {
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0)
@@ -211,6 +231,7 @@ void jq_metrics_render(const struct jq_metrics *metrics, const struct jq_metrics
     render_broker(out, snapshot);
     render_tasks(out, &snapshot->server);
     render_queues(out, snapshot);
+    render_breakers(out, metrics, snapshot);
     render_replies(out, metrics);
     render_counters(out, metrics);
     render_process(out);

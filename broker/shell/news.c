@@ -42,6 +42,13 @@ static void tell_flow(const char *message, const struct jq_news *news) {
                   JQ_F_TEXT("name", news->name), JQ_F_INT("tasks", news->number));
 }
 
+static void tell_breaker(struct jq_metrics *metrics, const struct jq_news *news) {
+    jq_count(&metrics->breaker_changes[news->breaker_kind][news->breaker_state], 1);
+    JQ_LOG_AT(news->breaker_state == JQ_BREAKER_OPEN ? JQ_LOG_LEVEL_WARN : JQ_LOG_LEVEL_INFO, "circuit breaker",
+              JQ_F_TEXT("breaker", news->name), JQ_F_STR("state", jq_breaker_state_name(news->breaker_state)),
+              JQ_F_BOOL("by_operator", news->by_operator), JQ_F_INT("for_ms", news->number));
+}
+
 void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     switch (news->type) {
     case JQ_NEWS_TASK_SUBMITTED: tell_task(JQ_LOG_LEVEL_DEBUG, "task submitted", news); break;
@@ -50,6 +57,8 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     case JQ_NEWS_TASK_CANCELLING: tell_task(JQ_LOG_LEVEL_DEBUG, "task cancelling", news); break;
     case JQ_NEWS_TASK_REVIVED: tell_task(JQ_LOG_LEVEL_DEBUG, "task revived", news); break;
     case JQ_NEWS_TASK_FORGOTTEN: tell_task(JQ_LOG_LEVEL_DEBUG, "task forgotten", news); break;
+    case JQ_NEWS_TASK_EDITED: tell_task(JQ_LOG_LEVEL_INFO, "dead letter edited", news); break;
+    case JQ_NEWS_BREAKER_SET: tell_breaker(metrics, news); break;
     case JQ_NEWS_TASK_RETRIED:
         count_outcome(metrics->retries, news->outcome);
         tell_task(JQ_LOG_LEVEL_DEBUG, "task to be retried", news);

@@ -32,6 +32,16 @@ static enum jq_err queues(const struct jq_broker_settings *settings, struct jq_c
     return JQ_OK;
 }
 
+static struct jq_breaker_config breakers(const struct jq_broker_settings *settings) {
+    return (struct jq_breaker_config){.enabled = settings->breaker_enabled,
+                                      .window_ms = settings->breaker_window_ms,
+                                      .min_calls = (uint32_t)settings->breaker_min_calls,
+                                      .failure_percent = (uint32_t)settings->breaker_failure_ratio,
+                                      .cool_down_ms = settings->breaker_cool_down_ms,
+                                      .cool_down_max_ms = settings->breaker_cool_down_max_ms,
+                                      .probes = (uint32_t)settings->breaker_probes};
+}
+
 enum jq_err jq_policy_of(const struct jq_broker_settings *settings, struct jq_core_config *ret_policy,
                          struct jq_error *reterr) {
     jq_core_config_init(ret_policy);
@@ -45,6 +55,7 @@ enum jq_err jq_policy_of(const struct jq_broker_settings *settings, struct jq_co
     ret_policy->request_window_ms = settings->request_window_ms;
     ret_policy->key_ttl_ms = settings->key_ttl_ms;
     ret_policy->dead_ttl_ms = settings->dead_ttl_ms;
+    ret_policy->breaker = breakers(settings);
     return queues(settings, ret_policy, reterr);
 }
 

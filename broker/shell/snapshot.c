@@ -23,11 +23,16 @@ static void job_free(struct job *job) {
 void jq_engine_snapshot_reply(struct jq_engine *engine, const struct jq_reply_effect *reply) {
     if (engine->snapshot != NULL && reply->op == JQ_OP_QUEUE_LS && reply->status == JQ_REPLY_OK)
         jq_metrics_snapshot_queues(engine->snapshot, reply->u.queues.rows, reply->u.queues.count);
+    if (engine->snapshot != NULL && reply->op == JQ_OP_BREAKER_LS && reply->status == JQ_REPLY_OK)
+        jq_metrics_snapshot_breakers(engine->snapshot, reply->u.breakers.rows, reply->u.breakers.count);
 }
 
 static void fill(struct jq_engine *engine, struct jq_metrics_snapshot *snapshot) {
     struct jq_event event = {.type = JQ_EVENT_REQUEST, .u.request = {.call = JQ_CALL_SNAPSHOT, .op = JQ_OP_QUEUE_LS}};
     engine->snapshot = snapshot;
+    jq_engine_step(engine, &event);
+    event.u.request =
+        (struct jq_request){.call = JQ_CALL_SNAPSHOT, .op = JQ_OP_BREAKER_LS, .u.breaker.not_closed = true};
     jq_engine_step(engine, &event);
     engine->snapshot = NULL;
     jq_core_status(engine->config.core, &snapshot->server);

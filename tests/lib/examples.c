@@ -253,6 +253,32 @@ static void write_worker_show_reply(struct jq_buf *out) {
            (struct jq_reply_effect){.op = JQ_OP_WORKER_SHOW, .request = 11, .u.workers = {.rows = &row, .count = 1}});
 }
 
+static void write_breakers_reply(struct jq_buf *out) {
+    static const struct jq_breaker_row rows[] = {{.name = TEXT("service:smtp"),
+                                                  .kind = JQ_BREAKER_SERVICE,
+                                                  .state = JQ_BREAKER_OPEN,
+                                                  .since_ms = 1000,
+                                                  .until_ms = 31000,
+                                                  .wall_offset_ms = wall_ms,
+                                                  .cool_down_ms = 30000,
+                                                  .handlers = TEXT("mail.send mail.bulk")},
+                                                 {.name = TEXT("handler:zstd"), .calls = 12, .failures = 1}};
+    encode(out,
+           (struct jq_reply_effect){.op = JQ_OP_BREAKER_LS, .request = 13, .u.breakers = {.rows = rows, .count = 2}});
+}
+
+static void write_breaker_reply(struct jq_buf *out) {
+    static const struct jq_breaker_row row = {.name = TEXT("handler:zstd"),
+                                              .state = JQ_BREAKER_HALF_OPEN,
+                                              .by_operator = true,
+                                              .since_ms = 61000,
+                                              .wall_offset_ms = wall_ms,
+                                              .cool_down_ms = 60000,
+                                              .probes_good = 2};
+    encode(out,
+           (struct jq_reply_effect){.op = JQ_OP_BREAKER_SHOW, .request = 14, .u.breakers = {.rows = &row, .count = 1}});
+}
+
 static void write_server_reply(struct jq_buf *out) {
     static const struct jq_server_row row = {.epoch = 3,
                                              .tasks_live = 14,
@@ -383,9 +409,11 @@ const struct example examples[] = {
     REPLY("task.explain reply", write_explain_reply, explain_reply),
     REQUEST("task.cancel", "7", task_cancel, "{\"ids\": [65537, 7], \"grace_ms\": 5000}"),
     REPLY("task.cancel reply", write_cancel_reply, many_reply),
-    REQUEST("dead.replay", "8", task_ids, "{\"ids\": [65537, 65538]}"),
+    REQUEST("dead.replay", "8", dead_replay, "{\"ids\": [65537, 65538], \"interval_us\": 100000}"),
     REPLY("dead.replay reply", write_replay_reply, many_reply),
     REQUEST("dead.rm", "8", task_ids, "{\"ids\": [65537, 65538]}"),
+    REQUEST("dead.edit", "8", dead_edit,
+        "{\"id\": 65537, \"version\": 4096, \"payload\": h'81a466696c65a3612e63', \"priority\": 7, \"retry\": {\"max\": 5}}"),
     REQUEST("queue.ls", "9", queue_ls, "{}"),
     REPLY("queue.ls reply", write_queues_reply, queues_reply),
     REQUEST("queue.set", "9", queue_set, "{\"name\": \"default\", \"paused\": true}"),
@@ -394,6 +422,12 @@ const struct example examples[] = {
     REQUEST("worker.show", "11", worker_show, "{\"name\": \"w1\"}"),
     REPLY("worker.show reply", write_worker_show_reply, workers_reply),
     REQUEST("worker.drain", "11", worker_drain, "{\"name\": \"w1\", \"draining\": true}"),
+    REQUEST("breaker.ls", "13", breaker_ls, "{\"not_closed\": false}"),
+    REPLY("breaker.ls reply", write_breakers_reply, breakers_reply),
+    REQUEST("breaker.show", "14", breaker_name, "{\"name\": \"handler:zstd\"}"),
+    REPLY("breaker.show reply", write_breaker_reply, breakers_reply),
+    REQUEST("breaker.trip", "15", breaker_trip, "{\"name\": \"service:smtp\", \"for_ms\": 600000}"),
+    REQUEST("breaker.reset", "16", breaker_name, "{\"name\": \"service:smtp\"}"),
     REQUEST("server.status", "12", none, "{}"),
     REPLY("server.status reply", write_server_reply, server),
     REQUEST("flow.begin", "13", flow_begin, "{\"count\": 3, \"name\": \"nightly\"}"),

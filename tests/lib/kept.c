@@ -67,6 +67,7 @@ static struct jq_task_row *keep_rows(struct kept *kept, const struct jq_task_row
         keep_str(kept, &rows[i].worker);
         keep_str(kept, &rows[i].progress);
         rows[i].after = keep(kept, rows[i].after, rows[i].after_count * sizeof(*rows[i].after));
+        keep_str(kept, &rows[i].error);
     }
     return rows;
 }
@@ -127,6 +128,15 @@ static void keep_flows(struct kept *kept, struct jq_reply_effect *reply) {
     reply->u.flows.members = members;
 }
 
+static void keep_breakers(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_breaker_row *rows = keep(kept, reply->u.breakers.rows, reply->u.breakers.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.breakers.count; i++) {
+        keep_str(kept, &rows[i].name);
+        keep_str(kept, &rows[i].handlers);
+    }
+    reply->u.breakers.rows = rows;
+}
+
 static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     reply->field = keep_text(kept, reply->field);
     reply->reason = keep_text(kept, reply->reason);
@@ -143,12 +153,17 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_QUEUE_LS: keep_queues(kept, reply); break;
     case JQ_OP_WORKER_LS:
     case JQ_OP_WORKER_SHOW: keep_workers(kept, reply); break;
+    case JQ_OP_BREAKER_LS:
+    case JQ_OP_BREAKER_SHOW: keep_breakers(kept, reply); break;
     case JQ_OP_TASK_CANCEL:
     case JQ_OP_DEAD_REPLAY:
     case JQ_OP_DEAD_RM:
     case JQ_OP_QUEUE_SET:
     case JQ_OP_WORKER_DRAIN:
     case JQ_OP_FLOW_CANCEL:
+    case JQ_OP_BREAKER_TRIP:
+    case JQ_OP_BREAKER_RESET:
+    case JQ_OP_DEAD_EDIT:
         reply->u.many.exceptions = keep_exceptions(kept, reply->u.many.exceptions, reply->u.many.exception_count);
         break;
     case JQ_OP_FLOW_SHOW:

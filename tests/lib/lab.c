@@ -488,36 +488,40 @@ static void let_go(struct lab_worker *worker, jq_lease_token token) {
     }
 }
 
-enum jq_reply report_by(struct lab *lab, const char *name, jq_task_id task, jq_lease_token token,
-                        enum jq_outcome outcome, bool crashed) {
-    static const uint8_t body[] = "report";
-    const struct jq_report report = {
-        .task = task, .token = token, .outcome = outcome, .crashed = crashed, .body = {body, sizeof(body)}};
+static enum jq_reply send_report(struct lab *lab, const char *name, const struct jq_report *report) {
     struct lab_worker *worker = lab_worker(lab, name);
     struct jq_request request = {.op = JQ_OP_REPORT,
                                  .sender = worker->sender,
                                  .id = ++worker->request,
                                  .pipe = worker->pipe,
-                                 .u.lease = {.session = worker->session, .reports = &report, .report_count = 1}};
+                                 .u.lease = {.session = worker->session, .reports = report, .report_count = 1}};
     const struct jq_reply_effect *reply = lab_ask(lab, &request);
     assert_non_null(reply);
     if (reply->status != JQ_REPLY_OK) {
         return reply->status;
     }
-    let_go(worker, token);
+    let_go(worker, report->token);
     return reply->u.lease.verdict_count > 0 ? reply->u.lease.verdicts[0].status : JQ_REPLY_OK;
 }
 
-enum jq_reply report_failure(struct lab *lab, jq_lease_token token, enum jq_outcome outcome, bool crashed) {
+enum jq_reply report_by(struct lab *lab, const char *name, jq_task_id task, jq_lease_token token,
+                        enum jq_outcome outcome, bool crashed) {
+    static const uint8_t body[] = "report";
+    const struct jq_report report = {
+        .task = task, .token = token, .outcome = outcome, .crashed = crashed, .body = {body, sizeof(body)}};
+    return send_report(lab, name, &report);
+}
+
+enum jq_reply report_as(struct lab *lab, jq_lease_token token, struct jq_report report) {
+    report.token = token;
     for (size_t i = 0; i < lab->worker_count; i++) {
         for (size_t k = 0; k < lab->workers[i].held_count; k++) {
             if (lab->workers[i].held[k].token.value == token.value) {
-                const char *name = lab->workers[i].name;
-                const jq_task_id task = lab->workers[i].held[k].task;
-                enum jq_reply verdict = report_by(lab, name, task, token, outcome, crashed);
+                report.task = lab->workers[i].held[k].task;
+                enum jq_reply verdict = send_report(lab, lab->workers[i].name, &report);
                 if (verdict == JQ_REPLY_NOT_FOUND) { /* of a session that ended: said again in a new one */
                     register_worker(lab, &lab->workers[i]);
-                    verdict = report_by(lab, name, task, token, outcome, crashed);
+                    verdict = send_report(lab, lab->workers[i].name, &report);
                 }
                 return verdict;
             }
@@ -525,6 +529,12 @@ enum jq_reply report_failure(struct lab *lab, jq_lease_token token, enum jq_outc
     }
     fail_msg("no worker holds token %llu", (unsigned long long)token.value);
     return JQ_REPLY_INVALID;
+}
+
+enum jq_reply report_failure(struct lab *lab, jq_lease_token token, enum jq_outcome outcome, bool crashed) {
+    static const uint8_t body[] = "report";
+    return report_as(lab, token,
+                     (struct jq_report){.outcome = outcome, .crashed = crashed, .body = {body, sizeof(body)}});
 }
 
 enum jq_reply report_success(struct lab *lab, jq_lease_token token) {

@@ -114,6 +114,8 @@ void take_leases(struct lab_worker *worker, const struct jq_reply_effect *reply)
 /* Reports under a token that some worker got; the verdict. By the worker that got it. */
 enum jq_reply report_success(struct lab *lab, jq_lease_token token);
 enum jq_reply report_failure(struct lab *lab, jq_lease_token token, enum jq_outcome outcome, bool crashed);
+enum jq_reply report_as(struct lab *lab, jq_lease_token token,
+                        struct jq_report report); /* task and token are set here */
 enum jq_reply report_by(struct lab *lab, const char *worker, jq_task_id task, jq_lease_token token,
                         enum jq_outcome outcome, bool crashed);
 

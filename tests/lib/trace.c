@@ -26,6 +26,14 @@ static void ended(struct jq_buf *out, const struct jq_news *news) {
     }
 }
 
+static void breaker(struct jq_buf *out, const struct jq_news *news) {
+    jq_buf_append_format(out, "breaker %.*s %s", JQ_STR_ARG(news->name), jq_breaker_state_name(news->breaker_state));
+    if (news->number > 0) {
+        jq_buf_append_format(out, " for %" PRId64 " ms", news->number);
+    }
+    jq_buf_append_format(out, "%s", news->by_operator && news->breaker_state == JQ_BREAKER_OPEN ? ", tripped" : "");
+}
+
 static bool told(enum jq_news_type type) {
     return type != JQ_NEWS_TASK_SUBMITTED && type != JQ_NEWS_TASK_LEASED && type != JQ_NEWS_WORKER_REGISTERED;
 }
@@ -36,7 +44,12 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
     case JQ_NEWS_TASK_ENDED: ended(out, news); break;
     case JQ_NEWS_TASK_READY: jq_buf_append_format(out, "task %" PRIu64 " ready", news->task.value); break;
     case JQ_NEWS_TASK_CANCELLING: jq_buf_append_format(out, "task %" PRIu64 " cancelling", news->task.value); break;
-    case JQ_NEWS_TASK_REVIVED: jq_buf_append_format(out, "task %" PRIu64 " revived", news->task.value); break;
+    case JQ_NEWS_TASK_REVIVED:
+        jq_buf_append_format(out, "task %" PRIu64 " revived", news->task.value);
+        if (news->number > 0) {
+            jq_buf_append_format(out, ", in %" PRId64 " ms", news->number);
+        }
+        break;
     case JQ_NEWS_TASK_FORGOTTEN: jq_buf_append_format(out, "task %" PRIu64 " forgotten", news->task.value); break;
     case JQ_NEWS_TASK_BLOCKED:
         jq_buf_append_format(out, "task %" PRIu64 " blocked by task %" PRId64, news->task.value, news->number);
@@ -59,6 +72,8 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
     case JQ_NEWS_QUEUE_SET:
         jq_buf_append_format(out, "queue %.*s %s", JQ_STR_ARG(news->name), news->number ? "paused" : "resumed");
         break;
+    case JQ_NEWS_TASK_EDITED: jq_buf_append_format(out, "task %" PRIu64 " edited", news->task.value); break;
+    case JQ_NEWS_BREAKER_SET: breaker(out, news); break;
     case JQ_NEWS_MARK:
         jq_buf_append_format(out, "%.*s %s", JQ_STR_ARG(news->name), news->number ? "reached" : "clear again");
         break;

@@ -85,7 +85,10 @@ static void poison_task_is_dead_after_three_crashes(void **state) {
 /* A shortage of the host does not count as an attempt; the twenty-first in a row is the end. */
 static void shortages_do_not_count_twenty_times(void **state) {
     (void)state;
-    struct lab *lab = lab_new();
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.breaker.enabled = false; /* else the worker's opens at the tenth */
+    struct lab *lab = lab_new_with(&config);
     struct jq_submit_item item = lab_item();
     item.retry_max = 1;
     item.retry_base_ms = 10;
@@ -162,6 +165,44 @@ static void worker_with_a_suspect_takes_what_is_none(void **state) {
     lab_free(lab);
 }
 
+/* What went wrong is told in a short line, over restarts too, until an attempt ends without a word. */
+static void error_text_is_kept_with_the_task(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const jq_task_id task = submit_task(lab, "q");
+    report_as(lab, lease_task(lab, "worker-1"),
+              (struct jq_report){.outcome = JQ_OUTCOME_PROCESS_FAILURE, .error = JQ_STR("exit 1: OCC broke")});
+    restart_broker(lab);
+    struct jq_task_row row = task_row_of(lab, task);
+    assert_true(jq_str_equal(row.error, JQ_STR("exit 1: OCC broke")));
+    advance_ms(lab, 1000);
+    report_success(lab, lease_task(lab, "worker-1"));
+    row = task_row_of(lab, task);
+    assert_int_equal(row.error.size, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Of an attempt that was lost it is told with which worker; the dead letter has all its losses. */
+static void lost_attempt_names_its_worker(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.lost_limit = 1;
+    struct lab *lab = lab_new_with(&config);
+    const jq_task_id task = submit_task(lab, "q");
+    lease_task(lab, "worker-1");
+    submit_task(lab, "company");
+    lease_task(lab, "worker-1");
+    restart_worker(lab, "worker-1");
+    const struct jq_task_row row = task_row_of(lab, task);
+    assert_int_equal(row.outcome, JQ_OUTCOME_LOST_LIMIT);
+    assert_int_equal(row.losses, 1);
+    assert_true(jq_str_equal(row.error, JQ_STR("lost with worker worker-1")));
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* A task that keeps being lost in company is given up at lost_limit. */
 static void lost_limit_ends_it(void **state) {
     (void)state;
@@ -228,6 +269,8 @@ int main(void) {
         cmocka_unit_test(short_worker_is_passed_over),
         cmocka_unit_test(suspects_are_retried_one_to_a_worker),
         cmocka_unit_test(worker_with_a_suspect_takes_what_is_none),
+        cmocka_unit_test(error_text_is_kept_with_the_task),
+        cmocka_unit_test(lost_attempt_names_its_worker),
         cmocka_unit_test(lost_limit_ends_it),
         cmocka_unit_test(dead_letters_are_replayed_or_removed),
         cmocka_unit_test(expired_task_is_not_tried_again),

@@ -474,6 +474,42 @@ static void a_lease_is_cut_to_the_limits(void **state) {
     assert_int_equal(bench->request.u.lease.held_count, 0);
 }
 
+/* What is kept in memory of a failure is one clean line: the message, and the last line of stderr that says something. */
+static void error_text_is_one_short_line(void **state) {
+    static const struct {
+        const char *detail, *error, *service;
+    } cases[] = {
+        {"{}", "", ""},
+        {"{\"message\": \" no such file \"}", "no such file", ""},
+        {"{\"message\": \"exit 1\", \"stderr\": h'610a4f43432062726f6b650a200a'}", "exit 1: OCC broke", ""},
+        {"{\"stderr\": h'1b5b306d00ff'}", "?[0m??", ""},
+        {"{\"message\": \"down\", \"service\": \"SMTP:example.org\"}", "down", "smtp_example.org"},
+    };
+    struct bench *bench = *state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char body[512];
+        snprintf(body, sizeof(body), "{" SESSION ", \"reports\": [[1, 2, 5, false, %s]]}", cases[i].detail);
+        assert_int_equal(decode(bench, "report", body), JQ_OK);
+        assert_str(bench->request.u.lease.reports[0].error, cases[i].error);
+        assert_str(bench->request.u.lease.reports[0].service, cases[i].service);
+    }
+}
+
+/* It is cut at a whole character; a success has none. */
+static void error_text_is_cut_at_a_character(void **state) {
+    struct bench *bench = *state;
+    char message[JQ_ERROR_TEXT_SIZE_MAX + 8], body[512];
+    memset(message, 'x', sizeof(message));
+    memcpy(message + JQ_ERROR_TEXT_SIZE_MAX - 1, "\xc3\xa9", 3);
+    snprintf(body, sizeof(body),
+             "{" SESSION
+             ", \"reports\": [[1, 2, 4, false, {\"message\": \"%s\"}], [3, 4, 1, false, {\"message\": \"m\"}]]}",
+             message);
+    assert_int_equal(decode(bench, "report", body), JQ_OK);
+    assert_int_equal(bench->request.u.lease.reports[0].error.size, JQ_ERROR_TEXT_SIZE_MAX - 1);
+    assert_int_equal(bench->request.u.lease.reports[1].error.size, 0);
+}
+
 /* Of a report's detail we keep what we know, in our order: the journal holds nothing that a worker made up. */
 static void a_detail_is_kept_without_what_is_unknown(void **state) {
     struct bench *bench = *state;
@@ -624,6 +660,8 @@ int main(void) {
         cmocka_unit_test(faults_are_told_with_their_path),
         cmocka_unit_test(what_a_task_leaves_open_is_the_brokers),
         cmocka_unit_test(a_lease_is_cut_to_the_limits),
+        cmocka_unit_test(error_text_is_one_short_line),
+        cmocka_unit_test(error_text_is_cut_at_a_character),
         cmocka_unit_test(a_detail_is_kept_without_what_is_unknown),
         cmocka_unit_test(the_other_requests_arrive),
         cmocka_unit_test(survey_responses_arrive),

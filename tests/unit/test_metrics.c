@@ -99,7 +99,15 @@ static void values_are_told(void **state) {
     jq_count(&metrics.replies[JQ_OP_SUBMIT][JQ_REPLY_BUSY], 4);
     jq_count(&metrics.retries[JQ_OUTCOME_TIMEOUT], 6);
     jq_metrics_snapshot_queues(&snapshot, rows, 2);
+    const struct jq_breaker_row breakers[] = {
+        {.name = JQ_STR("handler:mail"), .kind = JQ_BREAKER_HANDLER, .state = JQ_BREAKER_OPEN},
+        {.name = JQ_STR("worker:w1"), .kind = JQ_BREAKER_WORKER, .state = JQ_BREAKER_CLOSED}};
+    jq_metrics_snapshot_breakers(&snapshot, breakers, 2);
+    jq_count(&metrics.breaker_changes[JQ_BREAKER_SERVICE][JQ_BREAKER_HALF_OPEN], 2);
     render();
+    expect_line("jqmesh_breaker_state{kind=\"handler\",name=\"mail\",state=\"open\"} 1");
+    assert_null(strstr((const char *)text.data, "w1"));
+    expect_line("jqmesh_breaker_changes_total{kind=\"service\",state=\"half_open\"} 2");
     expect_line("jqmesh_build_info{version=\"1.2.3\"} 1");
     expect_line("jqmesh_epoch 7");
     expect_line("jqmesh_tasks{state=\"running\"} 2");

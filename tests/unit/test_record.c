@@ -50,9 +50,11 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_TASK_SUBMITTED, .u.task_submitted = {.task = {1}, .ready_at_ms = NOW_MS}},
     {.type = JQ_RECORD_TASK_DUE, .u.task_due = {{1}}},
     {.type = JQ_RECORD_TASK_LEASED, .u.task_leased = {{1}, {UINT64_MAX}, 2, 3, {NULL, 0}}},
-    {.type = JQ_RECORD_TASK_RETRIED, .u.task_retried = {{1}, 2, 3, 4, 5, 6, 7777, {body_bytes, 8}}},
+    {.type = JQ_RECORD_TASK_RETRIED, .u.task_retried = {{1}, 2, 3, 4, 5, 6, 7777, {body_bytes, 8}, {NULL, 0}}},
+    {.type = JQ_RECORD_TASK_RETRIED, .u.task_retried = {{1}, 2, 3, 4, 5, 6, 7777, {body_bytes, 8}, {"exit 1", 6}}},
     {.type = JQ_RECORD_TASK_CANCELLING, .u.task_cancelling = {{1}, 10000}},
-    {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}}},
+    {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}, {NULL, 0}, 0}},
+    {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}, {"exit 1", 6}, 9}},
     {.type = JQ_RECORD_TASK_REVIVED, .u.task_revived = {{1}}},
     {.type = JQ_RECORD_TASK_FORGOTTEN, .u.task_forgotten = {{1}}},
     {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {UINT16_MAX, {"work", 4}, {"cpu=1", 5}, {"zone==a:5", 9}}},
@@ -62,6 +64,10 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_FLOW_FORGOTTEN, .u.flow_forgotten = {5}},
     {.type = JQ_RECORD_EDGE_DECIDED, .u.edge_decided = {{9}, 5, JQ_EDGE_BLOCKED}},
     {.type = JQ_RECORD_TASK_FREED, .u.task_freed = {{9}}},
+    {.type = JQ_RECORD_BREAKER_SET,
+     .u.breaker_set = {2, 1, true, {"smtp", 4}, 4000, 9000, 30000, {"mail.send mail.bulk", 19}}},
+    {.type = JQ_RECORD_TASK_EDITED, .u.task_edited = {{1}, 2, 3, 4, 5, {body_bytes, 8}}},
+    {.type = JQ_RECORD_TASK_REPLAYED, .u.task_replayed = {{1}, 7777}},
 };
 enum { EXAMPLE_COUNT = sizeof(examples) / sizeof(examples[0]) };
 
@@ -180,7 +186,7 @@ static void any_bytes_give_a_record_or_an_error(void **state) {
         for (uint64_t n = jq_rng_below(&rng, 4); n > 0 && out.size > 0; n--) {
             out.data[jq_rng_below(&rng, out.size)] = (uint8_t)jq_rng_next(&rng);
         }
-        (void)decode((uint8_t)jq_rng_below(&rng, 26), jq_buf_bytes(&out), &record);
+        (void)decode((uint8_t)jq_rng_below(&rng, JQ_RECORD_TYPE_END + 2), jq_buf_bytes(&out), &record);
         jq_buf_fini(&out);
     }
 }

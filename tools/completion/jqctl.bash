@@ -4,7 +4,7 @@ _jqctl() {
     local noun='' verb='' words='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -z $noun ]]; then
-            [[ ' task queue worker dead journal server token completion ' == *" $word "* ]] && noun=$word
+            [[ ' task queue worker dead breaker journal server token completion ' == *" $word "* ]] && noun=$word
         elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
     case $prev in
@@ -14,11 +14,12 @@ _jqctl() {
         --timeout) return ;;
     esac
     case "$noun $verb" in
-    ' ') words='task queue worker dead journal server token completion' ;;
+    ' ') words='task queue worker dead breaker journal server token completion' ;;
     'task ') words='submit ls show explain wait cancel' ;;
     'queue ') words='ls show pause resume' ;;
     'worker ') words='ls show drain' ;;
-    'dead ') words='ls show replay rm' ;;
+    'dead ') words='ls show edit replay rm' ;;
+    'breaker ') words='ls show trip reset' ;;
     'journal ') words='verify dump stat' ;;
     'server ') words='status wait' ;;
     'token ') words='new' ;;
@@ -108,9 +109,25 @@ _jqctl() {
         words=''
         case $prev in
         esac ;;
-    'dead replay')
-        words='--all --queue --handler --yes'
+    'dead edit')
+        words='--payload --raw --header --queue --handler --priority --need --want --retry --soft-limit --hard-limit --result-ttl'
         case $prev in
+        --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --header) return ;;
+        --queue) return ;;
+        --handler) return ;;
+        --priority) mapfile -t COMPREPLY < <(compgen -W 'urgent high normal low background' -- "$cur"); return ;;
+        --need) return ;;
+        --want) return ;;
+        --retry) return ;;
+        --soft-limit) return ;;
+        --hard-limit) return ;;
+        --result-ttl) return ;;
+        esac ;;
+    'dead replay')
+        words='--rate --all --queue --handler --yes'
+        case $prev in
+        --rate) return ;;
         --queue) return ;;
         --handler) return ;;
         esac ;;
@@ -119,6 +136,23 @@ _jqctl() {
         case $prev in
         --queue) return ;;
         --handler) return ;;
+        esac ;;
+    'breaker ls')
+        words='--not-closed'
+        case $prev in
+        esac ;;
+    'breaker show')
+        words=''
+        case $prev in
+        esac ;;
+    'breaker trip')
+        words='--for'
+        case $prev in
+        --for) return ;;
+        esac ;;
+    'breaker reset')
+        words=''
+        case $prev in
         esac ;;
     'journal verify')
         words=''

@@ -63,6 +63,39 @@ static const struct jqctl_option dead_options[] = {
     {"yes", 'y', NULL, "Do not ask.", NULL},
 };
 
+static const struct jqctl_option replay_options[] = {
+    {"rate", 0, "RATE", "Let them run one by one, at most so many: 10/s, 100/h; the broker spreads them.", NULL},
+    {"all", 'a', NULL, "All of them.", NULL},
+    {"queue", 'q', "NAME", "With --all: only of this queue.", NULL},
+    {"handler", 0, "NAME", "With --all: only of this handler.", NULL},
+    {"yes", 'y', NULL, "Do not ask.", NULL},
+};
+
+static const struct jqctl_option edit_options[] = {
+    {"payload", 'p', "JSON|@FILE|-", "What the handler is given, as for task submit.", NULL},
+    {"raw", 0, NULL, "Send the payload as it is, as bytes.", NULL},
+    {"header", 'H', "NAME=VALUE", "Passed to the handler, instead of all that were; may be given again and again.",
+     NULL},
+    {"queue", 'q', "NAME", "The queue, in the same namespace.", NULL},
+    {"handler", 0, "NAME", "The handler.", NULL},
+    {"priority", 0, "LEVEL", "urgent, high, normal, low, background, or 0 to 9, 9 first.",
+     "urgent high normal low background"},
+    {"need", 'n', "NEED", "Which workers may run it.", NULL},
+    {"want", 0, "WANT", "Which of them it would rather have.", NULL},
+    {"retry", 0, "N", "Failed attempts after which it is dead again.", NULL},
+    {"soft-limit", 0, "DURATION", "SIGTERM after it; 0: the handler's.", NULL},
+    {"hard-limit", 0, "DURATION", "SIGKILL to the whole tree after it; 0: the handler's.", NULL},
+    {"result-ttl", 0, "DURATION", "How long the result is kept.", NULL},
+};
+
+static const struct jqctl_option breaker_list_options[] = {
+    {"not-closed", 0, NULL, "Only those that are open or half-open.", NULL},
+};
+
+static const struct jqctl_option trip_options[] = {
+    {"for", 0, "DURATION", "Let probes through after so long (never: until it is reset).", NULL},
+};
+
 static const struct jqctl_option wait_options[] = {
     {"result", 'r', NULL, "Of one task: print its result alone, as `task submit --wait` does.", NULL},
 };
@@ -94,6 +127,7 @@ const struct jqctl_noun jqctl_nouns[] = {
     {"queue", "Queues"},
     {"worker", "Workers"},
     {"dead", "Dead letters: tasks that failed for good"},
+    {"breaker", "Circuit breakers of handlers, workers and services: handler:NAME, worker:NAME, service:NAME"},
     {"journal", "The journal on disk, read without a broker; DIR is its folder (/var/lib/jqmesh)"},
     {"server", "The broker"},
     {"token", "Access tokens"},
@@ -119,9 +153,16 @@ const struct jqctl_command jqctl_commands[] = {
     {"worker", "drain", "NAME..", 1, ANY, "Give a worker nothing more.", OPTIONS(drain_options), jqctl_worker_drain},
     {"dead", "ls", "", 0, 0, "List dead letters.", OPTIONS(dead_list_options), jqctl_dead_ls},
     {"dead", "show", "ID", 1, 1, "Show one: cause, message, its last output.", NO_OPTIONS, jqctl_dead_show},
-    {"dead", "replay", "[ID..]", 0, ANY, "Put dead letters back into their queues.", OPTIONS(dead_options),
+    {"dead", "edit", "ID", 1, 1, "Change a dead letter before it is replayed.", OPTIONS(edit_options), jqctl_dead_edit},
+    {"dead", "replay", "[ID..]", 0, ANY, "Put dead letters back into their queues.", OPTIONS(replay_options),
      jqctl_dead_replay},
     {"dead", "rm", "[ID..]", 0, ANY, "Forget dead letters.", OPTIONS(dead_options), jqctl_dead_rm},
+    {"breaker", "ls", "", 0, 0, "List circuit breakers, those that are not closed first.",
+     OPTIONS(breaker_list_options), jqctl_breaker_ls},
+    {"breaker", "show", "NAME", 1, 1, "Show one.", NO_OPTIONS, jqctl_breaker_show},
+    {"breaker", "trip", "NAME..", 1, ANY, "Open one: what depends on it waits in the queue.", OPTIONS(trip_options),
+     jqctl_breaker_trip},
+    {"breaker", "reset", "NAME..", 1, ANY, "Close one.", NO_OPTIONS, jqctl_breaker_reset},
     {"journal", "verify", "[DIR]", 0, 1, "Check every block and record; fails if one is damaged.", NO_OPTIONS,
      jqctl_journal_verify},
     {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),

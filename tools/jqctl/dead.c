@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tools/jqctl/many.h"
+#include "tools/jqctl/rate.h"
 #include "tools/jqctl/task.h"
 
 enum { PAGE_ROWS = 200 };
@@ -88,8 +89,12 @@ static int do_some(struct jqctl *ctl, const struct jqctl_many *many, const char 
 }
 
 int jqctl_dead_replay(struct jqctl *ctl) {
-    const struct jqctl_many many = {
-        .op = "dead.replay", .done = "replayed", .kind = "dead.replayed", .message = &jq_message_task_ids};
+    struct jqctl_many many = {
+        .op = "dead.replay", .done = "replayed", .kind = "dead.replayed", .message = &jq_message_dead_replay};
+    const char *rate = jqctl_value(&ctl->args, "rate");
+    struct jq_error error;
+    if (rate && jqctl_rate_parse(jq_str_of(rate), &many.interval_us, &error) != JQ_OK)
+        return jqctl_fail(EX_USAGE, "--rate: %s", error.message);
     return do_some(ctl, &many, "Replay");
 }
 

@@ -46,8 +46,11 @@ static const struct {
     {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on.", NULL},
     {"queue_limit", ABOUT_TASK, "The queue %d is at its limit.", NULL},
     {"handler_limit", ABOUT_TASK, "The handler %d is at its limit.", NULL},
-    {"handler_breaker", ABOUT_TASK, "The breaker of the handler %d is open.", NULL},
-    {"service_breaker", ABOUT_TASK, "The breaker of a service that %d needs is open.", NULL},
+    {"breaker_open", ABOUT_TASK, "The circuit breaker %d is open for another %t: too much failed there.", NULL},
+    {"breaker_tripped", ABOUT_TASK,
+     "The circuit breaker %d was opened by an operator; `jqctl breaker reset %d` closes it.", NULL},
+    {"breaker_probing", ABOUT_TASK,
+     "The circuit breaker %d is half-open, and waits for the tasks that try whether all is well.", NULL},
     {"no_worker_can", ABOUT_WORKERS, "No worker that the broker knows could ever run it:", NULL},
     {"no_worker_free", ABOUT_WORKERS, "There are workers that could run it, but none is free now:", NULL},
     {"next", ABOUT_WORKERS, "A worker is free for it.", NULL},
@@ -57,8 +60,8 @@ static const struct {
      "run a task that may have killed a worker, and no other such beside it (%w for one)"},
     {"worker_short", ABOUT_WORKER, "ran out of something under such a task, and takes none for another %t",
      "ran out of something under such a task; the first to take one again is %w, in %t"},
-    {"worker_breaker", ABOUT_WORKER, "has failed too often of late: its breaker is open",
-     "have failed too often of late: their breakers are open (%w for one)"},
+    {"worker_breaker", ABOUT_WORKER, "is given nothing: its circuit breaker, worker:%w, is open",
+     "are given nothing: their circuit breakers are open (worker:%w for one)"},
     {"worker_draining", ABOUT_WORKER, "is draining", "are draining (%w for one)"},
     {"worker_accepts", ABOUT_WORKER, "accepts only tasks that reserve %d",
      "accept only tasks that reserve %d (%w for one)"},
@@ -191,7 +194,8 @@ static int explain(struct jqctl *ctl, jq_task_id id, const char *name) {
 }
 
 static bool is_grave(struct jq_str why) {
-    return jq_str_equal(why, JQ_STR("queue_paused")) || jq_str_equal(why, JQ_STR("no_worker_can"));
+    return jq_str_equal(why, JQ_STR("queue_paused")) || jq_str_equal(why, JQ_STR("no_worker_can")) ||
+           jq_str_equal(why, JQ_STR("breaker_open")) || jq_str_equal(why, JQ_STR("breaker_tripped"));
 }
 
 void jqctl_explain_hint(struct jqctl *ctl, jq_task_id id) {

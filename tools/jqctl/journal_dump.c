@@ -1,5 +1,6 @@
 /* journal_dump.c - jqctl journal dump: every record, as a line for people or as a line of JSON. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/core/event.h"
@@ -54,11 +55,18 @@ static const struct jqctl_column record_columns[] = {
     {"want", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"options", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"priority", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"breaker", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"state", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"by_operator", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
+    {"since_ms", NULL, JQCTL_COUNT, 0, NULL},
+    {"until_ms", NULL, JQCTL_COUNT, 0, NULL},
+    {"cool_down_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"handlers", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"outcome", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"attempts", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"crashes", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"losses", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"error", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"shortages", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"eta", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
     {"ready_in_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
@@ -182,6 +190,11 @@ static void fields_of_leased(struct dump *dump, const struct jq_record *record) 
     jqctl_made_uint(&dump->made, "alternative", record->u.task_leased.alternative);
 }
 
+static void made_error(struct jqctl_made *made, struct jq_str error) {
+    if (error.size > 0)
+        jqctl_made_str(made, "error", error);
+}
+
 static void fields_of_retried(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
     made_task(made, record->u.task_retried.task);
@@ -192,6 +205,7 @@ static void fields_of_retried(struct dump *dump, const struct jq_record *record)
     jqctl_made_uint(made, "shortages", record->u.task_retried.shortages);
     made_ms(made, "ready_in_ms", record->u.task_retried.ready_at_ms - record->time_ms);
     made_ms(made, "ready_at_ms", record->u.task_retried.ready_at_ms);
+    made_error(made, record->u.task_retried.error);
     made_report_body(made, record->u.task_retried.body);
 }
 
@@ -202,7 +216,38 @@ static void fields_of_ended(struct dump *dump, const struct jq_record *record) {
     jqctl_made_text(made, "outcome", jq_outcome_name((enum jq_outcome)record->u.task_ended.outcome));
     jqctl_made_uint(made, "attempts", record->u.task_ended.attempts);
     jqctl_made_uint(made, "crashes", record->u.task_ended.crashes);
+    if (record->u.task_ended.losses > 0)
+        jqctl_made_uint(made, "losses", record->u.task_ended.losses);
+    made_error(made, record->u.task_ended.error);
     made_report_body(made, record->u.task_ended.body);
+}
+
+static void fields_of_edited(struct dump *dump, const struct jq_record *record) {
+    struct jqctl_made *made = &dump->made;
+    made_task(made, record->u.task_edited.task);
+    made_name(made, &dump->queues, "queue", "queue_index", record->u.task_edited.queue);
+    made_name(made, &dump->handlers, "handler", "class_index", record->u.task_edited.class_index);
+    jqctl_made_uint(made, "options", record->u.task_edited.options);
+    jqctl_made_uint(made, "priority", record->u.task_edited.priority);
+    if (record->u.task_edited.body.size > 0)
+        made_submit_body(made, record->u.task_edited.body);
+}
+
+static void fields_of_breaker(struct dump *dump, const struct jq_record *record) {
+    struct jqctl_made *made = &dump->made;
+    const struct jq_str name = record->u.breaker_set.name;
+    char place[JQ_NAME_SIZE_MAX + 16];
+    (void)snprintf(place, sizeof(place), "%s:%.*s",
+                   jq_breaker_kind_name((enum jq_breaker_kind)record->u.breaker_set.kind), JQ_STR_ARG(name));
+    jqctl_made_text(made, "breaker", place);
+    jqctl_made_text(made, "state", jq_breaker_state_name((enum jq_breaker_state)record->u.breaker_set.state));
+    jqctl_made_bool(made, "by_operator", record->u.breaker_set.by_operator);
+    made_ms(made, "since_ms", record->u.breaker_set.since_ms);
+    if (record->u.breaker_set.until_ms > 0)
+        made_ms(made, "until_ms", record->u.breaker_set.until_ms);
+    made_ms(made, "cool_down_ms", record->u.breaker_set.cool_down_ms);
+    if (record->u.breaker_set.handlers.size > 0)
+        jqctl_made_str(made, "handlers", record->u.breaker_set.handlers);
 }
 
 static void fields_of_worker(struct dump *dump, const struct jq_record *record) {
@@ -287,6 +332,11 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         made_task(made, record->u.task_cancelling.task);
         jqctl_made_uint(made, "grace_ms", record->u.task_cancelling.grace_ms);
         break;
+    case JQ_RECORD_TASK_REPLAYED:
+        made_task(made, record->u.task_replayed.task);
+        made_ms(made, "ready_in_ms", record->u.task_replayed.ready_at_ms - record->time_ms);
+        made_ms(made, "ready_at_ms", record->u.task_replayed.ready_at_ms);
+        break;
     case JQ_RECORD_TASK_DUE:
     case JQ_RECORD_TASK_REVIVED:
     case JQ_RECORD_TASK_FORGOTTEN: made_task(made, record->u.task_due.task); break;
@@ -302,6 +352,7 @@ static void made_fields(struct dump *dump, const struct jq_record *record) {
         [JQ_RECORD_SENDER_TRIMMED] = fields_of_trim,      [JQ_RECORD_WALL_OFFSET] = fields_of_offset,
         [JQ_RECORD_TASK_SUBMITTED] = fields_of_submitted, [JQ_RECORD_TASK_LEASED] = fields_of_leased,
         [JQ_RECORD_TASK_RETRIED] = fields_of_retried,     [JQ_RECORD_TASK_ENDED] = fields_of_ended,
+        [JQ_RECORD_TASK_EDITED] = fields_of_edited,       [JQ_RECORD_BREAKER_SET] = fields_of_breaker,
     };
     if (writers[record->type])
         writers[record->type](dump, record);

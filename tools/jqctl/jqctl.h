@@ -103,8 +103,13 @@ int jqctl_worker_show(struct jqctl *ctl);
 int jqctl_worker_drain(struct jqctl *ctl);
 int jqctl_dead_ls(struct jqctl *ctl); /* dead.c */
 int jqctl_dead_show(struct jqctl *ctl);
+int jqctl_dead_edit(struct jqctl *ctl); /* dead_edit.c */
 int jqctl_dead_replay(struct jqctl *ctl);
 int jqctl_dead_rm(struct jqctl *ctl);
+int jqctl_breaker_ls(struct jqctl *ctl); /* breaker.c */
+int jqctl_breaker_show(struct jqctl *ctl);
+int jqctl_breaker_trip(struct jqctl *ctl);
+int jqctl_breaker_reset(struct jqctl *ctl);
 int jqctl_journal_verify(struct jqctl *ctl); /* journal.c */
 int jqctl_journal_stat(struct jqctl *ctl);
 int jqctl_journal_dump(struct jqctl *ctl);  /* journal_dump.c */

@@ -35,6 +35,8 @@ static void fill(struct jq_pack *pack, void *ctx) {
         jq_pack_uint(pack, doing->ids[i].value);
     if (doing->many->grace_ms > 0)
         jq_pack_field_ms(pack, &jq_message_task_cancel, JQ_AT_TASK_CANCEL_GRACE, doing->many->grace_ms);
+    if (doing->many->interval_us > 0)
+        jq_pack_field_ms(pack, &jq_message_dead_replay, JQ_AT_DEAD_REPLAY_INTERVAL, doing->many->interval_us);
 }
 
 /* `exception` is absent for a task with which it was done. */
@@ -73,7 +75,7 @@ static int do_all(struct doing *doing, const jq_task_id *ids, size_t count) {
         doing->ids = ids + at;
         doing->count = count - at < JQ_IDS_COUNT_MAX ? count - at : JQ_IDS_COUNT_MAX;
         const int code = jqctl_call(doing->ctl, &flight, doing->many->op, doing->many->op,
-                                    1 + (doing->many->grace_ms > 0), fill, doing);
+                                    1U + (doing->many->grace_ms > 0) + (doing->many->interval_us > 0), fill, doing);
         if (code != JQCTL_DONE)
             return code;
         take_answer(doing, flight.view.body);

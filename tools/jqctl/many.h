@@ -10,6 +10,7 @@ struct jqctl_many {
     const char *kind;                 /* of the document */
     const struct jq_message *message; /* its first field holds the ids */
     int64_t grace_ms;                 /* of task.cancel; 0: none is named */
+    int64_t interval_us;              /* of dead.replay; 0: none is named */
 };
 
 /* Asks for all of them, a frame's worth at a time, tells of those that were refused, and sums up. JQCTL_FAILED if any was. */

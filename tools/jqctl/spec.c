@@ -45,7 +45,7 @@ void jqctl_memory_free(struct jqctl_memory *memory) {
 
 /* ---- options ------------------------------------------------------------------------------------------------------------ */
 
-static int option_priority(const struct jqctl *ctl, int *ret_priority) {
+int jqctl_spec_priority(const struct jqctl *ctl, int *ret_priority) {
     const char *text = jqctl_value(&ctl->args, "priority");
     if (!text)
         return JQCTL_DONE;
@@ -65,7 +65,7 @@ static int option_when(const struct jqctl *ctl, const char *name, int64_t *ret_m
     return JQCTL_DONE;
 }
 
-static int option_retry(const struct jqctl *ctl, int *ret_retry) {
+int jqctl_spec_retry(const struct jqctl *ctl, int *ret_retry) {
     uint64_t retry = 0;
     const int code = jqctl_option_uint(ctl, "retry", 1000, &retry);
     if (code == JQCTL_DONE && jqctl_given(&ctl->args, "retry"))
@@ -87,7 +87,7 @@ static int header_of(const char *text, struct jqctl_memory *memory, struct jq_he
     return JQCTL_DONE;
 }
 
-static int option_headers(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec) {
+int jqctl_spec_headers(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec) {
     struct jq_header *headers = jqctl_memory_take(memory, ctl->args.given_count * sizeof(*headers));
     if (!headers)
         return jqctl_fail(EX_OSERR, "out of memory");
@@ -110,15 +110,15 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
     spec.need = jqctl_value(&ctl->args, "need");
     spec.want = jqctl_value(&ctl->args, "want");
     spec.key = jqctl_value(&ctl->args, "key");
-    int code = option_priority(ctl, &spec.priority);
+    int code = jqctl_spec_priority(ctl, &spec.priority);
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "delay", &spec.delay_ms) : code;
     code = code == JQCTL_DONE ? option_when(ctl, "eta", &spec.eta_ms) : code;
     code = code == JQCTL_DONE ? option_when(ctl, "expires", &spec.expires_ms) : code;
-    code = code == JQCTL_DONE ? option_retry(ctl, &spec.retry_max) : code;
+    code = code == JQCTL_DONE ? jqctl_spec_retry(ctl, &spec.retry_max) : code;
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "soft-limit", &spec.soft_limit_ms) : code;
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "hard-limit", &spec.hard_limit_ms) : code;
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "result-ttl", &spec.result_ttl_ms) : code;
-    code = code == JQCTL_DONE ? option_headers(ctl, memory, &spec) : code;
+    code = code == JQCTL_DONE ? jqctl_spec_headers(ctl, memory, &spec) : code;
     if (code == JQCTL_DONE && spec.delay_ms > 0 && spec.eta_ms > 0)
         code = jqctl_fail(EX_USAGE, "--delay and --eta exclude each other");
     if (code == JQCTL_DONE)

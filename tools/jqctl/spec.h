@@ -29,6 +29,11 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
 /* Sets `payload` by --payload: JSON, @FILE (JSON where it ends in .json and --raw is not given, else bytes), - (stdin). */
 int jqctl_spec_payload(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec);
 
+/* Some of its options alone. What is not given stays untouched. */
+int jqctl_spec_priority(const struct jqctl *ctl, int *ret_priority);
+int jqctl_spec_retry(const struct jqctl *ctl, int *ret_retry);
+int jqctl_spec_headers(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec);
+
 /* *spec holds what holds for all; what `line` says is set over it. JQ_ERR_INVALID, JQ_ERR_TOO_BIG name the field. */
 enum jq_err jqctl_spec_of_json(struct jq_str line, struct jqctl_memory *memory, struct jq_task_spec *spec,
                                struct jq_error *reterr);

@@ -35,8 +35,9 @@ static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
         {"hard_limit_ms", "hard limit", JQCTL_LIMIT, JQCTL_SHEET, NULL},                                               \
         {"result_ttl_ms", "result kept", JQCTL_SPAN, JQCTL_SHEET, NULL},                                               \
         {"worker", "worker", JQCTL_TEXT, JQCTL_SHEET | (table) | JQCTL_SOFT, NULL},                                    \
-        {"progress", "progress", JQCTL_PERMILLE, JQCTL_SHEET | (table), NULL}, {                                       \
-        "progress_text", "progress text", JQCTL_TEXT, JQCTL_SHEET, NULL                                                \
+        {"progress", "progress", JQCTL_PERMILLE, JQCTL_SHEET | (table), NULL},                                         \
+        {"progress_text", "progress text", JQCTL_TEXT, JQCTL_SHEET, NULL}, {                                           \
+        "error", "error", JQCTL_TEXT, JQCTL_SHEET | (table) | JQCTL_SOFT, NULL                                         \
     }
 
 static const struct jqctl_column row_columns[] = {COMMON_COLUMNS(JQCTL_TABLE)};
