@@ -50,6 +50,7 @@ struct jq_journal {
     char spare_path[JQ_DISK_PATH_SIZE_MAX];
     uint64_t segment_size_bytes;
     uint64_t first_segment_size_bytes;
+    bool cut_damage;
     void (*random)(void *ctx, void *data, size_t size);
     void *random_ctx;
     struct jq_file *lock_file;

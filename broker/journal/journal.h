@@ -33,7 +33,8 @@ struct jq_journal_config {
     struct jq_str dir;          /* made if missing (not its parents) */
     uint64_t segment_size_bytes;
     uint64_t first_segment_size_bytes;
-    int64_t wall_ms;                                    /* now; goes into the header of the new segment */
+    bool cut_damage; /* an operator's decision: the log ends before its first damage, instead of being refused */
+    int64_t wall_ms; /* now; goes into the header of the new segment */
     void (*random)(void *ctx, void *data, size_t size); /* fills data: the log's id and the salts of segments */
     void *random_ctx;
 };
@@ -55,6 +56,7 @@ struct jq_recovery_report {
     uint64_t record_count;
     uint64_t block_bytes;
     uint64_t torn_bytes; /* dropped at the end; never acknowledged */
+    bool cut;            /* with cut_damage: there was damage, and everything from there on is void */
     uint64_t first_lsn;
     uint64_t end_lsn;     /* where the next block goes */
     int64_t last_time_ms; /* of the last block; 0 in an empty log */

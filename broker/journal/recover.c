@@ -40,7 +40,7 @@ static enum jq_err replay_block(const struct jq_journal_replay *replay, const st
     return result;
 }
 
-static enum jq_err replay_log(struct jq_log_scan *scan, const struct jq_journal_replay *replay,
+static enum jq_err replay_log(struct jq_log_scan *scan, const struct jq_journal_replay *replay, bool cut_damage,
                               struct jq_recovery_report *report, struct last_block *last, struct jq_error *reterr) {
     for (;;) {
         struct jq_scan_item item;
@@ -49,6 +49,10 @@ static enum jq_err replay_log(struct jq_log_scan *scan, const struct jq_journal_
             return result;
         if (item.kind == JQ_SCAN_END) {
             report->torn_bytes = item.torn_bytes;
+            return JQ_OK;
+        }
+        if (item.kind == JQ_SCAN_DAMAGE && cut_damage && item.error.code == JQ_ERR_CORRUPT) {
+            report->cut = true;
             return JQ_OK;
         }
         if (item.kind == JQ_SCAN_DAMAGE)
@@ -91,10 +95,11 @@ static enum jq_err load_carried(struct jq_journal *journal, const struct last_bl
 }
 
 /* Headers are judged before anything is replayed: a foreign or newer file is refused as such, not as a gap. */
-static enum jq_err check_headers(const struct jq_segment_list *list, struct jq_error *reterr) {
+static enum jq_err check_headers(const struct jq_segment_list *list, bool cut_damage, struct jq_error *reterr) {
     for (size_t i = 0; i < list->count; i++) {
         const struct jq_error *error = &list->entries[i].error;
-        if (error->code != JQ_OK)
+        const bool cut = cut_damage && i > 0 && error->code == JQ_ERR_CORRUPT;
+        if (error->code != JQ_OK && !cut)
             return jq_fail(reterr, error->code, "%s", error->message);
     }
     return JQ_OK;
@@ -118,6 +123,15 @@ static enum jq_err sort_segments(struct jq_journal *journal, const struct jq_seg
     return result;
 }
 
+/* Segments whose epoch cannot be read. Each run made one at least, so no run had an epoch above the highest that can be read and
+ * this number together. */
+static uint64_t unreadable_count(const struct jq_segment_list *list) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += list->entries[i].error.code != JQ_OK;
+    return count;
+}
+
 static enum jq_err plan_new_segment(struct jq_journal *journal, const struct jq_segment_list *list,
                                     const struct last_block *last, struct jq_recovery *recovery,
                                     struct jq_error *reterr) {
@@ -126,7 +140,7 @@ static enum jq_err plan_new_segment(struct jq_journal *journal, const struct jq_
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: no valid block in a log that begins at lsn %llu", first->name,
                        (unsigned long long)first->base_lsn);
     recovery->header.log_id = first->header.log_id;
-    recovery->header.epoch = list->epoch_max + 1;
+    recovery->header.epoch = list->epoch_max + 1 + unreadable_count(list);
     recovery->report.first_lsn = first->base_lsn;
     if (last->found) {
         recovery->header.base_lsn = last->header.lsn;
@@ -150,11 +164,11 @@ static enum jq_err read_list(struct jq_journal *journal, const struct jq_journal
                              struct jq_error *reterr) {
     struct last_block last = {.found = false};
     struct jq_log_scan *scan = NULL;
-    enum jq_err result = check_headers(list, reterr);
+    enum jq_err result = check_headers(list, journal->cut_damage, reterr);
     if (result == JQ_OK)
         result = jq_log_scan_new(journal->disk, journal->dir, list, &scan, reterr);
     if (result == JQ_OK)
-        result = replay_log(scan, replay, &recovery->report, &last, reterr);
+        result = replay_log(scan, replay, journal->cut_damage, &recovery->report, &last, reterr);
     jq_log_scan_free(scan);
     if (result == JQ_OK)
         result = plan_new_segment(journal, list, &last, recovery, reterr);

@@ -46,6 +46,34 @@ class Damaged(TestCase):
         count = [line for line in text.splitlines() if line.startswith("jqmesh_bodies_damaged_total ")]
         self.assertGreaterEqual(int(count[0].split()[1]), 1)
 
+    def test_repair(self):
+        """A damaged log is refused until an operator ends it before the damage: what stands before is there again, once."""
+        self.bed.start_broker()
+        kept = self.bed.submit("noop", payload={"x": "kept"})
+        self.bed.submit("noop", payload={"x": MARK})
+        lost = self.bed.submit("noop", payload={"x": "behind"})
+        self.bed.broker.kill()
+        with open(sorted(glob.glob(os.path.join(self.bed.data, "*.jql")))[-1], "r+b") as file:
+            at = file.read().find(MARK.encode())
+            file.seek(at)
+            file.write(b"?")
+        self.bed.broker.start()
+        self.assertNotEqual(self.bed.broker.wait(), 0)
+        code, _, err = self.bed.run_jqctl("journal", "repair", self.bed.data)
+        self.assertEqual(code, 64, err)
+        self.assertIn(f"lost: task {lost}", err)
+        self.assertIn("nothing was changed", err)
+        copy = self.bed.path("copy")
+        report = self.bed.ask("journal", "repair", self.bed.data, "--copy", copy, "--yes")["item"]
+        self.assertEqual((report["copy"], report["files"] >= 1), (copy, True))
+        self.assertEqual(self.bed.run_jqctl("journal", "verify", copy)[0], 65)
+        self.assertEqual(self.bed.run_jqctl("journal", "repair", self.bed.data)[0], 1)
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        self.assertEqual(self.bed.task(kept)["state"], "ready")
+        self.assertNotEqual(self.bed.run_jqctl("task", "show", lost)[0], 0)
+        self.assertGreater(int(self.bed.submit("noop")), int(lost))
+
 
 if __name__ == "__main__":
     unittest.main()

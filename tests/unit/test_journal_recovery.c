@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "broker/journal/block.h"
+#include "broker/journal/repair.h"
 #include "broker/journal/segment.h"
 #include "tests/lib/logkit.h"
 
@@ -15,6 +16,13 @@
 enum { BODY = 100 };
 
 #define SEGMENT_0 LOGKIT_DIR "/00000000000000000000.jql"
+
+static void fill_random(void *ctx, void *data, size_t size) {
+    struct logkit *kit = ctx;
+    uint8_t *bytes = data;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)jq_rng_next(&kit->rng);
+}
 
 static struct logkit *new_kit(void) {
     struct logkit *kit = logkit_new(jq_simdisk_new(1), 1);
@@ -522,6 +530,89 @@ static void error_of_a_replay_ends_the_recovery(void **state) {
     logkit_free(kit);
 }
 
+static struct jq_journal_config config_of(struct logkit *kit) {
+    return (struct jq_journal_config){.disk = jq_simdisk_disk(kit->sim),
+                                      .dir = JQ_STR(LOGKIT_DIR),
+                                      .segment_size_bytes = kit->segment_size,
+                                      .first_segment_size_bytes = kit->first_segment_size,
+                                      .random = fill_random,
+                                      .random_ctx = kit};
+}
+
+static enum jq_err repair(struct logkit *kit, const char *copy_dir) {
+    const struct jq_journal_config config = config_of(kit);
+    struct jq_repair_report report;
+    logkit_close(kit);
+    const enum jq_err result = jq_journal_repair(&config, copy_dir, &report, &kit->error);
+    if (result == JQ_OK) {
+        assert_true(report.recovery.cut);
+        assert_true(report.file_count > 0);
+    }
+    return result;
+}
+
+/* What was acknowledged before the damage: no more is asked of a repaired log. */
+static void expect_records(struct logkit *kit, uint64_t count) {
+    kit->acked = count;
+    assert_int_equal(logkit_open(kit), JQ_OK);
+    assert_false(kit->wrong);
+    assert_int_equal(kit->seen, count);
+    commit_blocks(kit, 1);
+    reopen(kit);
+    assert_int_equal(kit->seen, count + 2);
+}
+
+/* Repair ends the log before the damage, with a higher epoch than any before: no token is issued twice. */
+static void repair_keeps_what_stands_before_the_damage(void **state) {
+    (void)state;
+    struct logkit *kit = new_kit();
+    commit_blocks(kit, 5);
+    reopen(kit);
+    commit_blocks(kit, 3);
+    const uint64_t epoch = kit->epoch;
+    jq_simdisk_flip(kit->sim, SEGMENT_0, offset_of(kit, 4) + 10, 1);
+    expect_refusal(kit, JQ_ERR_CORRUPT, "in doubt");
+    assert_int_equal(repair(kit, "copy"), JQ_OK);
+    expect_records(kit, 4);
+    assert_true(kit->epoch > epoch + 1);
+    logkit_free(kit);
+}
+
+/* Segments behind the damage are void, one with an unreadable header too, and its epoch is not used again. */
+static void repair_voids_later_segments(void **state) {
+    (void)state;
+    struct logkit *kit = new_kit();
+    char path[64];
+    commit_blocks(kit, 2);
+    path_of(rotate_once(kit), path);
+    reopen(kit);
+    const uint64_t epoch = kit->epoch;
+    jq_simdisk_flip(kit->sim, SEGMENT_0, offset_of(kit, 2) + 10, 1);
+    jq_simdisk_flip(kit->sim, path, 2000, 1);
+    expect_refusal(kit, JQ_ERR_CORRUPT, "segment header is damaged");
+    assert_int_equal(repair(kit, "copy"), JQ_OK);
+    expect_records(kit, 2);
+    assert_true(kit->epoch > epoch);
+    logkit_free(kit);
+}
+
+/* The copy holds the bytes as they were: put back, it is refused as before. A folder with something in it is not used. */
+static void repair_keeps_a_copy(void **state) {
+    (void)state;
+    struct logkit *kit = new_kit();
+    commit_blocks(kit, 3);
+    jq_simdisk_flip(kit->sim, SEGMENT_0, offset_of(kit, 2) + 10, 1);
+    assert_int_equal(repair(kit, "copy"), JQ_OK);
+    assert_int_equal(repair(kit, "copy"), JQ_ERR_EXISTS);
+    const struct jq_disk *disk = jq_simdisk_disk(kit->sim);
+    struct jq_journal_verdict verdict;
+    assert_int_equal(jq_journal_verify(disk, "copy", NULL, NULL, &verdict, NULL), JQ_OK);
+    assert_int_equal(verdict.damage_count, 1);
+    assert_int_equal(jq_journal_verify(disk, LOGKIT_DIR, NULL, NULL, &verdict, NULL), JQ_OK);
+    assert_int_equal(verdict.damage_count, 0);
+    logkit_free(kit);
+}
+
 /* verify counts what is there, and goes on behind damage to name all of it. */
 static void verify_names_every_damage(void **state) {
     (void)state;
@@ -580,6 +671,9 @@ int main(void) {
         cmocka_unit_test(idle_restarts_leave_one_segment),
         cmocka_unit_test(second_broker_is_refused),
         cmocka_unit_test(error_of_a_replay_ends_the_recovery),
+        cmocka_unit_test(repair_keeps_what_stands_before_the_damage),
+        cmocka_unit_test(repair_voids_later_segments),
+        cmocka_unit_test(repair_keeps_a_copy),
         cmocka_unit_test(verify_names_every_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,11 @@ static const struct jqctl_option dump_options[] = {
     {"limit", 'l', "N", "At most so many; 0: all.", NULL},
 };
 
+static const struct jqctl_option repair_options[] = {
+    {"copy", 0, "FOLDER", "Where the copy goes; made anew (DIR.before-repair-SECONDS).", NULL},
+    {"yes", 'y', NULL, "Do not ask.", NULL},
+};
+
 static const struct jqctl_option token_options[] = {
     {"name", 0, "NAME", "Who it is for: [a-z0-9_.-], unique in the file.", NULL},
     {"role", 0, "ROLE", "observer, client, worker or admin (client).", "observer client worker admin"},
@@ -168,6 +173,8 @@ const struct jqctl_command jqctl_commands[] = {
     {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),
      jqctl_journal_dump},
     {"journal", "stat", "[DIR]", 0, 1, "Count what is in it.", NO_OPTIONS, jqctl_journal_stat},
+    {"journal", "repair", "[DIR]", 0, 1, "End a damaged log before its damage; a copy of it is kept.",
+     OPTIONS(repair_options), jqctl_journal_repair},
     {"server", "status", "", 0, 0, "Show the broker's numbers.", NO_OPTIONS, jqctl_server_status},
     {"server", "wait", "", 0, 0, "Wait until the broker answers (30s).", NO_OPTIONS, jqctl_server_wait},
     {"token", "new", "", 0, 0, "Make a token; prints it, once, and its line for the broker's tokens file.",
