@@ -1,5 +1,6 @@
 #include "broker/record.h"
 
+#include "broker/record_internal.h"
 #include "common/crc32c.h"
 
 /* One row a type: its name, how its fields become bytes and come back. */
@@ -11,24 +12,6 @@ struct codec {
 };
 
 /* ---- pieces ---- */
-
-static void put_time(struct jq_buf *out, int64_t at_ms, int64_t base_ms) {
-    jq_buf_append_svarint(out, at_ms - base_ms);
-}
-
-/* Wraps instead of overflowing: damaged bytes must not be undefined behaviour. */
-static int64_t get_time(struct jq_reader *in, int64_t base_ms) {
-    return (int64_t)((uint64_t)jq_read_svarint(in) + (uint64_t)base_ms);
-}
-
-static uint64_t get_bounded(struct jq_reader *in, uint64_t max) {
-    const uint64_t value = jq_read_varint(in);
-    if (value > max) {
-        in->failed = true;
-        return 0;
-    }
-    return value;
-}
 
 static void put_uuid(struct jq_buf *out, const struct jq_uuid *id) {
     jq_buf_append(out, id->bytes, sizeof(id->bytes));
@@ -235,7 +218,7 @@ static void decode_sender_trimmed(struct jq_reader *in, struct jq_record *record
 
 /* ---- tasks: all begin with the id ---- */
 
-enum { SUBMIT_ETA = 1, SUBMIT_EXPIRES = 2, SUBMIT_KEY = 4, SUBMIT_FLOW = 32, SUBMIT_AFTER = 64 };
+enum { SUBMIT_ETA = 1, SUBMIT_EXPIRES = 2, SUBMIT_KEY = 4, SUBMIT_FLOW = 32, SUBMIT_AFTER = 64, SUBMIT_SCHEDULE = 128 };
 /* Of the parents of one task: what 1,000 varints take at most. */
 enum { AFTER_SIZE_MAX = JQ_AFTER_COUNT_MAX * 10 };
 
@@ -287,7 +270,8 @@ static void encode_submitted(const struct jq_record *record, struct jq_buf *out)
     jq_buf_append_varint(out, record->u.task_submitted.task.value);
     const bool flow = record->u.task_submitted.flow > 0, after = record->u.task_submitted.on > 0;
     jq_buf_append_u8(out, (uint8_t)((record->u.task_submitted.eta ? SUBMIT_ETA : 0) | (expires ? SUBMIT_EXPIRES : 0) |
-                                    (key ? SUBMIT_KEY : 0) | (flow ? SUBMIT_FLOW : 0) | (after ? SUBMIT_AFTER : 0)));
+                                    (key ? SUBMIT_KEY : 0) | (flow ? SUBMIT_FLOW : 0) | (after ? SUBMIT_AFTER : 0) |
+                                    (record->u.task_submitted.schedule ? SUBMIT_SCHEDULE : 0)));
     jq_buf_append_varint(out, record->u.task_submitted.queue);
     jq_buf_append_varint(out, record->u.task_submitted.class_index);
     jq_buf_append_varint(out, record->u.task_submitted.options);
@@ -301,6 +285,10 @@ static void encode_submitted(const struct jq_record *record, struct jq_buf *out)
         jq_buf_append_str(out, record->u.task_submitted.key);
     }
     encode_flow_of(record, out);
+    if (record->u.task_submitted.schedule) {
+        jq_buf_append_varint(out, record->u.task_submitted.schedule);
+        jq_buf_append_svarint(out, record->u.task_submitted.due_wall_ms);
+    }
     put_body(out, record->u.task_submitted.body);
 }
 static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
@@ -320,6 +308,10 @@ static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
         record->u.task_submitted.key = jq_read_str(in, 2 * JQ_KEY_SIZE_MAX);
     }
     decode_flow_of(in, flags, record);
+    if (flags & SUBMIT_SCHEDULE) {
+        record->u.task_submitted.schedule = (uint32_t)get_bounded(in, UINT32_MAX);
+        record->u.task_submitted.due_wall_ms = jq_read_svarint(in);
+    }
     record->u.task_submitted.body = get_body(in);
 }
 
@@ -559,6 +551,10 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_BREAKER_SET] = {"breaker_set", encode_breaker_set, decode_breaker_set, false},
     [JQ_RECORD_TASK_EDITED] = {"task_edited", encode_edited, decode_edited, true},
     [JQ_RECORD_TASK_REPLAYED] = {"task_replayed", encode_replayed, decode_replayed, false},
+    [JQ_RECORD_SCHEDULE_SET] = {"schedule_set", encode_schedule_set, decode_schedule_set, false},
+    [JQ_RECORD_SCHEDULE_FORGOTTEN] = {"schedule_forgotten", encode_schedule_forgotten, decode_schedule_forgotten,
+                                      false},
+    [JQ_RECORD_SCHEDULE_MOVED] = {"schedule_moved", encode_schedule_moved, decode_schedule_moved, false},
 };
 
 static const struct codec *codec_of(uint8_t type) {

@@ -154,6 +154,12 @@ struct jq_message {
     X(breaker_trip, JQ_FIELDS_BREAKER_TRIP, false)                                                                     \
     X(breakers_reply, JQ_FIELDS_BREAKERS_REPLY, false)                                                                 \
     X(breaker, JQ_FIELDS_BREAKER, false)                                                                               \
+    X(schedule_set, JQ_FIELDS_SCHEDULE_SET, false)                                                                     \
+    X(schedule_name, JQ_FIELDS_SCHEDULE_NAME, false)                                                                   \
+    X(schedule_pause, JQ_FIELDS_SCHEDULE_PAUSE, false)                                                                 \
+    X(schedule_ls, JQ_FIELDS_SCHEDULE_LS, false)                                                                       \
+    X(schedules_reply, JQ_FIELDS_SCHEDULES_REPLY, false)                                                               \
+    X(schedule, JQ_FIELDS_SCHEDULE, false)                                                                             \
     X(server, JQ_FIELDS_SERVER, false)                                                                                 \
     X(survey, JQ_FIELDS_SURVEY, true)                                                                                  \
     X(survey_response, JQ_FIELDS_SURVEY_RESPONSE, true)                                                                \
@@ -208,7 +214,13 @@ extern const size_t jq_messages_count;
     X(26, "breaker.show", OBSERVER, false, breaker_name, breakers_reply, "one circuit breaker")                        \
     X(27, "breaker.trip", ADMIN, true, breaker_trip, many_reply, "open a circuit breaker")                             \
     X(28, "breaker.reset", ADMIN, true, breaker_name, many_reply, "close a circuit breaker")                           \
-    X(29, "dead.edit", ADMIN, true, dead_edit, many_reply, "change a dead letter before it is replayed")
+    X(29, "dead.edit", ADMIN, true, dead_edit, many_reply, "change a dead letter before it is replayed")               \
+    X(30, "schedule.set", ADMIN, true, schedule_set, many_reply, "submit this task by the clock; or: from now on so")  \
+    X(31, "schedule.rm", ADMIN, true, schedule_name, many_reply, "forget a schedule; its tasks stay")                  \
+    X(32, "schedule.pause", ADMIN, true, schedule_pause, many_reply, "pause or resume a schedule")                     \
+    X(33, "schedule.run", ADMIN, true, schedule_name, submit_reply, "submit its task now, besides")                    \
+    X(34, "schedule.ls", OBSERVER, false, schedule_ls, schedules_reply, "a page of schedules")                         \
+    X(35, "schedule.show", OBSERVER, false, schedule_name, schedules_reply, "one schedule, its task, its next times")
 
 struct jq_op_info {
     uint8_t number;

@@ -498,6 +498,58 @@
     X(JQ_AT_BREAKER_PROBES, "probes_good", UINT, 0, 0, ANY, NULL, "half-open: probes that succeeded so far")           \
     X(JQ_AT_BREAKER_HANDLERS, "handlers", TEXT, 0, 0, ANY, NULL,                                                       \
       "of a service: the handlers that have named it, between blanks")
+/* ---- schedules --------------------------------------------------------------------------------------------------- */
+
+#define JQ_FIELDS_SCHEDULE_SET(X)                                                                                      \
+    X(JQ_AT_SCHEDULE_SET_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "one that is there is replaced")                    \
+    X(JQ_AT_SCHEDULE_SET_WHEN, "when", TEXT, REQUIRED, 1, 255, NULL,                                                   \
+      "five fields as in crontab, `@daily` and the like, or `@every 90s`; below")                                      \
+    X(JQ_AT_SCHEDULE_SET_ZONE, "zone", TEXT, 0, 1, 64, NULL,                                                           \
+      "of the IANA data base, such as Europe/Berlin; default UTC")                                                     \
+    X(JQ_AT_SCHEDULE_SET_CATCH_UP, "catch_up", TEXT, 0, 1, 16, NULL,                                                   \
+      "of due times that were missed: `none`, `last` or `all`; default `last`")                                        \
+    X(JQ_AT_SCHEDULE_SET_OVERLAP, "overlap", TEXT, 0, 1, 16, NULL,                                                     \
+      "`allow`, or `skip`: nothing is submitted while its last task has not ended; default `allow`")                   \
+    X(JQ_AT_SCHEDULE_SET_JITTER, "jitter_ms", UINT, 0, 0, 86400000, NULL, "each task is ready up to so much later")    \
+    X(JQ_AT_SCHEDULE_SET_PAUSED, "paused", BOOL, 0, 0, 0, NULL, "default: as it was, or false")                        \
+    X(JQ_AT_SCHEDULE_SET_TASK, "task", MAP, REQUIRED, 0, 0, &jq_message_task,                                          \
+      "what is submitted; no key, no absolute times, no dependencies, at most 8192 bytes of payload and headers")
+
+#define JQ_FIELDS_SCHEDULE_NAME(X) X(JQ_AT_SCHEDULE_NAME_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")
+
+#define JQ_FIELDS_SCHEDULE_PAUSE(X)                                                                                    \
+    X(JQ_AT_SCHEDULE_PAUSE_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                               \
+    X(JQ_AT_SCHEDULE_PAUSE_PAUSED, "paused", BOOL, REQUIRED, 0, 0, NULL,                                               \
+      "what comes due meanwhile is neither submitted nor made up for")
+
+#define JQ_FIELDS_SCHEDULE_LS(X)                                                                                       \
+    X(JQ_AT_SCHEDULE_LS_AFTER, "after", UINT, 0, 0, ANY, NULL, "`next` of the page before; default 0")                 \
+    X(JQ_AT_SCHEDULE_LS_LIMIT, "limit", UINT, 0, 1, JQ_LIST_COUNT_MAX, NULL, "rows at most; default 100")
+
+#define JQ_FIELDS_SCHEDULES_REPLY(X)                                                                                   \
+    X(JQ_AT_SCHEDULES_REPLY_SCHEDULES, "schedules", LIST, REQUIRED, 0, ANY, &jq_message_schedule, "")                  \
+    X(JQ_AT_SCHEDULES_REPLY_NEXT, "next", UINT, 0, 0, ANY, NULL, "ask on with `after` = next; absent: that was all")
+
+#define JQ_FIELDS_SCHEDULE(X)                                                                                          \
+    X(JQ_AT_SCHEDULE_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                                     \
+    X(JQ_AT_SCHEDULE_WHEN, "when", TEXT, REQUIRED, 1, 255, NULL, "as it was set")                                      \
+    X(JQ_AT_SCHEDULE_ZONE, "zone", TEXT, REQUIRED, 1, 64, NULL, "")                                                    \
+    X(JQ_AT_SCHEDULE_CATCH_UP, "catch_up", TEXT, REQUIRED, 1, 16, NULL, "")                                            \
+    X(JQ_AT_SCHEDULE_OVERLAP, "overlap", TEXT, REQUIRED, 1, 16, NULL, "")                                              \
+    X(JQ_AT_SCHEDULE_JITTER, "jitter_ms", UINT, REQUIRED, 0, ANY, NULL, "")                                            \
+    X(JQ_AT_SCHEDULE_PAUSED, "paused", BOOL, REQUIRED, 0, 0, NULL, "")                                                 \
+    X(JQ_AT_SCHEDULE_QUEUE, "queue", NAME, REQUIRED, 0, 0, NULL, "of its task")                                        \
+    X(JQ_AT_SCHEDULE_HANDLER, "handler", NAME, REQUIRED, 0, 0, NULL, "of its task")                                    \
+    X(JQ_AT_SCHEDULE_NEXT, "next_ms", UINT, 0, 0, ANY, NULL, "UTC: due next; absent: not as it stands")                \
+    X(JQ_AT_SCHEDULE_LAST_DUE, "last_due_ms", UINT, 0, 0, ANY, NULL, "UTC: the last due time that was submitted")      \
+    X(JQ_AT_SCHEDULE_LAST_TASK, "last_task", UINT, 0, 0, ANY, NULL, "id of the last task that it submitted")           \
+    X(JQ_AT_SCHEDULE_FIRED, "fired", UINT, REQUIRED, 0, ANY, NULL, "due times that were submitted")                    \
+    X(JQ_AT_SCHEDULE_MISSED, "missed", UINT, REQUIRED, 0, ANY, NULL, "due times passed over by `catch_up`")            \
+    X(JQ_AT_SCHEDULE_SKIPPED, "skipped", UINT, REQUIRED, 0, ANY, NULL, "due times passed over by `overlap`")           \
+    X(JQ_AT_SCHEDULE_TROUBLE, "trouble", TEXT, 0, 1, 256, NULL, "why nothing is submitted, for people")                \
+    X(JQ_AT_SCHEDULE_TIMES, "times", TASKS, 0, 0, 5, NULL, "schedule.show: UTC, the next times it is due")             \
+    X(JQ_AT_SCHEDULE_TASK, "task", MAP, 0, 0, 0, &jq_message_task,                                                     \
+      "schedule.show: what is submitted, with the headers that every task of it gets")
 
 /* ---- the broker itself ------------------------------------------------------------------------------------------- */
 

@@ -88,6 +88,11 @@
     X(JQ_BREAKER_OPEN, 1, "open")                                                                                      \
     X(JQ_BREAKER_HALF_OPEN, 2, "half_open")
 enum { JQ_BREAKER_KIND_COUNT = 3, JQ_BREAKER_STATE_COUNT = 3 };
+/* What becomes of a schedule's due times that were missed (semantics.md). */
+#define JQ_CATCH_UP_LIST(X)                                                                                            \
+    X(JQ_CATCH_UP_NONE, 0, "none")                                                                                     \
+    X(JQ_CATCH_UP_LAST, 1, "last")                                                                                     \
+    X(JQ_CATCH_UP_ALL, 2, "all")
 
 #define JQ_VOCAB_ENUM(name, number, text) name = (number),
 enum jq_reply { JQ_REPLY_LIST(JQ_VOCAB_ENUM) };
@@ -98,6 +103,7 @@ enum jq_role { JQ_ROLE_LIST(JQ_VOCAB_ENUM) };
 enum jq_durability { JQ_DURABILITY_LIST(JQ_VOCAB_ENUM) };
 enum jq_breaker_kind { JQ_BREAKER_KIND_LIST(JQ_VOCAB_ENUM) };
 enum jq_breaker_state { JQ_BREAKER_STATE_LIST(JQ_VOCAB_ENUM) };
+enum jq_catch_up { JQ_CATCH_UP_LIST(JQ_VOCAB_ENUM) };
 #undef JQ_VOCAB_ENUM
 
 /* Names; "?" for a number that is none of them. */
@@ -109,6 +115,7 @@ const char *jq_role_name(enum jq_role role);
 const char *jq_durability_name(enum jq_durability durability);
 const char *jq_breaker_kind_name(enum jq_breaker_kind kind);
 const char *jq_breaker_state_name(enum jq_breaker_state state);
+const char *jq_catch_up_name(enum jq_catch_up catch_up);
 
 /* The number of a name; false if there is none such. */
 bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state);
@@ -116,6 +123,7 @@ bool jq_outcome_of_name(struct jq_str name, enum jq_outcome *ret_outcome);
 bool jq_on_of_name(struct jq_str name, enum jq_on *ret_on);
 bool jq_role_of_name(struct jq_str name, enum jq_role *ret_role);
 bool jq_breaker_kind_of_name(struct jq_str name, enum jq_breaker_kind *ret_kind);
+bool jq_catch_up_of_name(struct jq_str name, enum jq_catch_up *ret_catch_up);
 
 static inline bool jq_state_is_final(enum jq_state state) {
     return state >= JQ_STATE_SUCCEEDED && state <= JQ_STATE_EXPIRED;

@@ -198,7 +198,7 @@ static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record 
         flow_count(core, task, 1);
         core->digest += task_hash(core, task);
     }
-    return err;
+    return err == JQ_OK && record->u.task_submitted.schedule ? apply_schedule_fired(core, record, reterr) : err;
 }
 
 static void apply_edge(struct jq_core *core, uint32_t ref, const struct jq_record *record) {

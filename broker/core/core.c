@@ -107,6 +107,7 @@ static void tables_init(struct jq_core *core) {
     jq_heap_init(&core->retain, options_moved, core);
     jq_heap_init(&core->poll_timers, poll_moved, core);
     jq_heap_init(&core->wait_timers, wait_moved, core);
+    schedules_init(core);
 }
 
 enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed, struct jq_core **ret_core,
@@ -178,6 +179,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
             worker_heard(core, i);
         }
     }
+    schedules_plan(core);
     core->output = NULL;
 }
 
@@ -209,7 +211,7 @@ static uint64_t tables_digest(const struct jq_core *core) {
     for (uint32_t ref = core->flow_head; ref != 0; ref = flow_at(core, ref)->next) {
         sum += flow_hash(flow_at(core, ref));
     }
-    return sum;
+    return sum + schedules_digest(core);
 }
 
 uint64_t jq_core_digest_slow(const struct jq_core *core) {
@@ -319,6 +321,7 @@ void jq_core_free(struct jq_core *core) {
     flows_free(core);
     free_containers(core);
     breakers_fini(core);
+    schedules_fini(core);
     free(core->queues);
     free(core->classes);
     free(core->options);

@@ -16,6 +16,8 @@
 #include "broker/core/record.h"
 #include "common/err.h"
 
+struct jq_zone;
+
 /* What the operator says of one queue. */
 struct jq_queue_config {
     const char *name;
@@ -54,6 +56,9 @@ struct jq_core_config {
     int64_t dead_ttl_ms;                  /* 0: dead letters stay until removed */
     const struct jq_queue_config *queues; /* borrowed for the core's life */
     uint32_t queue_count;
+    /* The time zone of that name, NULL if there is none; lent until the next JQ_EVENT_ZONES. `zone` may be NULL: UTC alone. */
+    const struct jq_zone *(*zone)(void *ctx, struct jq_str name);
+    void *zone_ctx;
     bool queues_declared; /* tasks go to queues of `queues` alone; else the first use makes a queue */
 };
 

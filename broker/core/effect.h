@@ -190,6 +190,17 @@ struct jq_breaker_row {
     struct jq_str handlers; /* of a service: those that it holds back, between blanks */
 };
 
+enum { JQ_SCHEDULE_TIMES = 5 };
+struct jq_schedule_row {
+    uint32_t place; /* schedule.ls: ask on with after = place */
+    struct jq_schedule_def def;
+    struct jq_schedule_state state;
+    int64_t next_wall_ms; /* 0: not as it stands */
+    const char *trouble;  /* why it does not fire; NULL: nothing */
+    int64_t times[JQ_SCHEDULE_TIMES];
+    size_t time_count; /* schedule.show */
+};
+
 struct jq_server_row {
     uint64_t epoch, digest, tasks_live, tasks_finished, scheduled, ready, running, dead;
     uint64_t waiting, blocked;
@@ -218,7 +229,7 @@ struct jq_reply_effect {
             size_t exception_count;
             uint64_t depth; /* of the last item's queue, afterwards */
             bool unmatched; /* no known worker could ever run one of them */
-        } submit;
+        } submit;           /* and schedule.run */
         struct {
             struct jq_uuid session;
         } reg;
@@ -259,6 +270,11 @@ struct jq_reply_effect {
             size_t count;
             size_t left_out; /* rows that the core did not give */
         } breakers;
+        struct {
+            const struct jq_schedule_row *rows;
+            size_t count;
+            uint64_t next; /* schedule.ls: ask on with after = next; 0: that was all */
+        } schedules;
         struct jq_server_row server;
         struct {
             uint64_t flow;
@@ -296,7 +312,10 @@ enum jq_news_type {
     JQ_NEWS_FLOW_CANCELLING,
     JQ_NEWS_FLOW_FORGOTTEN,
     JQ_NEWS_TASK_EDITED,
-    JQ_NEWS_BREAKER_SET
+    JQ_NEWS_BREAKER_SET,
+    JQ_NEWS_SCHEDULE_SET, /* number 1 on, 0 paused */
+    JQ_NEWS_SCHEDULE_GONE,
+    JQ_NEWS_SCHEDULE_MISSED /* number: due times that were passed over */
 };
 struct jq_news {
     enum jq_news_type type;
@@ -304,7 +323,8 @@ struct jq_news {
     struct jq_str name; /* queue, worker, mark or breaker ("handler:work") */
     enum jq_state state;
     enum jq_outcome outcome;
-    int64_t number; /* RETRIED, REVIVED: ready in ms; WORKER_DEAD: surveys unanswered; BREAKER_SET: half-open in ms, or 0 */
+    int64_t
+        number; /* RETRIED, REVIVED: ready in ms; WORKER_DEAD: surveys unanswered; BREAKER_SET: half-open in ms, or 0 */
     uint32_t attempts, crashes, losses;
     enum jq_breaker_kind breaker_kind;
     enum jq_breaker_state breaker_state;

@@ -38,9 +38,15 @@
     X(JQ_OP_FLOW_WAIT, 24, "flow.wait")                                                                                \
     X(JQ_OP_BREAKER_LS, 25, "breaker.ls")                                                                              \
     X(JQ_OP_BREAKER_SHOW, 26, "breaker.show")                                                                          \
-    X(JQ_OP_BREAKER_TRIP, 27, "breaker.trip")   /* W */                                                                \
-    X(JQ_OP_BREAKER_RESET, 28, "breaker.reset") /* W */                                                                \
-    X(JQ_OP_DEAD_EDIT, 29, "dead.edit")         /* W */
+    X(JQ_OP_BREAKER_TRIP, 27, "breaker.trip")     /* W */                                                              \
+    X(JQ_OP_BREAKER_RESET, 28, "breaker.reset")   /* W */                                                              \
+    X(JQ_OP_DEAD_EDIT, 29, "dead.edit")           /* W */                                                              \
+    X(JQ_OP_SCHEDULE_SET, 30, "schedule.set")     /* W */                                                              \
+    X(JQ_OP_SCHEDULE_RM, 31, "schedule.rm")       /* W */                                                              \
+    X(JQ_OP_SCHEDULE_PAUSE, 32, "schedule.pause") /* W */                                                              \
+    X(JQ_OP_SCHEDULE_RUN, 33, "schedule.run")     /* W */                                                              \
+    X(JQ_OP_SCHEDULE_LS, 34, "schedule.ls")                                                                            \
+    X(JQ_OP_SCHEDULE_SHOW, 35, "schedule.show")
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -82,6 +88,23 @@ enum jq_edit_field {
     JQ_EDIT_HARD_LIMIT = 512,
     JQ_EDIT_RESULT_TTL = 1024,
     JQ_EDIT_WANT = 2048
+};
+
+enum {
+    JQ_SCHEDULE_DUE_SIZE = 20, /* "2024-02-29T12:00:00Z" */
+    JQ_SCHEDULE_BODY_SIZE_MAX = 8 * 1024,
+};
+
+/* A task that is submitted again and again. The last JQ_SCHEDULE_DUE_SIZE bytes of the task's body are room for the time it is
+ * due, which the core writes there in each. The task has no key, and no absolute times. */
+struct jq_schedule_def {
+    struct jq_str name;
+    struct jq_str when; /* cron.h */
+    struct jq_str zone;
+    enum jq_catch_up catch_up;
+    bool skip_overlap; /* not while its last task has not ended */
+    int64_t jitter_ms; /* the task is ready that much later at most */
+    struct jq_submit_item task;
 };
 
 struct jq_name_value {
@@ -211,7 +234,11 @@ struct jq_request {
         struct {
             struct jq_str name;
             bool on; /* queue.set: paused; worker.drain: draining */
-        } named;     /* queue.ls (name may be empty), queue.set, worker.show, worker.drain */
+        } named;     /* queue.ls (name may be empty), queue.set, worker.show, worker.drain, schedule.* but set and ls */
+        struct {
+            struct jq_schedule_def def;
+            bool pause_given, paused; /* not given: as it was */
+        } schedule;
     } u;
 };
 
@@ -240,6 +267,7 @@ enum jq_event_type {
     JQ_EVENT_WRITTEN, /* the log is written up to an LSN: lease answers before it have gone out */
     JQ_EVENT_SEGMENT, /* a new segment starts: write a prologue */
     JQ_EVENT_DISK,    /* free space and size of the log */
+    JQ_EVENT_ZONES,   /* what the configuration's zones say has changed */
     JQ_EVENT_DAMAGED, /* what was leased cannot be handed out: its body in the log does not hold */
     JQ_EVENT_STOP     /* no new work; parked calls are answered `draining` */
 };

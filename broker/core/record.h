@@ -44,6 +44,9 @@ enum jq_record_type {
     JQ_RECORD_FLOW_FORGOTTEN = 42,
     JQ_RECORD_EDGE_DECIDED = 43,
     JQ_RECORD_TASK_FREED = 44,
+    JQ_RECORD_SCHEDULE_SET = 48,
+    JQ_RECORD_SCHEDULE_FORGOTTEN = 49,
+    JQ_RECORD_SCHEDULE_MOVED = 50,
     JQ_RECORD_TYPE_END /* one past the last */
 };
 
@@ -82,6 +85,16 @@ struct jq_verdict {
     uint32_t count; /* submit: items in the request; lease: tokens given */
     struct jq_bytes
         exceptions; /* encoded by window.c: items that were not simply accepted, reports that were refused */
+};
+
+/* How far a schedule has come. Times are wall time: a due time is what the clock on the wall says. */
+struct jq_schedule_state {
+    int64_t anchor_wall_ms;   /* what @every counts from */
+    int64_t settled_wall_ms;  /* due times up to it are done with */
+    int64_t last_due_wall_ms; /* of the last that was fired; 0: none */
+    jq_task_id last_task;     /* 0: none */
+    uint64_t fired, missed, skipped;
+    bool paused;
 };
 
 struct jq_record {
@@ -161,6 +174,8 @@ struct jq_record {
             uint64_t flow;           /* id of the first task of its flow, which is staged; 0: none */
             uint8_t on;              /* enum jq_on; 0: it waits for nobody */
             struct jq_bytes after; /* varints, one a parent: (its id's distance below this task's) << 1 | met already */
+            uint32_t schedule;     /* 0: of none */
+            int64_t due_wall_ms;   /* of a schedule: for which time; 0: by hand. All times up to it are settled */
         } task_submitted;
         struct {
             jq_task_id task;
@@ -246,6 +261,18 @@ struct jq_record {
             int64_t cool_down_ms;
             struct jq_str handlers; /* of a service: those that have named it, between blanks; empty: as before */
         } breaker_set;
+        struct {
+            uint32_t schedule; /* new, or another definition for it */
+            struct jq_schedule_state state;
+            struct jq_bytes definition; /* encoded by schedule_code.c */
+        } schedule_set;
+        struct {
+            uint32_t schedule;
+        } schedule_forgotten;
+        struct {
+            uint32_t schedule;
+            struct jq_schedule_state state;
+        } schedule_moved;
     } u;
 };
 

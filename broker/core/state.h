@@ -11,6 +11,7 @@
 #include "broker/core/canary.h"
 #include "broker/core/core.h"
 #include "broker/core/flow.h"
+#include "broker/core/schedules.h"
 #include "broker/core/slab.h"
 #include "common/buf.h"
 #include "common/heap.h"
@@ -372,6 +373,8 @@ struct jq_core {
     uint32_t *waiters_due;
     uint32_t waiters_due_count, waiters_due_capacity;
 
+    struct schedules schedules;
+
     struct segment *segments;
     uint32_t segment_count, segment_capacity;
 
@@ -573,6 +576,9 @@ int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t fai
 /* ---- submit.c ---- */
 void ids_reserve(struct jq_core *core, uint32_t count); /* that many can be drawn, and more */
 void submit_request(struct jq_core *core, const struct jq_request *request);
+/* One task of a schedule: as schedule_submit(). */
+bool submit_scheduled(struct jq_core *core, const struct jq_submit_item *item, uint32_t schedule, int64_t due_wall_ms,
+                      jq_task_id *ret_task, struct jq_exception *ret_refused);
 
 /* ---- control.c ---- */
 bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms); /* false: it has ended */

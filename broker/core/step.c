@@ -57,6 +57,9 @@ static void note_wall(struct jq_core *core) {
         struct jq_record record = {.type = JQ_RECORD_WALL_OFFSET, .u.wall_offset = {offset_ms}};
         emit(core, &record);
     }
+    if (drift_ms < -WALL_DRIFT_MS) {
+        schedules_set_back(core);
+    }
 }
 
 static void mark_set(struct jq_core *core, bool *mark, bool busy, struct jq_str name) {
@@ -91,6 +94,7 @@ static void time_passes(struct jq_core *core) {
     breakers_expire(core);
     wake_due(core);
     wake_wall_due(core);
+    schedules_fire(core);
     finished_expire(core);
     keys_expire(core);
     window_expire(core);
@@ -129,6 +133,12 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_BREAKER_TRIP] = breaker_set_request,
         [JQ_OP_BREAKER_RESET] = breaker_set_request,
         [JQ_OP_DEAD_EDIT] = dead_edit_request,
+        [JQ_OP_SCHEDULE_SET] = schedule_set_request,
+        [JQ_OP_SCHEDULE_RM] = schedule_rm_request,
+        [JQ_OP_SCHEDULE_PAUSE] = schedule_pause_request,
+        [JQ_OP_SCHEDULE_RUN] = schedule_run_request,
+        [JQ_OP_SCHEDULE_LS] = schedule_ls_request,
+        [JQ_OP_SCHEDULE_SHOW] = schedule_show_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -173,6 +183,7 @@ static void on_event(struct jq_core *core, const struct jq_event *event) {
         core->disk_free_bytes = event->u.disk.free_bytes;
         core->log_bytes = event->u.disk.log_bytes;
         break;
+    case JQ_EVENT_ZONES: schedules_plan(core); break;
     case JQ_EVENT_DAMAGED: attempt_damaged(core, &event->u.damaged); break;
     case JQ_EVENT_STOP: on_stop(core); break;
     }
@@ -210,7 +221,7 @@ static int64_t heap_key(const struct jq_heap *heap) {
 int64_t jq_core_deadline_ms(const struct jq_core *core) {
     int64_t deadline_ms = least(heap_key(&core->timers), heap_key(&core->poll_timers));
     deadline_ms = least(deadline_ms, heap_key(&core->wait_timers));
-    const int64_t wall_ms = heap_key(&core->wall_timers);
+    const int64_t wall_ms = least(heap_key(&core->wall_timers), schedules_deadline_wall_ms(core));
     if (wall_ms != INT64_MAX) {
         deadline_ms = least(deadline_ms, wall_ms - (core->wall_ms - core->now_ms));
     }

@@ -227,6 +227,8 @@ static void accept_item(struct jq_core *core, const struct jq_submit_item *item,
     struct jq_record record = batch_record(core, item, batch, id);
     record.u.task_submitted.key = key;
     record.u.task_submitted.key_expires_ms = key.size ? core->now_ms + core->config.key_ttl_ms : 0;
+    record.u.task_submitted.schedule = batch->schedule;
+    record.u.task_submitted.due_wall_ms = batch->due_wall_ms;
     emit(core, &record);
     core->totals.submitted_total++;
     core->queues[batch->queue].submitted_total++;
@@ -265,6 +267,19 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
         return;
     }
     accept_item(core, item, batch, key);
+}
+
+bool submit_scheduled(struct jq_core *core, const struct jq_submit_item *item, uint32_t schedule, int64_t due_wall_ms,
+                      jq_task_id *ret_task, struct jq_exception *ret_refused) {
+    struct batch batch = {.schedule = schedule, .due_wall_ms = due_wall_ms};
+    core->exception_count = 0;
+    submit_item(core, item, 0, &batch);
+    if (batch.accepted == 0) {
+        *ret_refused = core->exceptions[0];
+    }
+    core->exception_count = 0;
+    *ret_task = (jq_task_id){batch.first};
+    return batch.accepted > 0;
 }
 
 /* ---- the request ---- */

@@ -14,6 +14,8 @@ struct batch {
     uint64_t first;
     uint32_t accepted;
     bool unmatched;
+    uint32_t schedule; /* whose task it is; 0: none */
+    int64_t due_wall_ms;
 };
 
 /* False: refused, an exception says why. */

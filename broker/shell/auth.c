@@ -61,6 +61,11 @@ enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct 
     } else if (request->op == JQ_OP_REGISTER) {
         allowed = permit_register(principal->token, request);
         *ret_field = "handlers";
+    } else if (request->op == JQ_OP_SCHEDULE_SET) {
+        const struct jq_submit_item *task = &request->u.schedule.def.task;
+        allowed =
+            jq_token_may_queue(principal->token, task->queue) && jq_token_may_handler(principal->token, task->handler);
+        *ret_field = "task";
     } else if (request->op == JQ_OP_QUEUE_SET) {
         allowed = jq_token_may_queue(principal->token, request->u.named.name);
         *ret_field = "name";

@@ -126,8 +126,12 @@ static enum jq_exit restore(struct jq_broker *broker) {
     struct jq_error error;
     uint64_t hash_seed = 0;
     if (jq_policy_of(settings, &policy, &error) != JQ_OK || /* its queues live as long as the process */
-        jq_random_bytes(&hash_seed, sizeof(hash_seed), &error) != JQ_OK ||
-        jq_core_new(&policy, hash_seed, &broker->core, &error) != JQ_OK)
+        jq_zones_new(&broker->zones, &error) != JQ_OK ||
+        jq_random_bytes(&hash_seed, sizeof(hash_seed), &error) != JQ_OK)
+        return give_up(&error, JQ_EXIT_SOFTWARE);
+    policy.zone = jq_zones_find;
+    policy.zone_ctx = broker->zones;
+    if (jq_core_new(&policy, hash_seed, &broker->core, &error) != JQ_OK)
         return give_up(&error, JQ_EXIT_SOFTWARE);
     const struct jq_journal_config journal = {
         .disk = jq_disk_posix(),
@@ -296,8 +300,10 @@ static void supervise(struct jq_broker *broker) {
         const enum jq_service_signal signal = jq_service_wait(pause_ms);
         if (signal == JQ_SERVICE_STOP)
             return;
-        if (signal == JQ_SERVICE_HANGUP)
-            JQ_LOG_INFO("SIGHUP: there is nothing to reload; restart the broker for a new configuration");
+        if (signal == JQ_SERVICE_HANGUP) {
+            JQ_LOG_INFO("SIGHUP: time zones are read anew; restart the broker for a new configuration");
+            jq_zones_reload(broker->zones, jq_engine_inbox(broker->engine));
+        }
         if (watchdog_ms > 0 && jq_engine_silent_ms(broker->engine) < SILENT_MS_MAX)
             jq_service_notify_alive();
     }

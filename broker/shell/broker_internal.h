@@ -13,6 +13,7 @@
 #include "broker/shell/net.h"
 #include "broker/shell/restore.h"
 #include "broker/shell/survey.h"
+#include "broker/shell/zones.h"
 
 enum jq_broker_state { JQ_BROKER_STARTING, JQ_BROKER_SERVING, JQ_BROKER_DRAINING };
 
@@ -23,6 +24,7 @@ struct jq_broker {
     struct jq_metrics metrics;
     struct jq_tokens tokens;
     struct jq_authority authority;
+    struct jq_zones *zones;
     struct jq_core *core;
     struct jq_restored restored;
     struct jq_answers *answers;

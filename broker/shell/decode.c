@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 30, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 36, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -162,10 +162,20 @@ _Static_assert(JQ_AT_QUEUE_LS_NAME == 0 && JQ_AT_QUEUE_SET_NAME == 0 && JQ_AT_WO
                    JQ_AT_WORKER_DRAIN_NAME == 0 && JQ_AT_QUEUE_SET_PAUSED == 1 && JQ_AT_WORKER_DRAIN_DRAINING == 1,
                "decode_named() reads all four");
 
+_Static_assert(JQ_AT_SCHEDULE_NAME_NAME == 0 && JQ_AT_SCHEDULE_PAUSE_NAME == 0 && JQ_AT_SCHEDULE_PAUSE_PAUSED == 1,
+               "decode_named() reads these too");
+
 static bool decode_named(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     (void)decoder;
     request->u.named.name = jq_value_text(values, JQ_AT_QUEUE_SET_NAME);
     request->u.named.on = jq_value_bool(values, JQ_AT_QUEUE_SET_PAUSED);
+    return true;
+}
+
+static bool decode_schedule_ls(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    (void)decoder;
+    request->u.list.after.value = jq_value_uint(values, JQ_AT_SCHEDULE_LS_AFTER, 0);
+    request->u.list.limit = (uint32_t)jq_value_uint(values, JQ_AT_SCHEDULE_LS_LIMIT, JQ_LIST_COUNT_DEFAULT);
     return true;
 }
 
@@ -207,6 +217,12 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_BREAKER_TRIP] = jq_decode_breaker,
     [JQ_OP_BREAKER_RESET] = jq_decode_breaker,
     [JQ_OP_DEAD_EDIT] = jq_decode_dead_edit,
+    [JQ_OP_SCHEDULE_SET] = jq_decode_schedule_set,
+    [JQ_OP_SCHEDULE_RM] = decode_named,
+    [JQ_OP_SCHEDULE_PAUSE] = decode_named,
+    [JQ_OP_SCHEDULE_RUN] = decode_named,
+    [JQ_OP_SCHEDULE_LS] = decode_schedule_ls,
+    [JQ_OP_SCHEDULE_SHOW] = decode_named,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

@@ -39,6 +39,10 @@ bool jq_decode_ids(struct jq_decoder *decoder, const msgpack_object *object, con
 jq_decode_body jq_decode_dead_edit;
 jq_decode_body jq_decode_breaker_ls;
 jq_decode_body jq_decode_breaker;
+jq_decode_body jq_decode_schedule_set;
+
+/* One task of checked fields. False: the fault says why. */
+bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item);
 
 /* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
 void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);

@@ -121,18 +121,20 @@ static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *
                         JQ_TASK_SIZE_MAX);
 }
 
+bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item) {
+    item->handler = values->at[JQ_AT_TASK_HANDLER].text;
+    item->queue = jq_given(values, JQ_AT_TASK_QUEUE) ? values->at[JQ_AT_TASK_QUEUE].text : JQ_STR("default");
+    item->key = jq_value_text(values, JQ_AT_TASK_KEY);
+    item->priority = (int)jq_value_uint(values, JQ_AT_TASK_PRIORITY, JQ_PRIORITY_DEFAULT);
+    return read_times(decoder, values, item) && read_retry(decoder, values, item) &&
+           jq_decode_need(decoder, jq_value_text(values, JQ_AT_TASK_NEED), "need", &item->need) &&
+           jq_decode_want(decoder, jq_value_text(values, JQ_AT_TASK_WANT), &item->want) &&
+           read_after(decoder, values, item) && pack_body(decoder, values, &item->body) && check_size(decoder, item);
+}
+
 static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, struct jq_submit_item *item) {
     struct jq_values values;
-    if (!jq_fields_read(&jq_message_task, object, &values, &decoder->fault))
-        return false;
-    item->handler = values.at[JQ_AT_TASK_HANDLER].text;
-    item->queue = jq_given(&values, JQ_AT_TASK_QUEUE) ? values.at[JQ_AT_TASK_QUEUE].text : JQ_STR("default");
-    item->key = jq_value_text(&values, JQ_AT_TASK_KEY);
-    item->priority = (int)jq_value_uint(&values, JQ_AT_TASK_PRIORITY, JQ_PRIORITY_DEFAULT);
-    return read_times(decoder, &values, item) && read_retry(decoder, &values, item) &&
-           jq_decode_need(decoder, jq_value_text(&values, JQ_AT_TASK_NEED), "need", &item->need) &&
-           jq_decode_want(decoder, jq_value_text(&values, JQ_AT_TASK_WANT), &item->want) &&
-           read_after(decoder, &values, item) && pack_body(decoder, &values, &item->body) && check_size(decoder, item);
+    return jq_fields_read(&jq_message_task, object, &values, &decoder->fault) && jq_decode_task(decoder, &values, item);
 }
 
 /* False: out of memory. */

@@ -191,8 +191,32 @@ static void put_breakers(struct sink *sink, struct jq_reply_effect *reply) {
     }
 }
 
+static void put_bytes(struct sink *sink, struct jq_bytes *bytes) {
+    bytes->data = put(sink, bytes->data, bytes->size, 1);
+}
+
+static void put_schedules(struct sink *sink, struct jq_reply_effect *reply) {
+    struct jq_schedule_row scratch;
+    reply->u.schedules.rows = put_array(sink, reply->u.schedules.rows, reply->u.schedules.count, sizeof(scratch));
+    for (size_t i = 0; i < reply->u.schedules.count; i++) {
+        struct jq_schedule_row *row = ELEMENT(sink, reply->u.schedules.rows, i, scratch);
+        put_str(sink, &row->def.name);
+        put_str(sink, &row->def.when);
+        put_str(sink, &row->def.zone);
+        put_str(sink, &row->def.task.queue);
+        put_str(sink, &row->def.task.handler);
+        put_str(sink, &row->def.task.need);
+        put_str(sink, &row->def.task.want);
+        put_bytes(sink, &row->def.task.body);
+        put_text(sink, &row->trouble);
+    }
+}
+
 static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     switch (reply->op) {
+    case JQ_OP_SCHEDULE_LS:
+    case JQ_OP_SCHEDULE_SHOW: put_schedules(sink, reply); break;
+    case JQ_OP_SCHEDULE_RUN:
     case JQ_OP_SUBMIT: put_exceptions(sink, &reply->u.submit.exceptions, reply->u.submit.exception_count); break;
     case JQ_OP_LEASE:
     case JQ_OP_REPORT: put_lease(sink, reply); break;

@@ -20,6 +20,7 @@ void encode_workers(struct encoder *encoder, const struct jq_reply_effect *reply
 void encode_stage(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_flows(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_breakers(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_schedules(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply);
 
 /* The list of exceptions, in at most about `budget` bytes: longer reasons are shortened, then left out. */
@@ -34,6 +35,46 @@ void encode_units(struct jq_pack *pack, const struct jq_units *units); /* name a
 /* Bytes that the frame still holds. */
 static inline size_t encode_room(const struct encoder *encoder) {
     return JQ_FRAME_SIZE_MAX - encoder->out->size;
+}
+
+/* A map that is being written: how many pairs it has so far. */
+struct row_map {
+    struct jq_pack *pack;
+    const struct jq_message *message;
+    size_t hole, count;
+};
+
+static inline struct row_map row_begin(struct jq_pack *pack, const struct jq_message *message) {
+    return (struct row_map){.pack = pack, .message = message, .hole = jq_pack_map_begin(pack)};
+}
+
+static inline void row_end(struct row_map *map) {
+    jq_pack_end(map->pack, map->hole, map->count);
+}
+
+static inline void row_key(struct row_map *map, unsigned place) {
+    jq_pack_key(map->pack, map->message, place);
+    map->count++;
+}
+
+static inline void row_uint(struct row_map *map, unsigned place, uint64_t value) {
+    row_key(map, place);
+    jq_pack_uint(map->pack, value);
+}
+
+static inline void row_ms(struct row_map *map, unsigned place, int64_t value) {
+    row_key(map, place);
+    jq_pack_ms(map->pack, value);
+}
+
+static inline void row_bool(struct row_map *map, unsigned place, bool value) {
+    row_key(map, place);
+    jq_pack_bool(map->pack, value);
+}
+
+static inline void row_str(struct row_map *map, unsigned place, struct jq_str value) {
+    row_key(map, place);
+    jq_pack_str(map->pack, value);
 }
 
 /* A row of a list has been packed from `start` on. False: it does not fit beside what must follow, it was taken back. */

@@ -3,46 +3,6 @@
 
 /* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
-/* A map that is being written: how many pairs it has so far. */
-struct row_map {
-    struct jq_pack *pack;
-    const struct jq_message *message;
-    size_t hole, count;
-};
-
-static struct row_map row_begin(struct jq_pack *pack, const struct jq_message *message) {
-    return (struct row_map){.pack = pack, .message = message, .hole = jq_pack_map_begin(pack)};
-}
-
-static void row_end(struct row_map *map) {
-    jq_pack_end(map->pack, map->hole, map->count);
-}
-
-static void row_key(struct row_map *map, unsigned place) {
-    jq_pack_key(map->pack, map->message, place);
-    map->count++;
-}
-
-static void row_uint(struct row_map *map, unsigned place, uint64_t value) {
-    row_key(map, place);
-    jq_pack_uint(map->pack, value);
-}
-
-static void row_ms(struct row_map *map, unsigned place, int64_t value) {
-    row_key(map, place);
-    jq_pack_ms(map->pack, value);
-}
-
-static void row_bool(struct row_map *map, unsigned place, bool value) {
-    row_key(map, place);
-    jq_pack_bool(map->pack, value);
-}
-
-static void row_str(struct row_map *map, unsigned place, struct jq_str value) {
-    row_key(map, place);
-    jq_pack_str(map->pack, value);
-}
-
 static void pack_retry(struct jq_pack *pack, const struct jq_options *options) {
     jq_pack_map(pack, JQ_COUNT_retry);
     jq_pack_field_uint(pack, &jq_message_retry, JQ_AT_RETRY_MAX, options->retry_max);

@@ -75,6 +75,13 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     case JQ_NEWS_QUEUE_SET:
         JQ_LOG_INFO("queue set", JQ_F_TEXT("queue", news->name), JQ_F_BOOL("paused", news->number != 0));
         break;
+    case JQ_NEWS_SCHEDULE_SET:
+        JQ_LOG_INFO("schedule set", JQ_F_TEXT("schedule", news->name), JQ_F_BOOL("paused", news->number == 0));
+        break;
+    case JQ_NEWS_SCHEDULE_GONE: JQ_LOG_INFO("schedule removed", JQ_F_TEXT("schedule", news->name)); break;
+    case JQ_NEWS_SCHEDULE_MISSED:
+        JQ_LOG_WARN("schedule missed", JQ_F_TEXT("schedule", news->name), JQ_F_INT("times", news->number));
+        break;
     case JQ_NEWS_MARK:
         JQ_LOG_WARN("watermark", JQ_F_TEXT("mark", news->name), JQ_F_BOOL("above", news->number != 0));
         break;

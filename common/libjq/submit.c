@@ -99,7 +99,7 @@ static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
     return count;
 }
 
-static void pack_task(struct jq_pack *pack, const struct jq_task_spec *task) {
+void jq_task_pack(struct jq_pack *pack, const struct jq_task_spec *task) {
     const size_t hole = jq_pack_map_begin(pack);
     size_t count = 1;
     jq_pack_field_str(pack, &jq_message_task, JQ_AT_TASK_HANDLER, jq_str_of(task->handler));
@@ -159,7 +159,7 @@ static enum jq_err frame_pack(struct batch *batch, struct frame *frame, struct j
     jq_pack_key(&pack, &jq_message_submit, JQ_AT_SUBMIT_TASKS);
     jq_pack_array(&pack, frame->count);
     for (size_t i = 0; i < frame->count; i++) {
-        pack_task(&pack, &batch->tasks[batch->todo[frame->first + i]]);
+        jq_task_pack(&pack, &batch->tasks[batch->todo[frame->first + i]]);
     }
     batch->next += frame->count;
     return JQ_OK;

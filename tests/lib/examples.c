@@ -279,6 +279,54 @@ static void write_breaker_reply(struct jq_buf *out) {
            (struct jq_reply_effect){.op = JQ_OP_BREAKER_SHOW, .request = 14, .u.breakers = {.rows = &row, .count = 1}});
 }
 
+/* Every weekday at half past two in Berlin. */
+static struct jq_schedule_row example_schedule(void) {
+    static const uint8_t body[] = "\xc0\x82\xabjq-schedule\xa6report\xa6jq-due\xb4"
+                                  "0000-00-00T00:00:00Z";
+    return (struct jq_schedule_row){
+        .def = {.name = JQ_STR("report"),
+                .when = JQ_STR("30 2 * * mon-fri"),
+                .zone = JQ_STR("Europe/Berlin"),
+                .catch_up = JQ_CATCH_UP_LAST,
+                .skip_overlap = true,
+                .task = {.queue = JQ_STR("night"),
+                         .handler = JQ_STR("zstd"),
+                         .need = JQ_STR("cpu=1"),
+                         .priority = 5,
+                         .retry_max = 3,
+                         .retry_base_ms = 1000,
+                         .retry_cap_ms = 600000,
+                         .result_ttl_ms = 86400000,
+                         .body = {body, sizeof(body) - 1}}},
+        .state = {.last_due_wall_ms = INT64_C(1767317400000), .last_task = {65537}, .fired = 12, .skipped = 1},
+        .next_wall_ms = INT64_C(1767576600000),
+        .place = 1};
+}
+
+static void write_schedules(struct jq_buf *out, enum jq_op op, struct jq_schedule_row row, uint64_t next) {
+    encode(out,
+           (struct jq_reply_effect){.op = op, .request = 14, .u.schedules = {.rows = &row, .count = 1, .next = next}});
+}
+
+static void write_schedule_ls_reply(struct jq_buf *out) {
+    struct jq_schedule_row row = example_schedule();
+    row.next_wall_ms = 0;
+    row.trouble = "there is no such time zone here";
+    write_schedules(out, JQ_OP_SCHEDULE_LS, row, 1);
+}
+
+static void write_schedule_show_reply(struct jq_buf *out) {
+    struct jq_schedule_row row = example_schedule();
+    row.times[row.time_count++] = row.next_wall_ms;
+    row.times[row.time_count++] = row.next_wall_ms + 86400000;
+    write_schedules(out, JQ_OP_SCHEDULE_SHOW, row, 0);
+}
+
+static void write_schedule_run_reply(struct jq_buf *out) {
+    encode(out,
+           (struct jq_reply_effect){.op = JQ_OP_SCHEDULE_RUN, .request = 13, .u.submit = {.first = 65540, .count = 1}});
+}
+
 static void write_server_reply(struct jq_buf *out) {
     static const struct jq_server_row row = {.epoch = 3,
                                              .tasks_live = 14,
@@ -428,6 +476,17 @@ const struct example examples[] = {
     REPLY("breaker.show reply", write_breaker_reply, breakers_reply),
     REQUEST("breaker.trip", "15", breaker_trip, "{\"name\": \"service:smtp\", \"for_ms\": 600000}"),
     REQUEST("breaker.reset", "16", breaker_name, "{\"name\": \"service:smtp\"}"),
+    REQUEST("schedule.set", "13", schedule_set,
+        "{\"name\": \"report\", \"when\": \"30 2 * * mon-fri\", \"zone\": \"Europe/Berlin\", \"overlap\": \"skip\","
+        " \"task\": {\"handler\": \"zstd\", \"queue\": \"night\", \"need\": \"cpu=1\"}}"),
+    REQUEST("schedule.rm", "13", schedule_name, "{\"name\": \"report\"}"),
+    REQUEST("schedule.pause", "13", schedule_pause, "{\"name\": \"report\", \"paused\": true}"),
+    REQUEST("schedule.run", "13", schedule_name, "{\"name\": \"report\"}"),
+    REPLY("schedule.run reply", write_schedule_run_reply, submit_reply),
+    REQUEST("schedule.ls", "14", schedule_ls, "{\"limit\": 1}"),
+    REPLY("schedule.ls reply", write_schedule_ls_reply, schedules_reply),
+    REQUEST("schedule.show", "14", schedule_name, "{\"name\": \"report\"}"),
+    REPLY("schedule.show reply", write_schedule_show_reply, schedules_reply),
     REQUEST("server.status", "12", none, "{}"),
     REPLY("server.status reply", write_server_reply, server),
     REQUEST("flow.begin", "13", flow_begin, "{\"count\": 3, \"name\": \"nightly\"}"),

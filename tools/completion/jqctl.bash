@@ -4,7 +4,7 @@ _jqctl() {
     local noun='' verb='' words='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -z $noun ]]; then
-            [[ ' task queue worker dead breaker journal server token completion ' == *" $word "* ]] && noun=$word
+            [[ ' task queue worker dead breaker schedule journal server token completion ' == *" $word "* ]] && noun=$word
         elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
     case $prev in
@@ -14,13 +14,14 @@ _jqctl() {
         --timeout) return ;;
     esac
     case "$noun $verb" in
-    ' ') words='task queue worker dead breaker journal server token completion' ;;
+    ' ') words='task queue worker dead breaker schedule journal server token completion' ;;
     'task ') words='submit ls show explain wait cancel' ;;
     'queue ') words='ls show pause resume' ;;
     'worker ') words='ls show drain' ;;
     'dead ') words='ls show edit replay rm' ;;
     'breaker ') words='ls show trip reset' ;;
-    'journal ') words='verify dump stat' ;;
+    'schedule ') words='ls show set rm pause resume run next' ;;
+    'journal ') words='verify dump stat repair' ;;
     'server ') words='status wait' ;;
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
@@ -154,6 +155,56 @@ _jqctl() {
         words=''
         case $prev in
         esac ;;
+    'schedule ls')
+        words=''
+        case $prev in
+        esac ;;
+    'schedule show')
+        words=''
+        case $prev in
+        esac ;;
+    'schedule set')
+        words='--zone --catch-up --overlap --jitter --paused --payload --raw --queue --priority --need --want --delay --retry --soft-limit --hard-limit --result-ttl --header'
+        case $prev in
+        --zone) return ;;
+        --catch-up) mapfile -t COMPREPLY < <(compgen -W 'none last all' -- "$cur"); return ;;
+        --overlap) mapfile -t COMPREPLY < <(compgen -W 'allow skip' -- "$cur"); return ;;
+        --jitter) return ;;
+        --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --queue) return ;;
+        --priority) mapfile -t COMPREPLY < <(compgen -W 'urgent high normal low background' -- "$cur"); return ;;
+        --need) return ;;
+        --want) return ;;
+        --delay) return ;;
+        --retry) return ;;
+        --soft-limit) return ;;
+        --hard-limit) return ;;
+        --result-ttl) return ;;
+        --header) return ;;
+        esac ;;
+    'schedule rm')
+        words=''
+        case $prev in
+        esac ;;
+    'schedule pause')
+        words=''
+        case $prev in
+        esac ;;
+    'schedule resume')
+        words=''
+        case $prev in
+        esac ;;
+    'schedule run')
+        words=''
+        case $prev in
+        esac ;;
+    'schedule next')
+        words='--zone --count --from'
+        case $prev in
+        --zone) return ;;
+        --count) return ;;
+        --from) return ;;
+        esac ;;
     'journal verify')
         words=''
         case $prev in
@@ -169,6 +220,11 @@ _jqctl() {
     'journal stat')
         words=''
         case $prev in
+        esac ;;
+    'journal repair')
+        words='--copy --yes'
+        case $prev in
+        --copy) return ;;
         esac ;;
     'server status')
         words=''

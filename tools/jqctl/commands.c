@@ -108,6 +108,33 @@ static const struct jqctl_option drain_options[] = {
     {"undo", 0, NULL, "Give it tasks again.", NULL},
 };
 
+static const struct jqctl_option schedule_set_options[] = {
+    {"zone", 'z', "NAME", "The time zone of the expression, such as Europe/Berlin (UTC).", NULL},
+    {"catch-up", 0, "POLICY", "Of times that were missed: none, last or all (last).", "none last all"},
+    {"overlap", 0, "POLICY", "skip: nothing while its last task has not ended (allow).", "allow skip"},
+    {"jitter", 0, "DURATION", "Each task is ready up to so much later.", NULL},
+    {"paused", 0, NULL, "Set it paused.", NULL},
+    {"payload", 'p', "JSON|@FILE|-", "What the handler is given, as with `task submit`.", NULL},
+    {"raw", 0, NULL, "Send the payload as it is, as bytes.", NULL},
+    {"queue", 'q', "NAME", "The queue (default).", NULL},
+    {"priority", 0, "LEVEL", "urgent, high, normal, low, background, or 0 to 9, 9 first (normal).",
+     "urgent high normal low background"},
+    {"need", 'n', "NEED", "Which workers may run it, such as 'cpu=2 mem=4G os==linux'.", NULL},
+    {"want", 0, "WANT", "Which of them it would rather have, such as 'zone==lab1:50 gpu:-20'.", NULL},
+    {"delay", 0, "DURATION", "Not before so long after it is due.", NULL},
+    {"retry", 0, "N", "Failed attempts after which it is dead (3).", NULL},
+    {"soft-limit", 0, "DURATION", "SIGTERM after it.", NULL},
+    {"hard-limit", 0, "DURATION", "SIGKILL to the whole tree after it.", NULL},
+    {"result-ttl", 0, "DURATION", "How long the result is kept (1d).", NULL},
+    {"header", 'H', "NAME=VALUE", "Passed to the handler; may be given again and again.", NULL},
+};
+
+static const struct jqctl_option schedule_next_options[] = {
+    {"zone", 'z', "NAME", "The time zone of the expression, such as Europe/Berlin (UTC).", NULL},
+    {"count", 0, "N", "So many times (5).", NULL},
+    {"from", 0, "TIME", "After this time (RFC 3339) instead of now.", NULL},
+};
+
 static const struct jqctl_option dump_options[] = {
     {"from", 0, "LSN", "Only records from there on.", NULL},
     {"type", 0, "TYPE", "Only records of this type, such as task_ended.", NULL},
@@ -133,6 +160,7 @@ const struct jqctl_noun jqctl_nouns[] = {
     {"worker", "Workers"},
     {"dead", "Dead letters: tasks that failed for good"},
     {"breaker", "Circuit breakers of handlers, workers and services: handler:NAME, worker:NAME, service:NAME"},
+    {"schedule", "Schedules: tasks that are submitted by the clock"},
     {"journal", "The journal on disk, read without a broker; DIR is its folder (/var/lib/jqmesh)"},
     {"server", "The broker"},
     {"token", "Access tokens"},
@@ -168,6 +196,19 @@ const struct jqctl_command jqctl_commands[] = {
     {"breaker", "trip", "NAME..", 1, ANY, "Open one: what depends on it waits in the queue.", OPTIONS(trip_options),
      jqctl_breaker_trip},
     {"breaker", "reset", "NAME..", 1, ANY, "Close one.", NO_OPTIONS, jqctl_breaker_reset},
+    {"schedule", "ls", "", 0, 0, "List schedules.", NO_OPTIONS, jqctl_schedule_ls},
+    {"schedule", "show", "NAME", 1, 1, "Show one, its task, and when it is due next.", NO_OPTIONS, jqctl_schedule_show},
+    {"schedule", "set", "NAME WHEN HANDLER", 3, 3,
+     "Submit a task by the clock: WHEN is '30 2 * * mon-fri', @daily, '@every 90s'; replaces one of that name.",
+     OPTIONS(schedule_set_options), jqctl_schedule_set},
+    {"schedule", "rm", "NAME..", 1, ANY, "Forget schedules; their tasks stay.", NO_OPTIONS, jqctl_schedule_rm},
+    {"schedule", "pause", "NAME..", 1, ANY, "Submit nothing for a schedule, and make up for nothing.", NO_OPTIONS,
+     jqctl_schedule_pause},
+    {"schedule", "resume", "NAME..", 1, ANY, "Go on with what comes due from now on.", NO_OPTIONS,
+     jqctl_schedule_resume},
+    {"schedule", "run", "NAME", 1, 1, "Submit its task now, besides; prints its id.", NO_OPTIONS, jqctl_schedule_run},
+    {"schedule", "next", "WHEN", 1, 1, "Print when an expression is due, without a broker.",
+     OPTIONS(schedule_next_options), jqctl_schedule_next},
     {"journal", "verify", "[DIR]", 0, 1, "Check every block and record; fails if one is damaged.", NO_OPTIONS,
      jqctl_journal_verify},
     {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),

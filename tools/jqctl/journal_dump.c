@@ -80,6 +80,13 @@ static const struct jqctl_column record_columns[] = {
     {"incarnation", NULL, JQCTL_HEX, JQCTL_TABLE, NULL},
     {"token", NULL, JQCTL_HEX, JQCTL_TABLE, NULL},
     {"alternative", NULL, JQCTL_COUNT, 0, NULL},
+    {"schedule", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"when", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"due_ms", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"settled_ms", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"fired", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"missed", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"skipped", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"paused", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
     {"draining", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
     {"grace_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
@@ -180,6 +187,10 @@ static void fields_of_submitted(struct dump *dump, const struct jq_record *recor
     if (record->u.task_submitted.expires_wall_ms > 0)
         made_ms(made, "expires_ms", record->u.task_submitted.expires_wall_ms);
     made_key(made, record->u.task_submitted.key);
+    if (record->u.task_submitted.schedule != 0)
+        jqctl_made_uint(made, "schedule", record->u.task_submitted.schedule);
+    if (record->u.task_submitted.due_wall_ms != 0)
+        made_ms(made, "due_ms", record->u.task_submitted.due_wall_ms);
     made_submit_body(made, record->u.task_submitted.body);
 }
 
@@ -312,6 +323,28 @@ static void fields_of_offset(struct dump *dump, const struct jq_record *record) 
     jqctl_made_text(&dump->made, "offset_ms", jq_text_format_duration(record->u.wall_offset.offset_ms, place));
 }
 
+static void made_state(struct jqctl_made *made, const struct jq_schedule_state *state) {
+    jqctl_made_bool(made, "paused", state->paused);
+    made_ms(made, "settled_ms", state->settled_wall_ms);
+    jqctl_made_uint(made, "fired", state->fired);
+    jqctl_made_uint(made, "missed", state->missed);
+    jqctl_made_uint(made, "skipped", state->skipped);
+}
+
+static void fields_of_schedule(struct dump *dump, const struct jq_record *record) {
+    jqctl_made_uint(&dump->made, "schedule", record->u.schedule_moved.schedule);
+    if (record->type == JQ_RECORD_SCHEDULE_SET) {
+        struct jq_reader in = jq_reader_of(record->u.schedule_set.definition);
+        (void)jq_read_u8(&in); /* its version; the name and the expression come first in each */
+        jqctl_made_str(&dump->made, "name", jq_read_str(&in, JQ_NAME_SIZE_MAX));
+        jqctl_made_str(&dump->made, "when", jq_read_str(&in, JQ_NAME_SIZE_MAX * 4));
+        jqctl_made_uint(&dump->made, "body_bytes", record->u.schedule_set.definition.size);
+        made_state(&dump->made, &record->u.schedule_set.state);
+    } else if (record->type == JQ_RECORD_SCHEDULE_MOVED) {
+        made_state(&dump->made, &record->u.schedule_moved.state);
+    }
+}
+
 /* Of the records that have one or two. */
 static void fields_of_small(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
@@ -346,13 +379,15 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
 
 static void made_fields(struct dump *dump, const struct jq_record *record) {
     static void (*const writers[JQ_RECORD_TYPE_END])(struct dump * dump, const struct jq_record *record) = {
-        [JQ_RECORD_QUEUE_DEFINED] = fields_of_queue,      [JQ_RECORD_QUEUE_SET] = fields_of_queue,
-        [JQ_RECORD_CLASS_DEFINED] = fields_of_class,      [JQ_RECORD_OPTIONS_DEFINED] = fields_of_options,
-        [JQ_RECORD_WORKER_REGISTERED] = fields_of_worker, [JQ_RECORD_REQUEST_ANSWERED] = fields_of_answer,
-        [JQ_RECORD_SENDER_TRIMMED] = fields_of_trim,      [JQ_RECORD_WALL_OFFSET] = fields_of_offset,
-        [JQ_RECORD_TASK_SUBMITTED] = fields_of_submitted, [JQ_RECORD_TASK_LEASED] = fields_of_leased,
-        [JQ_RECORD_TASK_RETRIED] = fields_of_retried,     [JQ_RECORD_TASK_ENDED] = fields_of_ended,
-        [JQ_RECORD_TASK_EDITED] = fields_of_edited,       [JQ_RECORD_BREAKER_SET] = fields_of_breaker,
+        [JQ_RECORD_QUEUE_DEFINED] = fields_of_queue,         [JQ_RECORD_QUEUE_SET] = fields_of_queue,
+        [JQ_RECORD_CLASS_DEFINED] = fields_of_class,         [JQ_RECORD_OPTIONS_DEFINED] = fields_of_options,
+        [JQ_RECORD_WORKER_REGISTERED] = fields_of_worker,    [JQ_RECORD_REQUEST_ANSWERED] = fields_of_answer,
+        [JQ_RECORD_SENDER_TRIMMED] = fields_of_trim,         [JQ_RECORD_WALL_OFFSET] = fields_of_offset,
+        [JQ_RECORD_TASK_SUBMITTED] = fields_of_submitted,    [JQ_RECORD_TASK_LEASED] = fields_of_leased,
+        [JQ_RECORD_TASK_RETRIED] = fields_of_retried,        [JQ_RECORD_TASK_ENDED] = fields_of_ended,
+        [JQ_RECORD_TASK_EDITED] = fields_of_edited,          [JQ_RECORD_BREAKER_SET] = fields_of_breaker,
+        [JQ_RECORD_SCHEDULE_SET] = fields_of_schedule,       [JQ_RECORD_SCHEDULE_MOVED] = fields_of_schedule,
+        [JQ_RECORD_SCHEDULE_FORGOTTEN] = fields_of_schedule,
     };
     if (writers[record->type])
         writers[record->type](dump, record);

@@ -110,6 +110,14 @@ int jqctl_breaker_ls(struct jqctl *ctl); /* breaker.c */
 int jqctl_breaker_show(struct jqctl *ctl);
 int jqctl_breaker_trip(struct jqctl *ctl);
 int jqctl_breaker_reset(struct jqctl *ctl);
+int jqctl_schedule_ls(struct jqctl *ctl); /* schedule.c */
+int jqctl_schedule_show(struct jqctl *ctl);
+int jqctl_schedule_set(struct jqctl *ctl);
+int jqctl_schedule_rm(struct jqctl *ctl);
+int jqctl_schedule_pause(struct jqctl *ctl);
+int jqctl_schedule_resume(struct jqctl *ctl);
+int jqctl_schedule_run(struct jqctl *ctl);
+int jqctl_schedule_next(struct jqctl *ctl);
 int jqctl_journal_verify(struct jqctl *ctl); /* journal.c */
 int jqctl_journal_stat(struct jqctl *ctl);
 int jqctl_journal_dump(struct jqctl *ctl);   /* journal_dump.c */

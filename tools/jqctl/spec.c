@@ -57,8 +57,18 @@ int jqctl_spec_priority(const struct jqctl *ctl, int *ret_priority) {
     return JQCTL_DONE;
 }
 
+/* The value of an option that not every command that makes tasks has. */
+static const char *value_if(const struct jqctl *ctl, const char *name) {
+    const struct jqctl_command *command = ctl->args.command;
+    for (size_t i = 0; i < command->option_count; i++) {
+        if (strcmp(command->options[i].name, name) == 0)
+            return jqctl_value(&ctl->args, name);
+    }
+    return NULL;
+}
+
 static int option_when(const struct jqctl *ctl, const char *name, int64_t *ret_ms) {
-    const char *text = jqctl_value(&ctl->args, name);
+    const char *text = value_if(ctl, name);
     struct jq_error error;
     if (text && jqctl_when_parse(jq_str_of(text), ret_ms, &error) != JQ_OK)
         return jqctl_fail(EX_USAGE, "--%s: %s", name, error.message);
@@ -108,8 +118,8 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
     struct jq_task_spec spec = jq_task(handler);
     spec.queue = jqctl_value(&ctl->args, "queue");
     spec.need = jqctl_value(&ctl->args, "need");
-    spec.want = jqctl_value(&ctl->args, "want");
-    spec.key = jqctl_value(&ctl->args, "key");
+    spec.want = value_if(ctl, "want");
+    spec.key = value_if(ctl, "key");
     int code = jqctl_spec_priority(ctl, &spec.priority);
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "delay", &spec.delay_ms) : code;
     code = code == JQCTL_DONE ? option_when(ctl, "eta", &spec.eta_ms) : code;

@@ -1,0 +1,33 @@
+/* record_internal.h - what the files of the record codec share. Nobody else includes it. */
+#ifndef JQ_BROKER_RECORD_INTERNAL_H
+#define JQ_BROKER_RECORD_INTERNAL_H
+
+#include "broker/record.h"
+
+static inline void put_time(struct jq_buf *out, int64_t at_ms, int64_t base_ms) {
+    jq_buf_append_svarint(out, at_ms - base_ms);
+}
+
+/* Wraps instead of overflowing: damaged bytes must not be undefined behaviour. */
+static inline int64_t get_time(struct jq_reader *in, int64_t base_ms) {
+    return (int64_t)((uint64_t)jq_read_svarint(in) + (uint64_t)base_ms);
+}
+
+static inline uint64_t get_bounded(struct jq_reader *in, uint64_t max) {
+    const uint64_t value = jq_read_varint(in);
+    if (value > max) {
+        in->failed = true;
+        return 0;
+    }
+    return value;
+}
+
+/* ---- record_schedule.c ---- */
+void encode_schedule_set(const struct jq_record *record, struct jq_buf *out);
+void decode_schedule_set(struct jq_reader *in, struct jq_record *record);
+void encode_schedule_moved(const struct jq_record *record, struct jq_buf *out);
+void decode_schedule_moved(struct jq_reader *in, struct jq_record *record);
+void encode_schedule_forgotten(const struct jq_record *record, struct jq_buf *out);
+void decode_schedule_forgotten(struct jq_reader *in, struct jq_record *record);
+
+#endif
