@@ -72,6 +72,9 @@ struct jq_task_spec {
     int64_t result_ttl_ms;                /* how long the outcome is kept; 0: the broker's, a day as shipped */
     const struct jq_header *headers;
     size_t header_count;
+    const jq_task_id *after; /* tasks that must end before it may run, at most 1000; see jq_flow for more than a few */
+    size_t after_count;
+    enum jq_on on; /* how those must end; 0: JQ_ON_SUCCEEDED */
 };
 
 /* A spec with nothing but a handler. */
@@ -114,6 +117,11 @@ struct jq_result {
 enum jq_err jq_wait(struct jq_client *client, jq_task_id id, int64_t timeout_ms, struct jq_result **ret_result,
                     struct jq_error *reterr);
 
+/* Waits until all of them have ended, any number, and calls `on_ended` for each, once, as they end. */
+enum jq_err jq_wait_all(struct jq_client *client, const jq_task_id *ids, size_t count, int64_t timeout_ms,
+                        void (*on_ended)(void *ctx, const struct jq_result *result), void *ctx,
+                        struct jq_error *reterr);
+
 /* Waits until at least one of up to 1000 tasks has ended and calls `on_ended` for each of those that have, a frame's worth at most;
  * the result is lent for the call. */
 enum jq_err jq_wait_any(struct jq_client *client, const jq_task_id *ids, size_t count, int64_t timeout_ms,
@@ -128,6 +136,78 @@ void jq_result_free(struct jq_result *result);
  * JQ_ERR_CONFLICT names the first that had ended, JQ_ERR_NOT_FOUND the first unknown; the others are cancelled all the same. */
 enum jq_err jq_cancel(struct jq_client *client, const jq_task_id *ids, size_t count, int64_t grace_ms,
                       struct jq_error *reterr);
+
+/* ---- flows -------------------------------------------------------------------------------------------------------------
+ *
+ * A flow is a graph of tasks that the broker takes as a whole, or not at all. Build one, submit it, look at it by the id of its first
+ * task:
+ *     struct jq_flow *flow;
+ *     size_t parts, sum;
+ *     jq_flow_new("report", &flow, &error);
+ *     jq_flow_group(flow, pages, 20, &parts, &error);        // side by side
+ *     jq_flow_add(flow, NULL, &total, &sum, &error);
+ *     jq_flow_after_group(flow, sum, parts, 20, &error);     // a chord: when all of them have ended
+ *     jq_flow_submit(client, flow, &id, &error);
+ *     jq_flow_wait(client, id, -1, &info, &error);
+ *
+ * Order:     tasks may be added in any order; the library sorts them, and names the members of a circle (JQ_ERR_INVALID).
+ * Ownership: texts and payloads of specs are borrowed until jq_flow_free(); the specs themselves are copied.
+ * When a task of a flow is dead, those that need its success are `blocked` until it is replayed; what was cancelled or has expired
+ * takes them with it. `spec.on` says what a task needs: success (0), an end in any way, or a failure.
+ */
+
+struct jq_flow;
+
+/* `name` is for people: [a-z0-9_.-]{1,64}, or NULL. */
+enum jq_err jq_flow_new(const char *name, struct jq_flow **ret_flow, struct jq_error *reterr);
+enum jq_err jq_flow_rename(struct jq_flow *flow, const char *name, struct jq_error *reterr);
+void jq_flow_free(struct jq_flow *flow);
+
+/* One more task; *ret_place (may be NULL) names it below. `label` (may be NULL) names it in messages. Its `after` and `key` must be
+ * empty. */
+enum jq_err jq_flow_add(struct jq_flow *flow, const char *label, const struct jq_task_spec *task, size_t *ret_place,
+                        struct jq_error *reterr);
+/* `task` comes after `parent`, both places. */
+enum jq_err jq_flow_after(struct jq_flow *flow, size_t task, size_t parent, struct jq_error *reterr);
+/* `task` comes after the `count` tasks from the place `first` on: at most 1000. */
+enum jq_err jq_flow_after_group(struct jq_flow *flow, size_t task, size_t first, size_t count, struct jq_error *reterr);
+
+/* Many tasks at once, at consecutive places from *ret_first (may be NULL) on: side by side, or each after the one before. */
+enum jq_err jq_flow_group(struct jq_flow *flow, const struct jq_task_spec *tasks, size_t count, size_t *ret_first,
+                          struct jq_error *reterr);
+enum jq_err jq_flow_chain(struct jq_flow *flow, const struct jq_task_spec *tasks, size_t count, size_t *ret_first,
+                          struct jq_error *reterr);
+/* A group, and a task that runs when all of it have ended as its `on` says: it is told their ids, see jq_job_parents(). */
+enum jq_err jq_flow_chord(struct jq_flow *flow, const struct jq_task_spec *tasks, size_t count,
+                          const struct jq_task_spec *callback, size_t *ret_callback, struct jq_error *reterr);
+/* A group of a task for each line of a file: like `task`, with the line (without its end) as its payload. Empty lines are passed over. */
+enum jq_err jq_flow_map_file(struct jq_flow *flow, const char *path, const struct jq_task_spec *task, size_t *ret_first,
+                             size_t *ret_count, struct jq_error *reterr);
+
+size_t jq_flow_count(const struct jq_flow *flow);
+
+/* Takes it to the broker, frame by frame, and has it taken there. A queue without room for all of it is asked again within the
+ * call's time. */
+enum jq_err jq_flow_submit(struct jq_client *client, struct jq_flow *flow, jq_task_id *ret_flow,
+                           struct jq_error *reterr);
+/* The id of a task of a flow that was submitted. */
+jq_task_id jq_flow_task_id(const struct jq_flow *flow, size_t place);
+
+struct jq_flow_info {
+    jq_task_id id;
+    char name[JQ_NAME_SIZE_MAX + 1]; /* "": none */
+    char state[17];                  /* running, blocked, cancelling; succeeded, failed, cancelled */
+    uint32_t total;                  /* tasks; of those that are remembered: */
+    uint32_t waiting, blocked, queued, running, succeeded, dead, cancelled, expired, not_needed;
+    int64_t committed_ms; /* UTC */
+};
+
+/* Waits until nothing of the flow is queued or running any more: it has ended, or is blocked. JQ_ERR_TIMEOUT after `timeout_ms`
+ * (< 0: for ever). JQ_ERR_NOT_FOUND: no such flow, or forgotten. */
+enum jq_err jq_flow_wait(struct jq_client *client, jq_task_id flow, int64_t timeout_ms, struct jq_flow_info *ret_info,
+                         struct jq_error *reterr);
+/* Ends all of it that waits, and stops what runs (grace_ms as in jq_cancel()). It is answered before all of that is done. */
+enum jq_err jq_flow_cancel(struct jq_client *client, jq_task_id flow, int64_t grace_ms, struct jq_error *reterr);
 
 /* ---- working ---------------------------------------------------------------------------------------------------------- */
 
@@ -167,6 +247,8 @@ struct jq_str jq_job_handler(const struct jq_job *job);
 struct jq_bytes jq_job_payload(const struct jq_job *job);
 /* Of an offer like gpu=[0,1]: the numbers that are this job's own until it ends, and how many; NULL: none. */
 const uint16_t *jq_job_units(const struct jq_job *job, const char *offer, size_t *ret_count);
+/* The tasks that it waited for: their results are to be had by jq_wait_all() of a client. */
+const jq_task_id *jq_job_parents(const struct jq_job *job, size_t *ret_count);
 /* True once somebody has cancelled the task: a handler that runs for long looks now and then. */
 bool jq_job_cancelled(const struct jq_job *job);
 /* The result (copied, at most 48 KiB), or a line about what went wrong. */

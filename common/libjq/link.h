@@ -28,7 +28,9 @@ struct jq_link_task {
     uint64_t memory_bytes;                /* reserved; 0: nothing */
     uint64_t cpu_thousandths;
     struct jq_bytes payload;
-    struct jq_bytes headers;       /* msgpack map, or empty */
+    struct jq_bytes headers; /* msgpack map, or empty */
+    const jq_task_id *after; /* the tasks that it waited for */
+    size_t after_count;
     const struct jq_offers *units; /* its own until it ends, of offers like gpu=[0,1]; NULL: none */
 };
 

@@ -327,6 +327,21 @@ static bool take_units(struct jq_view map, struct jq_offers *ret_units) {
     return count > 0 && jq_offers_build(items, count, ret_units, NULL) == JQ_OK;
 }
 
+/* The ids of a list. NULL: none, or more than may be. */
+static jq_task_id *take_after(struct jq_view list, size_t *ret_count) {
+    const size_t count = jq_view_count(list);
+    if (count == 0 || count > JQ_AFTER_COUNT_MAX) {
+        return NULL;
+    }
+    jq_task_id *ids = malloc(count * sizeof(*ids));
+    JQ_CHECK(ids != NULL);
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = (jq_task_id){jq_view_to_uint(jq_view_at(list, i), 0)};
+    }
+    *ret_count = count;
+    return ids;
+}
+
 static void take_task(struct jq_link *link, struct jq_view item, struct jq_buf *headers) {
     struct jq_link_task task = {.id = {jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_TASK), 0)},
                                 .token = {jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_TOKEN), 0)},
@@ -349,8 +364,11 @@ static void take_task(struct jq_link *link, struct jq_view item, struct jq_buf *
     }
     struct jq_offers units = {0};
     task.units = take_units(jq_view_at(item, JQ_AT_LEASED_UNITS), &units) ? &units : NULL;
+    jq_task_id *after = take_after(jq_view_at(item, JQ_AT_LEASED_AFTER), &task.after_count);
+    task.after = after;
     link_held_add(link, task.id, task.token);
     link->config.on_task(link->config.ctx, &task);
+    free(after);
     jq_offers_fini(&units);
 }
 

@@ -157,6 +157,51 @@ enum jq_err jq_wait(struct jq_client *client, jq_task_id id, int64_t timeout_ms,
     return err == JQ_OK ? known(result, id, ret_result, reterr) : err;
 }
 
+/* ---- all of many ---- */
+
+/* Those that have not ended yet are kept together at the front of `open`. */
+struct waiting {
+    jq_task_id *open;
+    size_t count, asked; /* the first `asked` of them are waited for */
+    void (*on_ended)(void *ctx, const struct jq_result *result);
+    void *ctx;
+};
+
+static void one_ended(void *ctx, const struct jq_result *result) {
+    struct waiting *waiting = ctx;
+    for (size_t i = 0; i < waiting->asked; i++) {
+        if (waiting->open[i].value == result->id.value) {
+            waiting->asked--;
+            waiting->open[i] = waiting->open[waiting->asked];
+            waiting->open[waiting->asked] = waiting->open[--waiting->count];
+            waiting->on_ended(waiting->ctx, result);
+            return;
+        }
+    }
+}
+
+enum jq_err jq_wait_all(struct jq_client *client, const jq_task_id *ids, size_t count, int64_t timeout_ms,
+                        void (*on_ended)(void *ctx, const struct jq_result *result), void *ctx,
+                        struct jq_error *reterr) {
+    struct waiting waiting = {.count = count, .on_ended = on_ended, .ctx = ctx};
+    const int64_t deadline_ms = timeout_ms < 0 ? INT64_MAX / 2 : jq_flight_now_ms() + timeout_ms;
+    enum jq_err err = JQ_OK;
+    waiting.open = malloc((count + 1) * sizeof(*waiting.open));
+    if (!waiting.open) {
+        return jq_fail(reterr, JQ_ERR_NOMEM, "wait");
+    }
+    for (size_t i = 0; i < count; i++) {
+        waiting.open[i] = ids[i];
+    }
+    while (waiting.count > 0 && err == JQ_OK) {
+        const int64_t left_ms = deadline_ms - jq_flight_now_ms();
+        waiting.asked = waiting.count < IDS_MAX ? waiting.count : IDS_MAX;
+        err = jq_wait_any(client, waiting.open, waiting.asked, left_ms > 0 ? left_ms : 0, one_ended, &waiting, reterr);
+    }
+    free(waiting.open);
+    return err;
+}
+
 /* ---- status and cancel ---- */
 
 static void fill_id(struct jq_pack *pack, void *ctx) {

@@ -7,7 +7,8 @@
 enum {
     FRAMES_AT_A_TIME = 12,
     FRAME_ROOM = JQ_FRAME_SIZE_MAX - 512, /* what the envelope leaves */
-    BUSY_WAIT_MIN_MS = 20
+    BUSY_WAIT_MIN_MS = 20,
+    AFTER_ID_SIZE = 9,
 };
 
 struct jq_task_spec jq_task(const char *handler) {
@@ -16,8 +17,8 @@ struct jq_task_spec jq_task(const char *handler) {
 
 /* ---- one task ---- */
 
-static size_t task_size(const struct jq_task_spec *task) {
-    size_t size = 256 + task->payload_size + strlen(task->handler);
+size_t jq_task_size(const struct jq_task_spec *task) {
+    size_t size = 256 + AFTER_ID_SIZE * task->after_count + task->payload_size + strlen(task->handler);
     size += (task->queue ? strlen(task->queue) : 0) + (task->need ? strlen(task->need) : 0) +
             (task->want ? strlen(task->want) : 0);
     size += task->key ? strlen(task->key) : 0;
@@ -29,10 +30,10 @@ static size_t task_size(const struct jq_task_spec *task) {
 
 /* A tight bound for the usual task, so that frames are filled. */
 static size_t task_room(const struct jq_task_spec *task) {
-    const bool plain = !task->key && !task->need && !task->want && task->header_count == 0 && task->delay_ms == 0 &&
-                       task->eta_ms == 0 && task->expires_ms == 0 && task->retry_max < 0;
+    const bool plain = !task->key && task->after_count == 0 && !task->need && !task->want && task->header_count == 0 &&
+                       task->delay_ms == 0 && task->eta_ms == 0 && task->expires_ms == 0 && task->retry_max < 0;
     return plain ? 72 + task->payload_size + strlen(task->handler) + (task->queue ? strlen(task->queue) : 0)
-                 : task_size(task);
+                 : jq_task_size(task);
 }
 
 static bool has_retry(const struct jq_task_spec *task) {
@@ -78,6 +79,18 @@ static void pack_headers(struct jq_pack *pack, const struct jq_task_spec *task) 
     }
 }
 
+static size_t pack_after(struct jq_pack *pack, const struct jq_task_spec *task) {
+    if (task->after_count == 0) {
+        return 0;
+    }
+    jq_pack_key(pack, &jq_message_task, JQ_AT_TASK_AFTER);
+    jq_pack_array(pack, task->after_count);
+    for (size_t i = 0; i < task->after_count; i++) {
+        jq_pack_uint(pack, task->after[i].value);
+    }
+    return 1 + optional_text(pack, JQ_AT_TASK_ON, task->on ? jq_on_name(task->on) : NULL);
+}
+
 static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
     size_t count = optional_ms(pack, JQ_AT_TASK_DELAY, task->delay_ms);
     count += optional_ms(pack, JQ_AT_TASK_ETA, task->eta_ms);
@@ -96,7 +109,7 @@ static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
         pack_headers(pack, task);
         count++;
     }
-    return count;
+    return count + pack_after(pack, task);
 }
 
 void jq_task_pack(struct jq_pack *pack, const struct jq_task_spec *task) {
@@ -318,7 +331,7 @@ static enum jq_err run_round(struct batch *batch, struct jq_error *reterr) {
 
 /* ---- the calls ---- */
 
-static enum jq_err check_specs(const struct jq_task_spec *tasks, size_t count, struct jq_error *reterr) {
+enum jq_err jq_task_check(const struct jq_task_spec *tasks, size_t count, struct jq_error *reterr) {
     for (size_t i = 0; i < count; i++) {
         if (!tasks[i].handler) {
             return jq_fail(reterr, JQ_ERR_INVALID, "task %zu: handler: missing", i);
@@ -327,7 +340,7 @@ static enum jq_err check_specs(const struct jq_task_spec *tasks, size_t count, s
             return jq_fail(reterr, JQ_ERR_TOO_BIG, "task %zu: payload: %zu bytes, at most %d", i, tasks[i].payload_size,
                            JQ_PAYLOAD_SIZE_MAX);
         }
-        if (task_size(&tasks[i]) > JQ_TASK_SIZE_MAX + 1024) {
+        if (jq_task_size(&tasks[i]) > JQ_TASK_SIZE_MAX + 1024) {
             return jq_fail(reterr, JQ_ERR_TOO_BIG, "task %zu: larger than %d bytes", i, JQ_TASK_SIZE_MAX);
         }
     }
@@ -362,7 +375,7 @@ static size_t collect_busy(const struct jq_submitted *out, size_t count, size_t 
 
 enum jq_err jq_submit_many(struct jq_client *client, const struct jq_task_spec *tasks, size_t count,
                            struct jq_submitted *ret_submitted, struct jq_error *reterr) {
-    enum jq_err err = check_specs(tasks, count, reterr);
+    enum jq_err err = jq_task_check(tasks, count, reterr);
     if (err != JQ_OK || count == 0) {
         return err;
     }

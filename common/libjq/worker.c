@@ -21,6 +21,8 @@ struct jq_job {
     jq_lease_token token;
     struct jq_bytes payload; /* behind the struct, in one block */
     struct jq_offers units;
+    jq_task_id *parents;
+    size_t parent_count;
     int64_t started_ms;
     _Atomic bool cancelled;
     enum jq_outcome outcome;
@@ -85,6 +87,7 @@ static struct jq_job *queue_pop(struct job_queue *queue) {
 static void job_free(struct jq_job *job) {
     jq_buf_fini(&job->result);
     jq_offers_fini(&job->units);
+    free(job->parents);
     free(job);
 }
 
@@ -110,6 +113,11 @@ const uint16_t *jq_job_units(const struct jq_job *job, const char *offer, size_t
     const struct jq_offer *units = jq_offers_find(&job->units, jq_str_of(offer));
     *ret_count = units ? units->index_count : 0;
     return units ? units->indexes : NULL;
+}
+
+const jq_task_id *jq_job_parents(const struct jq_job *job, size_t *ret_count) {
+    *ret_count = job->parent_count;
+    return job->parents;
 }
 
 bool jq_job_cancelled(const struct jq_job *job) {
@@ -204,6 +212,22 @@ static void hand_back(struct jq_worker *worker, const struct jq_link_task *task)
     (void)jq_link_report(worker->link, &report, NULL);
 }
 
+/* What few tasks have. False: out of memory. */
+static bool take_rare(struct jq_job *job, const struct jq_link_task *task) {
+    if (task->units && jq_offers_build(task->units->items, task->units->count, &job->units, NULL) != JQ_OK) {
+        return false;
+    }
+    if (task->after_count == 0) {
+        return true;
+    }
+    job->parents = malloc(task->after_count * sizeof(*job->parents));
+    if (job->parents) {
+        memcpy(job->parents, task->after, task->after_count * sizeof(*job->parents));
+        job->parent_count = task->after_count;
+    }
+    return job->parents != NULL;
+}
+
 static void on_task(void *ctx, const struct jq_link_task *task) {
     struct jq_worker *worker = ctx;
     const unsigned handler = handler_find(worker, task->handler);
@@ -222,12 +246,12 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
     job->id = task->id;
     job->token = task->token;
     job->payload = (struct jq_bytes){payload, task->payload.size};
-    if (task->units && jq_offers_build(task->units->items, task->units->count, &job->units, NULL) != JQ_OK) {
-        free(job);
+    jq_buf_init(&job->result, JQ_PAYLOAD_SIZE_MAX);
+    if (!take_rare(job, task)) {
+        job_free(job);
         hand_back(worker, task);
         return;
     }
-    jq_buf_init(&job->result, JQ_PAYLOAD_SIZE_MAX);
     queue_push(&worker->leased, job);
 }
 

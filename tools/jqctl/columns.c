@@ -100,6 +100,13 @@ static void append_units(struct jq_buf *buf, struct jq_view map) {
     }
 }
 
+static void append_ids(struct jq_buf *buf, struct jq_view list) {
+    char place[JQ_TASK_ID_TEXT_SIZE];
+    for (size_t i = 0; i < jq_view_count(list); i++)
+        jq_buf_append_format(buf, "%s%s", i ? " " : "",
+                             jq_text_format_task_id((jq_task_id){jq_view_to_uint(jq_view_at(list, i), 0)}, place));
+}
+
 static void append_words(struct jq_buf *buf, struct jq_view list) {
     for (size_t i = 0; i < jq_view_count(list); i++) {
         jq_buf_append_format(buf, "%s", i ? " " : "");
@@ -189,6 +196,7 @@ bool jqctl_shown(const struct jqctl_column *column, struct jq_view row) {
     case JQCTL_TEXTS:
     case JQCTL_UNITS:
     case JQCTL_WORDS:
+    case JQCTL_IDS:
     case JQCTL_MAP:
     case JQCTL_LIST: return jq_view_count(value) > 0;
     case JQCTL_LIMIT: return uint_of(value) > 0;
@@ -206,6 +214,7 @@ static void append_value(struct jq_buf *buf, const struct jqctl_column *column, 
     case JQCTL_TEXTS: append_texts(buf, value); break;
     case JQCTL_UNITS: append_units(buf, value); break;
     case JQCTL_WORDS: append_words(buf, value); break;
+    case JQCTL_IDS: append_ids(buf, value); break;
     case JQCTL_DATA: append_data(buf, jq_view_to_bin(value), whole); break;
     case JQCTL_TAIL: jqctl_append_safe(buf, str_of_bytes(jq_view_to_bin(value)), whole); break;
     case JQCTL_UUID: append_uuid(buf, value); break;
@@ -264,6 +273,15 @@ static void write_units(struct jq_json *json, struct jq_view map) {
     jq_json_object_end(json);
 }
 
+static void write_ids(struct jq_json *json, struct jq_view list) {
+    char place[JQ_TASK_ID_TEXT_SIZE];
+    jq_json_array_begin(json);
+    for (size_t i = 0; i < jq_view_count(list); i++)
+        jq_json_str(json,
+                    jq_str_of(jq_text_format_task_id((jq_task_id){jq_view_to_uint(jq_view_at(list, i), 0)}, place)));
+    jq_json_array_end(json);
+}
+
 static void write_words(struct jq_json *json, struct jq_view list) {
     jq_json_array_begin(json);
     for (size_t i = 0; i < jq_view_count(list); i++)
@@ -313,6 +331,7 @@ static void write_value(struct jq_json *json, const struct jqctl_column *column,
     case JQCTL_TEXTS: write_texts(json, value); break;
     case JQCTL_UNITS: write_units(json, value); break;
     case JQCTL_WORDS: write_words(json, value); break;
+    case JQCTL_IDS: write_ids(json, value); break;
     case JQCTL_DATA: write_data(json, jq_view_to_bin(value)); break;
     case JQCTL_TAIL: jq_json_str(json, str_of_bytes(jq_view_to_bin(value))); break;
     case JQCTL_MAP: jqctl_write_row(json, column->of, value); break;

@@ -28,6 +28,7 @@ enum jqctl_kind {
     JQCTL_TEXTS,    /* {str: str}: "a=b c=d" */
     JQCTL_UNITS,    /* {name: [uint]}: "gpu=[0,1]" */
     JQCTL_WORDS,    /* [str]: "a b" */
+    JQCTL_IDS,      /* [uint]: "17 18"; texts in JSON too */
     JQCTL_DATA, /* bin, shown as JSON where it is msgpack, else as text; JSON: the value, else {"text"} or {"base64"} */
     JQCTL_TAIL, /* bin: the end of an output, lines of its own; text in JSON */
     JQCTL_UUID,

@@ -16,7 +16,7 @@ const struct jqctl_option jqctl_options[] = {
 };
 const size_t jqctl_options_count = sizeof(jqctl_options) / sizeof(jqctl_options[0]);
 
-#define STATES "scheduled ready running cancelling succeeded dead cancelled expired"
+#define STATES "waiting blocked scheduled ready running cancelling succeeded dead cancelled expired"
 
 static const struct jqctl_option submit_options[] = {
     {"payload", 'p', "JSON|@FILE|-",
@@ -37,6 +37,9 @@ static const struct jqctl_option submit_options[] = {
     {"soft-limit", 0, "DURATION", "SIGTERM after it.", NULL},
     {"hard-limit", 0, "DURATION", "SIGKILL to the whole tree after it.", NULL},
     {"result-ttl", 0, "DURATION", "How long the result is kept (1d).", NULL},
+    {"after", 0, "ID[,ID..]", "Only when these tasks have ended.", NULL},
+    {"on", 0, "HOW", "How those must end: succeeded, finished (in any way) or failed (succeeded).",
+     "succeeded finished failed"},
     {"header", 'H', "NAME=VALUE", "Passed to the handler; may be given again and again.", NULL},
     {"wait", 'w', NULL, "Wait for the end and print the result; --timeout is then how long to wait.", NULL},
 };
@@ -104,6 +107,23 @@ static const struct jqctl_option cancel_options[] = {
     {"grace", 0, "DURATION", "Of running ones: between SIGTERM and SIGKILL.", NULL},
 };
 
+static const struct jqctl_option flow_submit_options[] = {
+    {"wait", 'w', NULL, "Wait for its end; --timeout is then how long to wait. Fails unless it succeeded.", NULL},
+};
+
+static const struct jqctl_option flow_map_options[] = {
+    {"queue", 'q', "NAME", "The queue (default).", NULL},
+    {"name", 0, "NAME", "Of the flow.", NULL},
+    {"then", 0, "HANDLER", "A task behind all of them, of at most 1000: it is told their ids and results.", NULL},
+    {"on", 0, "HOW", "How they must have ended for it: succeeded, finished (in any way) or failed (succeeded).",
+     "succeeded finished failed"},
+    {"wait", 'w', NULL, "Wait for its end; --timeout is then how long to wait. Fails unless it succeeded.", NULL},
+};
+
+static const struct jqctl_option flow_list_options[] = {
+    {"limit", 'l', "N", "At most so many (100); 0: all.", NULL},
+};
+
 static const struct jqctl_option drain_options[] = {
     {"undo", 0, NULL, "Give it tasks again.", NULL},
 };
@@ -156,6 +176,7 @@ static const struct jqctl_option token_options[] = {
 
 const struct jqctl_noun jqctl_nouns[] = {
     {"task", "Tasks"},
+    {"flow", "Flows: graphs of tasks, taken and cancelled as a whole"},
     {"queue", "Queues"},
     {"worker", "Workers"},
     {"dead", "Dead letters: tasks that failed for good"},
@@ -177,6 +198,17 @@ const struct jqctl_command jqctl_commands[] = {
     {"task", "wait", "ID..", 1, ANY, "Wait until tasks have ended; fails unless all succeeded.", OPTIONS(wait_options),
      jqctl_task_wait},
     {"task", "cancel", "ID..", 1, ANY, "Cancel tasks, running ones too.", OPTIONS(cancel_options), jqctl_task_cancel},
+    {"flow", "submit", "FILE|-", 1, 1, "Submit a flow, a document of JSON or msgpack; prints its id.",
+     OPTIONS(flow_submit_options), jqctl_flow_submit},
+    {"flow", "map", "HANDLER FILE", 2, 2,
+     "Submit a task for each line of a file, as one flow; the line is its payload.", OPTIONS(flow_map_options),
+     jqctl_flow_map},
+    {"flow", "ls", "", 0, 0, "List flows.", OPTIONS(flow_list_options), jqctl_flow_ls},
+    {"flow", "show", "ID", 1, 1, "Draw a flow with the states of its tasks.", NO_OPTIONS, jqctl_flow_show},
+    {"flow", "wait", "ID", 1, 1, "Wait until a flow has ended, or is blocked; fails unless it succeeded.", NO_OPTIONS,
+     jqctl_flow_wait},
+    {"flow", "cancel", "ID", 1, 1, "Cancel all of a flow, running tasks too.", OPTIONS(cancel_options),
+     jqctl_flow_cancel},
     {"queue", "ls", "", 0, 0, "List queues.", NO_OPTIONS, jqctl_queue_ls},
     {"queue", "show", "NAME", 1, 1, "Show one queue.", NO_OPTIONS, jqctl_queue_show},
     {"queue", "pause", "NAME..", 1, ANY, "Hand nothing of a queue out.", NO_OPTIONS, jqctl_queue_pause},

@@ -42,6 +42,9 @@ static const struct {
 } sentences[] = {
     {"ended", ABOUT_TASK, "It has ended: %d.", NULL},
     {"running", ABOUT_TASK, "It runs on worker %w, for %t now.", NULL},
+    {"parent_dead", ABOUT_TASK, "It is blocked by task %d: replay that (`jqctl dead replay`), or remove it.", NULL},
+    {"waits_for", ABOUT_TASK, "It waits for task %d.", NULL},
+    {"more_parents", ABOUT_TASK, "It waits for %n more.", NULL},
     {"not_due", ABOUT_TASK, "It is not due for another %t (%d).", NULL},
     {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on.", NULL},
     {"queue_limit", ABOUT_TASK, "The queue %d is at its limit.", NULL},

@@ -172,6 +172,18 @@ static void made_key(struct jqctl_made *made, struct jq_str scoped) {
     jqctl_made_str(made, "key_scope", (struct jq_str){scoped.data, scope});
 }
 
+static void made_after(struct jqctl_made *made, const struct jq_record *record) {
+    struct jq_reader in = jq_reader_of(record->u.task_submitted.after);
+    struct jq_buf text;
+    jq_buf_init(&text, JQ_AFTER_COUNT_MAX * 24);
+    while (in.at != in.end)
+        jq_buf_append_format(&text, "%s%llu", text.size > 0 ? "," : "",
+                             (unsigned long long)(record->u.task_submitted.task.value - (jq_read_varint(&in) >> 1)));
+    jqctl_made_str(made, "after", jq_buf_str(&text));
+    jqctl_made_text(made, "on", jq_on_name((enum jq_on)record->u.task_submitted.on));
+    jq_buf_fini(&text);
+}
+
 static void fields_of_submitted(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
     made_task(made, record->u.task_submitted.task);
@@ -186,6 +198,10 @@ static void fields_of_submitted(struct dump *dump, const struct jq_record *recor
     made_ms(made, "ready_at_ms", record->u.task_submitted.ready_at_ms);
     if (record->u.task_submitted.expires_wall_ms > 0)
         made_ms(made, "expires_ms", record->u.task_submitted.expires_wall_ms);
+    if (record->u.task_submitted.flow > 0)
+        jqctl_made_uint(made, "flow", record->u.task_submitted.flow);
+    if (record->u.task_submitted.on > 0)
+        made_after(made, record);
     made_key(made, record->u.task_submitted.key);
     if (record->u.task_submitted.schedule != 0)
         jqctl_made_uint(made, "schedule", record->u.task_submitted.schedule);
@@ -345,6 +361,27 @@ static void fields_of_schedule(struct dump *dump, const struct jq_record *record
     }
 }
 
+static void fields_of_edge(struct jqctl_made *made, const struct jq_record *record) {
+    static const char *const verdicts[] = {
+        [JQ_EDGE_OPEN] = "open", [JQ_EDGE_MET] = "met", [JQ_EDGE_BLOCKED] = "blocked"};
+    made_task(made, record->u.edge_decided.task);
+    jqctl_made_uint(made, "parent", record->u.edge_decided.parent);
+    jqctl_made_text(made, "verdict", verdicts[record->u.edge_decided.verdict]);
+}
+
+static void fields_of_flow(struct dump *dump, const struct jq_record *record) {
+    static const char *const phases[] = {[JQ_FLOW_STAGED] = "staged",
+                                         [JQ_FLOW_DROPPED] = "dropped",
+                                         [JQ_FLOW_COMMITTED] = "committed",
+                                         [JQ_FLOW_CANCELLING] = "cancelling",
+                                         [JQ_FLOW_CANCELLED] = "cancelled"};
+    jqctl_made_uint(&dump->made, "flow", record->u.flow_set.flow);
+    jqctl_made_text(&dump->made, "phase", phases[record->u.flow_set.phase]);
+    jqctl_made_uint(&dump->made, "total", record->u.flow_set.total);
+    if (record->u.flow_set.name.size > 0)
+        jqctl_made_str(&dump->made, "name", record->u.flow_set.name);
+}
+
 /* Of the records that have one or two. */
 static void fields_of_small(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
@@ -372,22 +409,29 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         break;
     case JQ_RECORD_TASK_DUE:
     case JQ_RECORD_TASK_REVIVED:
+    case JQ_RECORD_TASK_FREED:
     case JQ_RECORD_TASK_FORGOTTEN: made_task(made, record->u.task_due.task); break;
+    case JQ_RECORD_EDGE_DECIDED: fields_of_edge(made, record); break;
+    case JQ_RECORD_FLOW_CUT:
+        jqctl_made_uint(made, "flow", record->u.flow_cut.flow);
+        jqctl_made_uint(made, "keep", record->u.flow_cut.keep);
+        break;
+    case JQ_RECORD_FLOW_FORGOTTEN: jqctl_made_uint(made, "flow", record->u.flow_forgotten.flow); break;
     default: break;
     }
 }
 
 static void made_fields(struct dump *dump, const struct jq_record *record) {
     static void (*const writers[JQ_RECORD_TYPE_END])(struct dump * dump, const struct jq_record *record) = {
-        [JQ_RECORD_QUEUE_DEFINED] = fields_of_queue,         [JQ_RECORD_QUEUE_SET] = fields_of_queue,
-        [JQ_RECORD_CLASS_DEFINED] = fields_of_class,         [JQ_RECORD_OPTIONS_DEFINED] = fields_of_options,
-        [JQ_RECORD_WORKER_REGISTERED] = fields_of_worker,    [JQ_RECORD_REQUEST_ANSWERED] = fields_of_answer,
-        [JQ_RECORD_SENDER_TRIMMED] = fields_of_trim,         [JQ_RECORD_WALL_OFFSET] = fields_of_offset,
-        [JQ_RECORD_TASK_SUBMITTED] = fields_of_submitted,    [JQ_RECORD_TASK_LEASED] = fields_of_leased,
-        [JQ_RECORD_TASK_RETRIED] = fields_of_retried,        [JQ_RECORD_TASK_ENDED] = fields_of_ended,
-        [JQ_RECORD_TASK_EDITED] = fields_of_edited,          [JQ_RECORD_BREAKER_SET] = fields_of_breaker,
-        [JQ_RECORD_SCHEDULE_SET] = fields_of_schedule,       [JQ_RECORD_SCHEDULE_MOVED] = fields_of_schedule,
-        [JQ_RECORD_SCHEDULE_FORGOTTEN] = fields_of_schedule,
+        [JQ_RECORD_FLOW_SET] = fields_of_flow,           [JQ_RECORD_QUEUE_DEFINED] = fields_of_queue,
+        [JQ_RECORD_QUEUE_SET] = fields_of_queue,         [JQ_RECORD_CLASS_DEFINED] = fields_of_class,
+        [JQ_RECORD_OPTIONS_DEFINED] = fields_of_options, [JQ_RECORD_WORKER_REGISTERED] = fields_of_worker,
+        [JQ_RECORD_REQUEST_ANSWERED] = fields_of_answer, [JQ_RECORD_SENDER_TRIMMED] = fields_of_trim,
+        [JQ_RECORD_WALL_OFFSET] = fields_of_offset,      [JQ_RECORD_TASK_SUBMITTED] = fields_of_submitted,
+        [JQ_RECORD_TASK_LEASED] = fields_of_leased,      [JQ_RECORD_TASK_RETRIED] = fields_of_retried,
+        [JQ_RECORD_TASK_ENDED] = fields_of_ended,        [JQ_RECORD_TASK_EDITED] = fields_of_edited,
+        [JQ_RECORD_BREAKER_SET] = fields_of_breaker,     [JQ_RECORD_SCHEDULE_SET] = fields_of_schedule,
+        [JQ_RECORD_SCHEDULE_MOVED] = fields_of_schedule, [JQ_RECORD_SCHEDULE_FORGOTTEN] = fields_of_schedule,
     };
     if (writers[record->type])
         writers[record->type](dump, record);

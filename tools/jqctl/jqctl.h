@@ -94,7 +94,13 @@ int jqctl_task_show(struct jqctl *ctl);
 int jqctl_task_explain(struct jqctl *ctl); /* explain.c */
 int jqctl_task_wait(struct jqctl *ctl);    /* wait.c */
 int jqctl_task_cancel(struct jqctl *ctl);  /* many.c */
-int jqctl_queue_ls(struct jqctl *ctl);     /* queue.c */
+int jqctl_flow_submit(struct jqctl *ctl);  /* flow.c */
+int jqctl_flow_map(struct jqctl *ctl);
+int jqctl_flow_ls(struct jqctl *ctl);
+int jqctl_flow_show(struct jqctl *ctl);
+int jqctl_flow_wait(struct jqctl *ctl);
+int jqctl_flow_cancel(struct jqctl *ctl);
+int jqctl_queue_ls(struct jqctl *ctl); /* queue.c */
 int jqctl_queue_show(struct jqctl *ctl);
 int jqctl_queue_pause(struct jqctl *ctl);
 int jqctl_queue_resume(struct jqctl *ctl);

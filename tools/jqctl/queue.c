@@ -6,6 +6,8 @@
 static const struct jqctl_column queue_columns[] = {
     {"name", "queue", JQCTL_TEXT, JQCTL_BOTH, NULL},
     {"paused", "paused", JQCTL_FLAG, JQCTL_BOTH, NULL},
+    {"waiting", "waiting", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"blocked", "blocked", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"scheduled", "scheduled", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"ready", "ready", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"running", "running", JQCTL_COUNT, JQCTL_BOTH, NULL},

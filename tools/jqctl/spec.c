@@ -97,6 +97,31 @@ static int header_of(const char *text, struct jqctl_memory *memory, struct jq_he
     return JQCTL_DONE;
 }
 
+/* --after ID,ID.. and --on. */
+static int option_after(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec) {
+    const char *list = jqctl_value(&ctl->args, "after"), *on = jqctl_value(&ctl->args, "on");
+    const char *texts[JQ_AFTER_COUNT_MAX];
+    struct jq_error error;
+    size_t count = 0;
+    if (on && !jq_on_of_name(jq_str_of(on), &spec->on))
+        return jqctl_fail(EX_USAGE, "--on: \"%.32s\" is none of succeeded, finished, failed", on);
+    if (!list)
+        return on ? jqctl_fail(EX_USAGE, "--on without --after") : JQCTL_DONE;
+    char *copy = jqctl_memory_take(memory, strlen(list) + 1);
+    if (!copy)
+        return jqctl_fail(EX_OSERR, "out of memory");
+    memcpy(copy, list, strlen(list) + 1);
+    for (char *at = copy; at && count < JQ_AFTER_COUNT_MAX;) {
+        texts[count++] = at;
+        at = strchr(at, ',');
+        if (at)
+            *at++ = '\0';
+    }
+    if (jqctl_spec_after(texts, count, memory, spec, &error) != JQ_OK)
+        return jqctl_fail(EX_USAGE, "--%s", error.message);
+    return JQCTL_DONE;
+}
+
 int jqctl_spec_headers(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec) {
     struct jq_header *headers = jqctl_memory_take(memory, ctl->args.given_count * sizeof(*headers));
     if (!headers)
@@ -129,6 +154,7 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "hard-limit", &spec.hard_limit_ms) : code;
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "result-ttl", &spec.result_ttl_ms) : code;
     code = code == JQCTL_DONE ? jqctl_spec_headers(ctl, memory, &spec) : code;
+    code = code == JQCTL_DONE ? option_after(ctl, memory, &spec) : code;
     if (code == JQCTL_DONE && spec.delay_ms > 0 && spec.eta_ms > 0)
         code = jqctl_fail(EX_USAGE, "--delay and --eta exclude each other");
     if (code == JQCTL_DONE)

@@ -2,7 +2,7 @@
  *
  * JSON: an object with the fields of a submit (PROTOCOL.md): handler, queue, payload (any JSON; becomes msgpack), priority (a
  * number or a name), delay_ms, eta_ms, expires_ms, need, want, key, retry (a number, or {max, base_ms, cap_ms}), soft_limit_ms,
- * hard_limit_ms, result_ttl_ms, headers; and, as people write them, delay, soft_limit, hard_limit, result_ttl ("1h30m"), eta,
+ * hard_limit_ms, result_ttl_ms, headers, after (task ids), on; and, as people write them, delay, soft_limit, hard_limit, result_ttl ("1h30m"), eta,
  * expires (RFC 3339).
  *
  * Ownership: texts and bytes of a spec lie in the memory that it was made with, until that is emptied.
@@ -10,6 +10,7 @@
 #ifndef JQ_TOOLS_JQCTL_SPEC_H
 #define JQ_TOOLS_JQCTL_SPEC_H
 
+#include "common/json_read.h"
 #include "tools/jqctl/jqctl.h"
 
 /* Memory that is given back all at once. */
@@ -33,6 +34,33 @@ int jqctl_spec_payload(const struct jqctl *ctl, struct jqctl_memory *memory, str
 int jqctl_spec_priority(const struct jqctl *ctl, int *ret_priority);
 int jqctl_spec_retry(const struct jqctl *ctl, int *ret_retry);
 int jqctl_spec_headers(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec);
+
+/* Reads the parts of one such object, wherever it stands: `in_task` is false again when it has ended. `name` and `after` are left to
+ * the caller. */
+struct jqctl_spec_reading {
+    struct jqctl_memory *memory;
+    struct jq_task_spec *spec;
+    bool flow;                            /* the object may have a name, and `after` are names */
+    const struct jqctl_spec_field *field; /* whose value comes next */
+    bool in_task, in_retry, in_headers, in_after;
+    int payload_depth;     /* containers open within the payload */
+    struct jq_buf payload; /* msgpack so far */
+    struct jq_header *headers;
+    size_t headers_max;
+    const char *header_name;
+    const char *name; /* NULL: none */
+    const char **after;
+    size_t after_count;
+};
+void jqctl_spec_begin(struct jqctl_spec_reading *reading, struct jqctl_memory *memory, struct jq_task_spec *spec,
+                      bool flow);
+enum jq_err jqctl_spec_part(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                            struct jq_error *reterr);
+void jqctl_spec_end(struct jqctl_spec_reading *reading);
+
+/* Task ids by their texts. */
+enum jq_err jqctl_spec_after(const char *const *texts, size_t count, struct jqctl_memory *memory,
+                             struct jq_task_spec *spec, struct jq_error *reterr);
 
 /* *spec holds what holds for all; what `line` says is set over it. JQ_ERR_INVALID, JQ_ERR_TOO_BIG name the field. */
 enum jq_err jqctl_spec_of_json(struct jq_str line, struct jqctl_memory *memory, struct jq_task_spec *spec,

@@ -1,5 +1,6 @@
 /* spec_json.c - a task to submit, by one line of JSON: a table of fields, and a reader that walks the parts of the line. */
 #include <limits.h>
+#include <stdio.h>
 
 #include "common/conf.h"
 #include "common/text.h"
@@ -7,9 +8,22 @@
 #include "tools/jqctl/spec.h"
 #include "tools/jqctl/when.h"
 
-enum how { HOW_TEXT, HOW_MS, HOW_SPAN, HOW_WHEN, HOW_COUNT, HOW_PRIORITY, HOW_RETRY, HOW_HEADERS, HOW_PAYLOAD };
+enum how {
+    HOW_TEXT,
+    HOW_MS,
+    HOW_SPAN,
+    HOW_WHEN,
+    HOW_COUNT,
+    HOW_PRIORITY,
+    HOW_RETRY,
+    HOW_HEADERS,
+    HOW_PAYLOAD,
+    HOW_AFTER,
+    HOW_ON,
+    HOW_NAME
+};
 
-struct field {
+struct jqctl_spec_field {
     const char *name;
     enum how how;
     size_t offset; /* in struct jq_task_spec */
@@ -18,7 +32,7 @@ struct field {
 
 #define AT(member) offsetof(struct jq_task_spec, member)
 
-static const struct field task_fields[] = {
+static const struct jqctl_spec_field task_fields[] = {
     {"handler", HOW_TEXT, AT(handler), 0},
     {"queue", HOW_TEXT, AT(queue), 0},
     {"payload", HOW_PAYLOAD, 0, 0},
@@ -40,8 +54,11 @@ static const struct field task_fields[] = {
     {"result_ttl_ms", HOW_MS, AT(result_ttl_ms), JQ_SPAN_MS_MAX},
     {"result_ttl", HOW_SPAN, AT(result_ttl_ms), 0},
     {"headers", HOW_HEADERS, 0, 0},
+    {"after", HOW_AFTER, 0, 0},
+    {"on", HOW_ON, 0, 0},
+    {"name", HOW_NAME, 0, 0}, /* of a task of a flow: the last */
 };
-static const struct field retry_fields[] = {
+static const struct jqctl_spec_field retry_fields[] = {
     {"max", HOW_COUNT, AT(retry_max), 1000},
     {"base_ms", HOW_MS, AT(retry_base_ms), JQ_BACKOFF_MS_MAX},
     {"cap_ms", HOW_MS, AT(retry_cap_ms), JQ_BACKOFF_MS_MAX},
@@ -51,31 +68,19 @@ enum {
     RETRY_FIELDS_COUNT = sizeof(retry_fields) / sizeof(retry_fields[0]),
 };
 
-struct reading {
-    struct jqctl_memory *memory;
-    struct jq_task_spec *spec;
-    const struct field *field; /* whose value comes next */
-    bool in_task, in_retry, in_headers;
-    int payload_depth;     /* containers open within the payload */
-    struct jq_buf payload; /* msgpack so far */
-    struct jq_header *headers;
-    size_t headers_max;
-    const char *header_name;
-};
-
-static void *member(struct reading *reading, const struct field *field) {
+static void *member(struct jqctl_spec_reading *reading, const struct jqctl_spec_field *field) {
     return (char *)reading->spec + field->offset;
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------------- */
 
-static enum jq_err wrong(const struct reading *reading, const char *wanted, struct jq_error *reterr) {
+static enum jq_err wrong(const struct jqctl_spec_reading *reading, const char *wanted, struct jq_error *reterr) {
     return jq_fail(reterr, JQ_ERR_INVALID, "%s%s: not %s", reading->in_retry ? "retry." : "", reading->field->name,
                    wanted);
 }
 
 /* A copy with a NUL behind it. The reader has refused U+0000 within. */
-static enum jq_err keep_text(struct reading *reading, struct jq_str text, const char **ret_text,
+static enum jq_err keep_text(struct jqctl_spec_reading *reading, struct jq_str text, const char **ret_text,
                              struct jq_error *reterr) {
     char *copy = jqctl_memory_take(reading->memory, text.size + 1);
     if (!copy)
@@ -86,7 +91,7 @@ static enum jq_err keep_text(struct reading *reading, struct jq_str text, const 
     return JQ_OK;
 }
 
-static enum jq_err take_number(struct reading *reading, const struct jq_json_part *part, int64_t *ret_number,
+static enum jq_err take_number(struct jqctl_spec_reading *reading, const struct jq_json_part *part, int64_t *ret_number,
                                struct jq_error *reterr) {
     if (part->kind != JQ_JSON_INT)
         return wrong(reading, "a whole number", reterr);
@@ -97,7 +102,8 @@ static enum jq_err take_number(struct reading *reading, const struct jq_json_par
     return JQ_OK;
 }
 
-static enum jq_err take_int(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_int(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                            struct jq_error *reterr) {
     int64_t number = 0;
     const enum jq_err err = take_number(reading, part, &number, reterr);
     if (err == JQ_OK)
@@ -105,7 +111,8 @@ static enum jq_err take_int(struct reading *reading, const struct jq_json_part *
     return err;
 }
 
-static enum jq_err take_priority(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_priority(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                                 struct jq_error *reterr) {
     if (part->kind != JQ_JSON_STR)
         return take_int(reading, part, reterr);
     const int priority = jq_priority_of_name(part->text);
@@ -115,7 +122,8 @@ static enum jq_err take_priority(struct reading *reading, const struct jq_json_p
     return JQ_OK;
 }
 
-static enum jq_err take_time(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_time(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                             struct jq_error *reterr) {
     int64_t *at = member(reading, reading->field);
     struct jq_error error;
     enum jq_err err = JQ_OK;
@@ -129,13 +137,22 @@ static enum jq_err take_time(struct reading *reading, const struct jq_json_part 
     return err == JQ_OK ? JQ_OK : jq_fail(reterr, err, "%s: %s", reading->field->name, error.message);
 }
 
-static enum jq_err take_text(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_text(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                             struct jq_error *reterr) {
     if (part->kind != JQ_JSON_STR)
         return wrong(reading, "a text", reterr);
     return keep_text(reading, part->text, member(reading, reading->field), reterr);
 }
 
-static enum jq_err begin_headers(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_name(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                             struct jq_error *reterr) {
+    if (part->kind != JQ_JSON_STR)
+        return wrong(reading, "a text", reterr);
+    return keep_text(reading, part->text, &reading->name, reterr);
+}
+
+static enum jq_err begin_headers(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                                 struct jq_error *reterr) {
     if (part->kind != JQ_JSON_OBJECT_BEGIN)
         return wrong(reading, "an object of texts", reterr);
     reading->headers_max = part->count;
@@ -148,7 +165,8 @@ static enum jq_err begin_headers(struct reading *reading, const struct jq_json_p
     return JQ_OK;
 }
 
-static enum jq_err take_header(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_header(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                               struct jq_error *reterr) {
     const char *value = NULL;
     if (part->kind != JQ_JSON_STR)
         return jq_fail(reterr, JQ_ERR_INVALID, "headers.%.64s: not a text", reading->header_name);
@@ -159,7 +177,43 @@ static enum jq_err take_header(struct reading *reading, const struct jq_json_par
     return err;
 }
 
-static enum jq_err take_retry(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_on(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                           struct jq_error *reterr) {
+    if (part->kind != JQ_JSON_STR || !jq_on_of_name(part->text, &reading->spec->on))
+        return wrong(reading, "one of succeeded, finished, failed", reterr);
+    return JQ_OK;
+}
+
+static enum jq_err begin_after(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                               struct jq_error *reterr) {
+    if (part->kind != JQ_JSON_ARRAY_BEGIN)
+        return wrong(reading, "an array", reterr);
+    reading->after = jqctl_memory_take(reading->memory, part->count * sizeof(*reading->after));
+    if (!reading->after)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "out of memory");
+    reading->after_count = 0;
+    reading->in_after = true;
+    return JQ_OK;
+}
+
+/* A name or an id: a number is kept as its digits. */
+static enum jq_err take_after(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                              struct jq_error *reterr) {
+    char digits[24];
+    struct jq_str text = part->text;
+    if (part->kind == JQ_JSON_ARRAY_END) {
+        reading->in_after = false;
+        return JQ_OK;
+    }
+    if (part->kind == JQ_JSON_INT)
+        text = (struct jq_str){digits, (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)part->number)};
+    else if (part->kind != JQ_JSON_STR)
+        return jq_fail(reterr, JQ_ERR_INVALID, "after: not an array of %s", reading->flow ? "names" : "task ids");
+    return keep_text(reading, text, &reading->after[reading->after_count++], reterr);
+}
+
+static enum jq_err take_retry(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                              struct jq_error *reterr) {
     if (part->kind != JQ_JSON_OBJECT_BEGIN)
         return take_int(reading, part, reterr);
     reading->in_retry = true;
@@ -168,7 +222,7 @@ static enum jq_err take_retry(struct reading *reading, const struct jq_json_part
 
 /* ---- the payload: the parts of any value -------------------------------------------------------------------------------- */
 
-static enum jq_err payload_done(struct reading *reading, struct jq_error *reterr) {
+static enum jq_err payload_done(struct jqctl_spec_reading *reading, struct jq_error *reterr) {
     uint8_t *copy = jqctl_memory_take(reading->memory, reading->payload.size);
     if (!copy)
         return jq_fail(reterr, JQ_ERR_NOMEM, "out of memory");
@@ -179,7 +233,8 @@ static enum jq_err payload_done(struct reading *reading, struct jq_error *reterr
     return JQ_OK;
 }
 
-static enum jq_err take_payload(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_payload(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                                struct jq_error *reterr) {
     struct jq_pack pack = jq_pack_of(&reading->payload);
     struct jq_error error;
     const enum jq_err err = jqctl_payload_part(&pack, part, &error);
@@ -194,7 +249,8 @@ static enum jq_err take_payload(struct reading *reading, const struct jq_json_pa
 
 /* ---- the walk ----------------------------------------------------------------------------------------------------------- */
 
-static enum jq_err take_value(struct reading *reading, const struct jq_json_part *part, struct jq_error *reterr) {
+static enum jq_err take_value(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                              struct jq_error *reterr) {
     enum jq_err err = JQ_OK;
     int64_t number = 0;
     if (reading->field->how == HOW_PAYLOAD)
@@ -210,6 +266,9 @@ static enum jq_err take_value(struct reading *reading, const struct jq_json_part
         case HOW_PRIORITY: err = take_priority(reading, part, reterr); break;
         case HOW_RETRY: err = take_retry(reading, part, reterr); break;
         case HOW_HEADERS: err = begin_headers(reading, part, reterr); break;
+        case HOW_AFTER: err = begin_after(reading, part, reterr); break;
+        case HOW_ON: err = take_on(reading, part, reterr); break;
+        case HOW_NAME: err = take_name(reading, part, reterr); break;
         default: err = take_time(reading, part, reterr); break;
         }
     }
@@ -217,9 +276,9 @@ static enum jq_err take_value(struct reading *reading, const struct jq_json_part
     return err;
 }
 
-static enum jq_err take_key(struct reading *reading, struct jq_str key, struct jq_error *reterr) {
-    const struct field *fields = reading->in_retry ? retry_fields : task_fields;
-    const size_t count = reading->in_retry ? RETRY_FIELDS_COUNT : TASK_FIELDS_COUNT;
+static enum jq_err take_key(struct jqctl_spec_reading *reading, struct jq_str key, struct jq_error *reterr) {
+    const struct jqctl_spec_field *fields = reading->in_retry ? retry_fields : task_fields;
+    const size_t count = reading->in_retry ? RETRY_FIELDS_COUNT : TASK_FIELDS_COUNT - !reading->flow;
     const char *names[TASK_FIELDS_COUNT];
     if (reading->in_headers)
         return keep_text(reading, key, &reading->header_name, reterr);
@@ -235,7 +294,7 @@ static enum jq_err take_key(struct reading *reading, struct jq_str key, struct j
                    meant ? "; did you mean " : "", meant ? meant : "", meant ? "?" : "");
 }
 
-static enum jq_err take_end(struct reading *reading) {
+static enum jq_err take_end(struct jqctl_spec_reading *reading) {
     if (reading->in_retry || reading->in_headers)
         reading->in_retry = reading->in_headers = false;
     else
@@ -243,10 +302,12 @@ static enum jq_err take_end(struct reading *reading) {
     return JQ_OK;
 }
 
-static enum jq_err visit(void *ctx, const struct jq_json_part *part, struct jq_error *reterr) {
-    struct reading *reading = ctx;
+enum jq_err jqctl_spec_part(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                            struct jq_error *reterr) {
     if (reading->field)
         return take_value(reading, part, reterr);
+    if (reading->in_after)
+        return take_after(reading, part, reterr);
     if (part->kind == JQ_JSON_KEY && reading->in_task)
         return take_key(reading, part->text, reterr);
     if (part->kind == JQ_JSON_OBJECT_END)
@@ -259,12 +320,45 @@ static enum jq_err visit(void *ctx, const struct jq_json_part *part, struct jq_e
     return JQ_OK;
 }
 
+void jqctl_spec_begin(struct jqctl_spec_reading *reading, struct jqctl_memory *memory, struct jq_task_spec *spec,
+                      bool flow) {
+    *reading = (struct jqctl_spec_reading){.memory = memory, .spec = spec, .flow = flow};
+    jq_buf_init(&reading->payload, JQ_PAYLOAD_SIZE_MAX);
+}
+
+void jqctl_spec_end(struct jqctl_spec_reading *reading) {
+    jq_buf_fini(&reading->payload);
+}
+
+/* ---- one line ----------------------------------------------------------------------------------------------------------- */
+
+enum jq_err jqctl_spec_after(const char *const *texts, size_t count, struct jqctl_memory *memory,
+                             struct jq_task_spec *spec, struct jq_error *reterr) {
+    struct jq_error error;
+    jq_task_id *ids = jqctl_memory_take(memory, (count + 1) * sizeof(*ids));
+    if (!ids)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        if (jq_text_parse_task_id(jq_str_of(texts[i]), &ids[i], &error) != JQ_OK)
+            return jq_fail(reterr, JQ_ERR_INVALID, "after: %s", error.message);
+    }
+    spec->after = ids;
+    spec->after_count = count;
+    return JQ_OK;
+}
+
+static enum jq_err visit(void *ctx, const struct jq_json_part *part, struct jq_error *reterr) {
+    return jqctl_spec_part(ctx, part, reterr);
+}
+
 enum jq_err jqctl_spec_of_json(struct jq_str line, struct jqctl_memory *memory, struct jq_task_spec *spec,
                                struct jq_error *reterr) {
-    struct reading reading = {.memory = memory, .spec = spec};
-    jq_buf_init(&reading.payload, JQ_PAYLOAD_SIZE_MAX);
-    const enum jq_err err = jq_json_read(line, JQCTL_PAYLOAD_JSON_SIZE_MAX, visit, &reading, reterr);
-    jq_buf_fini(&reading.payload);
+    struct jqctl_spec_reading reading;
+    jqctl_spec_begin(&reading, memory, spec, false);
+    enum jq_err err = jq_json_read(line, JQCTL_PAYLOAD_JSON_SIZE_MAX, visit, &reading, reterr);
+    if (err == JQ_OK && reading.after_count > 0)
+        err = jqctl_spec_after(reading.after, reading.after_count, memory, spec, reterr);
+    jqctl_spec_end(&reading);
     if (err == JQ_OK && !spec->handler)
         return jq_fail(reterr, JQ_ERR_INVALID, "handler: missing");
     return err;

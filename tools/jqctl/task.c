@@ -75,10 +75,11 @@ static int check_states(const char *states) {
         const struct jq_str word = {states, comma ? (size_t)(comma - states) : strlen(states)};
         enum jq_state state;
         if (!jq_state_of_name(word, &state) || state == JQ_STATE_NONE)
-            return jqctl_fail(EX_USAGE,
-                              "--state: no state \"%.*s\"; there are scheduled, ready, running, cancelling, "
-                              "succeeded, dead, cancelled and expired",
-                              (int)(word.size < 64 ? word.size : 64), word.data);
+            return jqctl_fail(
+                EX_USAGE,
+                "--state: no state \"%.*s\"; there are waiting, blocked, scheduled, ready, running, cancelling, "
+                "succeeded, dead, cancelled and expired",
+                (int)(word.size < 64 ? word.size : 64), word.data);
         states = comma ? comma + 1 : NULL;
     }
     return JQCTL_DONE;

@@ -44,6 +44,9 @@ static const struct jqctl_column row_columns[] = {COMMON_COLUMNS(JQCTL_TABLE)};
 
 static const struct jqctl_column whole_columns[] = {
     COMMON_COLUMNS(JQCTL_TABLE),
+    {"flow", "flow", JQCTL_ID, JQCTL_SHEET, NULL},
+    {"after", "after", JQCTL_IDS, JQCTL_SHEET, NULL},
+    {"on", "which have", JQCTL_TEXT, JQCTL_SHEET, NULL},
     {"headers", "headers", JQCTL_TEXTS, JQCTL_SHEET, NULL},
     {"payload", "payload", JQCTL_DATA, JQCTL_SHEET, NULL},
     {"damaged", "damaged", JQCTL_FLAG, JQCTL_SHEET, NULL},
