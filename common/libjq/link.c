@@ -74,6 +74,10 @@ enum jq_err jq_link_new(const struct jq_link_config *config, struct jq_link **re
     return JQ_OK;
 }
 
+struct jq_client *jq_link_client(struct jq_link *link) {
+    return link->client;
+}
+
 void jq_link_free(struct jq_link *link) {
     if (!link) {
         return;

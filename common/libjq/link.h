@@ -81,6 +81,9 @@ struct jq_link_report {
 enum jq_err jq_link_new(const struct jq_link_config *config, struct jq_link **ret_link, struct jq_error *reterr);
 void jq_link_free(struct jq_link *link);
 
+/* For requests of the owner's own; its flights end before the link is freed. */
+struct jq_client *jq_link_client(struct jq_link *link);
+
 /* Readable when there is something to do. */
 int jq_link_fd(const struct jq_link *link);
 

@@ -31,6 +31,8 @@ enum {
 };
 
 /* Every limit: 0 is none. */
+#define JQ_EXEC_PARENTS_FILE "parents.json"
+
 struct jq_exec_spec {
     jq_task_id task;
     uint32_t attempt;
@@ -41,6 +43,7 @@ struct jq_exec_spec {
     const char *const
         *env; /* "NAME=value", ends with NULL; may be NULL. The worker's own environment is not inherited */
     struct jq_bytes payload;   /* the child's stdin, a file that can be read again */
+    struct jq_bytes parents;   /* becomes JQ_EXEC_PARENTS_FILE in its work dir; empty: none */
     uint64_t memory_bytes_max; /* of the whole tree */
     uint64_t cpu_milli_max;    /* thousandths of a cpu; only where a cgroup can */
     uint64_t pids_max;         /* processes and threads; without a cgroup, processes */

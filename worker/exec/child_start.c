@@ -183,6 +183,19 @@ static enum jq_err make_group(struct jq_exec_child *child, const struct jq_exec_
     return JQ_OK;
 }
 
+/* A file of the task's in its work dir. */
+static enum jq_err write_file(const struct jq_exec_spec *spec, int work_fd, const char *name, struct jq_bytes bytes,
+                              struct jq_error *reterr) {
+    const int fd = openat(work_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return jq_fail_errno(reterr, errno, "%s", name);
+    }
+    const bool done = write_all(fd, bytes) && (!spec->switch_user || fchown(fd, spec->uid, spec->gid) == 0);
+    const int write_errno = errno;
+    (void)close(fd);
+    return done ? JQ_OK : jq_fail_errno(reterr, write_errno, "%s", name);
+}
+
 static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *spec, struct jq_exec_child **ret_child,
                           int *ret_work_fd, struct jq_error *reterr) {
     if (host->count >= host->count_max) {
@@ -196,6 +209,9 @@ static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *
     enum jq_err err =
         jq_workdir_make(host->work_fd, child->name, spec->switch_user, spec->uid, spec->gid, &work_fd, reterr);
     child->has_work_dir = err == JQ_OK;
+    if (err == JQ_OK && spec->parents.size > 0) {
+        err = write_file(spec, work_fd, JQ_EXEC_PARENTS_FILE, spec->parents, reterr);
+    }
     if (err == JQ_OK) {
         err = open_channels(child, spec, reterr);
     }
@@ -276,17 +292,6 @@ static const char *search_of(const struct environment *env) {
 }
 
 /* --- the process ---------------------------------------------------------------------------------------------------- */
-
-static enum jq_err write_input(const struct jq_exec_spec *spec, int work_fd, struct jq_error *reterr) {
-    const int fd = openat(work_fd, "input", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return jq_fail_errno(reterr, errno, "payload file");
-    }
-    const bool done = write_all(fd, spec->payload) && (!spec->switch_user || fchown(fd, spec->uid, spec->gid) == 0);
-    const int write_errno = errno;
-    (void)close(fd);
-    return done ? JQ_OK : jq_fail_errno(reterr, write_errno, "payload file");
-}
 
 uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms) {
     if (hard_limit_ms == 0) {
@@ -374,7 +379,7 @@ static enum jq_err run_program(struct jq_exec_child *child, const struct jq_exec
     }
     child->result_file = argv.uses_output ? "output" : "result";
     if (argv.uses_input) {
-        err = write_input(spec, work_fd, reterr);
+        err = write_file(spec, work_fd, "input", spec->payload, reterr);
     }
     if (err == JQ_OK) {
         err = spawn(child, spec, &argv, env, work_fd, ret_pidfd, reterr);

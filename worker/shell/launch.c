@@ -8,7 +8,7 @@
 #include "worker/shell/freecad.h"
 #include "worker/shell/worker.h"
 
-enum { ENV_OWN_MAX = 8 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
+enum { ENV_OWN_MAX = 9 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
 
 /* ---- {param.X}: members of the payload, a msgpack map ---- */
 
@@ -97,6 +97,9 @@ static void env_make(const struct jq_run *run, struct environment *env) {
     env_add(env, "JQ_HANDLER=%s", run->handler->item.name);
     env_add(env, "JQ_QUEUE=%s", run->queue);
     env_add(env, "JQ_OUTPUT_DIR=%s", run->output);
+    if (run->parents) {
+        env_add(env, "JQ_PARENTS=%s", JQ_EXEC_PARENTS_FILE);
+    }
     for (size_t i = 0; i < run->units.count; i++) {
         env_add_units(env, &run->units.items[i]);
     }
@@ -125,6 +128,7 @@ struct jq_exec_spec jq_launch_spec(struct jq_run *run) {
         .network = handler->network,
         .paths = {.read = (const char *const *)handler->read.items, .write = (const char *const *)handler->write.items},
         .output_dir = run->output,
+        .parents = jq_parents_document(run),
         .soft_limit_ms = run->soft_limit_ms,
         .hard_limit_ms = run->hard_limit_ms,
         .grace_ms = worker->settings->grace_ms,
@@ -155,6 +159,10 @@ static enum jq_err launch_exec(struct jq_run *run, struct jq_error *reterr) {
 }
 
 void jq_launch(struct jq_run *run) {
+    if (jq_parents_begin(run)) {
+        run->fetching = true;
+        return;
+    }
     enum jq_err err = jq_output_make(run, &run->start_error);
     if (err == JQ_OK && run->handler->kind == JQ_HANDLER_FREECAD) {
         err = jq_freecad_launch(run, &run->start_error);

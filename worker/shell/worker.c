@@ -49,6 +49,7 @@ static void run_forget(struct jq_run *run) {
     (void)jq_map_remove(&worker->runs, run->token.value);
     jq_exec_child_free(run->child);
     jq_offers_fini(&run->units);
+    jq_parents_free(run);
     free(run->queue);
     free(run);
 }
@@ -86,6 +87,7 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
     if (task->units) {
         JQ_CHECK(jq_offers_build(task->units->items, task->units->count, &run->units, NULL) == JQ_OK);
     }
+    jq_parents_take(run, task->after, task->after_count);
     run_place(worker, run);
     jq_agent_leased(worker->agent, run->task, run->token, run->handler != NULL, jq_clock_boot_ms());
 }
@@ -277,6 +279,7 @@ static void loop(struct jq_worker_shell *worker, int signal_fd) {
         const int64_t now_ms = jq_clock_boot_ms();
         jq_agent_time(worker->agent, now_ms);
         children_serve(worker);
+        jq_parents_serve(worker);
         pressure_serve(worker, now_ms);
         const int64_t link_ms = jq_link_step(worker->link) - jq_flight_now_ms();
         int64_t wait_ms = link_ms < LOOP_WAIT_MAX_MS ? (link_ms < 0 ? 0 : link_ms) : LOOP_WAIT_MAX_MS;

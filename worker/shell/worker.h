@@ -18,6 +18,7 @@ enum { WORKER_PATH_MAX = 4096, WORKER_TEXT_MAX = 64 * 1024 };
 
 struct jq_zygotes; /* worker/shell/freecad.h */
 struct jq_reload;
+struct jq_parents; /* parents.c */
 
 /* One attempt, from its lease to its verdict. */
 struct jq_run {
@@ -35,6 +36,8 @@ struct jq_run {
     struct jq_error start_error;  /* why there never was one */
     char output[WORKER_PATH_MAX]; /* output_dir/.TASK.ATTEMPT, made when it starts; empty: none */
     int32_t progress_told;
+    struct jq_parents *parents; /* NULL: it waited for nobody */
+    bool fetching;              /* what it waited for; then it is launched */
 };
 
 struct jq_worker_shell {
@@ -69,6 +72,13 @@ void jq_run_ended(struct jq_run *run, enum jq_outcome outcome);
 void jq_launch(struct jq_run *run);
 /* Where a run's child could not be made: its outcome is judged from run->start_error. */
 void jq_launch_failed(struct jq_run *run);
+
+/* parents.c: what a task waited for. begin: false when there is nothing (more) to fetch; else serve() launches it when all is here. */
+void jq_parents_take(struct jq_run *run, const jq_task_id *ids, size_t count);
+bool jq_parents_begin(struct jq_run *run);
+void jq_parents_serve(struct jq_worker_shell *worker);
+struct jq_bytes jq_parents_document(const struct jq_run *run); /* parents.json; empty: none */
+void jq_parents_free(struct jq_run *run);
 
 /* output.c */
 enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr);
