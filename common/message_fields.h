@@ -474,11 +474,11 @@
     X(JQ_AT_BREAKER_LS_NOT_CLOSED, "not_closed", BOOL, 0, 0, 0, NULL, "only those that are open or half-open")
 
 #define JQ_FIELDS_BREAKER_NAME(X)                                                                                      \
-    X(JQ_AT_BREAKER_NAME_NAME, "name", TEXT, REQUIRED, 8, JQ_NAME_SIZE_MAX + 8, NULL,                                  \
+    X(JQ_AT_BREAKER_NAME_NAME, "name", TEXT, REQUIRED, 1, JQ_NAME_SIZE_MAX + 8, NULL,                                  \
       "`handler:NAME`, `worker:NAME` or `service:NAME`")
 
 #define JQ_FIELDS_BREAKER_TRIP(X)                                                                                      \
-    X(JQ_AT_BREAKER_TRIP_NAME, "name", TEXT, REQUIRED, 8, JQ_NAME_SIZE_MAX + 8, NULL, "as in breaker.show")            \
+    X(JQ_AT_BREAKER_TRIP_NAME, "name", TEXT, REQUIRED, 1, JQ_NAME_SIZE_MAX + 8, NULL, "as in breaker.show")            \
     X(JQ_AT_BREAKER_TRIP_FOR, "for_ms", UINT, 0, 0, JQ_SPAN_MS_MAX, NULL,                                              \
       "then it lets probes through; default 0: it stays open until it is reset")
 
