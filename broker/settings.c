@@ -99,13 +99,16 @@ static const struct jq_conf_key liveness_keys[] = {
 };
 
 static const struct jq_conf_key retry_keys[] = {
-    INT("max", retry_max, 0, 1000, "3", "Failed attempts after which a task is dead, unless it says otherwise."),
+    INT("max", retry_max, 0, JQ_RETRY_COUNT_MAX, "3",
+        "Failed attempts after which a task is dead, unless it says otherwise."),
     TIME("base", retry_base_ms, 0, DAY, "1s",
          "Backoff after the first failed attempt, unless the task says otherwise; it doubles with each."),
     TIME("cap", retry_cap_ms, 0, 30 * DAY, "10m", "The longest backoff, unless the task says otherwise."),
-    INT("crash_limit", crash_limit, 1, 1000, "3", "Crashes after which a task is dead."),
-    INT("lost_limit", lost_limit, 1, 1000, "10", "Times that a task can go down with its worker before it is dead."),
-    INT("shortage_limit", shortage_limit, 1, 10000, "20", "Shortages of the host in a row after which a task is dead."),
+    INT("crash_limit", crash_limit, 1, JQ_RETRY_COUNT_MAX, "3", "Crashes after which a task is dead."),
+    INT("lost_limit", lost_limit, 1, JQ_RETRY_COUNT_MAX, "10",
+        "Times that a task can go down with its worker before it is dead."),
+    INT("shortage_limit", shortage_limit, 1, JQ_RETRY_COUNT_MAX - 1, "20",
+        "Shortages of the host in a row after which a task is dead."),
 };
 
 static const struct jq_conf_key breaker_keys[] = {

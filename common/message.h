@@ -29,6 +29,7 @@ enum {
     JQ_WAIT_MS_MAX = 20000, /* a long poll is answered by then; its sender gives up 5 s later */
     JQ_GRACE_MS_DEFAULT = 5000,
     JQ_RETRY_MAX_DEFAULT = 3,
+    JQ_RETRY_COUNT_MAX = 255, /* attempts, crashes and the like are counted so far */
     JQ_RETRY_BASE_MS_DEFAULT = 1000,
     JQ_RETRY_CAP_MS_DEFAULT = 600000,
     JQ_RESULT_TTL_MS_DEFAULT = 86400000,

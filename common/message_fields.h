@@ -113,7 +113,7 @@
       "how they must end: `succeeded` (default), `finished` (in any way), `failed` (dead, cancelled or expired)")
 
 #define JQ_FIELDS_RETRY(X)                                                                                             \
-    X(JQ_AT_RETRY_MAX, "max", UINT, 0, 0, 1000, NULL,                                                                  \
+    X(JQ_AT_RETRY_MAX, "max", UINT, 0, 0, JQ_RETRY_COUNT_MAX, NULL,                                                    \
       "failed attempts after which it is dead; default: the broker's, 3 as shipped")                                   \
     X(JQ_AT_RETRY_BASE, "base_ms", UINT, 0, 0, JQ_BACKOFF_MS_MAX, NULL,                                                \
       "backoff after the first, then doubling; default: the broker's, 1000 as shipped")                                \

@@ -72,8 +72,7 @@ int plan_fits(const struct worker *worker, const struct plan *plan) {
 }
 
 static bool class_allowed(const struct jq_core *core, const struct worker *worker, uint16_t class_index) {
-    return core->classes[class_index].blocks == 0 &&
-           (worker->shunned_class != class_index + 1u || core->now_ms >= worker->shunned_until_ms);
+    return core->classes[class_index].blocks == 0 && worker_shuns_until_ms(core, worker, class_index) == 0;
 }
 
 /* ---- the first task of a queue that the worker can take ---- */

@@ -165,8 +165,9 @@ static enum explain_verdict explain_worker(struct jq_core *core, const struct ta
         no_room(core, worker, plan, crowd);
     } else if (worker->suspects > 0 && task_suspect(core, task)) {
         count_plain(crowd, JQ_WHY_WORKER_SUSPECT, worker, 0);
-    } else if (worker->shunned_class == task->class_index + 1u && core->now_ms < worker->shunned_until_ms) {
-        count_plain(crowd, JQ_WHY_WORKER_SHORT, worker, worker->shunned_until_ms - core->now_ms);
+    } else if (worker_shuns_until_ms(core, worker, task->class_index) != 0) {
+        const int64_t until_ms = worker_shuns_until_ms(core, worker, task->class_index);
+        count_plain(crowd, JQ_WHY_WORKER_SHORT, worker, until_ms - core->now_ms);
     } else if (worker->poll.call == 0 || worker->poll.want == 0) {
         count_plain(crowd, JQ_WHY_WORKER_NOT_ASKING, worker, 0);
     } else {

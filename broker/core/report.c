@@ -56,6 +56,11 @@ static uint8_t clip(uint32_t count) {
     return count > UINT8_MAX ? UINT8_MAX : (uint8_t)count;
 }
 
+/* A counter holds no more than a byte: that is the limit of the limits. */
+static bool reached(uint32_t count, uint32_t limit) {
+    return count >= (limit < UINT8_MAX ? limit : UINT8_MAX);
+}
+
 static void retry_task(struct jq_core *core, struct task *task, enum jq_outcome outcome, struct counters counters,
                        int64_t wait_ms, const struct jq_report *report) {
     struct jq_record record = {.type = JQ_RECORD_TASK_RETRIED,
@@ -108,9 +113,9 @@ static void after_failure(struct jq_core *core, struct task *task, const struct 
         counters.crashes++;
         core->totals.crashed_total++;
     }
-    if (counters.crashes >= core->config.crash_limit && !CANARY(NO_CRASH_LIMIT)) {
+    if (reached(counters.crashes, core->config.crash_limit) && !CANARY(NO_CRASH_LIMIT)) {
         kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, report);
-    } else if (counters.attempts >= options->retry_max) {
+    } else if (reached(counters.attempts, options->retry_max)) {
         kill_task(core, task, report->outcome, counters, report);
     } else {
         retry_task(core, task, report->outcome, counters, backoff_ms(options, task->id, counters.attempts), report);
@@ -120,15 +125,13 @@ static void after_failure(struct jq_core *core, struct task *task, const struct 
 /* The host was short of something: the attempt does not count, and this worker takes no more of the class for a while. */
 static void after_shortage(struct jq_core *core, struct task *task, const struct jq_report *report) {
     const struct jq_options *options = &core->options[task->options].options;
-    struct worker *worker = worker_at(core, lease_at(core, task->lease)->worker);
     struct counters counters = counters_of(core, task);
-    if (++counters.shortages > core->config.shortage_limit) {
+    if (reached(++counters.shortages, core->config.shortage_limit + 1)) {
         kill_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, report);
         return;
     }
     const int64_t wait_ms = backoff_ms(options, task->id, counters.shortages);
-    worker->shunned_class = task->class_index + 1u;
-    worker->shunned_until_ms = core->now_ms + wait_ms;
+    worker_shun(core, lease_at(core, task->lease)->worker, task->class_index, core->now_ms + wait_ms);
     retry_task(core, task, JQ_OUTCOME_RESOURCE_EXHAUSTED, counters, wait_ms, report);
 }
 
@@ -193,9 +196,9 @@ static void after_loss(struct jq_core *core, uint32_t ref, bool alone) {
     } else {
         counters.losses++;
     }
-    if (counters.crashes >= core->config.crash_limit && !CANARY(NO_CRASH_LIMIT)) {
+    if (reached(counters.crashes, core->config.crash_limit) && !CANARY(NO_CRASH_LIMIT)) {
         kill_task(core, task, JQ_OUTCOME_CRASH_LIMIT, counters, &lost);
-    } else if (counters.losses >= core->config.lost_limit) {
+    } else if (reached(counters.losses, core->config.lost_limit)) {
         kill_task(core, task, JQ_OUTCOME_LOST_LIMIT, counters, &lost);
     } else {
         retry_task(core, task, JQ_OUTCOME_LOST, counters, 0, &lost);

@@ -27,6 +27,7 @@ enum {
     ID_PAGE_COUNT = 256,
     LEVEL_COUNT = JQ_PRIORITY_COUNT,
     LEASES_PER_ANSWER_MAX = 1024,
+    SHUNS_MAX = 8,  /* of one worker at a time; beyond, the one that ends first is forgotten */
     AGING_TURN = 8, /* every eighth lease of a queue */
     TOKEN_COUNTER_BITS = 44,
 };
@@ -218,6 +219,12 @@ struct parked { /* a lease poll */
     int64_t deadline_ms;
 };
 
+/* A worker takes no task of the class until then: its host ran out of something under one. */
+struct shun {
+    uint32_t class_place; /* its index + 1 */
+    int64_t until_ms;
+};
+
 struct worker {
     bool used;                                    /* D */
     struct jq_uuid id;                            /* D */
@@ -257,8 +264,8 @@ struct worker {
     uint32_t cancel_count, cancel_capacity;
     struct jq_held *kills; /* S: tokens it holds that are unknown here */
     uint32_t kill_count, kill_capacity;
-    uint32_t shunned_class; /* S: + 1: short of something this class needs */
-    int64_t shunned_until_ms;
+    struct shun shuns[SHUNS_MAX]; /* S: classes that it was short of something for */
+    int64_t shuns_until_ms;       /* S: when the last of them ends */
     uint32_t load_permille, memory_permille;
     uint64_t tried_stamp; /* S: had nothing to take in this round of dispatch */
     uint32_t breaker;     /* I: 0: none yet */
@@ -503,6 +510,9 @@ void worker_lose_leases(struct jq_core *core, uint32_t index);
 /* Takes (or gives back) what the lease reserves there, in the worker's account. Nothing while its offers are unknown. */
 void worker_reserve(struct jq_core *core, struct worker *worker, const struct lease *lease, bool take);
 uint64_t worker_hash(const struct jq_core *core, const struct worker *worker);
+/* The worker takes no task of the class until then; and until when that is, 0: it does. */
+void worker_shun(struct jq_core *core, uint32_t index, uint16_t class_index, int64_t until_ms);
+int64_t worker_shuns_until_ms(const struct jq_core *core, const struct worker *worker, uint16_t class_index);
 uint32_t worker_of_name(const struct jq_core *core, struct jq_str name); /* 0: none */
 void worker_name_add(struct jq_core *core, uint32_t index);
 void worker_name_remove(struct jq_core *core, uint32_t index);

@@ -64,6 +64,32 @@ static void account_open(struct jq_core *core, struct worker *worker) {
     }
 }
 
+/* ---- what its host ran out of ---- */
+
+int64_t worker_shuns_until_ms(const struct jq_core *core, const struct worker *worker, uint16_t class_index) {
+    for (int i = 0; core->now_ms < worker->shuns_until_ms && i < SHUNS_MAX; i++) {
+        if (worker->shuns[i].class_place == class_index + 1u && core->now_ms < worker->shuns[i].until_ms) {
+            return worker->shuns[i].until_ms;
+        }
+    }
+    return 0;
+}
+
+void worker_shun(struct jq_core *core, uint32_t index, uint16_t class_index, int64_t until_ms) {
+    struct worker *worker = worker_at(core, index);
+    struct shun *place = &worker->shuns[0];
+    for (int i = 0; i < SHUNS_MAX; i++) {
+        struct shun *shun = &worker->shuns[i];
+        if (shun->class_place == class_index + 1u) {
+            place = shun;
+            break;
+        }
+        place = shun->until_ms < place->until_ms ? shun : place;
+    }
+    *place = (struct shun){class_index + 1u, until_ms};
+    worker->shuns_until_ms = until_ms > worker->shuns_until_ms ? until_ms : worker->shuns_until_ms;
+}
+
 /* ---- heard of, last first ---- */
 
 static void seen_remove(struct jq_core *core, uint32_t index) {

@@ -120,6 +120,111 @@ static void short_worker_is_passed_over(void **state) {
     lab_free(lab);
 }
 
+/* It remembers several such classes at a time: what it ran out of under one says nothing of another. */
+static void short_worker_remembers_several_classes(void **state) {
+    static const char *const handlers[] = {"work", "mail", "build"};
+    (void)state;
+    struct lab *lab = lab_new();
+    for (int i = 0; i < 3; i++) {
+        struct jq_submit_item item = lab_item();
+        item.handler = jq_str_of(handlers[i]);
+        submit_item(lab, &item);
+        if (i < 2) {
+            run_and_fail(lab, JQ_OUTCOME_RESOURCE_EXHAUSTED, false);
+            submit_item(lab, &item); /* another of the class, ready at once */
+        }
+    }
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, 5); /* the one to build, and nothing else */
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, 0);
+    assert_int_not_equal(lease_task_id(lab, "worker-2", &token).value, 0);
+    assert_int_not_equal(lease_task_id(lab, "worker-2", &token).value, 0);
+    advance_ms(lab, 1000);
+    assert_int_not_equal(lease_task_id(lab, "worker-1", &token).value, 0);
+    lab_free(lab);
+}
+
+/* No task is tried for ever: what its counters hold is the end, whatever limit an older broker let through. */
+static void counters_that_are_full_end_a_task(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.breaker.enabled = false;
+    struct lab *lab = lab_new_with(&config);
+    struct jq_submit_item item = lab_item();
+    item.retry_max = 1000;
+    item.retry_base_ms = 0;
+    const jq_task_id task = submit_item(lab, &item);
+    for (int i = 1; i < 255; i++) {
+        run_and_fail(lab, JQ_OUTCOME_PROCESS_FAILURE, false);
+    }
+    assert_int_equal(task_state(lab, task), JQ_STATE_READY);
+    run_and_fail(lab, JQ_OUTCOME_PROCESS_FAILURE, false);
+    assert_int_equal(task_state(lab, task), JQ_STATE_DEAD);
+    assert_int_equal(task_row_of(lab, task).attempts, 255);
+    lab_free(lab);
+}
+
+/* A soft limit that was ignored is a crash beside being a failure; a limit that was obeyed is a failure alone. */
+static void timeout_is_a_crash_if_the_soft_limit_was_ignored(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const jq_task_id obeyed = submit_task(lab, "q");
+    run_and_fail(lab, JQ_OUTCOME_TIMEOUT, false);
+    assert_int_equal(task_row_of(lab, obeyed).crashes, 0);
+    assert_int_equal(task_row_of(lab, obeyed).attempts, 1);
+    const jq_task_id ignored = submit_task(lab, "q");
+    run_and_fail(lab, JQ_OUTCOME_TIMEOUT, true);
+    assert_int_equal(task_row_of(lab, ignored).crashes, 1);
+    assert_int_equal(task_row_of(lab, ignored).attempts, 1);
+    lab_free(lab);
+}
+
+/* Lost alone on its worker: a crash, and no attempt; at once in the queue again, before what came after it. */
+static void task_lost_alone_is_a_crash_and_goes_to_the_head(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const jq_task_id first = submit_task(lab, "q");
+    lease_task(lab, "worker-1");
+    advance_ms(lab, 1);
+    submit_task(lab, "q");
+    restart_worker(lab, "worker-1");
+    const struct jq_task_row row = task_row_of(lab, first);
+    assert_int_equal(row.state, JQ_STATE_READY);
+    assert_int_equal(row.crashes, 1);
+    assert_int_equal(row.losses, 0);
+    assert_int_equal(row.attempts, 0);
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-2", &token).value, first.value);
+    lab_free(lab);
+}
+
+/* Shortages count only in a row: a failure of another kind between them begins the row anew. */
+static void shortages_count_in_a_row(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.shortage_limit = 2;
+    config.breaker.enabled = false;
+    struct lab *lab = lab_new_with(&config);
+    struct jq_submit_item item = lab_item();
+    item.retry_base_ms = 0;
+    const jq_task_id task = submit_item(lab, &item);
+    for (int i = 0; i < 2; i++) {
+        run_and_fail(lab, JQ_OUTCOME_RESOURCE_EXHAUSTED, false);
+        run_and_fail(lab, JQ_OUTCOME_RESOURCE_EXHAUSTED, false);
+        run_and_fail(lab, JQ_OUTCOME_PROCESS_FAILURE, false);
+    }
+    assert_int_equal(task_row_of(lab, task).attempts, 2);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(task_state(lab, task), JQ_STATE_READY);
+        run_and_fail(lab, JQ_OUTCOME_RESOURCE_EXHAUSTED, false);
+    }
+    assert_int_equal(task_row_of(lab, task).outcome, JQ_OUTCOME_RESOURCE_EXHAUSTED);
+    assert_int_equal(task_state(lab, task), JQ_STATE_DEAD);
+    lab_free(lab);
+}
+
 /* Of two tasks on a worker that died neither is known to be guilty: no crash, but suspects, and those go one to a worker. */
 static void suspects_are_retried_one_to_a_worker(void **state) {
     (void)state;
@@ -267,6 +372,11 @@ int main(void) {
         cmocka_unit_test(poison_task_is_dead_after_three_crashes),
         cmocka_unit_test(shortages_do_not_count_twenty_times),
         cmocka_unit_test(short_worker_is_passed_over),
+        cmocka_unit_test(short_worker_remembers_several_classes),
+        cmocka_unit_test(counters_that_are_full_end_a_task),
+        cmocka_unit_test(timeout_is_a_crash_if_the_soft_limit_was_ignored),
+        cmocka_unit_test(task_lost_alone_is_a_crash_and_goes_to_the_head),
+        cmocka_unit_test(shortages_count_in_a_row),
         cmocka_unit_test(suspects_are_retried_one_to_a_worker),
         cmocka_unit_test(worker_with_a_suspect_takes_what_is_none),
         cmocka_unit_test(error_text_is_kept_with_the_task),

@@ -219,7 +219,7 @@ static void a_bad_task_does_not_refuse_its_neighbours(void **state) {
         {"{}", JQ_REPLY_INVALID, "handler", "missing"},
         {"{\"handler\": \"h\", \"need\": \"mem=1X\"}", JQ_REPLY_INVALID, "need",
          "column 5: quantity of mem: unknown unit 'X' (k, M, G or T)"},
-        {"{\"handler\": \"h\", \"retry\": {\"max\": 1001}}", JQ_REPLY_INVALID, "retry.max", "1001 is above 1000"},
+        {"{\"handler\": \"h\", \"retry\": {\"max\": 1001}}", JQ_REPLY_INVALID, "retry.max", "1001 is above 255"},
         {"{\"handler\": \"h\", \"retry\": []}", JQ_REPLY_INVALID, "retry", "an array, not map"},
         {"{\"handler\": \"h\", \"want\": \"gpu:101\"}", JQ_REPLY_INVALID, "want",
          "column 5: the weight is not a number from -100 to 100"},

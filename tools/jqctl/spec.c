@@ -77,7 +77,7 @@ static int option_when(const struct jqctl *ctl, const char *name, int64_t *ret_m
 
 int jqctl_spec_retry(const struct jqctl *ctl, int *ret_retry) {
     uint64_t retry = 0;
-    const int code = jqctl_option_uint(ctl, "retry", 1000, &retry);
+    const int code = jqctl_option_uint(ctl, "retry", JQ_RETRY_COUNT_MAX, &retry);
     if (code == JQCTL_DONE && jqctl_given(&ctl->args, "retry"))
         *ret_retry = (int)retry;
     return code;
