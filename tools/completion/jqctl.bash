@@ -4,7 +4,7 @@ _jqctl() {
     local noun='' verb='' words='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -z $noun ]]; then
-            [[ ' task queue worker dead breaker schedule journal server token completion ' == *" $word "* ]] && noun=$word
+            [[ ' task flow queue worker dead breaker schedule journal server token completion ' == *" $word "* ]] && noun=$word
         elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
     case $prev in
@@ -14,8 +14,9 @@ _jqctl() {
         --timeout) return ;;
     esac
     case "$noun $verb" in
-    ' ') words='task queue worker dead breaker schedule journal server token completion' ;;
+    ' ') words='task flow queue worker dead breaker schedule journal server token completion' ;;
     'task ') words='submit ls show explain wait cancel' ;;
+    'flow ') words='submit map ls show wait cancel' ;;
     'queue ') words='ls show pause resume' ;;
     'worker ') words='ls show drain' ;;
     'dead ') words='ls show edit replay rm' ;;
@@ -26,7 +27,7 @@ _jqctl() {
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
     'task submit')
-        words='--payload --raw --from-jsonl --queue --priority --need --want --key --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --header --wait'
+        words='--payload --raw --from-jsonl --queue --priority --need --want --key --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --wait'
         case $prev in
         --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --from-jsonl) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -42,6 +43,8 @@ _jqctl() {
         --soft-limit) return ;;
         --hard-limit) return ;;
         --result-ttl) return ;;
+        --after) return ;;
+        --on) mapfile -t COMPREPLY < <(compgen -W 'succeeded finished failed' -- "$cur"); return ;;
         --header) return ;;
         esac ;;
     'task ls')
@@ -49,7 +52,7 @@ _jqctl() {
         case $prev in
         --queue) return ;;
         --handler) return ;;
-        --state) mapfile -t COMPREPLY < <(compgen -W 'scheduled ready running cancelling succeeded dead cancelled expired' -- "$cur"); return ;;
+        --state) mapfile -t COMPREPLY < <(compgen -W 'waiting blocked scheduled ready running cancelling succeeded dead cancelled expired' -- "$cur"); return ;;
         --limit) return ;;
         --after) return ;;
         esac ;;
@@ -66,6 +69,36 @@ _jqctl() {
         case $prev in
         esac ;;
     'task cancel')
+        words='--grace'
+        case $prev in
+        --grace) return ;;
+        esac ;;
+    'flow submit')
+        words='--wait'
+        case $prev in
+        esac ;;
+    'flow map')
+        words='--queue --name --then --on --wait'
+        case $prev in
+        --queue) return ;;
+        --name) return ;;
+        --then) return ;;
+        --on) mapfile -t COMPREPLY < <(compgen -W 'succeeded finished failed' -- "$cur"); return ;;
+        esac ;;
+    'flow ls')
+        words='--limit'
+        case $prev in
+        --limit) return ;;
+        esac ;;
+    'flow show')
+        words=''
+        case $prev in
+        esac ;;
+    'flow wait')
+        words=''
+        case $prev in
+        esac ;;
+    'flow cancel')
         words='--grace'
         case $prev in
         --grace) return ;;
