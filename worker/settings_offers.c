@@ -53,8 +53,8 @@ const char *jq_unit_variable(struct jq_str offer, char out[JQ_UNIT_VARIABLE_SIZE
 }
 
 static bool is_own_variable(const char *variable) {
-    static const char *const own[] = {"JQ_TASK",       "JQ_ATTEMPT",  "JQ_HANDLER", "JQ_QUEUE",
-                                      "JQ_OUTPUT_DIR", "JQ_WORK_DIR", "JQ_CHILD"};
+    static const char *const own[] = {"JQ_TASK",       "JQ_ATTEMPT", "JQ_HANDLER",  "JQ_QUEUE",
+                                      "JQ_OUTPUT_DIR", "JQ_PARENTS", "JQ_WORK_DIR", "JQ_CHILD"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (strcmp(own[i], variable) == 0)
             return true;

@@ -43,6 +43,13 @@ class Examples(TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"^task \d+ succeeded: HELLO\n$")
 
+    def test_a_chord_in_c_adds_up_what_its_group_gave(self):
+        """jq_flow_chord() runs the callback behind the group; jq_job_parents() and jq_wait_all() bring it their results."""
+        self.bed.start_broker()
+        chord = [os.path.join(EXAMPLES, "example_chord"), "10"]
+        done = subprocess.run(chord, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, "sum: 385\n"), done.stderr)
+
     def test_a_client_outlives_a_broker_that_is_killed_and_comes_back(self):
         """A call that got no answer is asked again under the same request id: the user sees a delay, not an error."""
         broker = self.bed.start_broker()
