@@ -168,6 +168,14 @@ pub const Checks = struct {
         step.dependOn(&run.step);
     }
 
+    pub fn addModel(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("model", "Check the model of leases exhaustively with spin (-- --full: minutes, some GiB)");
+        const run = pythonScript(b, "tests/model/run.py");
+        passArgs(run);
+        step.dependOn(&run.step);
+    }
+
     /// Makes the step run a Python script; null and a step that fails if there is no such script.
     fn addScript(checks: Checks, step: *std.Build.Step, path: []const u8) ?*Run {
         const b = checks.b;

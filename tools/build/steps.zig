@@ -19,4 +19,5 @@ pub fn declare(b: *std.Build) void {
     checks.addLint();
     checks.addSanitize();
     checks.addFuzz();
+    checks.addModel();
 }
