@@ -26,22 +26,6 @@ static struct jq_uuid get_uuid(struct jq_reader *in) {
     return id;
 }
 
-/* What stays of the record: the body, and its CRC in the last four bytes. Written last, read last. */
-static void put_body(struct jq_buf *out, struct jq_bytes body) {
-    jq_buf_append_varint(out, body.size);
-    jq_buf_append(out, body.data, body.size);
-    jq_buf_append_u32(out, jq_crc32c(0, body.data, body.size));
-}
-
-/* The block's CRC covers it during a replay; jq_record_body() checks the body's own. */
-static struct jq_bytes get_body(struct jq_reader *in) {
-    const uint64_t size = jq_read_varint(in);
-    const struct jq_bytes body = size <= JQ_FRAME_SIZE_MAX ? jq_read_bytes(in, (size_t)size) : (struct jq_bytes){0};
-    (void)jq_read_u32(in);
-    in->failed |= size > JQ_FRAME_SIZE_MAX;
-    return body;
-}
-
 /* ---- the log itself ---- */
 
 static void encode_nothing(const struct jq_record *record, struct jq_buf *out) {
@@ -275,7 +259,8 @@ static void encode_submitted(const struct jq_record *record, struct jq_buf *out)
     jq_buf_append_varint(out, record->u.task_submitted.queue);
     jq_buf_append_varint(out, record->u.task_submitted.class_index);
     jq_buf_append_varint(out, record->u.task_submitted.options);
-    jq_buf_append_u8(out, record->u.task_submitted.priority);
+    /* What a key stands for shares the byte of the priority. */
+    jq_buf_append_u8(out, (uint8_t)(record->u.task_submitted.priority | record->u.task_submitted.unique << 4));
     put_time(out, record->u.task_submitted.ready_at_ms, record->time_ms);
     if (expires) {
         put_time(out, record->u.task_submitted.expires_wall_ms, record->time_ms);
@@ -298,7 +283,10 @@ static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
     record->u.task_submitted.queue = (uint16_t)get_bounded(in, UINT16_MAX);
     record->u.task_submitted.class_index = (uint16_t)get_bounded(in, UINT16_MAX);
     record->u.task_submitted.options = (uint32_t)get_bounded(in, UINT32_MAX);
-    record->u.task_submitted.priority = jq_read_u8(in);
+    const uint8_t priority = jq_read_u8(in);
+    record->u.task_submitted.priority = priority & 0x0f;
+    record->u.task_submitted.unique = priority >> 4;
+    in->failed |= record->u.task_submitted.unique > JQ_UNIQUE_DEBOUNCE;
     record->u.task_submitted.ready_at_ms = get_time(in, record->time_ms);
     if (flags & SUBMIT_EXPIRES) {
         record->u.task_submitted.expires_wall_ms = get_time(in, record->time_ms);
@@ -551,6 +539,8 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_BREAKER_SET] = {"breaker_set", encode_breaker_set, decode_breaker_set, false},
     [JQ_RECORD_TASK_EDITED] = {"task_edited", encode_edited, decode_edited, true},
     [JQ_RECORD_TASK_REPLAYED] = {"task_replayed", encode_replayed, decode_replayed, false},
+    [JQ_RECORD_KEY_FORGOTTEN] = {"key_forgotten", encode_key_forgotten, decode_key_forgotten, false},
+    [JQ_RECORD_TASK_RENEWED] = {"task_renewed", encode_renewed, decode_renewed, true},
     [JQ_RECORD_SCHEDULE_SET] = {"schedule_set", encode_schedule_set, decode_schedule_set, false},
     [JQ_RECORD_SCHEDULE_FORGOTTEN] = {"schedule_forgotten", encode_schedule_forgotten, decode_schedule_forgotten,
                                       false},
@@ -612,6 +602,7 @@ enum jq_err jq_record_body(uint8_t type, struct jq_bytes bytes, struct jq_bytes 
     const struct jq_bytes body = type == JQ_RECORD_TASK_SUBMITTED ? record.u.task_submitted.body
                                  : type == JQ_RECORD_TASK_RETRIED ? record.u.task_retried.body
                                  : type == JQ_RECORD_TASK_EDITED  ? record.u.task_edited.body
+                                 : type == JQ_RECORD_TASK_RENEWED ? record.u.task_renewed.body
                                                                   : record.u.task_ended.body;
     struct jq_reader tail = jq_reader_of((struct jq_bytes){bytes.data + bytes.size - 4, 4});
     if (jq_read_u32(&tail) != jq_crc32c(0, body.data, body.size)) {

@@ -3,6 +3,7 @@
 #define JQ_BROKER_RECORD_INTERNAL_H
 
 #include "broker/record.h"
+#include "common/crc32c.h"
 
 static inline void put_time(struct jq_buf *out, int64_t at_ms, int64_t base_ms) {
     jq_buf_append_svarint(out, at_ms - base_ms);
@@ -21,6 +22,28 @@ static inline uint64_t get_bounded(struct jq_reader *in, uint64_t max) {
     }
     return value;
 }
+
+/* What stays of the record: the body, and its CRC in the last four bytes. Written last, read last. */
+static inline void put_body(struct jq_buf *out, struct jq_bytes body) {
+    jq_buf_append_varint(out, body.size);
+    jq_buf_append(out, body.data, body.size);
+    jq_buf_append_u32(out, jq_crc32c(0, body.data, body.size));
+}
+
+/* The block's CRC covers it during a replay; jq_record_body() checks the body's own. */
+static inline struct jq_bytes get_body(struct jq_reader *in) {
+    const uint64_t size = jq_read_varint(in);
+    const struct jq_bytes body = size <= JQ_FRAME_SIZE_MAX ? jq_read_bytes(in, (size_t)size) : (struct jq_bytes){0};
+    (void)jq_read_u32(in);
+    in->failed |= size > JQ_FRAME_SIZE_MAX;
+    return body;
+}
+
+/* ---- record_key.c ---- */
+void encode_key_forgotten(const struct jq_record *record, struct jq_buf *out);
+void decode_key_forgotten(struct jq_reader *in, struct jq_record *record);
+void encode_renewed(const struct jq_record *record, struct jq_buf *out);
+void decode_renewed(struct jq_reader *in, struct jq_record *record);
 
 /* ---- record_schedule.c ---- */
 void encode_schedule_set(const struct jq_record *record, struct jq_buf *out);

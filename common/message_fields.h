@@ -105,7 +105,11 @@
     X(JQ_AT_TASK_HEADERS, "headers", TEXTS, 0, 0, JQ_HEADERS_COUNT_MAX, NULL,                                          \
       "passed to the handler untouched; at most 8192 bytes encoded")                                                   \
     X(JQ_AT_TASK_WANT, "want", TEXT, 0, 0, JQ_NEED_SIZE_MAX, NULL, "which of them it would rather have, below")        \
-    X(JQ_AT_TASK_UNIQUE, "unique", TEXT, LATER, 0, 32, NULL, "other rules for a key")                                  \
+    X(JQ_AT_TASK_UNIQUE, "unique", TEXT, 0, 0, 32, NULL,                                                               \
+      "how long the key stands for this task: `none` (a day, as shipped), `while_queued`, `until_done`, `throttle`, "  \
+      "`debounce`; below")                                                                                             \
+    X(JQ_AT_TASK_UNIQUE_MS, "unique_ms", UINT, 0, 1, JQ_SPAN_MS_MAX, NULL,                                             \
+      "of throttle: the window; of debounce: how long nothing more must come")                                         \
     X(JQ_AT_TASK_GROUP, "group", TEXT, LATER, 0, JQ_KEY_SIZE_MAX, NULL, "fairness inside a queue")                     \
     X(JQ_AT_TASK_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL,                                                \
       "tasks that must end before it may run, of its own namespace; in flow.add: earlier ones of the flow")            \

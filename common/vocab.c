@@ -14,6 +14,7 @@ static const struct word role_words[] = {JQ_ROLE_LIST(WORD)};
 static const struct word durability_words[] = {JQ_DURABILITY_LIST(WORD)};
 static const struct word breaker_kind_words[] = {JQ_BREAKER_KIND_LIST(WORD)};
 static const struct word breaker_state_words[] = {JQ_BREAKER_STATE_LIST(WORD)};
+static const struct word unique_words[] = {JQ_UNIQUE_LIST(WORD)};
 static const struct word catch_up_words[] = {JQ_CATCH_UP_LIST(WORD)};
 static const struct word priority_words[] = {{9, "urgent"}, {7, "high"}, {5, "normal"}, {3, "low"}, {1, "background"}};
 
@@ -69,6 +70,10 @@ const char *jq_breaker_state_name(enum jq_breaker_state state) {
     return name_of(breaker_state_words, COUNT_OF(breaker_state_words), (int)state);
 }
 
+const char *jq_unique_name(enum jq_unique unique) {
+    return name_of(unique_words, COUNT_OF(unique_words), (int)unique);
+}
+
 const char *jq_catch_up_name(enum jq_catch_up catch_up) {
     return name_of(catch_up_words, COUNT_OF(catch_up_words), (int)catch_up);
 }
@@ -109,6 +114,14 @@ bool jq_breaker_kind_of_name(struct jq_str name, enum jq_breaker_kind *ret_kind)
     const int number = number_of(breaker_kind_words, COUNT_OF(breaker_kind_words), name);
     if (number >= 0) {
         *ret_kind = (enum jq_breaker_kind)number;
+    }
+    return number >= 0;
+}
+
+bool jq_unique_of_name(struct jq_str name, enum jq_unique *ret_unique) {
+    const int number = number_of(unique_words, COUNT_OF(unique_words), name);
+    if (number >= 0) {
+        *ret_unique = (enum jq_unique)number;
     }
     return number >= 0;
 }

@@ -88,6 +88,14 @@
     X(JQ_BREAKER_OPEN, 1, "open")                                                                                      \
     X(JQ_BREAKER_HALF_OPEN, 2, "half_open")
 enum { JQ_BREAKER_KIND_COUNT = 3, JQ_BREAKER_STATE_COUNT = 3 };
+/* What a key stands for (semantics.md). */
+#define JQ_UNIQUE_LIST(X)                                                                                              \
+    X(JQ_UNIQUE_NONE, 0, "none")                                                                                       \
+    X(JQ_UNIQUE_WHILE_QUEUED, 1, "while_queued")                                                                       \
+    X(JQ_UNIQUE_UNTIL_DONE, 2, "until_done")                                                                           \
+    X(JQ_UNIQUE_THROTTLE, 3, "throttle")                                                                               \
+    X(JQ_UNIQUE_DEBOUNCE, 4, "debounce")
+
 /* What becomes of a schedule's due times that were missed (semantics.md). */
 #define JQ_CATCH_UP_LIST(X)                                                                                            \
     X(JQ_CATCH_UP_NONE, 0, "none")                                                                                     \
@@ -103,6 +111,7 @@ enum jq_role { JQ_ROLE_LIST(JQ_VOCAB_ENUM) };
 enum jq_durability { JQ_DURABILITY_LIST(JQ_VOCAB_ENUM) };
 enum jq_breaker_kind { JQ_BREAKER_KIND_LIST(JQ_VOCAB_ENUM) };
 enum jq_breaker_state { JQ_BREAKER_STATE_LIST(JQ_VOCAB_ENUM) };
+enum jq_unique { JQ_UNIQUE_LIST(JQ_VOCAB_ENUM) };
 enum jq_catch_up { JQ_CATCH_UP_LIST(JQ_VOCAB_ENUM) };
 #undef JQ_VOCAB_ENUM
 
@@ -115,6 +124,7 @@ const char *jq_role_name(enum jq_role role);
 const char *jq_durability_name(enum jq_durability durability);
 const char *jq_breaker_kind_name(enum jq_breaker_kind kind);
 const char *jq_breaker_state_name(enum jq_breaker_state state);
+const char *jq_unique_name(enum jq_unique unique);
 const char *jq_catch_up_name(enum jq_catch_up catch_up);
 
 /* The number of a name; false if there is none such. */
@@ -123,6 +133,7 @@ bool jq_outcome_of_name(struct jq_str name, enum jq_outcome *ret_outcome);
 bool jq_on_of_name(struct jq_str name, enum jq_on *ret_on);
 bool jq_role_of_name(struct jq_str name, enum jq_role *ret_role);
 bool jq_breaker_kind_of_name(struct jq_str name, enum jq_breaker_kind *ret_kind);
+bool jq_unique_of_name(struct jq_str name, enum jq_unique *ret_unique);
 bool jq_catch_up_of_name(struct jq_str name, enum jq_catch_up *ret_catch_up);
 
 static inline bool jq_state_is_final(enum jq_state state) {

@@ -191,7 +191,7 @@ static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record 
     core->classes[class_index].refs++;
     core->options[options].refs++;
     if (record->u.task_submitted.key_expires_ms > 0) {
-        key_add(core, record->u.task_submitted.key, id, record->lsn, record->u.task_submitted.key_expires_ms);
+        task->flags |= key_add(core, record) ? TASK_FLAG_KEYED : 0;
     }
     const enum jq_err err = apply_ties(core, ref, record, reterr);
     if (err == JQ_OK) {
@@ -235,9 +235,17 @@ static void units_keep(struct lease *lease, struct jq_bytes units) {
     }
 }
 
+/* Leased, or ended: its key may stand for it no longer. */
+static void release_key(struct jq_core *core, struct task *task, bool ended) {
+    if ((task->flags & TASK_FLAG_KEYED) && !key_outlives(core, task, ended)) {
+        task->flags = (uint8_t)(task->flags & ~TASK_FLAG_KEYED);
+    }
+}
+
 static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
     struct task *task = task_at(core, ref);
     leave(core, ref);
+    release_key(core, task, false);
     const uint32_t lease_ref = jq_slab_take(&core->leases);
     struct lease *lease = lease_at(core, lease_ref);
     struct worker *worker = worker_at(core, record->u.task_leased.worker);
@@ -290,6 +298,7 @@ static void apply_retried(struct jq_core *core, uint32_t ref, const struct jq_re
 static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
     struct task *task = task_at(core, ref);
     leave(core, ref);
+    release_key(core, task, true);
     edges_unlink(core, ref);
     task->flags = (uint8_t)(task->flags & ~TASK_FLAG_ETA);
     task->state = record->u.task_ended.state;
@@ -353,6 +362,25 @@ static void apply_edited(struct jq_core *core, uint32_t ref, const struct jq_rec
     }
 }
 
+/* What waits is to be what a later submit says, as if it had come with that. */
+static void apply_renewed(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    core->classes[task->class_index].refs--;
+    core->options[task->options].refs--;
+    task->queue = record->u.task_renewed.queue;
+    task->class_index = record->u.task_renewed.class_index;
+    task->options = record->u.task_renewed.options;
+    task->priority = record->u.task_renewed.priority;
+    core->classes[task->class_index].refs++;
+    core->options[task->options].refs++;
+    task->at_ms = record->u.task_renewed.ready_at_ms;
+    task->first_ready_ms = record->u.task_renewed.ready_at_ms;
+    move_body(core, task, record);
+    task_side(core, task)->expires_wall_ms = record->u.task_renewed.expires_wall_ms;
+    enter_queue(core, ref, record->time_ms);
+}
+
 static void apply_cancelling(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
     struct task *task = task_at(core, ref);
     task->state = JQ_STATE_CANCELLING;
@@ -365,6 +393,7 @@ void task_drop(struct jq_core *core, uint32_t ref) {
     core->digest -= task_hash(core, task_at(core, ref));
     flow_count(core, task_at(core, ref), -1);
     leave(core, ref);
+    release_key(core, task_at(core, ref), true);
     edges_unlink(core, ref);
     task_remove(core, ref);
 }
@@ -403,6 +432,11 @@ static bool fits(struct jq_core *core, const struct task *task, const struct jq_
                record->u.task_edited.class_index < core->class_count &&
                record->u.task_edited.options < core->options_count &&
                record->u.task_edited.priority < JQ_PRIORITY_COUNT;
+    case JQ_RECORD_TASK_RENEWED:
+        return queued && (task->flags & TASK_FLAG_KEYED) && record->u.task_renewed.queue < core->queue_count &&
+               record->u.task_renewed.class_index < core->class_count &&
+               record->u.task_renewed.options < core->options_count &&
+               record->u.task_renewed.priority < JQ_PRIORITY_COUNT;
     case JQ_RECORD_TASK_FORGOTTEN: return jq_state_is_final(state) && !node_is_waited_for(core, task);
     case JQ_RECORD_EDGE_DECIDED: return waits(task) && edge_find(core, task, record->u.edge_decided.parent) != 0;
     case JQ_RECORD_TASK_FREED: return waits(task) && node_if(core, task)->undecided == 0;
@@ -420,6 +454,7 @@ static void apply_fact(struct jq_core *core, uint32_t ref, const struct jq_recor
     case JQ_RECORD_TASK_REVIVED: revive(core, ref, record->time_ms, record->time_ms); break;
     case JQ_RECORD_TASK_REPLAYED: revive(core, ref, record->u.task_replayed.ready_at_ms, record->time_ms); break;
     case JQ_RECORD_TASK_EDITED: apply_edited(core, ref, record); break;
+    case JQ_RECORD_TASK_RENEWED: apply_renewed(core, ref, record); break;
     case JQ_RECORD_EDGE_DECIDED: apply_edge(core, ref, record); break;
     case JQ_RECORD_TASK_FREED: apply_freed(core, ref, record); break;
     default: break;

@@ -84,13 +84,12 @@ static void tables_init(struct jq_core *core) {
     jq_slab_init(&core->tasks, sizeof(struct task));
     jq_slab_init(&core->sides, sizeof(struct side));
     jq_slab_init(&core->leases, sizeof(struct lease));
-    jq_slab_init(&core->keys, sizeof(struct key));
     jq_slab_init(&core->waiters, sizeof(struct waiter));
     jq_slab_init(&core->wait_links, sizeof(struct wait_link));
     jq_slab_init(&core->buckets, sizeof(struct bucket));
     jq_map_init(&core->id_pages);
     jq_map_init(&core->bucket_map);
-    jq_map_init(&core->key_map);
+    keys_init(core);
     jq_map_init(&core->wait_map);
     jq_strmap_init(&core->queue_names, core->hash_seed);
     jq_strmap_init(&core->class_names, core->hash_seed);
@@ -205,13 +204,10 @@ static uint64_t tables_digest(const struct jq_core *core) {
     for (uint32_t at = core->lru_head; at != 0; at = core->senders[at].lru_next) {
         sum += sender_hash(core, &core->senders[at]);
     }
-    for (uint32_t ref = core->key_oldest; ref != 0; ref = key_at(core, ref)->newer) {
-        sum += key_hash(key_at(core, ref));
-    }
     for (uint32_t ref = core->flow_head; ref != 0; ref = flow_at(core, ref)->next) {
         sum += flow_hash(flow_at(core, ref));
     }
-    return sum + schedules_digest(core);
+    return sum + keys_digest(core) + schedules_digest(core);
 }
 
 uint64_t jq_core_digest_slow(const struct jq_core *core) {
@@ -251,7 +247,6 @@ static void free_tables(struct jq_core *core) {
         }
         free(core->senders[at].answers);
     }
-    keys_forget_below(core, UINT64_MAX);
 }
 
 static void free_workers(struct jq_core *core) {
@@ -289,9 +284,9 @@ static void free_tasks(struct jq_core *core) {
 }
 
 static void free_containers(struct jq_core *core) {
-    struct jq_slab *slabs[] = {&core->tasks,      &core->sides,   &core->leases, &core->keys,  &core->waiters,
-                               &core->wait_links, &core->buckets, &core->nodes,  &core->edges, &core->flows};
-    struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->key_map, &core->wait_map, &core->flow_map};
+    struct jq_slab *slabs[] = {&core->tasks,   &core->sides, &core->leases, &core->waiters, &core->wait_links,
+                               &core->buckets, &core->nodes, &core->edges,  &core->flows};
+    struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->wait_map, &core->flow_map};
     struct jq_strmap *texts[] = {&core->queue_names,    &core->class_names,     &core->options_names,
                                  &core->resource_names, &core->profile_names,   &core->sender_ids,
                                  &core->worker_ids,     &core->worker_sessions, &core->worker_names};
@@ -321,6 +316,7 @@ void jq_core_free(struct jq_core *core) {
     flows_free(core);
     free_containers(core);
     breakers_fini(core);
+    keys_fini(core);
     schedules_fini(core);
     free(core->queues);
     free(core->classes);

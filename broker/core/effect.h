@@ -315,6 +315,7 @@ enum jq_news_type {
     JQ_NEWS_BREAKER_SET,
     JQ_NEWS_SCHEDULE_SET, /* number 1 on, 0 paused */
     JQ_NEWS_SCHEDULE_GONE,
+    JQ_NEWS_TASK_RENEWED,   /* a later submit of its key took its place */
     JQ_NEWS_SCHEDULE_MISSED /* number: due times that were passed over */
 };
 struct jq_news {

@@ -61,6 +61,8 @@ struct jq_submit_item {
     struct jq_str need; /* canonical text (need.h) */
     struct jq_str want; /* likewise; empty: none */
     struct jq_str key;  /* empty: none */
+    enum jq_unique unique;
+    int64_t unique_ms; /* of throttle: the window; of debounce: the delay, which delay_ms says too */
     int priority;
     int64_t delay_ms;
     int64_t eta_wall_ms;     /* 0: none */

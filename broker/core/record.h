@@ -47,6 +47,8 @@ enum jq_record_type {
     JQ_RECORD_SCHEDULE_SET = 48,
     JQ_RECORD_SCHEDULE_FORGOTTEN = 49,
     JQ_RECORD_SCHEDULE_MOVED = 50,
+    JQ_RECORD_KEY_FORGOTTEN = 66,
+    JQ_RECORD_TASK_RENEWED = 67,
     JQ_RECORD_TYPE_END /* one past the last */
 };
 
@@ -154,6 +156,19 @@ struct jq_record {
             bool whole;     /* the sender is forgotten altogether */
         } sender_trimmed;
         struct {
+            struct jq_str key; /* scope, 0 byte, key; of throttle */
+        } key_forgotten;
+        struct {
+            jq_task_id task; /* waits under a key of debounce: a later submit takes its place */
+            uint16_t queue;
+            uint16_t class_index;
+            uint32_t options;
+            uint8_t priority;
+            int64_t ready_at_ms;
+            int64_t expires_wall_ms; /* 0: never */
+            struct jq_bytes body;    /* opaque, as in task_submitted */
+        } task_renewed;
+        struct {
             uint64_t below_lsn; /* keys whose submit stands below are forgotten */
         } keys_forgotten;
         struct {
@@ -168,7 +183,8 @@ struct jq_record {
             bool eta;                /* ready_at_ms is wall time: a `due` record will follow */
             int64_t ready_at_ms;     /* core time (or wall, see eta) */
             int64_t expires_wall_ms; /* 0: never */
-            int64_t key_expires_ms;  /* 0: no key */
+            int64_t key_expires_ms;  /* 0: no key; 1: not by time but by what becomes of the task, see unique */
+            uint8_t unique;          /* enum jq_unique: how long the key stands for the task */
             struct jq_str key;       /* scope, 0 byte, key */
             struct jq_bytes body;    /* opaque: payload and headers as the shell encoded them */
             uint64_t flow;           /* id of the first task of its flow, which is staged; 0: none */

@@ -36,6 +36,7 @@ enum task_flag {
     TASK_FLAG_ETA = 1,        /* D: at_ms is wall time */
     TASK_FLAG_IN_TREE = 2,    /* I: in its bucket's tree, not in its list */
     TASK_FLAG_WALL_TIMER = 4, /* I: its timer is in the wall heap */
+    TASK_FLAG_KEYED = 128,    /* I: a key stands for it until something becomes of it, in core->bound_keys */
 };
 
 /* Why something is not handed out now. What is blocked leaves the indexes that dispatch looks at: a search never walks over it.
@@ -171,13 +172,14 @@ struct sender {
 
 struct key { /* D */
     char *text;
-    uint32_t size;
-    uint32_t chain; /* next with the same hash */
+    uint16_t size;
+    uint8_t unique; /* enum jq_unique */
+    uint32_t chain; /* I: next with the same hash */
     uint64_t hash;
     uint64_t task;
-    uint64_t lsn; /* of the submit: pins its segment */
-    int64_t expires_ms;
-    uint32_t newer;
+    uint64_t lsn;       /* of the submit: pins its segment */
+    int64_t expires_ms; /* none, throttle */
+    uint32_t newer;     /* I: none: the next in the order of records; throttle: in core->key_timers, + 1 */
 };
 
 /* What one kind of worker can do: shared by all workers that registered alike. */
@@ -344,8 +346,10 @@ struct jq_core {
     uint32_t lru_head, lru_tail;
     uint64_t answer_count;
     struct jq_strmap sender_ids;
-    struct jq_map key_map; /* hash -> first key */
-    uint32_t key_oldest, key_newest;
+    struct jq_map key_map;           /* hash -> first key */
+    uint32_t key_oldest, key_newest; /* of none: they all live equally long */
+    struct jq_heap key_timers;       /* of throttle: each has its own window */
+    struct jq_map bound_keys;        /* of the others: task id -> key */
 
     struct worker *workers;
     uint32_t worker_count, worker_capacity;
@@ -481,7 +485,14 @@ uint32_t key_find(const struct jq_core *core, struct jq_str text);
 static inline struct key *key_at(const struct jq_core *core, uint32_t ref) {
     return jq_slab_at(&core->keys, ref);
 }
-void key_add(struct jq_core *core, struct jq_str text, jq_task_id task, uint64_t lsn, int64_t expires_ms);
+void keys_init(struct jq_core *core);
+void keys_fini(struct jq_core *core);
+/* The key of a submit. True: it is bound to the task, whose flag TASK_FLAG_KEYED is the caller's to set. */
+bool key_add(struct jq_core *core, const struct jq_record *submitted);
+/* The task with that flag was leased, or has ended: does its key still stand for it? */
+bool key_outlives(struct jq_core *core, const struct task *task, bool ended);
+enum jq_err apply_key_forgotten(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+uint64_t keys_digest(const struct jq_core *core);
 void keys_forget_below(struct jq_core *core, uint64_t lsn);
 void keys_expire(struct jq_core *core);
 int64_t keys_deadline_ms(const struct jq_core *core);

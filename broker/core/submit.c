@@ -117,16 +117,29 @@ static struct jq_str scoped_key(const struct jq_submit_item *item, char out[KEY_
     return (struct jq_str){out, scope + 1 + item->key.size};
 }
 
-/* True: the key is known, the item is a duplicate and has its verdict. */
-static bool duplicate(struct jq_core *core, struct jq_str key, uint32_t index) {
-    const uint32_t ref = key_find(core, key);
-    if (ref == 0 || key_at(core, ref)->expires_ms <= core->now_ms || CANARY(KEY_BLIND)) {
-        return false;
+static bool is_bound(enum jq_unique unique) {
+    return unique != JQ_UNIQUE_NONE && unique != JQ_UNIQUE_THROTTLE;
+}
+
+/* The key that stands for a task now; NULL: none does. */
+static const struct key *key_standing(const struct jq_core *core, struct jq_str text) {
+    const uint32_t ref = key_find(core, text);
+    const struct key *key = ref ? key_at(core, ref) : NULL;
+    return !key || CANARY(KEY_BLIND) || (!is_bound((enum jq_unique)key->unique) && key->expires_ms <= core->now_ms)
+               ? NULL
+               : key;
+}
+
+static int64_t key_expires_ms(const struct jq_core *core, const struct jq_submit_item *item) {
+    if (is_bound(item->unique)) {
+        return 1;
     }
+    return core->now_ms + (item->unique == JQ_UNIQUE_THROTTLE ? item->unique_ms : core->config.key_ttl_ms);
+}
+
+static void answer_with(struct jq_core *core, uint32_t index, uint64_t task) {
     core->totals.duplicate_total++;
-    exception_add(core,
-                  (struct jq_exception){.index = index, .status = JQ_REPLY_OK, .task = {key_at(core, ref)->task}});
-    return true;
+    exception_add(core, (struct jq_exception){.index = index, .status = JQ_REPLY_OK, .task = {task}});
 }
 
 /* ---- what it waits for ---- */
@@ -226,7 +239,8 @@ static void accept_item(struct jq_core *core, const struct jq_submit_item *item,
     const jq_task_id id = ids_draw(core, 1);
     struct jq_record record = batch_record(core, item, batch, id);
     record.u.task_submitted.key = key;
-    record.u.task_submitted.key_expires_ms = key.size ? core->now_ms + core->config.key_ttl_ms : 0;
+    record.u.task_submitted.key_expires_ms = key.size ? key_expires_ms(core, item) : 0;
+    record.u.task_submitted.unique = (uint8_t)(key.size ? item->unique : JQ_UNIQUE_NONE);
     record.u.task_submitted.schedule = batch->schedule;
     record.u.task_submitted.due_wall_ms = batch->due_wall_ms;
     emit(core, &record);
@@ -242,6 +256,56 @@ static void accept_item(struct jq_core *core, const struct jq_submit_item *item,
     }
 }
 
+static bool queue_has_room(struct jq_core *core, uint32_t index, const struct batch *batch) {
+    const struct queue *queue = &core->queues[batch->queue];
+    if (queue_depth(queue) < queue_depth_max(core, queue)) {
+        return true;
+    }
+    refuse_item(core, index, JQ_REPLY_BUSY, "depth_max", "the queue is full", queue_retry_after_ms(core, queue));
+    return false;
+}
+
+/* Debounce: what waits becomes what this item says, and waits anew. */
+static void renew_task(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch,
+                       jq_task_id id) {
+    const uint32_t ref = task_find(core, id);
+    if (!batch_intern(core, item, index, batch) ||
+        (batch->queue != task_at(core, ref)->queue && !queue_has_room(core, index, batch))) {
+        return;
+    }
+    struct jq_record record = {.type = JQ_RECORD_TASK_RENEWED,
+                               .u.task_renewed = {.task = id,
+                                                  .queue = batch->queue,
+                                                  .class_index = batch->class_index,
+                                                  .options = batch->options,
+                                                  .priority = (uint8_t)item->priority,
+                                                  .ready_at_ms = core->now_ms + item->delay_ms,
+                                                  .expires_wall_ms = item->expires_wall_ms,
+                                                  .body = item->body}};
+    emit(core, &record);
+    batch->renewed = true;
+    news_task(core, JQ_NEWS_TASK_RENEWED, task_at(core, ref));
+    answer_with(core, index, id.value);
+    if (item->expires_wall_ms > 0 && item->expires_wall_ms <= core->wall_ms) {
+        task_end(core, ref, JQ_STATE_EXPIRED, JQ_OUTCOME_EXPIRED);
+    }
+}
+
+/* True: its key stands for a task already, the item has its verdict. */
+static bool key_answers(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch,
+                        struct jq_str text) {
+    const struct key *key = text.size ? key_standing(core, text) : NULL;
+    if (!key) {
+        return false;
+    }
+    if (key->unique == JQ_UNIQUE_DEBOUNCE && item->unique == JQ_UNIQUE_DEBOUNCE) {
+        renew_task(core, item, index, batch, (jq_task_id){key->task});
+    } else {
+        answer_with(core, index, key->task);
+    }
+    return true;
+}
+
 static void submit_item(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch) {
     if (item->refused != JQ_REPLY_OK) {
         refuse_item(core, index, item->refused, item->field, item->reason, 0);
@@ -255,18 +319,15 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
     }
     char buffer[KEY_TEXT_MAX];
     const struct jq_str key = item->key.size ? scoped_key(item, buffer) : (struct jq_str){NULL, 0};
-    if (key.size && duplicate(core, key, index)) {
+    if (key_answers(core, item, index, batch, key)) {
         return;
     }
     if (!batch_intern(core, item, index, batch) || !parents_check(core, item, index, batch)) {
         return;
     }
-    const struct queue *queue = &core->queues[batch->queue];
-    if (queue_depth(queue) >= queue_depth_max(core, queue)) {
-        refuse_item(core, index, JQ_REPLY_BUSY, "depth_max", "the queue is full", queue_retry_after_ms(core, queue));
-        return;
+    if (queue_has_room(core, index, batch)) {
+        accept_item(core, item, batch, key);
     }
-    accept_item(core, item, batch, key);
 }
 
 bool submit_scheduled(struct jq_core *core, const struct jq_submit_item *item, uint32_t schedule, int64_t due_wall_ms,
@@ -338,7 +399,7 @@ void submit_request(struct jq_core *core, const struct jq_request *request) {
     for (uint32_t i = 0; i < request->u.submit.count; i++) {
         submit_item(core, &request->u.submit.items[i], i, &batch);
     }
-    if (batch.accepted > 0) {
+    if (batch.accepted > 0 || batch.renewed) {
         const struct jq_verdict verdict = {.op = JQ_OP_SUBMIT,
                                            .first = batch.first,
                                            .count = (uint32_t)request->u.submit.count,

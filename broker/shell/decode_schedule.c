@@ -25,7 +25,8 @@ static bool check_when(struct jq_decoder *decoder, struct jq_str when) {
 
 /* What makes no sense for one task after the other. */
 static bool check_task(struct jq_decoder *decoder, const struct jq_values *task) {
-    static const unsigned places[] = {JQ_AT_TASK_ETA, JQ_AT_TASK_EXPIRES, JQ_AT_TASK_KEY, JQ_AT_TASK_AFTER};
+    static const unsigned places[] = {JQ_AT_TASK_ETA, JQ_AT_TASK_EXPIRES, JQ_AT_TASK_KEY, JQ_AT_TASK_UNIQUE,
+                                      JQ_AT_TASK_AFTER};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         if (jq_given(task, places[i]))
             return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, jq_message_task.fields[places[i]].name,

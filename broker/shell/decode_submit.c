@@ -121,6 +121,29 @@ static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *
                         JQ_TASK_SIZE_MAX);
 }
 
+/* What the key stands for. Debounce says when the task starts. */
+static bool read_unique(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item) {
+    const struct jq_str name = jq_value_text(values, JQ_AT_TASK_UNIQUE);
+    item->unique = JQ_UNIQUE_NONE;
+    item->unique_ms = (int64_t)jq_value_uint(values, JQ_AT_TASK_UNIQUE_MS, 0);
+    if (name.size > 0 && !jq_unique_of_name(name, &item->unique))
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "unique",
+                            "'%.*s' is none of none, while_queued, until_done, throttle, debounce", JQ_STR_ARG(name));
+    const bool timed = item->unique == JQ_UNIQUE_THROTTLE || item->unique == JQ_UNIQUE_DEBOUNCE;
+    if (item->unique != JQ_UNIQUE_NONE && item->key.size == 0)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "unique", "given without key");
+    if (timed != (item->unique_ms > 0))
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "unique_ms", "%s",
+                            timed ? "missing" : "only throttle and debounce have one");
+    if (item->unique != JQ_UNIQUE_DEBOUNCE)
+        return true;
+    if (item->delay_ms > 0 || item->eta_wall_ms > 0 || item->after_count > 0)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "unique",
+                            "debounce says itself when the task starts: no delay_ms, eta_ms or after beside it");
+    item->delay_ms = item->unique_ms;
+    return true;
+}
+
 bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item) {
     item->handler = values->at[JQ_AT_TASK_HANDLER].text;
     item->queue = jq_given(values, JQ_AT_TASK_QUEUE) ? values->at[JQ_AT_TASK_QUEUE].text : JQ_STR("default");
@@ -129,7 +152,8 @@ bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, 
     return read_times(decoder, values, item) && read_retry(decoder, values, item) &&
            jq_decode_need(decoder, jq_value_text(values, JQ_AT_TASK_NEED), "need", &item->need) &&
            jq_decode_want(decoder, jq_value_text(values, JQ_AT_TASK_WANT), &item->want) &&
-           read_after(decoder, values, item) && pack_body(decoder, values, &item->body) && check_size(decoder, item);
+           read_after(decoder, values, item) && read_unique(decoder, values, item) &&
+           pack_body(decoder, values, &item->body) && check_size(decoder, item);
 }
 
 static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, struct jq_submit_item *item) {

@@ -74,7 +74,9 @@ struct jq_task_spec {
     size_t header_count;
     const jq_task_id *after; /* tasks that must end before it may run, at most 1000; see jq_flow for more than a few */
     size_t after_count;
-    enum jq_on on; /* how those must end; 0: JQ_ON_SUCCEEDED */
+    enum jq_on on;      /* how those must end; 0: JQ_ON_SUCCEEDED */
+    const char *unique; /* how long the key stands for it: while_queued, until_done, throttle, debounce; NULL: 24 h */
+    int64_t unique_ms;  /* window of throttle, quiet time of debounce */
 };
 
 /* A spec with nothing but a handler. */

@@ -98,6 +98,8 @@ static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
     count += optional_text(pack, JQ_AT_TASK_NEED, task->need);
     count += optional_text(pack, JQ_AT_TASK_WANT, task->want);
     count += optional_text(pack, JQ_AT_TASK_KEY, task->key);
+    count += optional_text(pack, JQ_AT_TASK_UNIQUE, task->unique);
+    count += optional_ms(pack, JQ_AT_TASK_UNIQUE_MS, task->unique_ms);
     if (has_retry(task)) {
         pack_retry(pack, task);
         count++;

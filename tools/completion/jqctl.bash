@@ -27,7 +27,7 @@ _jqctl() {
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
     'task submit')
-        words='--payload --raw --from-jsonl --queue --priority --need --want --key --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --wait'
+        words='--payload --raw --from-jsonl --queue --priority --need --want --key --unique --unique-for --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --wait'
         case $prev in
         --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --from-jsonl) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -36,6 +36,8 @@ _jqctl() {
         --need) return ;;
         --want) return ;;
         --key) return ;;
+        --unique) mapfile -t COMPREPLY < <(compgen -W 'none while_queued until_done throttle debounce' -- "$cur"); return ;;
+        --unique-for) return ;;
         --delay) return ;;
         --eta) return ;;
         --expires) return ;;

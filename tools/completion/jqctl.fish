@@ -32,6 +32,8 @@ complete -c jqctl -n '__jqctl_is task submit' -l priority -x -a 'urgent high nor
 complete -c jqctl -n '__jqctl_is task submit' -l need -s n -x -d 'Which workers may run it, such as '\''cpu=2 mem=4G os==linux'\''.'
 complete -c jqctl -n '__jqctl_is task submit' -l want -x -d 'Which of them it would rather have, such as '\''zone==lab1:50 gpu:-20'\''.'
 complete -c jqctl -n '__jqctl_is task submit' -l key -s k -x -d 'Idempotency: a second submit with the key gives the first task.'
+complete -c jqctl -n '__jqctl_is task submit' -l unique -x -a 'none while_queued until_done throttle debounce' -d 'How long the key stands for the task: while_queued, until_done, throttle, debounce (none: a day).'
+complete -c jqctl -n '__jqctl_is task submit' -l unique-for -x -d 'Window of throttle; how long it must be quiet for debounce.'
 complete -c jqctl -n '__jqctl_is task submit' -l delay -x -d 'Not before so long from now.'
 complete -c jqctl -n '__jqctl_is task submit' -l eta -x -d 'Not before this time (RFC 3339).'
 complete -c jqctl -n '__jqctl_is task submit' -l expires -x -d 'Not after this time (RFC 3339).'

@@ -74,6 +74,7 @@ static const struct jqctl_column record_columns[] = {
     {"expires_ms", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"key", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"key_scope", NULL, JQCTL_TEXT, 0, NULL},
+    {"unique", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"worker", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"worker_index", NULL, JQCTL_COUNT, 0, NULL},
     {"id", NULL, JQCTL_UUID, JQCTL_TABLE, NULL},
@@ -203,6 +204,8 @@ static void fields_of_submitted(struct dump *dump, const struct jq_record *recor
     if (record->u.task_submitted.on > 0)
         made_after(made, record);
     made_key(made, record->u.task_submitted.key);
+    if (record->u.task_submitted.unique != JQ_UNIQUE_NONE)
+        jqctl_made_text(made, "unique", jq_unique_name((enum jq_unique)record->u.task_submitted.unique));
     if (record->u.task_submitted.schedule != 0)
         jqctl_made_uint(made, "schedule", record->u.task_submitted.schedule);
     if (record->u.task_submitted.due_wall_ms != 0)
@@ -382,6 +385,17 @@ static void fields_of_flow(struct dump *dump, const struct jq_record *record) {
         jqctl_made_str(&dump->made, "name", record->u.flow_set.name);
 }
 
+static void fields_of_renewed(struct dump *dump, const struct jq_record *record) {
+    struct jqctl_made *made = &dump->made;
+    made_task(made, record->u.task_renewed.task);
+    made_name(made, &dump->queues, "queue", "queue_index", record->u.task_renewed.queue);
+    made_name(made, &dump->handlers, "handler", "class_index", record->u.task_renewed.class_index);
+    jqctl_made_uint(made, "options", record->u.task_renewed.options);
+    jqctl_made_uint(made, "priority", record->u.task_renewed.priority);
+    made_ms(made, "ready_at_ms", record->u.task_renewed.ready_at_ms);
+    made_submit_body(made, record->u.task_renewed.body);
+}
+
 /* Of the records that have one or two. */
 static void fields_of_small(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
@@ -391,6 +405,7 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         jqctl_made_uint(made, "digest", record->u.prologue_end.digest);
         break;
     case JQ_RECORD_IDS_RESERVED: jqctl_made_uint(made, "limit", record->u.ids_reserved.limit); break;
+    case JQ_RECORD_KEY_FORGOTTEN: made_key(made, record->u.key_forgotten.key); break;
     case JQ_RECORD_KEYS_FORGOTTEN: jqctl_made_uint(made, "below_lsn", record->u.keys_forgotten.below_lsn); break;
     case JQ_RECORD_WORKER_SET:
     case JQ_RECORD_WORKER_GONE:
@@ -432,6 +447,7 @@ static void made_fields(struct dump *dump, const struct jq_record *record) {
         [JQ_RECORD_TASK_ENDED] = fields_of_ended,        [JQ_RECORD_TASK_EDITED] = fields_of_edited,
         [JQ_RECORD_BREAKER_SET] = fields_of_breaker,     [JQ_RECORD_SCHEDULE_SET] = fields_of_schedule,
         [JQ_RECORD_SCHEDULE_MOVED] = fields_of_schedule, [JQ_RECORD_SCHEDULE_FORGOTTEN] = fields_of_schedule,
+        [JQ_RECORD_TASK_RENEWED] = fields_of_renewed,
     };
     if (writers[record->type])
         writers[record->type](dump, record);

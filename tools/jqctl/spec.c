@@ -99,7 +99,7 @@ static int header_of(const char *text, struct jqctl_memory *memory, struct jq_he
 
 /* --after ID,ID.. and --on. */
 static int option_after(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec) {
-    const char *list = jqctl_value(&ctl->args, "after"), *on = jqctl_value(&ctl->args, "on");
+    const char *list = value_if(ctl, "after"), *on = value_if(ctl, "on");
     const char *texts[JQ_AFTER_COUNT_MAX];
     struct jq_error error;
     size_t count = 0;
@@ -145,8 +145,11 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
     spec.need = jqctl_value(&ctl->args, "need");
     spec.want = value_if(ctl, "want");
     spec.key = value_if(ctl, "key");
+    spec.unique = value_if(ctl, "unique");
     int code = jqctl_spec_priority(ctl, &spec.priority);
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "delay", &spec.delay_ms) : code;
+    if (code == JQCTL_DONE && value_if(ctl, "unique-for"))
+        code = jqctl_option_duration(ctl, "unique-for", &spec.unique_ms);
     code = code == JQCTL_DONE ? option_when(ctl, "eta", &spec.eta_ms) : code;
     code = code == JQCTL_DONE ? option_when(ctl, "expires", &spec.expires_ms) : code;
     code = code == JQCTL_DONE ? jqctl_spec_retry(ctl, &spec.retry_max) : code;

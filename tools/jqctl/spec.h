@@ -1,9 +1,9 @@
 /* spec.h - a task to submit, from the command line or from one line of JSON.
  *
  * JSON: an object with the fields of a submit (PROTOCOL.md): handler, queue, payload (any JSON; becomes msgpack), priority (a
- * number or a name), delay_ms, eta_ms, expires_ms, need, want, key, retry (a number, or {max, base_ms, cap_ms}), soft_limit_ms,
- * hard_limit_ms, result_ttl_ms, headers, after (task ids), on; and, as people write them, delay, soft_limit, hard_limit, result_ttl ("1h30m"), eta,
- * expires (RFC 3339).
+ * number or a name), delay_ms, eta_ms, expires_ms, need, want, key, unique, unique_ms, retry (a number, or {max, base_ms, cap_ms}),
+ * soft_limit_ms, hard_limit_ms, result_ttl_ms, headers, after (task ids), on; and, as people write them, delay, unique_for,
+ * soft_limit, hard_limit, result_ttl ("1h30m"), eta, expires (RFC 3339).
  *
  * Ownership: texts and bytes of a spec lie in the memory that it was made with, until that is emptied.
  */
