@@ -37,7 +37,8 @@
 #define MIB    (1024 * KIB)
 #define GIB    (1024 * MIB)
 
-static const char *const durability_names[] = {"memory", "write", "fsync", NULL}; /* enum jq_durability */
+static const char *const durability_names[] = {"memory", "write", "fsync", NULL};   /* enum jq_durability */
+static const char *const policy_names[] = {"reject", "shed_lowest", "block", NULL}; /* enum jq_queue_policy */
 static const char *const auth_names[] = {"off", "tokens", NULL};
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(JQ_DURABILITY_MEMORY == 0 && JQ_DURABILITY_WRITE == 1 && JQ_DURABILITY_FSYNC == 2,
@@ -76,6 +77,11 @@ static const struct jq_conf_key broker_keys[] = {
 
 static const struct jq_conf_key limit_keys[] = {
     INT("depth_max", depth_max, 1, INT64_C(1) << 40, "10000000", "Tasks that wait in one queue; beyond: busy."),
+    SIZE("bytes_max", bytes_max, 0, INT64_C(1) << 50, "0",
+         "Bytes of tasks that wait in one queue; beyond: busy. 0: any."),
+    INT("withheld_max", withheld_max, 0, 65536, "1024",
+        "Submits that wait for room in queues whose policy is block; beyond: busy."),
+    SIZE("withheld_bytes_max", withheld_bytes_max, 0, 16 * GIB, "64M", "Bytes of these submits; beyond: busy."),
     SIZE("memory_max", memory_max_bytes, 16 * MIB, INT64_C(1) << 50, "2G",
          "Memory of the broker's state; beyond: busy."),
     SIZE("disk_free_min", disk_free_min_bytes, 0, INT64_C(1) << 50, "256M",
@@ -154,6 +160,11 @@ static const struct jq_conf_key journal_keys[] = {
 #define S struct jq_queue_settings
 static const struct jq_conf_key queue_keys[] = {
     INT("depth_max", depth_max, 0, INT64_C(1) << 40, "0", "Tasks that wait in it; 0: as [limits] says."),
+    SIZE("bytes_max", bytes_max, 0, INT64_C(1) << 50, "0", "Bytes of tasks that wait in it; 0: as [limits] says."),
+    ENUM("policy", policy, policy_names, "reject",
+         "When it is full: reject answers busy; shed_lowest drops the lowest task that waits for one of higher "
+         "priority; "
+         "block holds the answer back."),
     INT("weight", weight, 1, 1000, "1", "Its share of the workers, beside other queues that wait for the same ones."),
     {.name = "paused",
      .type = JQ_CONF_BOOL,

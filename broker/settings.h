@@ -20,7 +20,8 @@ enum { JQ_SETTINGS_QUEUES_MAX = 1024, JQ_SETTINGS_URLS_MAX = 8 };
 /* [queue NAME]: what differs from [limits] for one queue. */
 struct jq_queue_settings {
     struct jq_conf_item item;
-    int64_t depth_max; /* 0: as [limits] */
+    int64_t depth_max, bytes_max; /* 0: as [limits] */
+    int64_t policy;               /* enum jq_queue_policy */
     int64_t weight;
     bool paused; /* when it is first defined; later, what was said last counts */
 };
@@ -41,7 +42,7 @@ struct jq_broker_settings {
     int64_t drain_ms;
 
     /* [limits] */
-    int64_t depth_max;
+    int64_t depth_max, bytes_max, withheld_max, withheld_bytes_max;
     int64_t memory_max_bytes, disk_free_min_bytes, in_flight_max_bytes;
     int64_t classes_max, queues_max, workers_max, senders_max;
     int64_t finished_max, parked_max, connections_max, wait_max_ms;

@@ -83,7 +83,12 @@
 
 /* ---- submit ------------------------------------------------------------------------------------------------------ */
 
-#define JQ_FIELDS_SUBMIT(X) X(JQ_AT_SUBMIT_TASKS, "tasks", LIST, REQUIRED, 1, JQ_SUBMIT_COUNT_MAX, &jq_message_task, "")
+#define JQ_FIELDS_SUBMIT(X)                                                                                            \
+    X(JQ_AT_SUBMIT_TASKS, "tasks", LIST, REQUIRED, 1, JQ_SUBMIT_COUNT_MAX, &jq_message_task, "")                       \
+    X(JQ_AT_SUBMIT_WAIT, "wait_ms", UINT, 0, 0, ANY, NULL,                                                             \
+      "how long the answer may be held back where all tasks meet full queues whose policy is block; default 0; cut "   \
+      "to "                                                                                                            \
+      "wait_max_ms")
 
 #define JQ_FIELDS_TASK(X)                                                                                              \
     X(JQ_AT_TASK_HANDLER, "handler", NAME, REQUIRED, 0, 0, NULL, "what the worker runs")                               \
@@ -352,6 +357,12 @@
     X(JQ_AT_QUEUE_DEAD, "dead", UINT, REQUIRED, 0, ANY, NULL, "tasks")                                                 \
     X(JQ_AT_QUEUE_FINISHED, "finished", UINT, REQUIRED, 0, ANY, NULL, "tasks still remembered")                        \
     X(JQ_AT_QUEUE_DEPTH_MAX, "depth_max", UINT, REQUIRED, 0, ANY, NULL, "tasks it takes before it is busy")            \
+    X(JQ_AT_QUEUE_BYTES, "bytes", UINT, REQUIRED, 0, ANY, NULL, "of the records of its tasks that have not begun")     \
+    X(JQ_AT_QUEUE_BYTES_MAX, "bytes_max", UINT, REQUIRED, 0, ANY, NULL, "bytes it takes before it is busy; 0: any")    \
+    X(JQ_AT_QUEUE_POLICY, "policy", TEXT, REQUIRED, 1, 16, NULL, "when full: reject, shed_lowest or block")            \
+    X(JQ_AT_QUEUE_FULL, "full", BOOL, REQUIRED, 0, 0, NULL, "above a mark, and not yet down at 9/10 of it")            \
+    X(JQ_AT_QUEUE_WITHHELD, "withheld", UINT, REQUIRED, 0, ANY, NULL, "submits that wait for room in it")              \
+    X(JQ_AT_QUEUE_SHED, "shed_total", UINT, REQUIRED, 0, ANY, NULL, "tasks dropped for others of higher priority")     \
     X(JQ_AT_QUEUE_SUBMITTED, "submitted_total", UINT, REQUIRED, 0, ANY, NULL, "since the broker's start")              \
     X(JQ_AT_QUEUE_ENDED, "ended_total", UINT, REQUIRED, 0, ANY, NULL, "since the broker's start")                      \
     X(JQ_AT_QUEUE_DRAIN, "drain_per_s", NUMBER, REQUIRED, 0, 0, NULL, "tasks that leave it in a second, of late")      \
@@ -578,6 +589,9 @@
     X(JQ_AT_SERVER_RETRIED, "retried_total", UINT, REQUIRED, 0, ANY, NULL, "")                                         \
     X(JQ_AT_SERVER_LOST, "lost_total", UINT, REQUIRED, 0, ANY, NULL, "leases whose worker died")                       \
     X(JQ_AT_SERVER_CRASHED, "crashed_total", UINT, REQUIRED, 0, ANY, NULL, "")                                         \
+    X(JQ_AT_SERVER_SHED, "shed_total", UINT, REQUIRED, 0, ANY, NULL, "tasks dropped by full queues")                   \
+    X(JQ_AT_SERVER_WITHHELD_TOTAL, "withheld_total", UINT, REQUIRED, 0, ANY, NULL, "submits that waited for room")     \
+    X(JQ_AT_SERVER_WITHHELD, "withheld", UINT, REQUIRED, 0, ANY, NULL, "submits that wait for room now")               \
     X(JQ_AT_SERVER_QUEUES, "queues", UINT, REQUIRED, 0, ANY, NULL, "")                                                 \
     X(JQ_AT_SERVER_CLASSES, "classes", UINT, REQUIRED, 0, ANY, NULL, "distinct pairs of need and handler")             \
     X(JQ_AT_SERVER_WORKERS, "workers", UINT, REQUIRED, 0, ANY, NULL, "known")                                          \

@@ -16,6 +16,7 @@ static const struct word breaker_kind_words[] = {JQ_BREAKER_KIND_LIST(WORD)};
 static const struct word breaker_state_words[] = {JQ_BREAKER_STATE_LIST(WORD)};
 static const struct word unique_words[] = {JQ_UNIQUE_LIST(WORD)};
 static const struct word catch_up_words[] = {JQ_CATCH_UP_LIST(WORD)};
+static const struct word policy_words[] = {JQ_POLICY_LIST(WORD)};
 static const struct word priority_words[] = {{9, "urgent"}, {7, "high"}, {5, "normal"}, {3, "low"}, {1, "background"}};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -76,6 +77,10 @@ const char *jq_unique_name(enum jq_unique unique) {
 
 const char *jq_catch_up_name(enum jq_catch_up catch_up) {
     return name_of(catch_up_words, COUNT_OF(catch_up_words), (int)catch_up);
+}
+
+const char *jq_policy_name(enum jq_queue_policy policy) {
+    return name_of(policy_words, COUNT_OF(policy_words), (int)policy);
 }
 
 bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state) {

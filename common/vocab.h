@@ -56,7 +56,8 @@
     X(JQ_OUTCOME_CRASH_LIMIT, 12, "crash_limit")                                                                       \
     X(JQ_OUTCOME_LOST_LIMIT, 13, "lost_limit")                                                                         \
     X(JQ_OUTCOME_PARENT_FAILED, 14, "parent_failed") /* cancelled: what it waited for will not come */                 \
-    X(JQ_OUTCOME_NOT_NEEDED, 15, "not_needed")       /* cancelled: it was for a failure that did not happen */
+    X(JQ_OUTCOME_NOT_NEEDED, 15, "not_needed")       /* cancelled: it was for a failure that did not happen */         \
+    X(JQ_OUTCOME_SHED, 16, "shed")                   /* expired: a full queue dropped it for one of higher priority */
 
 /* How a task that another waits for must have ended. */
 #define JQ_ON_LIST(X)                                                                                                  \
@@ -102,11 +103,19 @@ enum { JQ_BREAKER_KIND_COUNT = 3, JQ_BREAKER_STATE_COUNT = 3 };
     X(JQ_CATCH_UP_LAST, 1, "last")                                                                                     \
     X(JQ_CATCH_UP_ALL, 2, "all")
 
+/* What a full queue does with a newcomer: answers busy, drops the lowest task that waits for one of higher priority, or holds the
+ * answer back until there is room. */
+#define JQ_POLICY_LIST(X)                                                                                              \
+    X(JQ_POLICY_REJECT, 0, "reject")                                                                                   \
+    X(JQ_POLICY_SHED, 1, "shed_lowest")                                                                                \
+    X(JQ_POLICY_BLOCK, 2, "block")
+
 #define JQ_VOCAB_ENUM(name, number, text) name = (number),
 enum jq_reply { JQ_REPLY_LIST(JQ_VOCAB_ENUM) };
 enum jq_state { JQ_STATE_LIST(JQ_VOCAB_ENUM) };
-enum jq_outcome { JQ_OUTCOME_LIST(JQ_VOCAB_ENUM) };
 enum jq_on { JQ_ON_LIST(JQ_VOCAB_ENUM) };
+enum jq_outcome { JQ_OUTCOME_LIST(JQ_VOCAB_ENUM) JQ_OUTCOME_END };
+enum jq_queue_policy { JQ_POLICY_LIST(JQ_VOCAB_ENUM) };
 enum jq_role { JQ_ROLE_LIST(JQ_VOCAB_ENUM) };
 enum jq_durability { JQ_DURABILITY_LIST(JQ_VOCAB_ENUM) };
 enum jq_breaker_kind { JQ_BREAKER_KIND_LIST(JQ_VOCAB_ENUM) };
@@ -126,6 +135,7 @@ const char *jq_breaker_kind_name(enum jq_breaker_kind kind);
 const char *jq_breaker_state_name(enum jq_breaker_state state);
 const char *jq_unique_name(enum jq_unique unique);
 const char *jq_catch_up_name(enum jq_catch_up catch_up);
+const char *jq_policy_name(enum jq_queue_policy policy);
 
 /* The number of a name; false if there is none such. */
 bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state);

@@ -53,8 +53,12 @@ static void leave(struct jq_core *core, uint32_t ref) {
     case JQ_STATE_SCHEDULED:
         queue->scheduled--;
         core->scheduled_count--;
+        queued_remove(core, ref);
         break;
-    case JQ_STATE_READY: ready_remove(core, ref); break;
+    case JQ_STATE_READY:
+        ready_remove(core, ref);
+        queued_remove(core, ref);
+        break;
     case JQ_STATE_RUNNING:
     case JQ_STATE_CANCELLING:
         queue->running--;
@@ -68,6 +72,7 @@ static void leave(struct jq_core *core, uint32_t ref) {
     case JQ_STATE_WAITING:
     case JQ_STATE_BLOCKED:
         wait_count(core, task, -1);
+        queued_remove(core, ref);
         roots_remove(core, ref);
         break;
     case JQ_STATE_NONE: break;
@@ -80,6 +85,7 @@ static void enter_wait(struct jq_core *core, uint32_t ref) {
     const struct side *side = task_side_if(core, task);
     task->state = node_if(core, task)->blocked > 0 ? JQ_STATE_BLOCKED : JQ_STATE_WAITING;
     wait_count(core, task, 1);
+    queued_add(core, ref);
     if (side && side->expires_wall_ms > 0) {
         task_set_timer(core, ref, side->expires_wall_ms, true);
     }
@@ -96,6 +102,7 @@ static void enter_queue(struct jq_core *core, uint32_t ref, int64_t now_ms) {
     task->state = JQ_STATE_SCHEDULED;
     core->queues[task->queue].scheduled++;
     core->scheduled_count++;
+    queued_add(core, ref);
     int64_t at_ms = task->at_ms;
     const struct side *side = task_side_if(core, task);
     if (eta && side && side->expires_wall_ms > 0 && side->expires_wall_ms < at_ms) {
@@ -110,6 +117,7 @@ void task_make_ready(struct jq_core *core, uint32_t ref) {
         task_set_timer(core, ref, side->expires_wall_ms, true);
     }
     ready_add(core, ref);
+    queued_add(core, ref);
 }
 
 void task_wake(struct jq_core *core, uint32_t ref) {

@@ -17,6 +17,8 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .senders_max = 65536,
                                       .finished_max = 1000 * 1000,
                                       .parked_max = 20000,
+                                      .withheld_max = 1024,
+                                      .withheld_bytes_max = UINT64_C(64) << 20,
                                       .heartbeat_ms = 2000,
                                       .liveness_ms = 15000,
                                       .crash_limit = 3,
@@ -68,6 +70,11 @@ static void flow_moved(void *ctx, uint32_t ref, uint32_t position) {
     flow_at(core, ref)->timer = position;
 }
 
+static void withheld_moved(void *ctx, uint32_t ref, uint32_t position) {
+    struct jq_core *core = ctx;
+    ((struct withheld *)jq_slab_at(&core->withheld, ref))->timer = position;
+}
+
 /* ---- */
 
 static void flows_init(struct jq_core *core) {
@@ -87,6 +94,10 @@ static void tables_init(struct jq_core *core) {
     jq_slab_init(&core->waiters, sizeof(struct waiter));
     jq_slab_init(&core->wait_links, sizeof(struct wait_link));
     jq_slab_init(&core->buckets, sizeof(struct bucket));
+    jq_slab_init(&core->shed_nodes, sizeof(struct shed_node));
+    jq_slab_init(&core->withheld, sizeof(struct withheld));
+    jq_strmap_init(&core->withheld_ids, core->hash_seed);
+    jq_heap_init(&core->withheld_timers, withheld_moved, core);
     jq_map_init(&core->id_pages);
     jq_map_init(&core->bucket_map);
     keys_init(core);
@@ -284,14 +295,15 @@ static void free_tasks(struct jq_core *core) {
 }
 
 static void free_containers(struct jq_core *core) {
-    struct jq_slab *slabs[] = {&core->tasks,   &core->sides, &core->leases, &core->waiters, &core->wait_links,
-                               &core->buckets, &core->nodes, &core->edges,  &core->flows};
+    struct jq_slab *slabs[] = {&core->tasks,      &core->sides,      &core->leases,  &core->waiters,
+                               &core->wait_links, &core->buckets,    &core->nodes,   &core->edges,
+                               &core->flows,      &core->shed_nodes, &core->withheld};
     struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->wait_map, &core->flow_map};
-    struct jq_strmap *texts[] = {&core->queue_names,    &core->class_names,     &core->options_names,
-                                 &core->resource_names, &core->profile_names,   &core->sender_ids,
-                                 &core->worker_ids,     &core->worker_sessions, &core->worker_names};
-    struct jq_heap *heaps[] = {&core->timers,      &core->wall_timers, &core->active,     &core->retain,
-                               &core->poll_timers, &core->wait_timers, &core->flow_timers};
+    struct jq_strmap *texts[] = {&core->queue_names,   &core->class_names, &core->options_names, &core->resource_names,
+                                 &core->profile_names, &core->sender_ids,  &core->worker_ids,    &core->worker_sessions,
+                                 &core->worker_names,  &core->withheld_ids};
+    struct jq_heap *heaps[] = {&core->timers,      &core->wall_timers, &core->active,      &core->retain,
+                               &core->poll_timers, &core->wait_timers, &core->flow_timers, &core->withheld_timers};
     for (size_t i = 0; i < sizeof(slabs) / sizeof(slabs[0]); i++) {
         jq_slab_fini(slabs[i]);
     }
@@ -314,6 +326,7 @@ void jq_core_free(struct jq_core *core) {
     free_workers(core);
     free_tasks(core);
     flows_free(core);
+    withheld_free(core);
     free_containers(core);
     breakers_fini(core);
     keys_fini(core);
@@ -329,6 +342,7 @@ void jq_core_free(struct jq_core *core) {
     free(core->gathering);
     free(core->waiters_due);
     free(core->segments);
+    free(core->roomy);
     free(core->exceptions);
     free(core->verdict_bytes);
     jq_buf_fini(&core->units);

@@ -22,8 +22,10 @@ struct jq_zone;
 struct jq_queue_config {
     const char *name;
     uint64_t depth_max; /* 0: the broker's */
-    uint32_t weight;    /* its share of the leases beside other queues; 0: 1 */
-    bool paused;        /* when it is first defined; a resume holds over restarts */
+    uint64_t bytes_max; /* 0: the broker's */
+    enum jq_queue_policy policy;
+    uint32_t weight; /* its share of the leases beside other queues; 0: 1 */
+    bool paused;     /* when it is first defined; a resume holds over restarts */
 };
 
 /* When circuit breakers open, and how they come back. */
@@ -39,12 +41,15 @@ struct jq_breaker_config {
 
 /* Policy. Read by step only: changing it never changes what an old log means. */
 struct jq_core_config {
-    uint64_t depth_max;     /* queued tasks per queue */
+    uint64_t depth_max;     /* queued tasks per queue; busy from here down to 9/10 of it, like bytes_max */
+    uint64_t bytes_max;     /* of the records of queued tasks, per queue; 0: none */
     uint64_t memory_max;    /* bytes of core memory at which submits are refused; resumed at 7/8 of it */
     uint64_t disk_free_min; /* bytes; below: submits are refused; resumed at 9/8 of it */
     uint32_t classes_max, queues_max, options_max, workers_max, senders_max;
     uint64_t finished_max;
-    uint32_t parked_max; /* parked polls and waits */
+    uint32_t parked_max;         /* parked polls and waits */
+    uint32_t withheld_max;       /* submits that wait for room in a queue whose policy is block */
+    uint64_t withheld_bytes_max; /* of them in all */
     int64_t heartbeat_ms, liveness_ms;
     uint32_t crash_limit, lost_limit, shortage_limit;
     int64_t aging_interval_ms;

@@ -102,8 +102,11 @@ struct jq_queue_row {
     bool paused;
     uint64_t scheduled, ready, running, dead, finished;
     uint64_t waiting, blocked;
-    uint64_t depth_max;
-    uint64_t submitted_total, ended_total;
+    uint64_t depth_max, bytes, bytes_max; /* bytes_max 0: none */
+    enum jq_queue_policy policy;
+    bool full;
+    uint32_t withheld; /* submits that wait for room */
+    uint64_t submitted_total, ended_total, shed_total;
     double drain_per_s;
     int64_t oldest_ready_ms; /* age; -1: none */
 };
@@ -207,8 +210,8 @@ struct jq_server_row {
     uint32_t flows;
     uint64_t submitted_total, leased_total, ended_total[JQ_STATE_EXPIRED + 1], refused_total, duplicate_total,
         stale_total;
-    uint64_t retried_total, lost_total, crashed_total;
-    uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, senders;
+    uint64_t retried_total, lost_total, crashed_total, shed_total, withheld_total;
+    uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, withheld, senders;
     uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn;
     bool draining, memory_busy, disk_busy;
 };
@@ -315,8 +318,9 @@ enum jq_news_type {
     JQ_NEWS_BREAKER_SET,
     JQ_NEWS_SCHEDULE_SET, /* number 1 on, 0 paused */
     JQ_NEWS_SCHEDULE_GONE,
-    JQ_NEWS_TASK_RENEWED,   /* a later submit of its key took its place */
-    JQ_NEWS_SCHEDULE_MISSED /* number: due times that were passed over */
+    JQ_NEWS_TASK_RENEWED,    /* a later submit of its key took its place */
+    JQ_NEWS_SCHEDULE_MISSED, /* number: due times that were passed over */
+    JQ_NEWS_QUEUE_FULL       /* a queue has reached a mark of its own (number 1), or is down at the low one (0) */
 };
 struct jq_news {
     enum jq_news_type type;

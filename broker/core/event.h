@@ -160,9 +160,10 @@ struct jq_request {
         struct {
             const struct jq_submit_item *items;
             size_t count;
-            uint64_t flow; /* flow.add */
-            uint32_t at;   /* flow.add: the place in the flow of the first of them */
-        } submit;          /* also of flow.add */
+            uint64_t flow;   /* flow.add */
+            uint32_t at;     /* flow.add: the place in the flow of the first of them */
+            int64_t wait_ms; /* how long the answer may be held back where a full queue does that; 0: not at all */
+        } submit;            /* also of flow.add */
         struct {
             uint64_t flow;      /* id of its first task */
             uint32_t count;     /* begin: ids to draw; commit: tasks that were added */

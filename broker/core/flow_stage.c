@@ -199,7 +199,7 @@ static void refuse_full(struct jq_core *core, const struct jq_request *request, 
                                           .status = JQ_REPLY_BUSY,
                                           .field = "depth_max",
                                           .reason = "a queue has no room for the whole flow",
-                                          .retry_after_ms = queue_retry_after_ms(core, queue)};
+                                          .retry_after_ms = queue_retry_ms(core, queue)};
     core->totals.refused_total++;
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }

@@ -33,7 +33,7 @@ int queue_find(const struct jq_core *core, struct jq_str name) {
 
 /* A queue that nobody would miss. */
 static bool queue_idle(const struct queue *queue) {
-    return queue->used && !queue->paused && !queue->declared &&
+    return queue->used && !queue->paused && !queue->declared && queue->withheld_head == 0 &&
            queue->scheduled + queue->ready + queue->running + queue->dead + queue->finished == 0;
 }
 
@@ -60,6 +60,8 @@ const struct jq_queue_config *queue_config(const struct jq_core *core, struct jq
 
 void queue_configure(struct jq_core *core, uint16_t at, const struct jq_queue_config *config) {
     core->queues[at].depth_max = config->depth_max;
+    core->queues[at].bytes_max = config->bytes_max;
+    queue_policy_set(core, at, config->policy);
     core->queues[at].weight = config->weight;
     core->queues[at].declared = true;
 }

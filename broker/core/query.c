@@ -156,7 +156,13 @@ static void queue_row(const struct jq_core *core, const struct queue *queue, str
                                      .finished = queue->finished,
                                      .waiting = queue->waiting,
                                      .blocked = queue->blocked,
-                                     .depth_max = queue->depth_max ? queue->depth_max : core->config.depth_max,
+                                     .depth_max = queue_depth_max(core, queue),
+                                     .bytes = queue->queued_bytes,
+                                     .bytes_max = queue_bytes_max(core, queue),
+                                     .policy = queue->policy,
+                                     .full = queue->full,
+                                     .withheld = queue->withheld_count,
+                                     .shed_total = queue->shed_total,
                                      .submitted_total = queue->submitted_total,
                                      .ended_total = queue->ended_total,
                                      .drain_per_s = queue->drain_per_s,
@@ -325,6 +331,7 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     }
     ret_row->parked_polls = core->parked_count;
     ret_row->parked_waits = core->waiters.used_count;
+    ret_row->withheld = core->withheld.used_count;
     ret_row->senders = core->senders_used;
     ret_row->keys = core->keys.used_count;
     ret_row->memory_bytes = tasks_memory_bytes(core);

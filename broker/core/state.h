@@ -122,7 +122,15 @@ struct queue {
     uint64_t scheduled, ready, running, dead, finished; /* I */
     uint64_t waiting, blocked;                          /* I: staged ones are not counted */
     uint64_t submitted_total, ended_total;              /* S */
-    uint64_t depth_max;                                 /* S: 0: the broker's */
+    uint64_t queued_bytes;                              /* I: records of its tasks that have not begun */
+    uint64_t depth_max, bytes_max;                      /* S: 0: the broker's */
+    uint8_t policy;                                     /* S: enum jq_queue_policy */
+    bool full;                                          /* S: above a mark, and not yet down at the low one */
+    bool roomy;                                         /* S: in core->roomy */
+    uint32_t shed_root;                                 /* I: shed_lowest: scheduled and ready tasks */
+    uint64_t shed_total;                                /* S */
+    uint32_t withheld_head, withheld_tail;              /* S: submits in the order in which they came */
+    uint32_t withheld_count;                            /* S */
     uint32_t weight;                                    /* S: 0: 1 */
     bool declared;                                      /* S: the configuration names it */
     int64_t virtual_time;                               /* S */
@@ -285,6 +293,19 @@ struct wait_link { /* S: a task's waiters */
     uint32_t waiter, next;
 };
 
+struct withheld {              /* S: a submit that meets full queues */
+    struct jq_request request; /* items owned */
+    size_t bytes;
+    uint16_t queue; /* whose room it waits for */
+    uint32_t timer;
+    uint32_t prev, next;   /* in its queue's line */
+    uint32_t older, newer; /* of all */
+};
+
+struct shed_node { /* I: of a task that may be shed: see pressure.c */
+    uint32_t task, left, right;
+};
+
 struct segment {
     uint64_t lsn;  /* of its prologue */
     uint64_t live; /* bodies and keys that stand in it */
@@ -391,6 +412,13 @@ struct jq_core {
 
     struct breakers breakers;
     int64_t replay_next_us; /* S: when the next dead letter of a replay with a rate is ready */
+    struct jq_slab shed_nodes, withheld;
+    struct jq_heap withheld_timers;
+    struct jq_strmap withheld_ids; /* sender and request id: a resend takes over */
+    uint32_t withheld_oldest, withheld_newest;
+    uint64_t withheld_bytes;
+    uint16_t *roomy; /* queues that may have room for what is withheld, or are full no more */
+    uint32_t roomy_count, roomy_capacity;
 
     bool memory_busy, disk_busy;
     uint64_t disk_free_bytes, log_bytes;
@@ -600,6 +628,34 @@ void submit_request(struct jq_core *core, const struct jq_request *request);
 /* One task of a schedule: as schedule_submit(). */
 bool submit_scheduled(struct jq_core *core, const struct jq_submit_item *item, uint32_t schedule, int64_t due_wall_ms,
                       jq_task_id *ret_task, struct jq_exception *ret_refused);
+/* Decides and answers one that was withheld. `woken`: it has its turn; else its time is over. */
+void submit_decide(struct jq_core *core, const struct jq_request *request, bool woken);
+bool submit_key_known(struct jq_core *core, const struct jq_submit_item *item);
+
+/* ---- pressure.c: marks, and what is shed ---- */
+void queued_add(struct jq_core *core, uint32_t ref); /* of a task that has come into a state before running */
+void queued_remove(struct jq_core *core, uint32_t ref);
+void queue_policy_set(struct jq_core *core, uint16_t queue, enum jq_queue_policy policy);
+uint64_t queue_depth(const struct queue *queue); /* tasks that have not begun */
+uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue);
+uint64_t queue_bytes_max(const struct jq_core *core, const struct queue *queue); /* 0: none */
+bool queue_note_full(struct jq_core *core, uint16_t queue);                      /* brings `full` up to date */
+int64_t queue_retry_ms(const struct jq_core *core, const struct queue *queue);
+/* NULL: a task of that priority may enter, what is less was shed for it. Else the mark that it meets. */
+const char *queue_refuses(struct jq_core *core, uint16_t queue, int priority, bool woken);
+bool queue_withholds(struct jq_core *core, uint16_t queue);
+const char *broker_refuses(const struct jq_core *core, const char **ret_reason); /* the broker's mark, or NULL */
+void marks_note(struct jq_core *core);
+
+/* ---- withheld.c: submits that wait for room ---- */
+bool submit_withhold(struct jq_core *core, const struct jq_request *request); /* false: decide it now */
+void queue_roomy(struct jq_core *core, uint16_t queue);                       /* looked at at the end of the step */
+void withheld_serve(struct jq_core *core);
+void withheld_look_again(struct jq_core *core);
+void withheld_expire(struct jq_core *core);
+void withheld_drop_pipe(struct jq_core *core, uint64_t pipe);
+void withheld_stop(struct jq_core *core);
+void withheld_free(struct jq_core *core);
 
 /* ---- control.c ---- */
 bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms); /* false: it has ended */

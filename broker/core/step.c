@@ -62,33 +62,10 @@ static void note_wall(struct jq_core *core) {
     }
 }
 
-static void mark_set(struct jq_core *core, bool *mark, bool busy, struct jq_str name) {
-    if (*mark != busy) {
-        *mark = busy;
-        news_name(core, JQ_NEWS_MARK, name, busy);
-    }
-}
-
-/* Watermarks with hysteresis: on at the mark, off well below it. */
-static void note_marks(struct jq_core *core) {
-    const uint64_t bytes = core->tasks.used_count * (uint64_t)(core->tasks.item_size_bytes + sizeof(uint32_t)) +
-                           core->sides.used_count * (uint64_t)core->sides.item_size_bytes +
-                           core->nodes.used_count * (uint64_t)core->nodes.item_size_bytes +
-                           core->edges.used_count * (uint64_t)core->edges.item_size_bytes +
-                           core->flows.used_count * (uint64_t)core->flows.item_size_bytes +
-                           core->keys.used_count * (uint64_t)core->keys.item_size_bytes + core->extra_bytes;
-    const uint64_t high = core->config.memory_max;
-    mark_set(core, &core->memory_busy, core->memory_busy ? bytes > high / 8 * 7 : bytes >= high, JQ_STR("memory_max"));
-    const uint64_t low = core->config.disk_free_min;
-    mark_set(core, &core->disk_busy,
-             core->disk_busy ? core->disk_free_bytes < low / 8 * 9 : core->disk_free_bytes < low,
-             JQ_STR("disk_free_min"));
-}
-
 static void time_passes(struct jq_core *core) {
     note_gap(core);
     note_wall(core);
-    note_marks(core);
+    marks_note(core);
     workers_check_liveness(core);
     survey_send(core);
     breakers_expire(core);
@@ -160,6 +137,7 @@ static void on_pipe_gone(struct jq_core *core, uint64_t pipe) {
     }
     waits_drop_pipe(core, pipe);
     flow_waits_drop_pipe(core, pipe);
+    withheld_drop_pipe(core, pipe);
 }
 
 static void on_stop(struct jq_core *core) {
@@ -169,6 +147,7 @@ static void on_stop(struct jq_core *core) {
     }
     waits_stop(core);
     flow_waits_stop(core);
+    withheld_stop(core);
 }
 
 static void on_event(struct jq_core *core, const struct jq_event *event) {
@@ -199,6 +178,8 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     time_passes(core);
     on_event(core, event);
     flows_work(core);
+    withheld_expire(core);
+    withheld_serve(core);
     dispatch_hot(core);
     gathered_flush(core);
     commands_flush(core);
@@ -222,6 +203,7 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     int64_t deadline_ms = least(heap_key(&core->timers), heap_key(&core->poll_timers));
     deadline_ms = least(deadline_ms, heap_key(&core->wait_timers));
     const int64_t wall_ms = least(heap_key(&core->wall_timers), schedules_deadline_wall_ms(core));
+    deadline_ms = least(deadline_ms, core->roomy_count > 0 ? core->now_ms : heap_key(&core->withheld_timers));
     if (wall_ms != INT64_MAX) {
         deadline_ms = least(deadline_ms, wall_ms - (core->wall_ms - core->now_ms));
     }

@@ -4,29 +4,9 @@
 #include <inttypes.h>
 
 enum { RETRY_AFTER_UNKNOWN_MS = 1000, KEY_TEXT_MAX = 320, REASON_SIZE = 80 };
-static const double retry_after_min_ms = 50, retry_after_max_ms = 60000;
 
 static bool same_text(struct jq_str a, struct jq_str b) {
     return (a.data == b.data && a.size == b.size) || jq_str_equal(a, b);
-}
-
-uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue) {
-    return queue->depth_max ? queue->depth_max : core->config.depth_max;
-}
-
-uint64_t queue_depth(const struct queue *queue) {
-    return queue->scheduled + queue->ready + queue->waiting + queue->blocked;
-}
-
-/* How long the queue takes to work off a tenth of its bound at the rate measured. */
-int64_t queue_retry_after_ms(const struct jq_core *core, const struct queue *queue) {
-    if (queue->drain_per_s <= 0) {
-        return RETRY_AFTER_UNKNOWN_MS;
-    }
-    const double wait_ms = 1000.0 * ((double)queue_depth_max(core, queue) / 10 + 1) / queue->drain_per_s;
-    return (int64_t)(wait_ms < retry_after_min_ms   ? retry_after_min_ms
-                     : wait_ms > retry_after_max_ms ? retry_after_max_ms
-                                                    : wait_ms);
 }
 
 static void refuse_item(struct jq_core *core, uint32_t index, enum jq_reply status, const char *field,
@@ -128,6 +108,11 @@ static const struct key *key_standing(const struct jq_core *core, struct jq_str 
     return !key || CANARY(KEY_BLIND) || (!is_bound((enum jq_unique)key->unique) && key->expires_ms <= core->now_ms)
                ? NULL
                : key;
+}
+
+bool submit_key_known(struct jq_core *core, const struct jq_submit_item *item) {
+    char buffer[KEY_TEXT_MAX];
+    return item->key.size > 0 && key_standing(core, scoped_key(item, buffer)) != NULL;
 }
 
 static int64_t key_expires_ms(const struct jq_core *core, const struct jq_submit_item *item) {
@@ -256,13 +241,14 @@ static void accept_item(struct jq_core *core, const struct jq_submit_item *item,
     }
 }
 
-static bool queue_has_room(struct jq_core *core, uint32_t index, const struct batch *batch) {
-    const struct queue *queue = &core->queues[batch->queue];
-    if (queue_depth(queue) < queue_depth_max(core, queue)) {
-        return true;
+static bool queue_has_room(struct jq_core *core, const struct jq_submit_item *item, uint32_t index,
+                           const struct batch *batch) {
+    const char *mark = queue_refuses(core, batch->queue, item->priority, batch->woken);
+    if (mark) {
+        refuse_item(core, index, JQ_REPLY_BUSY, mark, "the queue is full",
+                    queue_retry_ms(core, &core->queues[batch->queue]));
     }
-    refuse_item(core, index, JQ_REPLY_BUSY, "depth_max", "the queue is full", queue_retry_after_ms(core, queue));
-    return false;
+    return !mark;
 }
 
 /* Debounce: what waits becomes what this item says, and waits anew. */
@@ -270,7 +256,7 @@ static void renew_task(struct jq_core *core, const struct jq_submit_item *item, 
                        jq_task_id id) {
     const uint32_t ref = task_find(core, id);
     if (!batch_intern(core, item, index, batch) ||
-        (batch->queue != task_at(core, ref)->queue && !queue_has_room(core, index, batch))) {
+        (batch->queue != task_at(core, ref)->queue && !queue_has_room(core, item, index, batch))) {
         return;
     }
     struct jq_record record = {.type = JQ_RECORD_TASK_RENEWED,
@@ -311,10 +297,10 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
         refuse_item(core, index, item->refused, item->field, item->reason, 0);
         return;
     }
-    if (core->memory_busy || core->disk_busy) {
-        refuse_item(core, index, JQ_REPLY_BUSY, core->memory_busy ? "memory_max" : "disk_free_min",
-                    core->memory_busy ? "the broker's memory is full" : "the broker's disk is full",
-                    RETRY_AFTER_UNKNOWN_MS);
+    const char *reason = NULL;
+    const char *mark = broker_refuses(core, &reason);
+    if (mark) {
+        refuse_item(core, index, JQ_REPLY_BUSY, mark, reason, RETRY_AFTER_UNKNOWN_MS);
         return;
     }
     char buffer[KEY_TEXT_MAX];
@@ -325,8 +311,9 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
     if (!batch_intern(core, item, index, batch) || !parents_check(core, item, index, batch)) {
         return;
     }
-    if (queue_has_room(core, index, batch)) {
+    if (queue_has_room(core, item, index, batch)) {
         accept_item(core, item, batch, key);
+        (void)queue_note_full(core, batch->queue);
     }
 }
 
@@ -378,24 +365,22 @@ static void submit_again(struct jq_core *core, const struct jq_request *request,
     submit_reply(core, request, &batch);
 }
 
-void submit_request(struct jq_core *core, const struct jq_request *request) {
+/* False: answered. */
+static bool submit_is_new(struct jq_core *core, const struct jq_request *request) {
     const struct answer *answer = NULL;
     const enum window_verdict seen = window_look(core, request, &answer);
     if (seen == WINDOW_AGAIN) {
         submit_again(core, request, answer);
-        return;
+        return false;
     }
-    if (window_refuses(core, request, seen)) {
-        return;
-    }
-    if (core->stopping) {
-        reply_refuse(core, request, JQ_REPLY_DRAINING, NULL, "the broker is stopping");
-        return;
-    }
+    return !window_refuses(core, request, seen);
+}
+
+static void decide(struct jq_core *core, const struct jq_request *request, bool woken) {
     core->exception_count = 0;
     jq_buf_clear(&core->reasons);
     JQ_CHECK(jq_buf_room(&core->reasons, request->u.submit.count * REASON_SIZE)); /* it must not move */
-    struct batch batch = {0};
+    struct batch batch = {.woken = woken};
     for (uint32_t i = 0; i < request->u.submit.count; i++) {
         submit_item(core, &request->u.submit.items[i], i, &batch);
     }
@@ -408,4 +393,22 @@ void submit_request(struct jq_core *core, const struct jq_request *request) {
         window_record(core, &request->sender, request->id, request->done, &verdict);
     }
     submit_reply(core, request, &batch);
+}
+
+/* Its sender may have sent so much meanwhile that this one is forgotten. */
+void submit_decide(struct jq_core *core, const struct jq_request *request, bool woken) {
+    if (submit_is_new(core, request)) {
+        decide(core, request, woken);
+    }
+}
+
+void submit_request(struct jq_core *core, const struct jq_request *request) {
+    if (!submit_is_new(core, request)) {
+        return;
+    }
+    if (core->stopping) {
+        reply_refuse(core, request, JQ_REPLY_DRAINING, NULL, "the broker is stopping");
+    } else if (!submit_withhold(core, request)) {
+        decide(core, request, false);
+    }
 }

@@ -17,6 +17,7 @@ struct batch {
     bool renewed;      /* a task that waits was replaced */
     uint32_t schedule; /* whose task it is; 0: none */
     int64_t due_wall_ms;
+    bool woken; /* it was withheld, and has its turn */
 };
 
 /* False: refused, an exception says why. */
@@ -31,9 +32,5 @@ bool same_namespace(struct jq_str a, struct jq_str b);
 
 /* `count` ids in a row; the first. */
 jq_task_id ids_draw(struct jq_core *core, uint32_t count);
-
-uint64_t queue_depth(const struct queue *queue); /* tasks that have not begun */
-uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue);
-int64_t queue_retry_after_ms(const struct jq_core *core, const struct queue *queue);
 
 #endif

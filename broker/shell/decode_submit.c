@@ -192,5 +192,6 @@ bool jq_decode_items(struct jq_decoder *decoder, const msgpack_object *object, s
     }
     request->u.submit.items = items;
     request->u.submit.count = tasks->size;
+    request->u.submit.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_SUBMIT_WAIT);
     return true;
 }

@@ -209,6 +209,12 @@ static void pack_queue(struct encoder *encoder, const struct jq_queue_row *queue
     row_uint(&map, JQ_AT_QUEUE_DEAD, queue->dead);
     row_uint(&map, JQ_AT_QUEUE_FINISHED, queue->finished);
     row_uint(&map, JQ_AT_QUEUE_DEPTH_MAX, queue->depth_max);
+    row_uint(&map, JQ_AT_QUEUE_BYTES, queue->bytes);
+    row_uint(&map, JQ_AT_QUEUE_BYTES_MAX, queue->bytes_max);
+    row_str(&map, JQ_AT_QUEUE_POLICY, jq_str_of(jq_policy_name(queue->policy)));
+    row_bool(&map, JQ_AT_QUEUE_FULL, queue->full);
+    row_uint(&map, JQ_AT_QUEUE_WITHHELD, queue->withheld);
+    row_uint(&map, JQ_AT_QUEUE_SHED, queue->shed_total);
     row_uint(&map, JQ_AT_QUEUE_SUBMITTED, queue->submitted_total);
     row_uint(&map, JQ_AT_QUEUE_ENDED, queue->ended_total);
     row_key(&map, JQ_AT_QUEUE_DRAIN);
@@ -401,6 +407,9 @@ static void pack_server_totals(struct row_map *map, const struct jq_server_row *
     row_uint(map, JQ_AT_SERVER_RETRIED, server->retried_total);
     row_uint(map, JQ_AT_SERVER_LOST, server->lost_total);
     row_uint(map, JQ_AT_SERVER_CRASHED, server->crashed_total);
+    row_uint(map, JQ_AT_SERVER_SHED, server->shed_total);
+    row_uint(map, JQ_AT_SERVER_WITHHELD_TOTAL, server->withheld_total);
+    row_uint(map, JQ_AT_SERVER_WITHHELD, server->withheld);
 }
 
 static void pack_server_tables(struct row_map *map, const struct jq_server_row *server) {

@@ -114,7 +114,8 @@ static void handle(struct jq_engine *engine, struct jq_inbound *inbound) {
         engine->stopping = engine->stopping || inbound->event.type == JQ_EVENT_STOP;
     }
     if (inbound->admitted_bytes > 0)
-        jq_inbox_settle(&engine->inbox, inbound->admitted_bytes);
+        jq_inbox_settle(&engine->inbox, inbound->admitted_bytes,
+                        atomic_load_explicit(&engine->beat_ns, memory_order_relaxed));
     inbound->done(inbound);
 }
 

@@ -5,24 +5,68 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { RETRY_UNKNOWN_MS = 200, RETRY_MIN_MS = 20, RETRY_MAX_MS = 10000, IDLE_SECONDS = 3 };
+
 void jq_inbox_init(struct jq_inbox *inbox, size_t in_flight_max) {
     atomic_init(&inbox->newest, NULL);
     atomic_init(&inbox->asleep, 0);
     atomic_init(&inbox->rung, 0);
     atomic_init(&inbox->in_flight_bytes, 0);
     inbox->in_flight_max = in_flight_max;
+    atomic_init(&inbox->full, false);
+    atomic_init(&inbox->drain_bps, 0);
+    inbox->window_ns = 0;
+    inbox->window_bytes = 0;
 }
 
 bool jq_inbox_admit(struct jq_inbox *inbox, size_t size) {
     const size_t before = atomic_fetch_add(&inbox->in_flight_bytes, size);
-    if (before == 0 || before + size <= inbox->in_flight_max)
+    const bool full = atomic_load_explicit(&inbox->full, memory_order_relaxed);
+    if (before == 0 || (!full && before + size <= inbox->in_flight_max))
         return true;
+    atomic_store_explicit(&inbox->full, true, memory_order_relaxed);
     atomic_fetch_sub(&inbox->in_flight_bytes, size);
     return false;
 }
 
-void jq_inbox_settle(struct jq_inbox *inbox, size_t size) {
-    atomic_fetch_sub(&inbox->in_flight_bytes, size);
+static size_t low_mark(const struct jq_inbox *inbox) {
+    return inbox->in_flight_max / 8 * 7;
+}
+
+/* Half of it new with each window of a second. */
+static void measure(struct jq_inbox *inbox, size_t size, int64_t now_ns) {
+    const int64_t ns_per_s = 1000000000;
+    inbox->window_bytes += size;
+    const int64_t span_ns = now_ns - inbox->window_ns;
+    if (span_ns < ns_per_s)
+        return;
+    if (span_ns > IDLE_SECONDS * ns_per_s) { /* Nothing came for most of it. */
+        inbox->window_ns = now_ns;
+        inbox->window_bytes = 0;
+        return;
+    }
+    const uint64_t bps = (uint64_t)((double)inbox->window_bytes * (double)ns_per_s / (double)span_ns);
+    const uint64_t before = atomic_load_explicit(&inbox->drain_bps, memory_order_relaxed);
+    atomic_store_explicit(&inbox->drain_bps, before > 0 ? before / 2 + bps / 2 : bps, memory_order_relaxed);
+    inbox->window_ns = now_ns;
+    inbox->window_bytes = 0;
+}
+
+void jq_inbox_settle(struct jq_inbox *inbox, size_t size, int64_t now_ns) {
+    const size_t left = atomic_fetch_sub(&inbox->in_flight_bytes, size) - size;
+    measure(inbox, size, now_ns);
+    if (left <= low_mark(inbox) && atomic_load_explicit(&inbox->full, memory_order_relaxed))
+        atomic_store_explicit(&inbox->full, false, memory_order_relaxed);
+}
+
+int64_t jq_inbox_retry_ms(struct jq_inbox *inbox) {
+    const size_t waiting = jq_inbox_in_flight_bytes(inbox), low = low_mark(inbox);
+    const uint64_t bps = atomic_load_explicit(&inbox->drain_bps, memory_order_relaxed);
+    const uint64_t ms_per_s = 1000;
+    if (bps == 0)
+        return RETRY_UNKNOWN_MS;
+    const uint64_t wait_ms = waiting > low ? (waiting - low) * ms_per_s / bps : 0;
+    return wait_ms < RETRY_MIN_MS ? RETRY_MIN_MS : wait_ms > RETRY_MAX_MS ? RETRY_MAX_MS : (int64_t)wait_ms;
 }
 
 /* Whoever turns `asleep` back to 0 makes the one system call. */

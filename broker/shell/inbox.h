@@ -4,7 +4,7 @@
  * it. Order is kept per sender. Memory is bounded by the senders: each reserves the bytes of its event before it pushes
  * (admit), and is refused above the mark; the receiver gives them back (settle) when the core is done with the event.
  *
- * Threads:   push, ring, admit, settle and the two queries from any thread; take and wait from the one receiver.
+ * Threads:   push, ring, admit and the queries from any thread; take, settle and wait from the one receiver.
  * Ownership: the item lies inside the sender's event, which is the receiver's from push on.
  */
 #ifndef JQ_BROKER_SHELL_INBOX_H
@@ -24,15 +24,24 @@ struct jq_inbox {
     atomic_uint rung;
     atomic_size_t in_flight_bytes;
     size_t in_flight_max;
+    atomic_bool full;               /* above the mark, and not yet down at 7/8 of it */
+    atomic_uint_fast64_t drain_bps; /* bytes settled in a second, of late; 0: not known */
+
+    /* The receiver's. */
+    int64_t window_ns; /* when what is counted began */
+    uint64_t window_bytes;
 };
 
 /* `in_flight_max`: bytes of events that may wait or be under way. */
 void jq_inbox_init(struct jq_inbox *inbox, size_t in_flight_max);
 
-/* Reserves `size` bytes. False above the mark: answer `busy` instead. An event is admitted to an empty inbox whatever its size. */
+/* Reserves `size` bytes. False from the mark on until what waits is down at 7/8 of it: answer `busy` instead. An event is admitted to an
+ * empty inbox whatever its size. */
 bool jq_inbox_admit(struct jq_inbox *inbox, size_t size);
-/* Gives back what was admitted. */
-void jq_inbox_settle(struct jq_inbox *inbox, size_t size);
+/* Gives back what was admitted. By the receiver. `now_ns` by any clock that never goes back. */
+void jq_inbox_settle(struct jq_inbox *inbox, size_t size, int64_t now_ns);
+/* When there will be room again at the rate at which the receiver gets on. */
+int64_t jq_inbox_retry_ms(struct jq_inbox *inbox);
 
 void jq_inbox_push(struct jq_inbox *inbox, struct jq_inbox_item *item);
 

@@ -28,8 +28,8 @@ struct jq_metrics {
     struct jq_histogram commit; /* write and sync of one block */
     struct jq_histogram sync;   /* the sync alone */
     atomic_uint_fast64_t replies[JQ_OP_END][JQ_REPLY_UNAVAILABLE + 1];
-    atomic_uint_fast64_t retries[JQ_OUTCOME_NOT_NEEDED + 1];
-    atomic_uint_fast64_t ends[JQ_OUTCOME_NOT_NEEDED + 1];
+    atomic_uint_fast64_t retries[JQ_OUTCOME_END];
+    atomic_uint_fast64_t ends[JQ_OUTCOME_END];
     atomic_uint_fast64_t frames_invalid; /* could not be decoded */
     atomic_uint_fast64_t frames_denied;  /* no, or not this, permission */
     atomic_uint_fast64_t frames_busy;    /* above the mark of bytes in flight */
@@ -52,6 +52,7 @@ struct jq_metrics_queue {
     size_t name_at, name_size;
     bool paused;
     uint64_t scheduled, ready, running, dead, finished, depth_max, submitted_total, ended_total;
+    uint64_t bytes, bytes_max, full, withheld, shed_total;
     double drain_per_s;
     int64_t oldest_ready_ms;
 };

@@ -54,6 +54,8 @@ static void render_tasks(struct jq_buf *out, const struct jq_server_row *row) {
     counter(out, "tasks_leased_total", "Leases given.", row->leased_total);
     counter(out, "leases_lost_total", "Leases that ended with their worker.", row->lost_total);
     counter(out, "attempts_crashed_total", "Attempts that crashed.", row->crashed_total);
+    counter(out, "tasks_shed_total", "Tasks dropped by full queues for others of higher priority.", row->shed_total);
+    counter(out, "submits_withheld_total", "Submits that waited for room in a full queue.", row->withheld_total);
     counter(out, "reports_stale_total", "Reports under a lease that was no longer current.", row->stale_total);
     head(out, "tasks_ended_total", "counter", "Tasks that came to their end, by final state.");
     for (int state = JQ_STATE_SUCCEEDED; state <= JQ_STATE_EXPIRED; state++)
@@ -64,7 +66,7 @@ static void render_tasks(struct jq_buf *out, const struct jq_server_row *row) {
 static void render_outcomes(struct jq_buf *out, const char *name, const char *help,
                             const atomic_uint_fast64_t *counts) {
     head(out, name, "counter", help);
-    for (int outcome = JQ_OUTCOME_SUCCESS; outcome <= JQ_OUTCOME_NOT_NEEDED; outcome++) {
+    for (int outcome = JQ_OUTCOME_SUCCESS; outcome < JQ_OUTCOME_END; outcome++) {
         if (value_of(&counts[outcome]) > 0)
             jq_buf_append_format(out, "jqmesh_%s{outcome=\"%s\"} %" PRIu64 "\n", name,
                                  jq_outcome_name((enum jq_outcome)outcome), value_of(&counts[outcome]));
@@ -80,6 +82,7 @@ static void render_broker(struct jq_buf *out, const struct jq_metrics_snapshot *
     gauge(out, "workers_alive", "Workers that answer surveys.", row->workers_alive);
     gauge(out, "polls_parked", "Lease polls that wait for a task.", row->parked_polls);
     gauge(out, "waits_parked", "Clients that wait for an outcome.", row->parked_waits);
+    gauge(out, "submits_withheld", "Submits that wait for room in a full queue.", row->withheld);
     gauge(out, "senders", "Senders in the request window.", row->senders);
     gauge(out, "keys", "Idempotency keys remembered.", row->keys);
     gauge(out, "memory_bytes", "Memory of the core.", row->memory_bytes);
@@ -177,6 +180,15 @@ static void render_queues(struct jq_buf *out, const struct jq_metrics_snapshot *
         {"queue_running", "gauge", "Tasks of a queue that run.", offsetof(struct jq_metrics_queue, running)},
         {"queue_dead", "gauge", "Dead letters of a queue.", offsetof(struct jq_metrics_queue, dead)},
         {"queue_depth_max", "gauge", "Depth at which a queue refuses.", offsetof(struct jq_metrics_queue, depth_max)},
+        {"queue_bytes", "gauge", "Bytes of the tasks that wait in a queue.", offsetof(struct jq_metrics_queue, bytes)},
+        {"queue_bytes_max", "gauge", "Bytes at which a queue refuses; 0 for none.",
+         offsetof(struct jq_metrics_queue, bytes_max)},
+        {"queue_full", "gauge", "1 from a queue's mark down to nine tenths of it.",
+         offsetof(struct jq_metrics_queue, full)},
+        {"queue_withheld", "gauge", "Submits that wait for room in a queue.",
+         offsetof(struct jq_metrics_queue, withheld)},
+        {"queue_shed_total", "counter", "Tasks dropped for others of higher priority.",
+         offsetof(struct jq_metrics_queue, shed_total)},
         {"queue_submitted_total", "counter", "Tasks accepted.", offsetof(struct jq_metrics_queue, submitted_total)},
         {"queue_ended_total", "counter", "Tasks ended.", offsetof(struct jq_metrics_queue, ended_total)},
     };

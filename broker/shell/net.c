@@ -11,7 +11,6 @@
 enum {
     POOL_MAX = 128,          /* requests whose memory is kept */
     REQUEST_OVERHEAD = 512,  /* bytes of a request beside its frame */
-    BUSY_RETRY_MS = 200,     /* too much in flight: the core thread is busy with it */
     REFUSAL_RETRY_MS = 1000, /* too many calls, or the broker stops */
 };
 
@@ -87,17 +86,21 @@ static bool admitted(struct jq_net *net, struct jq_call *call, struct jq_parcel 
         request->inbound.admitted_bytes = size;
         return true;
     }
-    const struct jq_refusal refusal = {
-        .request = request->inbound.event.u.request.id, .status = JQ_REPLY_BUSY, .reason = "too many bytes in flight"};
+    const struct jq_refusal refusal = {.request = request->inbound.event.u.request.id,
+                                       .status = JQ_REPLY_BUSY,
+                                       .field = "in_flight_max",
+                                       .reason = "too many bytes in flight"};
     jq_count(&net->config.metrics->frames_busy, 1);
-    refuse(net, call, &refusal, BUSY_RETRY_MS);
+    refuse(net, call, &refusal, jq_inbox_retry_ms(net->config.inbox));
     return false;
 }
 
-/* News of a lost connection may overtake its last request: a poll that nobody listens to must not be parked. Its reports come again. */
+/* News of a lost connection may overtake its last request: what nobody listens to must not be parked. Its reports come again. */
 static bool unwanted(struct jq_inbound *inbound) {
     const enum jq_op op = inbound->event.u.request.op;
-    if ((op != JQ_OP_LEASE && op != JQ_OP_WAIT) || !jq_call_peer_gone(inbound->call))
+    const bool parks =
+        op == JQ_OP_LEASE || op == JQ_OP_WAIT || (op == JQ_OP_SUBMIT && inbound->event.u.request.u.submit.wait_ms > 0);
+    if (!parks || !jq_call_peer_gone(inbound->call))
         return false;
     jq_call_drop(inbound->call);
     return true;

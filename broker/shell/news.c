@@ -14,7 +14,7 @@ static void tell_task(enum jq_log_level level, const char *message, const struct
 }
 
 static void count_outcome(atomic_uint_fast64_t *counts, enum jq_outcome outcome) {
-    if (outcome <= JQ_OUTCOME_NOT_NEEDED)
+    if (outcome < JQ_OUTCOME_END)
         jq_count(&counts[outcome], 1);
 }
 
@@ -82,6 +82,9 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     case JQ_NEWS_SCHEDULE_GONE: JQ_LOG_INFO("schedule removed", JQ_F_TEXT("schedule", news->name)); break;
     case JQ_NEWS_SCHEDULE_MISSED:
         JQ_LOG_WARN("schedule missed", JQ_F_TEXT("schedule", news->name), JQ_F_INT("times", news->number));
+        break;
+    case JQ_NEWS_QUEUE_FULL:
+        JQ_LOG_WARN(news->number != 0 ? "queue full" : "queue has room again", JQ_F_TEXT("queue", news->name));
         break;
     case JQ_NEWS_MARK:
         JQ_LOG_WARN("watermark", JQ_F_TEXT("mark", news->name), JQ_F_BOOL("above", news->number != 0));

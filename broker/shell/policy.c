@@ -4,6 +4,9 @@
 
 static void limits(const struct jq_broker_settings *settings, struct jq_core_config *policy) {
     policy->depth_max = (uint64_t)settings->depth_max;
+    policy->bytes_max = (uint64_t)settings->bytes_max;
+    policy->withheld_max = (uint32_t)settings->withheld_max;
+    policy->withheld_bytes_max = (uint64_t)settings->withheld_bytes_max;
     policy->memory_max = (uint64_t)settings->memory_max_bytes;
     policy->disk_free_min = (uint64_t)settings->disk_free_min_bytes;
     policy->classes_max = (uint32_t)settings->classes_max;
@@ -24,6 +27,8 @@ static enum jq_err queues(const struct jq_broker_settings *settings, struct jq_c
     for (size_t i = 0; i < count; i++)
         queues[i] = (struct jq_queue_config){.name = items[i].item.name,
                                              .depth_max = (uint64_t)items[i].depth_max,
+                                             .bytes_max = (uint64_t)items[i].bytes_max,
+                                             .policy = (enum jq_queue_policy)items[i].policy,
                                              .weight = (uint32_t)items[i].weight,
                                              .paused = items[i].paused};
     policy->queues = queues;

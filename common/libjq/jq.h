@@ -12,7 +12,8 @@
  * Retries:   a request that got no answer is sent again under the same request id, with backoff and jitter, until the call's time
  *            is over; the broker answers the same request the same way, so nothing is done twice. JQ_ERR_TIMEOUT and
  *            JQ_ERR_UNAVAILABLE therefore mean: not answered in time, and possibly done.
- *            A queue that is full (`busy`) is tried again when the broker says so, within the same time.
+ *            A queue that is full (`busy`) is tried again when the broker says so, and up to half as long more at random, within the
+ *            same time; one whose policy is block holds the answer back instead. on_retry tells of each such wait.
  * Ownership: specs are borrowed for the call; results are freed by jq_result_free().
  * Errors:    enum jq_err, with one line of detail in *reterr (may be NULL).
  */

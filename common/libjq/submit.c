@@ -9,6 +9,8 @@ enum {
     FRAME_ROOM = JQ_FRAME_SIZE_MAX - 512, /* what the envelope leaves */
     BUSY_WAIT_MIN_MS = 20,
     AFTER_ID_SIZE = 9,
+    ANSWER_WAY_MS = 300,
+    HOLD_MAX_MS = 20000, /* what brokers allow as shipped */
 };
 
 struct jq_task_spec jq_task(const char *handler) {
@@ -162,15 +164,25 @@ static size_t frame_stretch(const struct batch *batch) {
     return count;
 }
 
+/* A queue whose policy is block may hold the answer back for as long as the caller has, less what the way of the answer takes. */
+static int64_t hold_ms(const struct batch *batch) {
+    const int64_t left_ms = batch->deadline_ms - jq_flight_now_ms();
+    const int64_t wait_ms = left_ms > 2 * ANSWER_WAY_MS ? left_ms - ANSWER_WAY_MS : left_ms / 2;
+    return wait_ms < 0 ? 0 : wait_ms < HOLD_MAX_MS ? wait_ms : HOLD_MAX_MS;
+}
+
 static enum jq_err frame_pack(struct batch *batch, struct frame *frame, struct jq_error *reterr) {
     struct jq_pack pack;
     frame->first = batch->next;
     frame->count = frame_stretch(batch);
     const enum jq_err err =
-        jq_flight_begin(batch->client, &frame->flight, "submit", 1, batch->deadline_ms, &pack, reterr);
+        jq_flight_begin(batch->client, &frame->flight, "submit", 2, batch->deadline_ms, &pack, reterr);
     if (err != JQ_OK) {
         return err;
     }
+    const int64_t wait_ms = hold_ms(batch);
+    frame->flight.try_timeout_ms = wait_ms + JQ_POLL_EXTRA_MS;
+    jq_pack_field_ms(&pack, &jq_message_submit, JQ_AT_SUBMIT_WAIT, wait_ms);
     jq_pack_key(&pack, &jq_message_submit, JQ_AT_SUBMIT_TASKS);
     jq_pack_array(&pack, frame->count);
     for (size_t i = 0; i < frame->count; i++) {

@@ -82,6 +82,9 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
     case JQ_NEWS_SCHEDULE_MISSED:
         jq_buf_append_format(out, "schedule %.*s missed %" PRId64, JQ_STR_ARG(news->name), news->number);
         break;
+    case JQ_NEWS_QUEUE_FULL:
+        jq_buf_append_format(out, "queue %.*s %s", JQ_STR_ARG(news->name), news->number ? "full" : "has room again");
+        break;
     case JQ_NEWS_MARK:
         jq_buf_append_format(out, "%.*s %s", JQ_STR_ARG(news->name), news->number ? "reached" : "clear again");
         break;

@@ -54,13 +54,30 @@ static void memory_is_bounded(void **state) {
     assert_true(jq_inbox_admit(&inbox, 60));
     assert_true(jq_inbox_admit(&inbox, 40));
     assert_false(jq_inbox_admit(&inbox, 1));
-    jq_inbox_settle(&inbox, 40);
+    jq_inbox_settle(&inbox, 40, 0);
     assert_false(jq_inbox_admit(&inbox, 41));
+    jq_inbox_settle(&inbox, 1, 0);
     assert_true(jq_inbox_admit(&inbox, 40));
-    jq_inbox_settle(&inbox, 100);
+    jq_inbox_settle(&inbox, 99, 0);
     assert_int_equal(jq_inbox_in_flight_bytes(&inbox), 0);
     assert_true(jq_inbox_admit(&inbox, 1000));
     assert_false(jq_inbox_admit(&inbox, 1));
+}
+
+/* From the mark on everything is refused, until what waits is down at seven eighths of it; when that will be is told from the rate at
+ * which the receiver gets on. */
+static void a_full_inbox_stays_full_down_to_its_low_mark(void **state) {
+    (void)state;
+    const int64_t second = 1000000000;
+    assert_int_equal(jq_inbox_retry_ms(&inbox), 200); /* nothing is known yet */
+    assert_true(jq_inbox_admit(&inbox, 100));
+    assert_false(jq_inbox_admit(&inbox, 1));
+    jq_inbox_settle(&inbox, 10, second);
+    assert_int_equal(jq_inbox_retry_ms(&inbox), 600); /* down to 84, at 10 bytes a second */
+    assert_false(jq_inbox_admit(&inbox, 1));
+    jq_inbox_settle(&inbox, 6, second);
+    assert_true(jq_inbox_admit(&inbox, 1));
+    jq_inbox_settle(&inbox, 85, second);
 }
 
 /* A ring that came before the wait is not lost, and is used up by it. */
@@ -112,6 +129,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(oldest_first, begin),
         cmocka_unit_test_setup(memory_is_bounded, begin),
+        cmocka_unit_test_setup(a_full_inbox_stays_full_down_to_its_low_mark, begin),
         cmocka_unit_test_setup(ring_is_kept_until_the_wait, begin),
         cmocka_unit_test_setup(many_senders, begin),
     };

@@ -15,7 +15,13 @@ static const struct jqctl_column queue_columns[] = {
     {"finished", "finished", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"drain_per_s", "per second", JQCTL_REAL, JQCTL_BOTH, NULL},
     {"oldest_ready_ms", "oldest", JQCTL_SPAN, JQCTL_BOTH, NULL},
+    {"full", "full", JQCTL_FLAG, JQCTL_BOTH, NULL},
+    {"withheld", "withheld", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"depth_max", "takes", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"bytes", "bytes", JQCTL_SIZE, JQCTL_SHEET, NULL},
+    {"bytes_max", "takes bytes", JQCTL_SIZE, JQCTL_SHEET, NULL},
+    {"policy", "when full", JQCTL_TEXT, JQCTL_SHEET, NULL},
+    {"shed_total", "shed", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"submitted_total", "submitted", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"ended_total", "ended", JQCTL_COUNT, JQCTL_SHEET, NULL},
 };
