@@ -176,6 +176,7 @@ static bool mark_refused(struct jq_decoder *decoder, struct jq_submit_item *item
 }
 
 bool jq_decode_submit(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    request->u.submit.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_SUBMIT_WAIT);
     return jq_decode_items(decoder, values->at[JQ_AT_SUBMIT_TASKS].object, request);
 }
 
@@ -192,6 +193,5 @@ bool jq_decode_items(struct jq_decoder *decoder, const msgpack_object *object, s
     }
     request->u.submit.items = items;
     request->u.submit.count = tasks->size;
-    request->u.submit.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_SUBMIT_WAIT);
     return true;
 }

@@ -110,12 +110,16 @@ static void the_brokers_defaults_stand(void **state) {
 static void a_queue_has_its_own_section(void **state) {
     (void)state;
     struct jq_broker_settings settings = {0};
-    const char *const argv[] = {"jqbroker", "-c", "/dev/null", "--set", "queue.cad.step.weight=5"};
-    assert_int_equal(load_broker(&settings, 5, argv, NULL), JQ_OK);
+    const char *const argv[] = {"jqbroker", "-c", "/dev/null", "--set", "queue.cad.step.weight=5",
+                                "--set",    "queue.cad.step.bytes_max=1M",
+                                "--set",    "queue.cad.step.policy=shed_lowest"};
+    assert_int_equal(load_broker(&settings, 9, argv, NULL), JQ_OK);
     const struct jq_queue_settings *const queue = jq_broker_settings_queue(&settings, JQ_STR("cad.step"));
     assert_non_null(queue);
     assert_int_equal(queue->weight, 5);
     assert_int_equal(queue->depth_max, 0);
+    assert_int_equal(queue->bytes_max, 1 << 20);
+    assert_int_equal(queue->policy, JQ_POLICY_SHED);
     assert_false(queue->paused);
     assert_null(jq_broker_settings_queue(&settings, JQ_STR("cad")));
     jq_broker_settings_fini(&settings);
@@ -124,8 +128,8 @@ static void a_queue_has_its_own_section(void **state) {
 /* There is no key that nothing looks at: what is not built yet is refused, not ignored. */
 static void keys_of_what_is_not_built_are_unknown(void **state) {
     (void)state;
-    static const char *const keys[] = {"limits.bytes_max=1G", "limits.groups_max=5", "order.reserve_after=1s",
-                                       "queue.cad.bytes_max=1G", "queue.cad.durability=write"};
+    static const char *const keys[] = {"limits.groups_max=5", "order.reserve_after=1s",
+                                       "queue.cad.durability=write"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         struct jq_broker_settings settings = {0};
         struct jq_error error = {0};

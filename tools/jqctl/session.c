@@ -102,12 +102,11 @@ int64_t jqctl_call_ms(const struct jqctl *ctl) {
 static void on_retry(void *ctx, enum jq_err err, int64_t wait_ms) {
     struct jqctl *ctl = ctx;
     const uint64_t bit = UINT64_C(1) << (unsigned)err;
-    (void)wait_ms;
     if (ctl->told & bit)
         return;
     ctl->told |= bit;
     if (err == JQ_ERR_BUSY)
-        jqctl_note("the broker is busy; trying again");
+        jqctl_note("the broker is busy; trying again in %.1f s, and so on within its time", (double)wait_ms / 1000.0);
     else
         jqctl_note("no answer yet (%s); trying again", jq_err_text(err));
 }
