@@ -86,7 +86,7 @@ static void swarm_choose(struct sim *sim) {
                                     .pause_ms = sim_below(sim, 3) ? 400 : 60,
                                     .run_max_ms = sim_below(sim, 2) ? 300 : 30000,
                                     .commit_max_ms = sim_below(sim, 2) ? 5 : 200,
-                                    .segment_bytes = sim_below(sim, 3) ? 24 * 1024 : 48 * 1024,
+                                    .segment_bytes = sim_below(sim, 3) ? 48 * 1024 : 160 * 1024,
                                     .body_bytes = sim_below(sim, 2) ? 32 : 1024,
                                     .forgetful = sim_below(sim, 2)};
 }
@@ -98,7 +98,7 @@ static void config_choose(struct sim *sim) {
     config->classes_max = 6 + (uint32_t)sim_below(sim, 20);
     config->options_max = 8 + (uint32_t)sim_below(sim, 20);
     config->workers_max = 8;
-    config->senders_max = 40 + (uint32_t)sim_below(sim, 100);
+    config->senders_max = 30 + (uint32_t)sim_below(sim, 60);
     config->finished_max = sim_below(sim, 2) ? 1000000 : sim_below(sim, 50);
     config->depth_max = sim_below(sim, 3) ? 100000 : 10;
     config->key_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 86400000 : 10000;
@@ -229,7 +229,7 @@ static void handle(struct sim *sim, struct sim_event *event) {
 /* The next event, or the core's own deadline if that comes first. */
 static void next(struct sim *sim) {
     const int64_t deadline_ms = broker_deadline_ms(sim);
-    sim->step++;
+    sim->result->step = ++sim->step; /* for whoever finds this process dead */
     if (sim->event_count == 0 || deadline_ms < sim->events[0].at_ms) {
         sim->now_ms = deadline_ms > sim->now_ms ? deadline_ms : sim->now_ms;
         struct jq_event time = {.type = JQ_EVENT_TIME};

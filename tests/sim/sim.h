@@ -163,6 +163,10 @@ struct sim_broker {
 
 /* ---- the oracle ---- */
 enum sim_place { SIM_UNKNOWN, SIM_QUEUED, SIM_LEASED, SIM_FINAL, SIM_GONE, SIM_PLACES };
+enum sim_resource { SIM_SLOTS, SIM_CPU, SIM_MEM, SIM_SEAT, SIM_RESOURCES };
+struct sim_amounts {
+    uint32_t of[SIM_RESOURCES];
+};
 struct sim_task {
     uint64_t id;
     enum sim_place place; /* by the records, as all of this */
@@ -178,6 +182,7 @@ struct sim_task {
     uint64_t token;
     uint32_t worker;
     uint8_t alternative;
+    struct sim_amounts taken; /* while leased */
     uint64_t body_hash;
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
     uint64_t success_token;
@@ -186,10 +191,6 @@ struct sim_answer {
     struct jq_uuid sender;
     uint64_t request, first;
     uint32_t count, exceptions;
-};
-enum sim_resource { SIM_SLOTS, SIM_CPU, SIM_MEM, SIM_SEAT, SIM_RESOURCES };
-struct sim_amounts {
-    uint32_t of[SIM_RESOURCES];
 };
 struct sim_holder {  /* a worker as the records name it */
     uint32_t worker; /* of sim->workers */

@@ -46,16 +46,17 @@ uint64_t oracle_some_task(struct sim *sim) {
 
 /* ---- places ---- */
 
-static void hold(struct sim *sim, const struct sim_task *task, bool take) {
+/* What it takes is kept with the lease: a class that nobody uses any more makes room for another. */
+static void hold(struct sim *sim, struct sim_task *task, bool take) {
     struct sim_holder *holder = &sim->oracle.holders[task->worker];
     const uint32_t sign = take ? 1 : UINT32_MAX;
-    struct sim_amounts amounts;
+    if (take && !rules_amounts(&sim->oracle.classes[task->class_index], task->alternative, &task->taken)) {
+        task->taken = (struct sim_amounts){{0}};
+    }
     holder->leases += sign;
     holder->suspects += task->losses > 0 ? sign : 0;
-    if (rules_amounts(&sim->oracle.classes[task->class_index], task->alternative, &amounts)) {
-        for (int i = 0; i < SIM_RESOURCES; i++) {
-            holder->taken.of[i] += sign * amounts.of[i];
-        }
+    for (int i = 0; i < SIM_RESOURCES; i++) {
+        holder->taken.of[i] += sign * task->taken.of[i];
     }
 }
 
@@ -256,7 +257,13 @@ static bool about_task(const struct jq_record *record) {
 }
 
 static void say_record(struct sim *sim, const struct jq_record *record) {
-    if (about_task(record)) {
+    if (record->type == JQ_RECORD_TASK_LEASED) {
+        const struct sim_task *task = oracle_task(sim, record->u.task_leased.task.value);
+        sim_say(sim, "task %" PRIu64 ": leased to %s, token %" PRIu64 ", need \"%s\" of %s, alternative %u", task->id,
+                sim->workers[sim->oracle.holders[record->u.task_leased.worker].worker].name,
+                record->u.task_leased.token.value, sim->oracle.classes[task->class_index].need,
+                sim->oracle.classes[task->class_index].handler, record->u.task_leased.alternative);
+    } else if (about_task(record)) {
         sim_say(sim, "task %" PRIu64 ": %s", record->u.task_due.task.value, jq_record_type_name((uint8_t)record->type));
     } else if (record->type != JQ_RECORD_REQUEST_ANSWERED && record->type != JQ_RECORD_SENDER_TRIMMED) {
         sim_say(sim, "%s", jq_record_type_name((uint8_t)record->type));

@@ -11,7 +11,7 @@
 
 #include "common/clock.h"
 
-enum { CHILD_SECONDS_MAX = 120, TRACE_LINES = 60, LINE_SIZE = 256 };
+enum { CHILD_SECONDS_MAX = 40, TRACE_LINES = 60, LINE_SIZE = 256 };
 
 void *shared_new(size_t size) {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

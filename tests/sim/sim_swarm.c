@@ -10,7 +10,7 @@
 #include "common/clock.h"
 #include "tests/sim/sim_shrink.h"
 
-enum { JOBS_MAX = 256, SHRINK_SECONDS = 60, SEED_SECONDS_MAX = 120 };
+enum { JOBS_MAX = 256, SHRINK_SECONDS = 60, SEED_SECONDS_MAX = 40 };
 
 struct job { /* shared with its process */
     uint64_t seed;
