@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/core.h"
 #include "common/err.h"
 #include "common/types.h"
 
@@ -38,6 +39,14 @@ static inline struct jq_bytes fuzz_bytes(struct fuzz_input *input, size_t size) 
 static inline struct jq_bytes fuzz_piece(struct fuzz_input *input) {
     const size_t low = fuzz_byte(input);
     return fuzz_bytes(input, low | (size_t)fuzz_byte(input) << 8);
+}
+/* A core that is made quickly: small tables. */
+static inline void fuzz_config(struct jq_core_config *config) {
+    config->queues_max = 16;
+    config->classes_max = 64;
+    config->options_max = 64;
+    config->workers_max = 16;
+    config->senders_max = 64;
 }
 /* The bytes as text at the end of their own memory, so that a read behind them is seen. Free ret.data. */
 static inline struct jq_str fuzz_text(const uint8_t *data, size_t size) {

@@ -47,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct jq_core_config config;
     struct jq_core *core = NULL;
     jq_core_config_init(&config);
+    fuzz_config(&config);
     JQ_CHECK(jq_core_new(&config, 1, &core, NULL) == JQ_OK);
     struct jq_decoder *decoder = jq_decoder_new(NULL);
     JQ_CHECK(decoder != NULL);

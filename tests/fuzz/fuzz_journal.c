@@ -119,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct replaying replaying = {.lsn = 0};
     struct jq_core_config config;
     jq_core_config_init(&config);
+    fuzz_config(&config);
     JQ_CHECK(jq_core_new(&config, 1, &replaying.core, NULL) == JQ_OK);
     if (fuzz_byte(&input) & 1) {
         file_write(disk, "log/00000000000000000000.jql", input.data, input.size);

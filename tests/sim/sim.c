@@ -104,6 +104,11 @@ static void config_choose(struct sim *sim) {
     config->key_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 86400000 : 10000;
     config->dead_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 0 : 5000;
     config->request_window_ms = 600000;
+    config->flow_stage_ms = 20000;
+    config->breaker.window_ms = 12000;
+    config->breaker.min_calls = 2 + (uint32_t)sim_below(sim, 9);
+    config->breaker.cool_down_ms = 500 + (int64_t)sim_below(sim, 5000);
+    config->breaker.cool_down_max_ms = 20000;
     config->crash_limit = 1 + (uint32_t)sim_below(sim, 3);
     config->lost_limit = 1 + (uint32_t)sim_below(sim, 10);
     config->shortage_limit = 1 + (uint32_t)sim_below(sim, 20);

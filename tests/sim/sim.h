@@ -27,6 +27,8 @@ enum {
     SIM_REPORTS_MAX = 8,
     SIM_HELD_MAX = 64,
     SIM_RUNS_MAX = 256,
+    SIM_AFTER_MAX = 3,
+    SIM_WAIT_MS = 3000,
 };
 
 /* ---- what comes of a run ---- */
@@ -58,6 +60,8 @@ struct sim_request {
     struct jq_request r;
     struct jq_submit_item items[SIM_ITEMS_MAX];
     char keys[SIM_ITEMS_MAX][8];
+    uint8_t bodies[SIM_ITEMS_MAX][1024 + JQ_SCHEDULE_DUE_SIZE];
+    jq_task_id after[SIM_ITEMS_MAX][SIM_AFTER_MAX];
     struct jq_report reports[SIM_REPORTS_MAX];
     struct jq_held held[SIM_HELD_MAX];
     jq_task_id ids[SIM_ITEMS_MAX];
@@ -96,7 +100,12 @@ struct sim_link {
     int64_t slow_until_ms;    /* everything its actor says takes `lag_ms` more */
     int64_t lag_ms;
 };
+struct sim_staging { /* a flow that it is about to commit; flow 0: none */
+    uint64_t flow;
+    uint32_t room, added;
+};
 struct sim_client {
+    struct sim_staging staging;
     struct jq_uuid sender;
     uint64_t next_id;
     struct sim_request *waiting; /* for its answer; NULL: none */
@@ -162,8 +171,8 @@ struct sim_broker {
 };
 
 /* ---- the oracle ---- */
-enum sim_place { SIM_UNKNOWN, SIM_QUEUED, SIM_LEASED, SIM_FINAL, SIM_GONE, SIM_PLACES };
-enum sim_resource { SIM_SLOTS, SIM_CPU, SIM_MEM, SIM_SEAT, SIM_RESOURCES };
+enum sim_place { SIM_UNKNOWN, SIM_STAGED, SIM_WAITING, SIM_QUEUED, SIM_LEASED, SIM_FINAL, SIM_GONE, SIM_PLACES };
+enum sim_resource { SIM_SLOTS, SIM_CPU, SIM_MEM, SIM_SEAT, SIM_GPU, SIM_RESOURCES };
 struct sim_amounts {
     uint32_t of[SIM_RESOURCES];
 };
@@ -183,6 +192,12 @@ struct sim_task {
     uint32_t worker;
     uint8_t alternative;
     struct sim_amounts taken; /* while leased */
+    uint32_t units;           /* of gpu, bit per number, while leased */
+    uint64_t parents[SIM_AFTER_MAX];
+    uint32_t parent_count, met; /* met: bit per parent */
+    uint8_t on;
+    uint64_t flow;
+    uint32_t ended_as; /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
     uint64_t success_token;
@@ -194,7 +209,7 @@ struct sim_answer {
 };
 struct sim_holder {  /* a worker as the records name it */
     uint32_t worker; /* of sim->workers */
-    uint32_t leases, suspects;
+    uint32_t leases, suspects, units;
     struct sim_amounts taken;
 };
 struct sim_class {
@@ -205,6 +220,26 @@ struct sim_key {
     uint64_t task, lsn;
     int64_t expires_ms;
 };
+struct sim_flow {
+    uint64_t id;
+    uint32_t total, phase;
+    bool acknowledged; /* never taken back */
+};
+struct sim_breaker {
+    uint8_t kind, state;
+    char name[8], handlers[24];
+    int64_t until_ms;
+    uint64_t token; /* leases from here on are probes */
+};
+struct sim_call { /* an attempt of a handler that ended */
+    int64_t at_ms;
+    char handler[8];
+    bool bad;
+};
+struct sim_schedule {
+    int64_t due_ms; /* the last that made a task, or was settled when it was set */
+};
+enum { SIM_BREAKERS_MAX = 16, SIM_SCHEDULES_MAX = 64 };
 enum { SIM_QUEUES_MAX = 64, SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
 struct sim_oracle {
     struct jq_map by_id;
@@ -219,6 +254,13 @@ struct sim_oracle {
     struct sim_class classes[SIM_CLASSES_MAX];
     struct jq_options options[SIM_OPTIONS_MAX];
     struct sim_holder holders[SIM_HOLDERS_MAX];
+    struct sim_flow *flows;
+    uint32_t flow_count, flow_capacity;
+    struct sim_breaker breakers[SIM_BREAKERS_MAX];
+    uint32_t breaker_count;
+    struct sim_call *calls;
+    uint32_t call_count, call_capacity;
+    struct sim_schedule schedules[SIM_SCHEDULES_MAX];
     struct sim_key *keys;
     uint32_t key_count, key_capacity;
     uint64_t token_max;
@@ -313,6 +355,11 @@ struct sim_replay {
 enum jq_err replay_open(struct sim_replay *replaying, struct jq_simdisk *disk, struct jq_recovery_report *report,
                         struct jq_journal **ret_journal, struct jq_error *reterr);
 
+/* sim_ask.c */
+struct sim_request *ask_new(struct sim *sim, uint32_t actor);
+void ask_answered(struct sim_client *client, const struct jq_reply_effect *reply);
+void ask_aim(struct sim_request *request);
+
 /* sim_client.c */
 void actors_init(struct sim *sim);
 void actors_fini(struct sim *sim);
@@ -334,7 +381,28 @@ void oracle_reply(struct sim *sim, const struct sim_request *request, const stru
 void oracle_promises(struct sim *sim); /* after a recovery and at the end */
 bool oracle_all_final(const struct sim *sim, uint64_t *ret_open);
 uint64_t oracle_some_task(struct sim *sim); /* 0: none yet */
+uint64_t oracle_some_flow(struct sim *sim);
 struct sim_task *oracle_task(struct sim *sim, uint64_t id);
+
+void oracle_leave(struct sim *sim, struct sim_task *task);
+void oracle_enter(struct sim *sim, struct sim_task *task, enum sim_place place);
+void *oracle_grown(void *array, uint32_t count, uint32_t *capacity, size_t item_size);
+
+/* sim_ties.c: tasks that wait for others, and flows of tasks */
+void ties_submitted(struct sim *sim, struct sim_task *task, const struct jq_record *record); /* places it */
+void ties_record(struct sim *sim, const struct jq_record *record);
+void ties_check(struct sim *sim, const struct jq_record *record);
+void ties_check_leased(struct sim *sim, const struct sim_task *task);
+bool ties_stuck(const struct sim *sim, const struct sim_task *task); /* it waits for no task that is dead */
+void ties_acknowledged(struct sim *sim, uint64_t flow, uint32_t count);
+void ties_promises(struct sim *sim);
+
+/* sim_gates.c: circuit breakers, schedules, units of offers */
+void gates_record(struct sim *sim, const struct jq_record *record);
+void gates_check(struct sim *sim, const struct jq_record *record);
+void gates_check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record);
+void gates_forget(struct sim *sim);
+uint32_t gates_units(struct jq_bytes encoded); /* bit per number; UINT32_MAX: not to be read */
 
 /* sim_rules.c: what must hold at a record and after a step */
 void rules_record(struct sim *sim, const struct jq_record *record); /* before the oracle has taken it */

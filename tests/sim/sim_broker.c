@@ -210,33 +210,12 @@ static void call_open(struct sim *sim, struct sim_request *request) {
     JQ_CHECK(jq_map_put(&broker->call_actor, request->r.call, (uint32_t)at));
 }
 
-static void aim_pointers(struct sim_request *request) {
-    switch (request->r.op) {
-    case JQ_OP_SUBMIT:
-        request->r.u.submit.items = request->items;
-        for (size_t i = 0; i < request->r.u.submit.count; i++) {
-            request->items[i].key.data = request->keys[i];
-        }
-        break;
-    case JQ_OP_LEASE:
-    case JQ_OP_REPORT:
-        request->r.u.lease.reports = request->reports;
-        request->r.u.lease.held = request->held;
-        break;
-    case JQ_OP_WAIT: request->r.u.wait.ids = request->ids; break;
-    case JQ_OP_TASK_CANCEL:
-    case JQ_OP_DEAD_REPLAY:
-    case JQ_OP_DEAD_RM: request->r.u.tasks.ids = request->ids; break;
-    default: break;
-    }
-}
-
 void broker_deliver(struct sim *sim, struct sim_request *request) {
     if (!sim->broker.up) {
         free(request);
         return;
     }
-    aim_pointers(request);
+    ask_aim(request);
     call_open(sim, request);
     struct jq_event event = {.type = JQ_EVENT_REQUEST, .u.request = request->r};
     broker_event(sim, &event);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void *grown(void *array, uint32_t count, uint32_t *capacity, size_t item_size) {
+void *oracle_grown(void *array, uint32_t count, uint32_t *capacity, size_t item_size) {
     if (count < *capacity) {
         return array;
     }
@@ -22,7 +22,7 @@ struct sim_task *oracle_task(struct sim *sim, uint64_t id) {
     struct sim_oracle *oracle = &sim->oracle;
     uint32_t at = jq_map_get(&oracle->by_id, id, UINT32_MAX);
     if (at == UINT32_MAX) {
-        oracle->tasks = grown(oracle->tasks, oracle->task_count, &oracle->task_capacity, sizeof(*oracle->tasks));
+        oracle->tasks = oracle_grown(oracle->tasks, oracle->task_count, &oracle->task_capacity, sizeof(*oracle->tasks));
         at = oracle->task_count++;
         oracle->tasks[at] = (struct sim_task){.id = id};
         JQ_CHECK(jq_map_put(&oracle->by_id, id, at));
@@ -36,12 +36,18 @@ void oracle_fini(struct sim *sim) {
     free(sim->oracle.tasks);
     free(sim->oracle.queued);
     free(sim->oracle.keys);
+    free(sim->oracle.flows);
+    free(sim->oracle.calls);
     free(sim->oracle.answers);
 }
 
 /* Drawn from the strike under way: a request or a lie is being made. */
 uint64_t oracle_some_task(struct sim *sim) {
     return sim->oracle.task_count ? sim->oracle.tasks[sim_detail(sim, sim->oracle.task_count)].id : 0;
+}
+
+uint64_t oracle_some_flow(struct sim *sim) {
+    return sim->oracle.flow_count ? sim->oracle.flows[sim_detail(sim, sim->oracle.flow_count)].id : 0;
 }
 
 /* ---- places ---- */
@@ -55,18 +61,21 @@ static void hold(struct sim *sim, struct sim_task *task, bool take) {
     }
     holder->leases += sign;
     holder->suspects += task->losses > 0 ? sign : 0;
+    holder->units = take ? holder->units | task->units : holder->units & ~task->units;
     for (int i = 0; i < SIM_RESOURCES; i++) {
         holder->taken.of[i] += sign * task->taken.of[i];
     }
 }
 
-static void leave(struct sim *sim, struct sim_task *task) {
+void oracle_leave(struct sim *sim, struct sim_task *task) {
     struct sim_oracle *oracle = &sim->oracle;
     oracle->places[task->place]--;
     if (task->place == SIM_QUEUED) {
         const uint32_t last = oracle->queued[oracle->places[SIM_QUEUED]];
         oracle->queued[task->place_at] = last;
         oracle->tasks[last].place_at = task->place_at;
+        oracle->depth[task->queue]--;
+    } else if (task->place == SIM_WAITING) {
         oracle->depth[task->queue]--;
     } else if (task->place == SIM_LEASED) {
         hold(sim, task, false);
@@ -75,14 +84,16 @@ static void leave(struct sim *sim, struct sim_task *task) {
     }
 }
 
-static void enter(struct sim *sim, struct sim_task *task, enum sim_place place) {
+void oracle_enter(struct sim *sim, struct sim_task *task, enum sim_place place) {
     struct sim_oracle *oracle = &sim->oracle;
     task->place = place;
     if (place == SIM_QUEUED) {
         const uint32_t at = oracle->places[SIM_QUEUED];
-        oracle->queued = grown(oracle->queued, at, &oracle->queued_capacity, sizeof(*oracle->queued));
+        oracle->queued = oracle_grown(oracle->queued, at, &oracle->queued_capacity, sizeof(*oracle->queued));
         oracle->queued[at] = (uint32_t)(task - oracle->tasks);
         task->place_at = at;
+        oracle->depth[task->queue]++;
+    } else if (place == SIM_WAITING) {
         oracle->depth[task->queue]++;
     } else if (place == SIM_LEASED) {
         hold(sim, task, true);
@@ -103,6 +114,10 @@ void oracle_forget_records(struct sim *sim) {
     memset(oracle->holders, 0, sizeof(oracle->holders));
     oracle->dead = 0;
     oracle->key_count = 0;
+    gates_forget(sim);
+    for (uint32_t i = 0; i < oracle->flow_count; i++) {
+        oracle->flows[i].phase = 0;
+    }
 }
 
 /* ---- the records about tasks ---- */
@@ -122,43 +137,54 @@ static void submitted(struct sim *sim, const struct jq_record *record) {
     task->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
     task->attempts = task->crashes = task->losses = task->shortages = 0;
     task->body_hash = jq_hash_bytes(record->u.task_submitted.body.data, record->u.task_submitted.body.size, 0);
-    enter(sim, task, SIM_QUEUED);
+    ties_submitted(sim, task, record);
 }
 
 static void leased(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
     const uint64_t token = record->u.task_leased.token.value;
     sim->oracle.token_max = token > sim->oracle.token_max ? token : sim->oracle.token_max;
-    leave(sim, task);
+    oracle_leave(sim, task);
     task->token = token;
     task->worker = record->u.task_leased.worker;
     task->alternative = record->u.task_leased.alternative;
-    enter(sim, task, SIM_LEASED);
+    task->units = gates_units(record->u.task_leased.units);
+    oracle_enter(sim, task, SIM_LEASED);
 }
 
 static void retried(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
-    leave(sim, task);
+    oracle_leave(sim, task);
     task->attempts = record->u.task_retried.attempts;
     task->crashes = record->u.task_retried.crashes;
     task->losses = record->u.task_retried.losses;
     task->shortages = record->u.task_retried.shortages;
     task->ready_ms = record->u.task_retried.ready_at_ms;
-    enter(sim, task, SIM_QUEUED);
+    oracle_enter(sim, task, SIM_QUEUED);
 }
 
-static void revived(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
-    leave(sim, task);
+static void revived(struct sim *sim, struct sim_task *task, int64_t ready_ms) {
+    oracle_leave(sim, task);
     task->attempts = task->crashes = task->losses = task->shortages = 0;
-    task->ready_ms = task->first_ready_ms = record->time_ms;
+    task->ready_ms = task->first_ready_ms = ready_ms;
     task->expires_wall_ms = 0;
-    enter(sim, task, SIM_QUEUED);
+    oracle_enter(sim, task, SIM_QUEUED);
+}
+
+static void edited(struct sim_task *task, const struct jq_record *record) {
+    const struct jq_bytes body = record->u.task_edited.body;
+    task->queue = record->u.task_edited.queue;
+    task->class_index = record->u.task_edited.class_index;
+    task->options = record->u.task_edited.options;
+    task->priority = record->u.task_edited.priority;
+    task->body_hash = body.size ? jq_hash_bytes(body.data, body.size, 0) : task->body_hash;
 }
 
 static void ended(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
-    leave(sim, task);
+    oracle_leave(sim, task);
     task->state = (enum jq_state)record->u.task_ended.state;
     task->eta = false;
     task->ended_ms = record->time_ms;
-    enter(sim, task, SIM_FINAL);
+    task->ended_as |= 1u << task->state;
+    oracle_enter(sim, task, SIM_FINAL);
 }
 
 static void due(struct sim_task *task, const struct jq_record *record) {
@@ -167,8 +193,8 @@ static void due(struct sim_task *task, const struct jq_record *record) {
 }
 
 static void forgotten(struct sim *sim, struct sim_task *task) {
-    leave(sim, task);
-    enter(sim, task, SIM_GONE);
+    oracle_leave(sim, task);
+    oracle_enter(sim, task, SIM_GONE);
     task->forgotten_once = true;
 }
 
@@ -181,7 +207,9 @@ static void task_record(struct sim *sim, const struct jq_record *record) {
     case JQ_RECORD_TASK_DUE: due(task, record); break;
     case JQ_RECORD_TASK_LEASED: leased(sim, task, record); break;
     case JQ_RECORD_TASK_RETRIED: retried(sim, task, record); break;
-    case JQ_RECORD_TASK_REVIVED: revived(sim, task, record); break;
+    case JQ_RECORD_TASK_REVIVED: revived(sim, task, record->time_ms); break;
+    case JQ_RECORD_TASK_REPLAYED: revived(sim, task, record->u.task_replayed.ready_at_ms); break;
+    case JQ_RECORD_TASK_EDITED: edited(task, record); break;
     case JQ_RECORD_TASK_ENDED: ended(sim, task, record); break;
     case JQ_RECORD_TASK_FORGOTTEN: forgotten(sim, task); break;
     default: break;
@@ -210,7 +238,7 @@ static void key_take(struct sim *sim, const struct jq_record *record) {
     if (record->u.task_submitted.key_expires_ms == 0) {
         return;
     }
-    oracle->keys = grown(oracle->keys, oracle->key_count, &oracle->key_capacity, sizeof(*oracle->keys));
+    oracle->keys = oracle_grown(oracle->keys, oracle->key_count, &oracle->key_capacity, sizeof(*oracle->keys));
     struct sim_key *key = &oracle->keys[oracle->key_count++];
     *key = (struct sim_key){.task = record->u.task_submitted.task.value,
                             .lsn = record->lsn,
@@ -253,7 +281,9 @@ static void other_record(struct sim *sim, const struct jq_record *record) {
 }
 
 static bool about_task(const struct jq_record *record) {
-    return record->type >= JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN;
+    return (record->type >= JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN) ||
+           record->type == JQ_RECORD_TASK_EDITED || record->type == JQ_RECORD_TASK_REPLAYED ||
+           record->type == JQ_RECORD_EDGE_DECIDED || record->type == JQ_RECORD_TASK_FREED;
 }
 
 static void say_record(struct sim *sim, const struct jq_record *record) {
@@ -287,6 +317,8 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     } else {
         other_record(sim, record);
     }
+    ties_record(sim, record);
+    gates_record(sim, record);
 }
 
 /* ---- what the outside was told ---- */
@@ -305,7 +337,8 @@ static void same_answer(struct sim *sim, const struct sim_request *request, cons
         }
         return;
     }
-    oracle->answers = grown(oracle->answers, oracle->answer_count, &oracle->answer_capacity, sizeof(*oracle->answers));
+    oracle->answers =
+        oracle_grown(oracle->answers, oracle->answer_count, &oracle->answer_capacity, sizeof(*oracle->answers));
     oracle->answers[oracle->answer_count++] =
         (struct sim_answer){request->r.sender, request->r.id, reply->u.submit.first, reply->u.submit.count,
                             (uint32_t)reply->u.submit.exception_count};
@@ -380,7 +413,9 @@ void oracle_reply(struct sim *sim, const struct sim_request *request, const stru
     if (reply->status != JQ_REPLY_OK) {
         return;
     }
-    if (reply->op == JQ_OP_SUBMIT) {
+    if (reply->op == JQ_OP_FLOW_COMMIT) {
+        ties_acknowledged(sim, reply->u.stage.flow, reply->u.stage.count);
+    } else if (reply->op == JQ_OP_SUBMIT) {
         acknowledged(sim, request, reply);
     } else if (reply->op == JQ_OP_LEASE || reply->op == JQ_OP_REPORT) {
         verdicts(sim, request, reply);
@@ -389,6 +424,7 @@ void oracle_reply(struct sim *sim, const struct sim_request *request, const stru
 }
 
 void oracle_promises(struct sim *sim) {
+    ties_promises(sim);
     for (uint32_t i = 0; i < sim->oracle.task_count; i++) {
         const struct sim_task *task = &sim->oracle.tasks[i];
         if (task->forgotten_once) {
@@ -406,7 +442,8 @@ void oracle_promises(struct sim *sim) {
 bool oracle_all_final(const struct sim *sim, uint64_t *ret_open) {
     for (uint32_t i = 0; i < sim->oracle.task_count; i++) {
         const struct sim_task *task = &sim->oracle.tasks[i];
-        if (task->place == SIM_QUEUED || task->place == SIM_LEASED) {
+        if (task->place == SIM_QUEUED || task->place == SIM_LEASED || task->place == SIM_STAGED ||
+            (task->place == SIM_WAITING && ties_stuck(sim, task))) {
             *ret_open = task->id;
             return false;
         }

@@ -21,6 +21,7 @@ static const struct sim_need {
     {"cpu=2 mem=2", 0, {{[SIM_SLOTS] = 1000, [SIM_CPU] = 2000, [SIM_MEM] = 2000}}, true},
     {"seat=1", 0, {{[SIM_SLOTS] = 1000, [SIM_SEAT] = 1000}}, false},
     {"cpu=4|mem=4", 0, {{[SIM_SLOTS] = 1000, [SIM_CPU] = 4000}}, false},
+    {"gpu=1", 0, {{[SIM_SLOTS] = 1000, [SIM_GPU] = 1000}}, false},
     {"cpu=4|mem=4", 1, {{[SIM_SLOTS] = 1000, [SIM_MEM] = 4000}}, true},
 };
 
@@ -40,7 +41,8 @@ bool rules_amounts(const struct sim_class *class_entry, uint8_t alternative, str
 static void check_amounts(struct sim *sim, const struct sim_task *task, const struct jq_record *record) {
     const struct sim_holder *holder = &sim->oracle.holders[record->u.task_leased.worker];
     const struct sim_worker *worker = &sim->workers[holder->worker];
-    const uint32_t totals[SIM_RESOURCES] = {4000, 2000 + 1000 * worker->index, 4000, worker->index == 0 ? 1000 : 0};
+    const uint32_t totals[SIM_RESOURCES] = {4000, 2000 + 1000 * worker->index, 4000, worker->index == 0 ? 1000 : 0,
+                                            worker->index == 1 ? 2000 : 0};
     struct sim_amounts amounts;
     if (!rules_amounts(&sim->oracle.classes[task->class_index], record->u.task_leased.alternative, &amounts)) {
         sim_fail(sim, "task %" PRIu64 " is leased under an alternative that its need does not have", task->id);
@@ -97,8 +99,9 @@ static void check_submitted(struct sim *sim, const struct jq_record *record) {
     if (task->issued) {
         sim_fail(sim, "task %" PRIu64 ": its id was issued before", task->id);
     }
-    task->issued = true;
-    if (oracle->depth[record->u.task_submitted.queue] >= sim->config.depth_max) {
+    /* Nobody hears of a staged one, nor of one in the block that comes before serving: they may come again. */
+    task->issued = record->u.task_submitted.flow == 0 && sim->broker.serving;
+    if (record->u.task_submitted.flow == 0 && oracle->depth[record->u.task_submitted.queue] >= sim->config.depth_max) {
         sim_fail(sim, "task %" PRIu64 " is taken into a full queue", task->id);
     }
     for (uint32_t i = 0; i < oracle->key_count && record->u.task_submitted.key_expires_ms > 0; i++) {
@@ -133,6 +136,8 @@ static void check_leased(struct sim *sim, const struct sim_task *task, const str
     }
     check_amounts(sim, task, record);
     check_order(sim, task, record);
+    ties_check_leased(sim, task);
+    gates_check_leased(sim, task, record);
 }
 
 /* min(base * 2^(n - 1), cap), times a factor in [0.5, 1). */
@@ -186,14 +191,15 @@ static void check_retried(struct sim *sim, const struct sim_task *task, const st
 
 static void check_ended(struct sim *sim, const struct sim_task *task, const struct jq_record *record) {
     const enum jq_state state = (enum jq_state)record->u.task_ended.state;
-    if (task->place == SIM_FINAL) {
+    if (task->place == SIM_FINAL && (task->state != JQ_STATE_DEAD || state != JQ_STATE_CANCELLED)) {
         sim_fail(sim, "task %" PRIu64 " ended twice", task->id);
     }
     if (state == JQ_STATE_SUCCEEDED && task->place != SIM_LEASED) {
         sim_fail(sim, "task %" PRIu64 " succeeded without a lease", task->id);
     }
-    if (state == JQ_STATE_EXPIRED && (task->place != SIM_QUEUED || task->expires_wall_ms == 0 ||
-                                      task->expires_wall_ms > sim->now_ms + sim->wall_offset_ms)) {
+    if (state == JQ_STATE_EXPIRED &&
+        ((task->place != SIM_QUEUED && task->place != SIM_WAITING) || task->expires_wall_ms == 0 ||
+         task->expires_wall_ms > sim->now_ms + sim->wall_offset_ms)) {
         sim_fail(sim, "task %" PRIu64 " expired before its time", task->id);
     }
 }
@@ -230,8 +236,10 @@ static void check_task(struct sim *sim, const struct jq_record *record) {
         break;
     case JQ_RECORD_TASK_ENDED: check_ended(sim, task, record); break;
     case JQ_RECORD_TASK_REVIVED:
+    case JQ_RECORD_TASK_REPLAYED:
+    case JQ_RECORD_TASK_EDITED:
         if (task->place != SIM_FINAL || task->state != JQ_STATE_DEAD || task->succeeded) {
-            sim_fail(sim, "task %" PRIu64 " is revived, but was not dead", task->id);
+            sim_fail(sim, "task %" PRIu64 " is revived or edited, but was not dead", task->id);
         }
         break;
     case JQ_RECORD_TASK_FORGOTTEN: check_forgotten(sim, task, record); break;
@@ -242,9 +250,12 @@ static void check_task(struct sim *sim, const struct jq_record *record) {
 void rules_record(struct sim *sim, const struct jq_record *record) {
     if (record->type == JQ_RECORD_TASK_SUBMITTED) {
         check_submitted(sim, record);
-    } else if (record->type > JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN) {
+    } else if ((record->type > JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN) ||
+               record->type == JQ_RECORD_TASK_REPLAYED || record->type == JQ_RECORD_TASK_EDITED) {
         check_task(sim, record);
     }
+    ties_check(sim, record);
+    gates_check(sim, record);
 }
 
 /* ---- effects ---- */
@@ -254,6 +265,8 @@ static enum sim_place place_of(enum jq_state state) {
     case JQ_STATE_RUNNING:
     case JQ_STATE_CANCELLING: return SIM_LEASED;
     case JQ_STATE_NONE: return SIM_UNKNOWN;
+    case JQ_STATE_WAITING:
+    case JQ_STATE_BLOCKED: return SIM_WAITING;
     default: return jq_state_is_final(state) ? SIM_FINAL : SIM_QUEUED;
     }
 }
@@ -290,6 +303,7 @@ void rules_effect(struct sim *sim, const struct jq_effect *effect) {
 static void check_counts(struct sim *sim, const struct jq_server_row *status) {
     const struct sim_oracle *oracle = &sim->oracle;
     if (status->scheduled + status->ready != oracle->places[SIM_QUEUED] ||
+        status->waiting + status->blocked != oracle->places[SIM_WAITING] ||
         status->running != oracle->places[SIM_LEASED] || status->dead != oracle->dead ||
         status->tasks_finished != oracle->places[SIM_FINAL] - oracle->dead) {
         sim_fail(sim,

@@ -10,6 +10,9 @@ enum { POLL_WAIT_MS = 5000, PATIENCE_MS = 4000, TICK_MS = 20 };
 
 static const struct jq_handler_def handlers[] = {{.name = {"h0", 2}}, {.name = {"h1", 2}, .need = {"mem=1", 5}}};
 
+static const uint16_t gpu_numbers[] = {0, 1};
+static const struct jq_units gpus = {{"gpu", 3}, gpu_numbers, 2};
+
 /* ---- attempts ---- */
 
 static struct sim_run *run_of(struct sim_worker *worker, jq_lease_token token) {
@@ -112,6 +115,8 @@ void worker_init(struct sim *sim, uint32_t index) {
     offer(worker, "mem", 4000);
     if (index == 0) {
         offer(worker, "seat", 1000);
+    } else if (index == 1) {
+        offer(worker, "gpu", 2000); /* two, told apart */
     }
     born(sim, worker);
     worker->faultless = true;
@@ -152,9 +157,18 @@ static void ask_register(struct sim *sim, struct sim_worker *worker) {
     request->r.u.reg.name = jq_str_of(worker->name);
     request->r.u.reg.offers = worker->offers;
     request->r.u.reg.offer_count = worker->offer_count;
+    request->r.u.reg.units = &gpus;
+    request->r.u.reg.unit_count = worker->index == 1;
     request->r.u.reg.handlers = handlers;
     request->r.u.reg.handler_count = sizeof(handlers) / sizeof(handlers[0]);
     ask(sim, worker, request);
+}
+
+/* Half of the failures of the network name a service. */
+static struct jq_str service_of(const struct sim_run *run) {
+    static const char *const services[] = {"s0", "s1"};
+    const bool named = run->outcome == JQ_OUTCOME_NETWORK && run->token.value % 2;
+    return jq_str_of(named ? services[run->task.value % 2] : "");
 }
 
 static uint32_t reports_take(struct sim_worker *worker, struct sim_request *request) {
@@ -166,6 +180,7 @@ static uint32_t reports_take(struct sim_worker *worker, struct sim_request *requ
                                                            .token = run->token,
                                                            .outcome = run->outcome,
                                                            .crashed = run->crashed,
+                                                           .service = service_of(run),
                                                            .body = {(const uint8_t *)"result", 6}};
         }
     }
