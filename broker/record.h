@@ -3,7 +3,7 @@
  * A record is encoded without knowing those before it, but for the time: records carry none; a clock record (type 1: the new
  * core time, svarint of the difference to the time so far) stands before the first record of a batch whose time differs from
  * the block's so far. Absolute times inside a record are svarint differences to the record's own time. Integers are LEB128
- * varints, texts are a varint length and bytes. A record with a body (submit, retried, ended) ends with it: the body's bytes and
+ * varints, texts are a varint length and bytes. A record with a body (submit, edited, retried, ended) ends with it: the body's bytes and
  * their CRC-32C (4 bytes, little-endian), so that a body reader needs nothing else.
  *
  * Errors: JQ_ERR_CORRUPT for bytes that are no record, JQ_ERR_VERSION for a type that this version does not know.

@@ -610,7 +610,8 @@
     X(JQ_AT_SERVER_DISK_BUSY, "disk_busy", BOOL, REQUIRED, 0, 0, NULL, "below the disk mark")                          \
     X(JQ_AT_SERVER_WAITING, "waiting", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for others")                     \
     X(JQ_AT_SERVER_BLOCKED, "blocked", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for one that is dead")           \
-    X(JQ_AT_SERVER_FLOWS, "flows", UINT, REQUIRED, 0, ANY, NULL, "remembered, or being staged")
+    X(JQ_AT_SERVER_FLOWS, "flows", UINT, REQUIRED, 0, ANY, NULL, "remembered, or being staged")                        \
+    X(JQ_AT_SERVER_BREAKERS_OPEN, "breakers_open", UINT, REQUIRED, 0, ANY, NULL, "circuit breakers open or half-open")
 
 /* ---- the other two sockets --------------------------------------------------------------------------------------- */
 

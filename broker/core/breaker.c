@@ -61,7 +61,7 @@ static bool probe_ended(struct breaker *breaker, const struct jq_breaker_config 
 
 bool breaker_call_ended(struct breaker *breaker, const struct jq_breaker_config *config, int64_t now_ms,
                         enum breaker_call call, bool probe, struct breaker_change *ret_change) {
-    if (breaker->state == JQ_BREAKER_HALF_OPEN && probe) {
+    if (probe) {
         return probe_ended(breaker, config, now_ms, call, ret_change);
     }
     if (breaker->state != JQ_BREAKER_CLOSED || call == BREAKER_CALL_NEUTRAL) {

@@ -76,7 +76,7 @@ struct breaker_change {
 
 /* Drops what the window no longer holds. */
 void breaker_window_move(struct breaker_window *window, const struct jq_breaker_config *config, int64_t now_ms);
-/* True: the breaker is to change. `probe`: the call was let through by the half-open breaker. */
+/* True: the breaker is to change. `probe`: it is half-open, and let the call through. */
 bool breaker_call_ended(struct breaker *breaker, const struct jq_breaker_config *config, int64_t now_ms,
                         enum breaker_call call, bool probe, struct breaker_change *ret_change);
 /* True while calls may begin. */

@@ -37,7 +37,8 @@ static void list(struct jq_core *core, const struct jq_request *request) {
     struct jq_breaker_row *rows = calloc(BREAKER_ROWS_MAX, sizeof(*rows));
     JQ_CHECK(rows != NULL);
     size_t count = 0, left_out = 0;
-    for (int closed = 0; closed <= !request->u.breaker.not_closed; closed++) {
+    const int passes = request->u.breaker.not_closed ? 1 : 2;
+    for (int closed = 0; closed < passes; closed++) {
         for (uint32_t i = 1; i < core->breakers.count; i++) {
             struct breaker *breaker = breaker_at(&core->breakers, i);
             if (!breaker->used || (breaker->state == JQ_BREAKER_CLOSED) != closed) {

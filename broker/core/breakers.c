@@ -427,10 +427,11 @@ static void count_call(struct jq_core *core, uint32_t index, enum breaker_call c
         return;
     }
     struct breaker *breaker = at(core, index);
-    if (breaker_call_ended(breaker, policy(core), core->now_ms, call, token >= breaker->probe_token, &change)) {
+    const bool probe = breaker->state == JQ_BREAKER_HALF_OPEN && token >= breaker->probe_token;
+    if (breaker_call_ended(breaker, policy(core), core->now_ms, call, probe, &change)) {
         breaker_change(core, index, &change);
-    } else if (breaker->state == JQ_BREAKER_HALF_OPEN) {
-        hold(core, index); /* there may be room for another probe */
+    } else if (probe && call == BREAKER_CALL_NEUTRAL) {
+        hold(core, index); /* there is room for another probe */
     }
 }
 

@@ -212,6 +212,7 @@ struct jq_server_row {
         stale_total;
     uint64_t retried_total, lost_total, crashed_total, shed_total, withheld_total;
     uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, withheld, senders;
+    uint32_t breakers_open; /* or half-open */
     uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn;
     bool draining, memory_busy, disk_busy;
 };

@@ -333,6 +333,7 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     ret_row->parked_waits = core->waiters.used_count;
     ret_row->withheld = core->withheld.used_count;
     ret_row->senders = core->senders_used;
+    ret_row->breakers_open = core->breakers.not_closed;
     ret_row->keys = core->keys.used_count;
     ret_row->memory_bytes = tasks_memory_bytes(core);
     ret_row->memory_max = core->config.memory_max;

@@ -421,6 +421,7 @@ static void pack_server_tables(struct row_map *map, const struct jq_server_row *
     row_uint(map, JQ_AT_SERVER_PARKED_WAITS, server->parked_waits);
     row_uint(map, JQ_AT_SERVER_SENDERS, server->senders);
     row_uint(map, JQ_AT_SERVER_KEYS, server->keys);
+    row_uint(map, JQ_AT_SERVER_BREAKERS_OPEN, server->breakers_open);
 }
 
 static void pack_server_room(struct row_map *map, const struct jq_server_row *server) {

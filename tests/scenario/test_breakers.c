@@ -334,6 +334,32 @@ static void open_breakers_survive_a_restart(void **state) {
     lab_free(lab);
 }
 
+/* A breaker that is not closed is said again at the head of each segment: the log before it may go. That the live broker hears it
+ * again too changes nothing: the probes that are out are still out. */
+static void open_breakers_stand_at_the_head_of_each_segment(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    lab_worker(lab, "worker-1");
+    assert_int_equal(ask_breaker(lab, JQ_OP_BREAKER_TRIP, JQ_BREAKER_HANDLER, "work", 1000)->status, JQ_REPLY_OK);
+    lab_prologue(lab);
+    corelog_delete_below(&lab->log, jq_core_needs_from(lab->core));
+    restart_broker(lab);
+    assert_int_equal(state_of(lab, JQ_BREAKER_HANDLER, "work"), JQ_BREAKER_OPEN);
+    advance_ms(lab, 1000);
+    for (int i = 0; i < 4; i++) {
+        submit_to(lab, "work");
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    }
+    lab_prologue(lab);
+    submit_to(lab, "work");
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(state_of(lab, JQ_BREAKER_HANDLER, "work"), JQ_BREAKER_HALF_OPEN);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* A half-open one lets its probes through anew after a restart: those of the session before do not count. */
 static void half_open_begins_its_probes_anew_after_a_restart(void **state) {
     (void)state;
@@ -517,6 +543,7 @@ int main(void) {
         cmocka_unit_test(successes_count_for_a_service),
         cmocka_unit_test(open_service_takes_in_another_handler),
         cmocka_unit_test(open_breakers_survive_a_restart),
+        cmocka_unit_test(open_breakers_stand_at_the_head_of_each_segment),
         cmocka_unit_test(half_open_begins_its_probes_anew_after_a_restart),
         cmocka_unit_test(new_classes_of_an_open_handler_wait_too),
         cmocka_unit_test(parked_poll_gets_the_probe),

@@ -44,6 +44,7 @@ static const struct jqctl_column server_columns[] = {
     {"parked_waits", "waits", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"senders", "senders", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"keys", "keys", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"breakers_open", "breakers not closed", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"memory_bytes", "memory", JQCTL_SIZE, JQCTL_SHEET, NULL},
     {"memory_max", "memory mark", JQCTL_SIZE, JQCTL_SHEET, NULL},
     {"memory_busy", "memory full", JQCTL_FLAG, JQCTL_SHEET, NULL},
