@@ -560,6 +560,53 @@ static void the_other_requests_arrive(void **state) {
     assert_int_equal(bench->request.u.named.name.size, 0);
 }
 
+/* What is changed of a dead letter is told field by field; payload and headers go together. */
+static void an_edit_says_what_it_gives(void **state) {
+    struct bench *bench = *state;
+    assert_int_equal(
+        decode(bench, "dead.edit",
+               "{\"id\": 7, \"version\": 4096, \"queue\": \"cad.b\", \"priority\": 0, \"need\": \"mem=1024M\","
+               " \"headers\": {\"a\": \"b\"}, \"retry\": {\"cap_ms\": 9}}"),
+        JQ_OK);
+    const struct jq_request *request = &bench->request;
+    assert_int_equal(request->u.edit.id.value, 7);
+    assert_int_equal(request->u.edit.version, 4096);
+    assert_int_equal(request->u.edit.given,
+                     JQ_EDIT_QUEUE | JQ_EDIT_PRIORITY | JQ_EDIT_NEED | JQ_EDIT_BODY | JQ_EDIT_RETRY_CAP);
+    assert_str(request->u.edit.item.queue, "cad.b");
+    assert_str(request->u.edit.item.need, "mem=1G");
+    assert_int_equal(request->u.edit.item.retry_cap_ms, 9);
+    assert_int_equal(request->u.edit.item.body.data[0], 0xc0); /* no payload */
+    assert_int_equal(decode(bench, "dead.edit", "{\"id\": 7}"), JQ_OK);
+    assert_int_equal(bench->request.u.edit.given, 0);
+    expect_refusal(bench, decode(bench, "dead.edit", "{\"id\": 7, \"need\": \"mem=1X\"}"), JQ_ERR_INVALID,
+                   JQ_REPLY_INVALID, "need", jq_decoder_refusal(bench->decoder)->reason);
+    assert_int_equal(decode(bench, "dead.replay", "{\"ids\": [7], \"interval_us\": 100000}"), JQ_OK);
+    assert_int_equal(bench->request.u.tasks.interval_us, 100000);
+    expect_refusal(bench, decode(bench, "dead.replay", "{\"ids\": [7], \"interval_us\": 0}"), JQ_ERR_INVALID,
+                   JQ_REPLY_INVALID, "interval_us", "0 is below 1");
+}
+
+/* A breaker is named by what it is of and whose it is. */
+static void a_breaker_is_named_by_kind_and_name(void **state) {
+    static const char bad_kind[] = "a breaker is handler:NAME, worker:NAME or service:NAME";
+    struct bench *bench = *state;
+    assert_int_equal(decode(bench, "breaker.trip", "{\"name\": \"service:smtp\", \"for_ms\": 5}"), JQ_OK);
+    assert_int_equal(bench->request.u.breaker.kind, JQ_BREAKER_SERVICE);
+    assert_str(bench->request.u.breaker.name, "smtp");
+    assert_int_equal(bench->request.u.breaker.for_ms, 5);
+    assert_int_equal(decode(bench, "breaker.ls", "{\"not_closed\": true}"), JQ_OK);
+    assert_true(bench->request.u.breaker.not_closed);
+    expect_refusal(bench, decode(bench, "breaker.reset", "{\"name\": \"smtp\"}"), JQ_ERR_INVALID, JQ_REPLY_INVALID,
+                   "name", bad_kind);
+    expect_refusal(bench, decode(bench, "breaker.reset", "{\"name\": \"queue:smtp\"}"), JQ_ERR_INVALID,
+                   JQ_REPLY_INVALID, "name", bad_kind);
+    expect_refusal(bench, decode(bench, "breaker.show", "{\"name\": \"handler:A b\"}"), JQ_ERR_INVALID,
+                   JQ_REPLY_INVALID, "name", "'A b' is not a name: [a-z0-9_.-]{1,64}");
+    expect_refusal(bench, decode(bench, "breaker.show", "{\"name\": \"handler:\"}"), JQ_ERR_INVALID, JQ_REPLY_INVALID,
+                   "name", "'' is not a name: [a-z0-9_.-]{1,64}");
+}
+
 /* A worker's answer to a survey becomes the core's event, and outlives its frame. */
 static void survey_responses_arrive(void **state) {
     struct bench *bench = *state;
@@ -672,6 +719,8 @@ int main(void) {
         cmocka_unit_test(error_text_is_cut_at_a_character),
         cmocka_unit_test(a_detail_is_kept_without_what_is_unknown),
         cmocka_unit_test(the_other_requests_arrive),
+        cmocka_unit_test(an_edit_says_what_it_gives),
+        cmocka_unit_test(a_breaker_is_named_by_kind_and_name),
         cmocka_unit_test(survey_responses_arrive),
         cmocka_unit_test(any_bytes_are_survived),
     };
