@@ -202,7 +202,15 @@ static void decode_sender_trimmed(struct jq_reader *in, struct jq_record *record
 
 /* ---- tasks: all begin with the id ---- */
 
-enum { SUBMIT_ETA = 1, SUBMIT_EXPIRES = 2, SUBMIT_KEY = 4, SUBMIT_FLOW = 32, SUBMIT_AFTER = 64, SUBMIT_SCHEDULE = 128 };
+enum {
+    SUBMIT_ETA = 1,
+    SUBMIT_EXPIRES = 2,
+    SUBMIT_KEY = 4,
+    SUBMIT_GROUP = 8,
+    SUBMIT_FLOW = 32,
+    SUBMIT_AFTER = 64,
+    SUBMIT_SCHEDULE = 128
+};
 /* Of the parents of one task: what 1,000 varints take at most. */
 enum { AFTER_SIZE_MAX = JQ_AFTER_COUNT_MAX * 10 };
 
@@ -250,12 +258,13 @@ static void decode_flow_of(struct jq_reader *in, uint8_t flags, struct jq_record
 
 static void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
     const bool key = record->u.task_submitted.key_expires_ms > 0,
-               expires = record->u.task_submitted.expires_wall_ms > 0;
+               expires = record->u.task_submitted.expires_wall_ms > 0, group = record->u.task_submitted.group.size > 0;
     jq_buf_append_varint(out, record->u.task_submitted.task.value);
     const bool flow = record->u.task_submitted.flow > 0, after = record->u.task_submitted.on > 0;
-    jq_buf_append_u8(out, (uint8_t)((record->u.task_submitted.eta ? SUBMIT_ETA : 0) | (expires ? SUBMIT_EXPIRES : 0) |
-                                    (key ? SUBMIT_KEY : 0) | (flow ? SUBMIT_FLOW : 0) | (after ? SUBMIT_AFTER : 0) |
-                                    (record->u.task_submitted.schedule ? SUBMIT_SCHEDULE : 0)));
+    jq_buf_append_u8(out,
+                     (uint8_t)((record->u.task_submitted.eta ? SUBMIT_ETA : 0) | (expires ? SUBMIT_EXPIRES : 0) |
+                               (key ? SUBMIT_KEY : 0) | (group ? SUBMIT_GROUP : 0) | (flow ? SUBMIT_FLOW : 0) |
+                               (after ? SUBMIT_AFTER : 0) | (record->u.task_submitted.schedule ? SUBMIT_SCHEDULE : 0)));
     jq_buf_append_varint(out, record->u.task_submitted.queue);
     jq_buf_append_varint(out, record->u.task_submitted.class_index);
     jq_buf_append_varint(out, record->u.task_submitted.options);
@@ -268,6 +277,9 @@ static void encode_submitted(const struct jq_record *record, struct jq_buf *out)
     if (key) {
         put_time(out, record->u.task_submitted.key_expires_ms, record->time_ms);
         jq_buf_append_str(out, record->u.task_submitted.key);
+    }
+    if (group) {
+        jq_buf_append_str(out, record->u.task_submitted.group);
     }
     encode_flow_of(record, out);
     if (record->u.task_submitted.schedule) {
@@ -294,6 +306,9 @@ static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
     if (flags & SUBMIT_KEY) {
         record->u.task_submitted.key_expires_ms = get_time(in, record->time_ms);
         record->u.task_submitted.key = jq_read_str(in, 2 * JQ_KEY_SIZE_MAX);
+    }
+    if (flags & SUBMIT_GROUP) {
+        record->u.task_submitted.group = jq_read_str(in, JQ_KEY_SIZE_MAX);
     }
     decode_flow_of(in, flags, record);
     if (flags & SUBMIT_SCHEDULE) {
@@ -506,6 +521,32 @@ static void decode_breaker_set(struct jq_reader *in, struct jq_record *record) {
     record->u.breaker_set.handlers = jq_read_str(in, BREAKER_HANDLERS_MAX);
 }
 
+/* ---- limits ---- */
+
+static void encode_limit_set(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_str(out, record->u.limit_set.scope);
+    jq_buf_append_varint(out, record->u.limit_set.concurrency);
+    jq_buf_append_varint(out, record->u.limit_set.rate.count);
+    jq_buf_append_varint(out, (uint64_t)record->u.limit_set.rate.period_ms);
+    jq_buf_append_varint(out, record->u.limit_set.burst);
+    jq_buf_append_svarint(out, record->u.limit_set.due_us);
+}
+static void decode_limit_set(struct jq_reader *in, struct jq_record *record) {
+    record->u.limit_set.scope = jq_read_str(in, JQ_SCOPE_SIZE_MAX);
+    record->u.limit_set.concurrency = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.limit_set.rate.count = (uint32_t)get_bounded(in, JQ_RATE_COUNT_MAX);
+    record->u.limit_set.rate.period_ms = (int64_t)get_bounded(in, JQ_RATE_PERIOD_MS_MAX);
+    record->u.limit_set.burst = (uint32_t)get_bounded(in, JQ_BURST_MAX);
+    record->u.limit_set.due_us = jq_read_svarint(in);
+}
+
+static void encode_limit_removed(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_str(out, record->u.limit_removed.scope);
+}
+static void decode_limit_removed(struct jq_reader *in, struct jq_record *record) {
+    record->u.limit_removed.scope = jq_read_str(in, JQ_SCOPE_SIZE_MAX);
+}
+
 /* ---- the table ---- */
 
 static const struct codec codecs[JQ_RECORD_TYPE_END] = {
@@ -545,6 +586,8 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_SCHEDULE_FORGOTTEN] = {"schedule_forgotten", encode_schedule_forgotten, decode_schedule_forgotten,
                                       false},
     [JQ_RECORD_SCHEDULE_MOVED] = {"schedule_moved", encode_schedule_moved, decode_schedule_moved, false},
+    [JQ_RECORD_LIMIT_SET] = {"limit_set", encode_limit_set, decode_limit_set, false},
+    [JQ_RECORD_LIMIT_REMOVED] = {"limit_removed", encode_limit_removed, decode_limit_removed, false},
 };
 
 static const struct codec *codec_of(uint8_t type) {

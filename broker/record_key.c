@@ -16,6 +16,7 @@ void encode_renewed(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_u8(out, record->u.task_renewed.priority);
     put_time(out, record->u.task_renewed.ready_at_ms, record->time_ms);
     jq_buf_append_svarint(out, record->u.task_renewed.expires_wall_ms);
+    jq_buf_append_str(out, record->u.task_renewed.group);
     put_body(out, record->u.task_renewed.body);
 }
 void decode_renewed(struct jq_reader *in, struct jq_record *record) {
@@ -26,5 +27,6 @@ void decode_renewed(struct jq_reader *in, struct jq_record *record) {
     record->u.task_renewed.priority = jq_read_u8(in);
     record->u.task_renewed.ready_at_ms = get_time(in, record->time_ms);
     record->u.task_renewed.expires_wall_ms = jq_read_svarint(in);
+    record->u.task_renewed.group = jq_read_str(in, JQ_KEY_SIZE_MAX);
     record->u.task_renewed.body = get_body(in);
 }

@@ -90,6 +90,8 @@ static const struct jq_conf_key limit_keys[] = {
          "Bytes of requests that were received and not decided; beyond: busy."),
     INT("classes_max", classes_max, 16, UINT16_MAX, "4096", "Different pairs of need and handler; beyond: busy."),
     INT("queues_max", queues_max, 1, UINT16_MAX, "10000", "Queues; beyond: busy."),
+    INT("groups_max", groups_max, 1, 100000000, "1000000", "Groups that tasks name, in all queues; beyond: busy."),
+    INT("limits_max", limits_max, 0, 1000000, "10000", "Limits that operators set; beyond: busy."),
     INT("workers_max", workers_max, 1, 100000, "10000", "Workers that are registered at one time."),
     INT("senders_max", senders_max, 1, 10000000, "100000", "Senders whose answered requests are remembered."),
     INT("finished_max", finished_max, 0, 1000000000, "1000000",

@@ -161,6 +161,11 @@ struct jq_message {
     X(schedule_ls, JQ_FIELDS_SCHEDULE_LS, false)                                                                       \
     X(schedules_reply, JQ_FIELDS_SCHEDULES_REPLY, false)                                                               \
     X(schedule, JQ_FIELDS_SCHEDULE, false)                                                                             \
+    X(limit_set, JQ_FIELDS_LIMIT_SET, false)                                                                           \
+    X(limit_ls, JQ_FIELDS_LIMIT_LS, false)                                                                             \
+    X(limit_rm, JQ_FIELDS_LIMIT_RM, false)                                                                             \
+    X(limits_reply, JQ_FIELDS_LIMITS_REPLY, false)                                                                     \
+    X(limit, JQ_FIELDS_LIMIT, false)                                                                                   \
     X(server, JQ_FIELDS_SERVER, false)                                                                                 \
     X(survey, JQ_FIELDS_SURVEY, true)                                                                                  \
     X(survey_response, JQ_FIELDS_SURVEY_RESPONSE, true)                                                                \
@@ -221,7 +226,10 @@ extern const size_t jq_messages_count;
     X(32, "schedule.pause", ADMIN, true, schedule_pause, many_reply, "pause or resume a schedule")                     \
     X(33, "schedule.run", ADMIN, true, schedule_name, submit_reply, "submit its task now, besides")                    \
     X(34, "schedule.ls", OBSERVER, false, schedule_ls, schedules_reply, "a page of schedules")                         \
-    X(35, "schedule.show", OBSERVER, false, schedule_name, schedules_reply, "one schedule, its task, its next times")
+    X(35, "schedule.show", OBSERVER, false, schedule_name, schedules_reply, "one schedule, its task, its next times")  \
+    X(36, "limit.set", ADMIN, true, limit_set, many_reply, "so many at a time, so many in so long; replaces")          \
+    X(37, "limit.ls", OBSERVER, false, limit_ls, limits_reply, "a page of limits")                                     \
+    X(38, "limit.rm", ADMIN, true, limit_rm, many_reply, "no limit any more")
 
 struct jq_op_info {
     uint8_t number;

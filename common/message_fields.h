@@ -9,6 +9,8 @@
 #ifndef JQ_COMMON_MESSAGE_FIELDS_H
 #define JQ_COMMON_MESSAGE_FIELDS_H
 
+#include "common/limit.h"
+
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */
 
 #define JQ_FIELDS_REQUEST(X)                                                                                           \
@@ -115,7 +117,8 @@
       "`debounce`; below")                                                                                             \
     X(JQ_AT_TASK_UNIQUE_MS, "unique_ms", UINT, 0, 1, JQ_SPAN_MS_MAX, NULL,                                             \
       "of throttle: the window; of debounce: how long nothing more must come")                                         \
-    X(JQ_AT_TASK_GROUP, "group", TEXT, LATER, 0, JQ_KEY_SIZE_MAX, NULL, "fairness inside a queue")                     \
+    X(JQ_AT_TASK_GROUP, "group", TEXT, 0, 1, JQ_KEY_SIZE_MAX, NULL,                                                    \
+      "a customer, a project: groups take turns inside a queue and priority, and may have limits of their own")        \
     X(JQ_AT_TASK_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL,                                                \
       "tasks that must end before it may run, of its own namespace; in flow.add: earlier ones of the flow")            \
     X(JQ_AT_TASK_ON, "on", TEXT, 0, 0, 16, NULL,                                                                       \
@@ -288,7 +291,8 @@
     X(JQ_AT_ROW_ON, "on", TEXT, 0, 0, 16, NULL, "task.show: how those must end")                                       \
     X(JQ_AT_ROW_ERROR, "error", TEXT, 0, 0, JQ_ERROR_TEXT_SIZE_MAX, NULL,                                              \
       "what went wrong, in one short line: the report's message and the last line of its stderr")                      \
-    X(JQ_AT_ROW_VERSION, "version", UINT, 0, 0, ANY, NULL, "task.show: of payload and headers, for dead.edit")
+    X(JQ_AT_ROW_VERSION, "version", UINT, 0, 0, ANY, NULL, "task.show: of payload and headers, for dead.edit")         \
+    X(JQ_AT_ROW_GROUP, "group", TEXT, 0, 1, JQ_KEY_SIZE_MAX, NULL, "absent: none")
 
 #define JQ_FIELDS_EXPLAIN_REPLY(X)                                                                                     \
     X(JQ_AT_EXPLAIN_REPLY_TASK, "task", MAP, REQUIRED, 0, 0, &jq_message_row, "")                                      \
@@ -301,9 +305,9 @@
       "running: where; of the worker lines: one of the workers, for worker_no_room the one that is short of least")    \
     X(JQ_AT_WHY_DETAIL, "detail", TEXT, 0, 0, ANY, NULL, "the term, the offer, the queue, ...: by the word")           \
     X(JQ_AT_WHY_NUMBER, "number", UINT, 0, 0, ANY, NULL,                                                               \
-      "behind: tasks before it; not_due, expected, worker_short: ms to go; running: ms so far; worker_no_room: "       \
-      "thousandths short; breaker_open, breaker_tripped, worker_breaker: ms until probes are let through, absent: "    \
-      "until it is reset")                                                                                             \
+      "behind: tasks before it; not_due, limit_rate, expected, worker_short: ms to go; running: ms so far; "           \
+      "worker_no_room: thousandths short; limit_full: how many may run; group_turn: groups before it, at most; "       \
+      "breaker_open, breaker_tripped, worker_breaker: ms until probes are let through, absent: until it is reset")     \
     X(JQ_AT_WHY_COUNT, "count", UINT, 0, 1, ANY, NULL, "of the worker lines: workers of which it is true")
 
 #define JQ_FIELDS_TASK_CANCEL(X)                                                                                       \
@@ -482,6 +486,37 @@
     X(JQ_AT_MEMBER_HANDLER, "handler", TEXT, REQUIRED, 1, JQ_NAME_SIZE_MAX, NULL, "")                                  \
     X(JQ_AT_MEMBER_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "nil: it waits for nobody")                  \
     X(JQ_AT_MEMBER_ON, "on", TEXT, 0, 0, 16, NULL, "how those must end; nil: it waits for nobody")
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
+
+#define JQ_FIELDS_LIMIT_SET(X)                                                                                         \
+    X(JQ_AT_LIMIT_SET_SCOPE, "scope", TEXT, REQUIRED, 1, JQ_SCOPE_SIZE_MAX, NULL,                                      \
+      "`queue:NAME`, `handler:NAME`, `group:QUEUE/NAME`, or `group:QUEUE/*`: each group of the queue that has no "     \
+      "limit of its own")                                                                                              \
+    X(JQ_AT_LIMIT_SET_CONCURRENCY, "concurrency", UINT, 0, 1, JQ_U32_MAX, NULL, "so many may run at a time")           \
+    X(JQ_AT_LIMIT_SET_RATE, "rate", TEXT, 0, 1, 64, NULL,                                                              \
+      "so many may start in so long: `5/s`, `100/m`, `100/h`, `3/d`, `1/90s`; a token bucket that fills evenly")       \
+    X(JQ_AT_LIMIT_SET_BURST, "burst", UINT, 0, 1, JQ_BURST_MAX, NULL,                                                  \
+      "starts at once that the rate's bucket holds; default: what falls into 10 ms, at least 1")
+
+#define JQ_FIELDS_LIMIT_LS(X)                                                                                          \
+    X(JQ_AT_LIMIT_LS_AFTER, "after", UINT, 0, 0, JQ_U32_MAX, NULL, "`next` of the page before")
+
+#define JQ_FIELDS_LIMIT_RM(X) X(JQ_AT_LIMIT_RM_SCOPE, "scope", TEXT, REQUIRED, 1, JQ_SCOPE_SIZE_MAX, NULL, "")
+
+#define JQ_FIELDS_LIMITS_REPLY(X)                                                                                      \
+    X(JQ_AT_LIMITS_REPLY_LIMITS, "limits", LIST, REQUIRED, 0, ANY, &jq_message_limit, "")                              \
+    X(JQ_AT_LIMITS_REPLY_NEXT, "next", UINT, 0, 0, ANY, NULL, "there may be more: ask on with after = next")
+
+#define JQ_FIELDS_LIMIT(X)                                                                                             \
+    X(JQ_AT_LIMIT_SCOPE, "scope", TEXT, REQUIRED, 1, JQ_SCOPE_SIZE_MAX, NULL, "")                                      \
+    X(JQ_AT_LIMIT_CONCURRENCY, "concurrency", UINT, 0, 0, ANY, NULL, "absent: none")                                   \
+    X(JQ_AT_LIMIT_RATE, "rate", TEXT, 0, 0, ANY, NULL, "absent: none")                                                 \
+    X(JQ_AT_LIMIT_BURST, "burst", UINT, 0, 0, ANY, NULL, "with a rate")                                                \
+    X(JQ_AT_LIMIT_RUNNING, "running", UINT, 0, 0, ANY, NULL, "not of `group:QUEUE/*`")                                 \
+    X(JQ_AT_LIMIT_OPENS, "opens_in_ms", UINT, 0, 0, ANY, NULL, "until its rate lets one start; absent: now")           \
+    X(JQ_AT_LIMIT_GROUPS, "groups", UINT, 0, 0, ANY, NULL, "of `group:QUEUE/*`: that it counts for")                   \
+    X(JQ_AT_LIMIT_HELD, "held", UINT, REQUIRED, 0, ANY, NULL,                                                          \
+      "1 while nothing under it may start, of `group:QUEUE/*` the number of such groups")
 
 /* ---- circuit breakers -------------------------------------------------------------------------------------------- */
 

@@ -162,6 +162,8 @@ enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, s
     case JQ_RECORD_SENDER_TRIMMED: return apply_sender_record(core, record, reterr);
     case JQ_RECORD_KEYS_FORGOTTEN: keys_forget_below(core, record->u.keys_forgotten.below_lsn); return JQ_OK;
     case JQ_RECORD_KEY_FORGOTTEN: return apply_key_forgotten(core, record, reterr);
+    case JQ_RECORD_LIMIT_SET:
+    case JQ_RECORD_LIMIT_REMOVED: return apply_limit_record(core, record, reterr);
     case JQ_RECORD_WALL_OFFSET: apply_wall_offset(core, record); return JQ_OK;
     case JQ_RECORD_TASK_SUBMITTED:
     case JQ_RECORD_TASK_DUE:

@@ -63,6 +63,7 @@ static void leave(struct jq_core *core, uint32_t ref) {
     case JQ_STATE_CANCELLING:
         queue->running--;
         core->running_count--;
+        limits_ended(core, task);
         lease_end(core, task);
         break;
     case JQ_STATE_DEAD:
@@ -191,6 +192,7 @@ static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record 
     task->queue = queue;
     task->class_index = class_index;
     task->priority = record->u.task_submitted.priority;
+    task->group = record->u.task_submitted.group.size ? group_take(core, queue, record->u.task_submitted.group) : 0;
     task->flags = record->u.task_submitted.eta ? TASK_FLAG_ETA : 0;
     if (record->u.task_submitted.expires_wall_ms > 0) {
         task_side(core, task)->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
@@ -283,6 +285,7 @@ static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_rec
     task->runs = (uint16_t)(task->runs + (task->runs < UINT16_MAX));
     core->queues[task->queue].running++;
     core->running_count++;
+    limits_leased(core, task, record->time_ms);
 }
 
 static void apply_retried(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
@@ -358,6 +361,7 @@ static void apply_edited(struct jq_core *core, uint32_t ref, const struct jq_rec
     core->classes[task->class_index].refs--;
     core->options[task->options].refs--;
     core->queues[task->queue].dead--;
+    group_move(core, task, record->u.task_edited.queue);
     task->queue = record->u.task_edited.queue;
     task->class_index = record->u.task_edited.class_index;
     task->options = record->u.task_edited.options;
@@ -376,6 +380,10 @@ static void apply_renewed(struct jq_core *core, uint32_t ref, const struct jq_re
     leave(core, ref);
     core->classes[task->class_index].refs--;
     core->options[task->options].refs--;
+    const uint32_t group = task->group;
+    const struct jq_str name = record->u.task_renewed.group;
+    task->group = name.size > 0 ? group_take(core, record->u.task_renewed.queue, name) : 0;
+    group_give(core, group);
     task->queue = record->u.task_renewed.queue;
     task->class_index = record->u.task_renewed.class_index;
     task->options = record->u.task_renewed.options;

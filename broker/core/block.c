@@ -1,4 +1,5 @@
-/* block.c - what is not handed out now: paused and limited queues, classes behind an open breaker, workers that drain.
+/* block.c - what is not handed out now: paused and limited queues, groups at their limit, classes behind
+ * an open breaker, workers that drain.
  *
  * Blocking takes the thing out of what dispatch looks at, unblocking puts it back and lets parked workers ask again. None of it
  * is durable: whoever blocks derives it from a durable fact, again after each start.
@@ -13,31 +14,36 @@ static bool turns(uint8_t *blocks, enum block_reason reason, bool on) {
 }
 
 void class_block(struct jq_core *core, uint16_t at, enum block_reason reason, bool on) {
-    if (turns(&core->classes[at].blocks, reason, on) && !on && core->classes[at].ready > 0) {
-        class_heat(core, at);
-    }
-}
-
-static void queue_heat(struct jq_core *core, const struct queue *queue) {
-    for (int priority = 0; priority < LEVEL_COUNT; priority++) {
-        const struct level *level = &queue->levels[priority];
-        for (uint32_t i = 0; i < level->count; i++) {
-            const struct bucket *bucket = jq_slab_at(&core->buckets, level->buckets[i]);
-            class_heat(core, bucket->class_index);
+    if (turns(&core->classes[at].blocks, reason, on)) {
+        class_note_open(core, at);
+        if (!on) {
+            class_heat(core, at);
         }
     }
 }
 
 void queue_block(struct jq_core *core, uint16_t at, enum block_reason reason, bool on) {
-    struct queue *queue = &core->queues[at];
-    if (!turns(&queue->blocks, reason, on) || queue->ready == 0) {
+    if (!turns(&core->queues[at].blocks, reason, on)) {
         return;
     }
-    if (on) {
-        queue_deactivate(core, at);
-    } else {
-        queue_activate(core, at);
-        queue_heat(core, queue); /* parked workers may take what waits */
+    if (!on) {
+        queue_seats_back(core, at);
+        queue_heat(core, at); /* parked workers may take what waits */
+    }
+    queue_note_open(core, at);
+}
+
+void group_block(struct jq_core *core, uint32_t ref, enum block_reason reason, bool on) {
+    if (!turns(&group_at(core, ref)->blocks, reason, on)) {
+        return;
+    }
+    for (uint32_t at = group_at(core, ref)->lanes; at != 0; at = lane_at(core, at)->next) {
+        if (on) {
+            bucket_close_lane(core, at);
+        } else {
+            bucket_open_lane(core, at);
+            class_heat(core, bucket_at(core, lane_at(core, at)->bucket)->class_index);
+        }
     }
 }
 

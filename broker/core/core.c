@@ -12,6 +12,8 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .disk_free_min = UINT64_C(256) << 20,
                                       .classes_max = 4096,
                                       .queues_max = 10000,
+                                      .groups_max = 1000 * 1000,
+                                      .limits_max = 10000,
                                       .options_max = 65536,
                                       .workers_max = 10000,
                                       .senders_max = 65536,
@@ -53,6 +55,10 @@ static void queue_moved(void *ctx, uint32_t ref, uint32_t position) {
 static void options_moved(void *ctx, uint32_t ref, uint32_t position) {
     struct jq_core *core = ctx;
     core->options[ref].retain_position = position;
+}
+
+static void meter_moved(void *ctx, uint32_t ref, uint32_t position) {
+    meter_at(ctx, ref)->timer = position;
 }
 
 static void poll_moved(void *ctx, uint32_t ref, uint32_t position) {
@@ -98,13 +104,22 @@ static void tables_init(struct jq_core *core) {
     jq_slab_init(&core->withheld, sizeof(struct withheld));
     jq_strmap_init(&core->withheld_ids, core->hash_seed);
     jq_heap_init(&core->withheld_timers, withheld_moved, core);
+    jq_slab_init(&core->lanes, sizeof(struct lane));
+    jq_slab_init(&core->seats, sizeof(struct seat));
+    jq_slab_init(&core->groups, sizeof(struct group));
+    jq_slab_init(&core->limits, sizeof(struct limit));
+    jq_slab_init(&core->meters, sizeof(struct meter));
     jq_map_init(&core->id_pages);
     jq_map_init(&core->bucket_map);
     keys_init(core);
+    jq_map_init(&core->lane_map);
+    jq_map_init(&core->seat_map);
     jq_map_init(&core->wait_map);
     jq_strmap_init(&core->queue_names, core->hash_seed);
     jq_strmap_init(&core->class_names, core->hash_seed);
     jq_strmap_init(&core->options_names, core->hash_seed);
+    jq_strmap_init(&core->group_names, core->hash_seed);
+    jq_strmap_init(&core->limit_names, core->hash_seed);
     jq_strmap_init(&core->resource_names, core->hash_seed);
     jq_strmap_init(&core->profile_names, core->hash_seed);
     jq_strmap_init(&core->sender_ids, core->hash_seed);
@@ -115,6 +130,7 @@ static void tables_init(struct jq_core *core) {
     jq_heap_init(&core->wall_timers, task_moved, core);
     jq_heap_init(&core->active, queue_moved, core);
     jq_heap_init(&core->retain, options_moved, core);
+    jq_heap_init(&core->limit_timers, meter_moved, core);
     jq_heap_init(&core->poll_timers, poll_moved, core);
     jq_heap_init(&core->wait_timers, wait_moved, core);
     schedules_init(core);
@@ -146,10 +162,14 @@ enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed,
     core->classes = calloc(config->classes_max, sizeof(*core->classes));
     core->options = calloc(config->options_max, sizeof(*core->options));
     core->hot = calloc(config->classes_max, sizeof(*core->hot));
+    core->hot_queues = calloc(config->queues_max, sizeof(*core->hot_queues));
+    core->open_classes = calloc(bit_words(config->classes_max), sizeof(*core->open_classes));
+    core->searched = calloc(bit_words(config->classes_max), sizeof(*core->searched));
     core->workers = array_grow(NULL, 0, &core->worker_capacity, sizeof(*core->workers));
     core->senders = array_grow(NULL, 0, &core->sender_capacity, sizeof(*core->senders));
     core->segments = array_grow(NULL, 0, &core->segment_capacity, sizeof(*core->segments));
-    JQ_CHECK(core->queues && core->classes && core->options && core->hot);
+    JQ_CHECK(core->queues && core->classes && core->options && core->hot && core->hot_queues);
+    JQ_CHECK(core->open_classes && core->searched);
     core->workers[0] = (struct worker){0};
     core->senders[0] = (struct sender){0};
     core->segments[core->segment_count++] = (struct segment){0};
@@ -184,6 +204,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
     }
     queues_configure(core);
     breakers_start(core);
+    limits_start(core);
     for (uint32_t i = 1; i < core->worker_count; i++) {
         if (core->workers[i].used) {
             worker_heard(core, i);
@@ -211,6 +232,9 @@ static uint64_t tables_digest(const struct jq_core *core) {
     }
     for (uint32_t i = 1; i < core->worker_count; i++) {
         sum += core->workers[i].used ? worker_hash(core, &core->workers[i]) : 0;
+    }
+    for (uint32_t ref = 1; ref < core->limits.fresh; ref++) {
+        sum += limit_at(core, ref)->used ? limit_hash(core, limit_at(core, ref)) : 0;
     }
     for (uint32_t at = core->lru_head; at != 0; at = core->senders[at].lru_next) {
         sum += sender_hash(core, &core->senders[at]);
@@ -243,11 +267,12 @@ static void free_tables(struct jq_core *core) {
     for (uint32_t i = 0; i < core->queue_count; i++) {
         free_text(core->queues[i].name);
         for (int priority = 0; priority < LEVEL_COUNT; priority++) {
-            free(core->queues[i].levels[priority].buckets);
+            free(core->queues[i].levels[priority].entries);
         }
     }
     for (uint32_t i = 0; i < core->class_count; i++) {
         class_free(&core->classes[i]);
+        jq_heap_fini(&core->classes[i].seats);
     }
     for (uint32_t i = 0; i < core->resource_count; i++) {
         free_text(core->resources[i]);
@@ -274,6 +299,25 @@ static void free_workers(struct jq_core *core) {
     free(core->workers);
 }
 
+static void free_buckets(struct jq_core *core) {
+    uint64_t cursor = 0, key = 0;
+    uint32_t ref = 0;
+    while (jq_map_next(&core->bucket_map, &cursor, &key, &ref)) {
+        jq_heap_fini(&bucket_at(core, ref)->turns);
+        jq_heap_fini(&bucket_at(core, ref)->ages);
+    }
+    struct jq_str name;
+    uint32_t at = 0;
+    while (jq_strmap_next(&core->group_names, &at, &name, &ref)) {
+        free_text(group_at(core, ref)->name);
+    }
+    for (ref = 1; ref < core->limits.fresh; ref++) {
+        if (limit_at(core, ref)->used || limit_at(core, ref)->group_count > 0) {
+            free_text(limit_at(core, ref)->scope);
+        }
+    }
+}
+
 static void free_tasks(struct jq_core *core) {
     for (uint32_t ref = 1; ref < core->sides.fresh; ref++) {
         free(((struct side *)jq_slab_at(&core->sides, ref))->progress);
@@ -295,15 +339,18 @@ static void free_tasks(struct jq_core *core) {
 }
 
 static void free_containers(struct jq_core *core) {
-    struct jq_slab *slabs[] = {&core->tasks,      &core->sides,      &core->leases,  &core->waiters,
-                               &core->wait_links, &core->buckets,    &core->nodes,   &core->edges,
-                               &core->flows,      &core->shed_nodes, &core->withheld};
-    struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->wait_map, &core->flow_map};
+    struct jq_slab *slabs[] = {&core->tasks,      &core->sides,   &core->leases,     &core->waiters,
+                               &core->wait_links, &core->buckets, &core->nodes,      &core->edges,
+                               &core->flows,      &core->lanes,   &core->seats,      &core->groups,
+                               &core->limits,     &core->meters,  &core->shed_nodes, &core->withheld};
+    struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->lane_map,
+                             &core->seat_map, &core->wait_map,   &core->flow_map};
     struct jq_strmap *texts[] = {&core->queue_names,   &core->class_names, &core->options_names, &core->resource_names,
                                  &core->profile_names, &core->sender_ids,  &core->worker_ids,    &core->worker_sessions,
-                                 &core->worker_names,  &core->withheld_ids};
-    struct jq_heap *heaps[] = {&core->timers,      &core->wall_timers, &core->active,      &core->retain,
-                               &core->poll_timers, &core->wait_timers, &core->flow_timers, &core->withheld_timers};
+                                 &core->worker_names,  &core->group_names, &core->limit_names,   &core->withheld_ids};
+    struct jq_heap *heaps[] = {&core->timers,      &core->wall_timers,  &core->active,
+                               &core->retain,      &core->poll_timers,  &core->wait_timers,
+                               &core->flow_timers, &core->limit_timers, &core->withheld_timers};
     for (size_t i = 0; i < sizeof(slabs) / sizeof(slabs[0]); i++) {
         jq_slab_fini(slabs[i]);
     }
@@ -327,6 +374,7 @@ void jq_core_free(struct jq_core *core) {
     free_tasks(core);
     flows_free(core);
     withheld_free(core);
+    free_buckets(core);
     free_containers(core);
     breakers_fini(core);
     keys_fini(core);
@@ -336,6 +384,10 @@ void jq_core_free(struct jq_core *core) {
     free(core->options);
     free(core->senders);
     free(core->hot);
+    free(core->hot_queues);
+    free(core->open_classes);
+    free(core->searched);
+    free(core->asking);
     free(core->parked);
     free(core->refills);
     free(core->commanded);

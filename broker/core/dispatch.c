@@ -1,14 +1,13 @@
-/* dispatch.c - which task for which worker.
+/* dispatch.c - handing out.
  *
- * A worker that asks (worker_fill) gets, among the queues that have something for it, the one with the least virtual time
- * (stride scheduling: Waldspurger, Weihl, 1995), and there the first task in Order. A task that becomes ready (dispatch_hot)
- * makes the best of the parked workers ask: the one whose scarcest offer has the least left over.
+ * A worker that asks (worker_fill) gets what choose.c finds for it, until its answer is full. A task that becomes ready
+ * (dispatch_hot) makes the best of the parked workers ask: the one whose scarcest offer has the least left over.
  */
 #include "broker/core/state.h"
 
 enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11, UNIT_BYTES = 3, PARENT_BYTES = 9 };
 
-/* ---- queues with ready tasks ---- */
+/* ---- queues with something to hand out ---- */
 
 void queue_activate(struct jq_core *core, uint16_t at) {
     struct queue *queue = &core->queues[at];
@@ -35,134 +34,6 @@ static void queue_charge(struct jq_core *core, uint16_t at) {
         queue->drain_mark_ms = core->now_ms;
         queue->drain_count = 0;
     }
-}
-
-/* ---- does it fit? ---- */
-
-int64_t worker_room(const struct worker *worker, uint8_t resource) {
-    const int64_t account = worker->free[resource], told = worker->told[resource];
-    const int64_t room = told < account ? told : account;
-    const struct jq_offer *indexed = worker->profile->indexed[resource];
-    if (!indexed) {
-        return room;
-    }
-    /* A unit is one lease's, whatever the amounts say: what a handler needs may have changed meanwhile. */
-    const int64_t units = (int64_t)(indexed->index_count - worker->taken_count[resource]) * (int64_t)JQ_AMOUNT_UNIT;
-    return units < room ? units : room;
-}
-
-static bool alternative_fits(const struct worker *worker, const struct plan *plan,
-                             const struct plan_alternative *alternative) {
-    for (uint32_t i = 0; i < alternative->count; i++) {
-        const struct plan_amount *amount = &plan->amounts[alternative->first + i];
-        if (worker_room(worker, amount->resource) < (int64_t)amount->amount) {
-            return false;
-        }
-    }
-    return alternative->possible;
-}
-
-int plan_fits(const struct worker *worker, const struct plan *plan) {
-    for (int i = 0; i < plan->alternative_count; i++) {
-        if (alternative_fits(worker, plan, &plan->alternatives[i])) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-static bool class_allowed(const struct jq_core *core, const struct worker *worker, uint16_t class_index) {
-    return core->classes[class_index].blocks == 0 && worker_shuns_until_ms(core, worker, class_index) == 0;
-}
-
-/* ---- the first task of a queue that the worker can take ---- */
-
-struct choice {
-    uint32_t ref; /* 0: none */
-    int alternative;
-    int want; /* how much it would like the worker */
-};
-
-/* Order inside a level: the time of being ready first; of those alike, wants break the tie, and then the id. */
-static bool goes_before(const struct task *a, int want_a, const struct task *b, int want_b) {
-    if (a->first_ready_ms != b->first_ready_ms || want_a == want_b) {
-        return task_before(a, b);
-    }
-    return want_a > want_b;
-}
-
-static void consider(struct jq_core *core, const struct worker *worker, uint32_t bucket_ref, struct choice *best) {
-    const struct bucket *bucket = jq_slab_at(&core->buckets, bucket_ref);
-    const struct plan *plan = profile_plan(core, worker->profile, bucket->class_index);
-    if (!plan->possible || !class_allowed(core, worker, bucket->class_index)) {
-        return;
-    }
-    const int alternative = plan_fits(worker, plan);
-    const uint32_t first = alternative < 0 ? 0 : bucket_first(core, bucket, worker->suspects > 0);
-    if (first != 0 &&
-        (best->ref == 0 || goes_before(task_at(core, first), plan->want, task_at(core, best->ref), best->want))) {
-        *best = (struct choice){first, alternative, plan->want};
-    }
-}
-
-static void consider_level(struct jq_core *core, const struct worker *worker, const struct level *level,
-                           struct choice *best) {
-    for (uint32_t i = 0; i < level->count; i++) {
-        consider(core, worker, level->buckets[i], best);
-    }
-}
-
-/* Every eighth lease goes to the task that has been ready for longest, if that is long enough. */
-static bool choose_aged(struct jq_core *core, const struct worker *worker, struct queue *queue, struct choice *best) {
-    if (queue->leases_since_aging + 1 < AGING_TURN) {
-        return false;
-    }
-    for (int priority = 0; priority < LEVEL_COUNT; priority++) {
-        consider_level(core, worker, &queue->levels[priority], best);
-    }
-    if (best->ref != 0 && core->now_ms - task_at(core, best->ref)->at_ms >= core->config.aging_interval_ms) {
-        return true;
-    }
-    best->ref = 0;
-    return false;
-}
-
-static struct choice choose_in_queue(struct jq_core *core, const struct worker *worker, struct queue *queue) {
-    struct choice best = {0};
-    if (choose_aged(core, worker, queue, &best)) {
-        return best;
-    }
-    for (int turn = LEVEL_COUNT - 1; turn >= 0 && best.ref == 0; turn--) {
-        const int priority = CANARY(ORDER) ? LEVEL_COUNT - 1 - turn : turn;
-        if (queue->levels_used & 1u << priority) {
-            consider_level(core, worker, &queue->levels[priority], &best);
-        }
-    }
-    return best;
-}
-
-static struct choice choose(struct jq_core *core, const struct worker *worker) {
-    const struct jq_heap *active = &core->active;
-    struct choice best = {0};
-    if (active->count == 0) {
-        return best;
-    }
-    best = choose_in_queue(core, worker, &core->queues[active->entries[0].ref]);
-    if (best.ref != 0) {
-        return best; /* the fairest queue has something: the usual case */
-    }
-    int64_t least = 0;
-    for (uint32_t i = 1; i < active->count; i++) {
-        const struct jq_heap_entry *entry = &active->entries[i];
-        if (best.ref == 0 || entry->key < least) {
-            const struct choice found = choose_in_queue(core, worker, &core->queues[entry->ref]);
-            if (found.ref != 0) {
-                best = found;
-                least = entry->key;
-            }
-        }
-    }
-    return best;
 }
 
 /* ---- handing out ---- */
@@ -198,6 +69,7 @@ static void assign(struct jq_core *core, uint32_t index, struct choice choice, u
     queue_charge(core, task->queue);
     const struct plan *plan = profile_plan(core, worker->profile, task->class_index);
     units_choose(worker, plan, &plan->alternatives[choice.alternative], &core->units);
+    group_served(core, task);
     struct jq_record record = {
         .type = JQ_RECORD_TASK_LEASED,
         .u.task_leased = {.task = {task->id},
@@ -271,41 +143,83 @@ static bool rates_better(const struct rating *a, const struct rating *b) {
     return a->want != b->want ? a->want > b->want : a->leases < b->leases;
 }
 
-/* The parked worker that fits best; 0: none. Begins at another place each time, looks at no more than PARKED_SCAN_MAX. */
+struct fit {
+    uint32_t worker; /* 0: none */
+    struct rating rating;
+    uint32_t eligible; /* looked at so far */
+};
+
+static void weigh(struct jq_core *core, uint32_t index, const struct plan *plan, struct fit *best) {
+    const struct worker *worker = worker_at(core, index);
+    if (!wants_more(core, worker) || worker->tried_stamp == core->dispatch_stamp) {
+        return;
+    }
+    const int alternative = plan_fits(worker, plan);
+    if (alternative < 0) {
+        return;
+    }
+    best->eligible++;
+    const struct rating rating = {left_over(worker, plan, alternative), plan->want, worker->lease_count};
+    if (best->worker == 0 || rates_better(&rating, &best->rating)) {
+        best->worker = index;
+        best->rating = rating;
+    }
+}
+
+/* The parked worker that fits best; 0: none. Goes by kinds of worker, so that those which cannot run the class cost nothing each;
+ * begins at another place each time, and weighs no more than PARKED_SCAN_MAX. */
 static uint32_t best_parked(struct jq_core *core, uint16_t class_index) {
-    uint32_t best = 0, eligible = 0;
-    struct rating best_rating = {0};
+    struct fit best = {0};
     core->parked_turn++;
-    for (uint32_t i = 0; i < core->parked_count && eligible < PARKED_SCAN_MAX; i++) {
-        const uint32_t index = core->parked[(core->parked_turn + i) % core->parked_count];
-        struct worker *worker = worker_at(core, index);
-        if (!wants_more(core, worker) || worker->tried_stamp == core->dispatch_stamp) {
-            continue;
-        }
-        const struct plan *plan = profile_plan(core, worker->profile, class_index);
-        const int alternative = plan->possible ? plan_fits(worker, plan) : -1;
-        if (alternative < 0) {
-            continue;
-        }
-        eligible++;
-        const struct rating rating = {left_over(worker, plan, alternative), plan->want, worker->lease_count};
-        if (best == 0 || rates_better(&rating, &best_rating)) {
-            best = index;
-            best_rating = rating;
+    for (uint32_t i = 0; i < core->asking_count && best.eligible < PARKED_SCAN_MAX; i++) {
+        struct profile *profile = core->asking[(core->parked_turn + i) % core->asking_count];
+        const struct plan *plan = profile_plan(core, profile, class_index);
+        for (uint32_t k = 0; plan->possible && k < profile->parked_count && best.eligible < PARKED_SCAN_MAX; k++) {
+            weigh(core, profile->parked[(core->parked_turn + k) % profile->parked_count], plan, &best);
         }
     }
-    return best;
+    return best.worker;
 }
 
 static void dispatch_class(struct jq_core *core, uint16_t class_index) {
     core->dispatch_stamp++;
-    while (core->classes[class_index].ready > 0 && core->classes[class_index].blocks == 0) {
+    while (core->parked_count > 0 && bit_test(core->open_classes, class_index)) {
         const uint32_t index = best_parked(core, class_index);
         if (index == 0) {
             return;
         }
         if (!take_one(core, index)) {
             worker_at(core, index)->tried_stamp = core->dispatch_stamp;
+        }
+    }
+}
+
+/* ---- what became possible in a step ---- */
+
+void class_heat(struct jq_core *core, uint16_t class_index) {
+    struct class_entry *entry = &core->classes[class_index];
+    if (!entry->hot && core->started) {
+        entry->hot = true;
+        core->hot[core->hot_count++] = class_index;
+    }
+}
+
+void queue_heat(struct jq_core *core, uint16_t at) {
+    if (!core->queues[at].hot && core->started) {
+        core->queues[at].hot = true;
+        core->hot_queues[core->hot_queue_count++] = at;
+    }
+}
+
+/* Its classes in Order, until it has handed out all, or as much as it may. */
+static void dispatch_queue(struct jq_core *core, uint16_t at) {
+    struct queue *queue = &core->queues[at];
+    for (int priority = LEVEL_COUNT - 1; priority >= 0; priority--) {
+        const struct level *level = &queue->levels[priority];
+        for (uint32_t i = 0; i < level->count && queue->blocks == 0 && core->parked_count > 0;) {
+            const uint32_t bucket = level->entries[i].bucket;
+            dispatch_class(core, level->entries[i].class_index);
+            i += i < level->count && level->entries[i].bucket == bucket; /* else the last has come to its place */
         }
     }
 }
@@ -331,9 +245,12 @@ void dispatch_hot(struct jq_core *core) {
     dispatch_refills(core);
     for (uint32_t i = 0; i < core->hot_count; i++) {
         core->classes[core->hot[i]].hot = false;
-        if (core->parked_count > 0) {
-            dispatch_class(core, core->hot[i]);
-        }
+        dispatch_class(core, core->hot[i]);
     }
     core->hot_count = 0;
+    for (uint32_t i = 0; i < core->hot_queue_count; i++) {
+        core->queues[core->hot_queues[i]].hot = false;
+        dispatch_queue(core, core->hot_queues[i]);
+    }
+    core->hot_queue_count = 0;
 }

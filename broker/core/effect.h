@@ -58,7 +58,7 @@ struct jq_task_row {
     jq_task_id id;
     enum jq_state state;
     enum jq_outcome outcome; /* of the last attempt, or of the end */
-    struct jq_str queue, handler, need, want;
+    struct jq_str queue, handler, need, want, group;
     int priority;
     uint32_t attempts, crashes, losses;
     int64_t first_ready_ms, at_ms; /* core time; at: due, ready, leased or ended since, by state */
@@ -132,6 +132,18 @@ struct jq_worker_row {
     size_t accept_count;
 };
 
+struct jq_limit_row {
+    uint64_t number; /* to go on behind it */
+    struct jq_str scope;
+    uint32_t concurrency; /* 0: none */
+    struct jq_rate rate;  /* count 0: none */
+    uint32_t burst;
+    uint32_t running;    /* not of group:QUEUE/<star> */
+    uint32_t held;       /* what it lets nothing of start now: 1, or so many groups */
+    uint32_t groups;     /* of group:QUEUE/<star>: that it counts for */
+    int64_t opens_in_ms; /* by its rate; 0: now */
+};
+
 /* Why a task is not running: one line each, the first is the most decisive. Constant, word. In the order in which a page has
  * them; a new one goes where it is read (the numbers are nobody's), and gets its sentence in tools/jqctl/explain.c. */
 #define JQ_WHY_LIST(X)                                                                                                 \
@@ -143,8 +155,8 @@ struct jq_worker_row {
     X(JQ_WHY_MORE_PARENTS, "more_parents")           /* number: of further tasks that it waits for */                  \
     X(JQ_WHY_NOT_DUE, "not_due")                     /* detail: delay, eta or backoff; number: ms to go */             \
     X(JQ_WHY_QUEUE_PAUSED, "queue_paused")           /* detail: the queue */                                           \
-    X(JQ_WHY_QUEUE_LIMIT, "queue_limit")             /* detail: the queue */                                           \
-    X(JQ_WHY_HANDLER_LIMIT, "handler_limit")         /* detail: the handler */                                         \
+    X(JQ_WHY_LIMIT_FULL, "limit_full")               /* detail: its scope; number: how many may run, and do */         \
+    X(JQ_WHY_LIMIT_RATE, "limit_rate")               /* detail: scope and rate; number: ms until it lets one start */  \
     X(JQ_WHY_BREAKER_OPEN, "breaker_open")           /* detail: "handler:work"; number: ms until probes go through */  \
     X(JQ_WHY_BREAKER_TRIPPED, "breaker_tripped")     /* the same, by an operator; 0: until it is reset */              \
     X(JQ_WHY_BREAKER_PROBING, "breaker_probing")     /* the same, half-open: its probes are out */                     \
@@ -162,8 +174,9 @@ struct jq_worker_row {
     X(JQ_WHY_WORKER_LACKS_HANDLER, "worker_lacks_handler") /* detail: the handler */                                   \
     X(JQ_WHY_WORKER_SILENT, "worker_silent")               /* registered before, not heard since the start or dead */  \
     X(JQ_WHY_WORKERS_MORE, "workers_more")                 /* count: workers that the lines above do not speak of */   \
-    X(JQ_WHY_BEHIND, "behind")                             /* number: tasks that stand before it */                    \
-    X(JQ_WHY_EXPECTED, "expected")                 /* number: ms until it may start, by the queue's rate of late */    \
+    X(JQ_WHY_GROUP_TURN, "group_turn") /* detail: its group; number: groups whose turn may come before, at most */     \
+    X(JQ_WHY_BEHIND, "behind")         /* number: tasks that stand before it */                                        \
+    X(JQ_WHY_EXPECTED, "expected")     /* number: ms until it may start, by the queue's rate of late */                \
     X(JQ_WHY_EXPECTED_UNKNOWN, "expected_unknown") /* detail: why that cannot be told */
 
 #define JQ_WHY_ENUM(name, word) name,
@@ -279,6 +292,11 @@ struct jq_reply_effect {
             size_t count;
             uint64_t next; /* schedule.ls: ask on with after = next; 0: that was all */
         } schedules;
+        struct {
+            const struct jq_limit_row *rows;
+            size_t count;
+            uint64_t next; /* ask on with after = next; 0: that was all */
+        } limits;
         struct jq_server_row server;
         struct {
             uint64_t flow;
@@ -321,12 +339,13 @@ enum jq_news_type {
     JQ_NEWS_SCHEDULE_GONE,
     JQ_NEWS_TASK_RENEWED,    /* a later submit of its key took its place */
     JQ_NEWS_SCHEDULE_MISSED, /* number: due times that were passed over */
-    JQ_NEWS_QUEUE_FULL       /* a queue has reached a mark of its own (number 1), or is down at the low one (0) */
+    JQ_NEWS_QUEUE_FULL,      /* a queue has reached a mark of its own (number 1), or is down at the low one (0) */
+    JQ_NEWS_LIMIT_SET        /* name: its scope; number 1 set, 0 removed */
 };
 struct jq_news {
     enum jq_news_type type;
     jq_task_id task;
-    struct jq_str name; /* queue, worker, mark or breaker ("handler:work") */
+    struct jq_str name; /* queue, worker, mark, breaker ("handler:work") or limit ("queue:mail") */
     enum jq_state state;
     enum jq_outcome outcome;
     int64_t

@@ -6,6 +6,7 @@
 #ifndef JQ_BROKER_CORE_EVENT_H
 #define JQ_BROKER_CORE_EVENT_H
 
+#include "common/limit.h"
 #include "common/types.h"
 #include "common/vocab.h"
 
@@ -46,7 +47,10 @@
     X(JQ_OP_SCHEDULE_PAUSE, 32, "schedule.pause") /* W */                                                              \
     X(JQ_OP_SCHEDULE_RUN, 33, "schedule.run")     /* W */                                                              \
     X(JQ_OP_SCHEDULE_LS, 34, "schedule.ls")                                                                            \
-    X(JQ_OP_SCHEDULE_SHOW, 35, "schedule.show")
+    X(JQ_OP_SCHEDULE_SHOW, 35, "schedule.show")                                                                        \
+    X(JQ_OP_LIMIT_SET, 36, "limit.set") /* W */                                                                        \
+    X(JQ_OP_LIMIT_LS, 37, "limit.ls")                                                                                  \
+    X(JQ_OP_LIMIT_RM, 38, "limit.rm") /* W */
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -58,9 +62,10 @@ struct jq_submit_item {
     const char *field;  /* static string: which field was refused */
     const char *reason; /* static string, or text that lives for the call */
     struct jq_str queue, handler;
-    struct jq_str need; /* canonical text (need.h) */
-    struct jq_str want; /* likewise; empty: none */
-    struct jq_str key;  /* empty: none */
+    struct jq_str need;  /* canonical text (need.h) */
+    struct jq_str want;  /* likewise; empty: none */
+    struct jq_str key;   /* empty: none */
+    struct jq_str group; /* empty: none */
     enum jq_unique unique;
     int64_t unique_ms; /* of throttle: the window; of debounce: the delay, which delay_ms says too */
     int priority;
@@ -242,6 +247,15 @@ struct jq_request {
             struct jq_schedule_def def;
             bool pause_given, paused; /* not given: as it was */
         } schedule;
+        struct {
+            struct jq_str scope;  /* valid, common/limit.h */
+            uint32_t concurrency; /* 0: none */
+            struct jq_rate rate;  /* count 0: none */
+            uint32_t burst;
+        } limit; /* limit.set; limit.rm: the scope alone */
+        struct {
+            uint64_t after; /* rows behind the one of that number */
+        } page;             /* limit.ls */
     } u;
 };
 

@@ -71,6 +71,25 @@ static void explain_task(struct jq_core *core, const struct task *task, struct e
     }
 }
 
+/* What a limit says of a task that it lets not start now: it is full, or its rate has not come round. */
+static void explain_meter(struct jq_core *core, uint32_t ref, struct explanation *out) {
+    const struct meter *meter = ref != 0 ? meter_at(core, ref) : NULL;
+    if (!meter || !meter->closed) {
+        return;
+    }
+    const struct limit *limit = limit_at(core, meter->limit);
+    const int64_t opens_ms = meter_opens_ms(core, meter);
+    if (limit->concurrency > 0 && meter->running >= limit->concurrency) {
+        explain_add(out, JQ_WHY_LIMIT_FULL, limit->scope, limit->concurrency);
+    }
+    if (opens_ms > core->now_ms) {
+        char detail[EXPLAIN_DETAIL_BYTES], rate[JQ_RATE_TEXT_SIZE];
+        const int size =
+            snprintf(detail, sizeof(detail), "%.*s %s", JQ_STR_ARG(limit->scope), jq_rate_format(limit->rate, rate));
+        explain_add(out, JQ_WHY_LIMIT_RATE, (struct jq_str){detail, (size_t)size}, opens_ms - core->now_ms);
+    }
+}
+
 /* What an operator, a limit or a breaker put before it and its like: a line for each bit of enum block_reason. */
 static void explain_blocks(struct jq_core *core, const struct task *task, struct explanation *out) {
     const struct queue *queue = &core->queues[task->queue];
@@ -78,12 +97,9 @@ static void explain_blocks(struct jq_core *core, const struct task *task, struct
     if (queue->blocks & BLOCK_PAUSED) {
         explain_add(out, JQ_WHY_QUEUE_PAUSED, queue->name, 0);
     }
-    if (queue->blocks & BLOCK_LIMIT) {
-        explain_add(out, JQ_WHY_QUEUE_LIMIT, queue->name, 0);
-    }
-    if (entry->blocks & BLOCK_LIMIT) {
-        explain_add(out, JQ_WHY_HANDLER_LIMIT, entry->handler, 0);
-    }
+    explain_meter(core, queue->meter, out);
+    explain_meter(core, entry->meter, out);
+    explain_meter(core, task->group ? group_at(core, task->group)->meter : 0, out);
     explain_breakers(core, task->class_index, out);
 }
 

@@ -8,7 +8,7 @@
 
 #include "broker/core/state.h"
 
-enum { EXPLAIN_LINES_MAX = 64, EXPLAIN_DETAIL_BYTES = 256 };
+enum { EXPLAIN_LINES_MAX = 64, EXPLAIN_DETAIL_BYTES = 448 };
 
 struct explanation {
     struct jq_why_line lines[EXPLAIN_LINES_MAX + 1]; /* the last takes what does not fit */

@@ -3,24 +3,65 @@
 
 enum { DRAIN_STALE_MS = 60000 };
 
-/* Tasks that go before it in its queue: whole buckets of higher priority, and an estimate inside its own. */
-static int64_t tasks_before(const struct jq_core *core, const struct task *task) {
+static int64_t level_tasks(const struct jq_core *core, const struct level *level) {
+    int64_t count = 0;
+    for (uint32_t i = 0; i < level->count; i++) {
+        count += (int64_t)bucket_at(core, level->entries[i].bucket)->count;
+    }
+    return count;
+}
+
+/* Tasks of its own lane that go before it: an estimate, for ids and order mostly agree. */
+static int64_t lane_tasks_before(const struct jq_core *core, const struct task *task, const struct lane *lane) {
+    const struct task *first = task_at(core, lane_first(core, lane, false));
+    if (!task_before(first, task)) {
+        return 0;
+    }
+    const int64_t ahead = (int64_t)(task->id - first->id);
+    return ahead > 0 && ahead < (int64_t)lane->count ? ahead : (int64_t)lane->count - 1;
+}
+
+/* Groups whose turn comes before that of the task's, at most: turns are given out one by one. */
+static int64_t groups_before(const struct jq_core *core, const struct task *task, const struct lane *lane) {
     const struct queue *queue = &core->queues[task->queue];
+    const struct bucket *bucket = bucket_at(core, lane->bucket);
+    if (bucket->turns.count == 0) {
+        return 0;
+    }
+    const int64_t turns = (int64_t)lane_turn(core, lane) - jq_heap_min(&bucket->turns)->key;
+    return turns < (int64_t)queue->groups_ready - 1 ? turns : (int64_t)queue->groups_ready - 1;
+}
+
+/* Of the other classes at its priority, where all tasks are of one group. */
+static int64_t plain_tasks_before(const struct jq_core *core, const struct task *task) {
+    const struct level *level = &core->queues[task->queue].levels[task->priority];
     int64_t before = 0;
-    for (int priority = LEVEL_COUNT - 1; priority > task->priority; priority--) {
-        for (uint32_t i = 0; i < queue->levels[priority].count; i++) {
-            const struct bucket *bucket = jq_slab_at(&core->buckets, queue->levels[priority].buckets[i]);
-            before += (int64_t)bucket->count;
+    for (uint32_t i = 0; i < level->count; i++) {
+        const struct level_entry *entry = &level->entries[i];
+        if (entry->class_index != task->class_index && entry->id < task->id) {
+            const uint64_t ahead = task->id - entry->id;
+            const uint64_t count = bucket_at(core, entry->bucket)->count;
+            before += (int64_t)(ahead < count ? ahead : count);
         }
     }
-    const struct level *level = &queue->levels[task->priority];
-    for (uint32_t i = 0; i < level->count; i++) {
-        const struct bucket *bucket = jq_slab_at(&core->buckets, level->buckets[i]);
-        const uint32_t first = bucket_first(core, bucket, false);
-        if (first != 0 && task_before(task_at(core, first), task)) {
-            const uint64_t ahead = task->id - task_at(core, first)->id; /* ids and order mostly agree */
-            before += (int64_t)(ahead < bucket->count ? ahead : bucket->count);
-        }
+    return before;
+}
+
+/* Tasks that go before it in its queue: those of higher priority, those of its own group, and as many of each other group. */
+static int64_t tasks_before(const struct jq_core *core, const struct task *task) {
+    const struct queue *queue = &core->queues[task->queue];
+    const struct lane *lane = lane_at(core, lane_of(core, task));
+    int64_t before = lane_tasks_before(core, task, lane);
+    int64_t of_others = level_tasks(core, &queue->levels[task->priority]) - (int64_t)lane->count;
+    const int64_t by_turns = before * (int64_t)(queue->groups_ready - 1) + groups_before(core, task, lane);
+    if (queue->groups_ready > 1 && by_turns < of_others) {
+        of_others = by_turns;
+    } else if (queue->groups_ready == 1) {
+        of_others = plain_tasks_before(core, task);
+    }
+    before += of_others > 0 ? of_others : 0;
+    for (int priority = LEVEL_COUNT - 1; priority > task->priority; priority--) {
+        before += level_tasks(core, &queue->levels[priority]);
     }
     return before;
 }
@@ -45,6 +86,10 @@ void explain_place(struct jq_core *core, const struct task *task, enum explain_v
         return;
     }
     const int64_t before = tasks_before(core, task);
+    const int64_t others = groups_before(core, task, lane_at(core, lane_of(core, task)));
+    if (task->group != 0 && others > 0 && group_at(core, task->group)->blocks == 0) {
+        explain_add(out, JQ_WHY_GROUP_TURN, group_at(core, task->group)->name, others);
+    }
     if (before > 0) {
         explain_add(out, JQ_WHY_BEHIND, JQ_STR(""), before);
     }

@@ -8,7 +8,7 @@
 enum { GROUPS_MAX = 256, WORKER_LINES_MAX = 12 };
 
 /* Workers that fail in the same way. */
-struct group {
+struct alike {
     enum jq_why why;
     struct jq_str worker, detail; /* the detail: borrowed, or in the crowd's texts */
     int64_t number;
@@ -16,7 +16,7 @@ struct group {
 };
 
 struct crowd {
-    struct group groups[GROUPS_MAX];
+    struct alike groups[GROUPS_MAX];
     uint32_t group_count;
     uint32_t ungrouped; /* workers for which there was no group left */
     char texts[GROUPS_MAX][EXPLAIN_DETAIL_BYTES];
@@ -26,7 +26,7 @@ struct crowd {
 
 /* ---- one worker ---- */
 
-static struct group *group_of(struct crowd *crowd, enum jq_why why, struct jq_str detail) {
+static struct alike *group_of(struct crowd *crowd, enum jq_why why, struct jq_str detail) {
     for (uint32_t i = 0; i < crowd->group_count; i++) {
         if (crowd->groups[i].why == why && jq_str_equal(crowd->groups[i].detail, detail)) {
             return &crowd->groups[i];
@@ -35,12 +35,12 @@ static struct group *group_of(struct crowd *crowd, enum jq_why why, struct jq_st
     if (crowd->group_count == GROUPS_MAX) {
         return NULL;
     }
-    struct group *group = &crowd->groups[crowd->group_count++];
-    *group = (struct group){.why = why, .detail = detail, .number = INT64_MAX};
+    struct alike *group = &crowd->groups[crowd->group_count++];
+    *group = (struct alike){.why = why, .detail = detail, .number = INT64_MAX};
     return group;
 }
 
-static void count_in(struct crowd *crowd, struct group *group, struct jq_str worker, int64_t number) {
+static void count_in(struct crowd *crowd, struct alike *group, struct jq_str worker, int64_t number) {
     if (!group) {
         crowd->ungrouped++;
         return;
@@ -53,7 +53,7 @@ static void count_in(struct crowd *crowd, struct group *group, struct jq_str wor
 }
 
 /* Of a text that is made for it: kept in the place of the group which may be made of it. */
-static struct group *group_of_text(struct crowd *crowd, enum jq_why why, const char *text, size_t size) {
+static struct alike *group_of_text(struct crowd *crowd, enum jq_why why, const char *text, size_t size) {
     const bool room = crowd->group_count < GROUPS_MAX;
     struct jq_str detail = {text, size};
     if (room) {
@@ -63,14 +63,14 @@ static struct group *group_of_text(struct crowd *crowd, enum jq_why why, const c
     return group_of(crowd, why, detail);
 }
 
-static struct group *group_of_term(struct crowd *crowd, const struct jq_need_term *term) {
+static struct alike *group_of_term(struct crowd *crowd, const struct jq_need_term *term) {
     char text[EXPLAIN_DETAIL_BYTES];
     const size_t size = jq_need_term_format(term, text, sizeof(text));
     return group_of_text(crowd, JQ_WHY_WORKER_FAILS_TERM, text, size < sizeof(text) ? size : sizeof(text) - 1);
 }
 
 /* What it accepts: "freecad gpu". */
-static struct group *group_of_accept(const struct jq_core *core, const struct profile *profile, struct crowd *crowd) {
+static struct alike *group_of_accept(const struct jq_core *core, const struct profile *profile, struct crowd *crowd) {
     char text[EXPLAIN_DETAIL_BYTES];
     size_t size = 0;
     for (uint32_t i = 0; i < core->resource_count; i++) {
@@ -86,7 +86,7 @@ static struct group *group_of_accept(const struct jq_core *core, const struct pr
 }
 
 /* An alternative that it could run but does not take says more than one that it cannot run. */
-static struct group *group_of_need(struct jq_core *core, const struct profile *profile, const struct jq_need *need,
+static struct alike *group_of_need(struct jq_core *core, const struct profile *profile, const struct jq_need *need,
                                    struct crowd *crowd) {
     for (size_t g = 0; g < need->count; g++) {
         if (!profile_failing_term(core, profile, &need->groups[g])) {
@@ -96,7 +96,7 @@ static struct group *group_of_need(struct jq_core *core, const struct profile *p
     return group_of_term(crowd, profile_failing_term(core, profile, &need->groups[0]));
 }
 
-static struct group *group_of_impossible(struct jq_core *core, const struct task *task, const struct profile *profile,
+static struct alike *group_of_impossible(struct jq_core *core, const struct task *task, const struct profile *profile,
                                          struct crowd *crowd) {
     const struct class_entry *entry = &core->classes[task->class_index];
     const uint32_t handler = jq_strmap_get(&profile->handler_names, entry->handler, UINT32_MAX);
@@ -107,7 +107,7 @@ static struct group *group_of_impossible(struct jq_core *core, const struct task
     if (jq_need_merge(&entry->parsed, &profile->handler_needs[handler], &need) != JQ_OK) {
         return group_of(crowd, JQ_WHY_WORKER_FAILS_TERM, entry->need);
     }
-    struct group *group = group_of_need(core, profile, &need, crowd);
+    struct alike *group = group_of_need(core, profile, &need, crowd);
     jq_need_fini(&need);
     return group;
 }
@@ -116,7 +116,7 @@ static struct group *group_of_impossible(struct jq_core *core, const struct task
 static void impossible(struct jq_core *core, const struct task *task, const struct worker *worker,
                        struct crowd *crowd) {
     if (crowd->last_profile != worker->profile) {
-        const struct group *group = group_of_impossible(core, task, worker->profile, crowd);
+        const struct alike *group = group_of_impossible(core, task, worker->profile, crowd);
         crowd->last_profile = worker->profile;
         crowd->last_group = group ? (uint32_t)(group - crowd->groups) : GROUPS_MAX;
     }
@@ -179,7 +179,7 @@ static enum explain_verdict explain_worker(struct jq_core *core, const struct ta
 /* ---- all of them ---- */
 
 /* By the order of the words, which is that of being near to taking it; then the larger crowd. */
-static bool goes_before(const struct group *a, const struct group *b) {
+static bool goes_before(const struct alike *a, const struct alike *b) {
     if (a->why != b->why) {
         return a->why < b->why;
     }
@@ -187,10 +187,10 @@ static bool goes_before(const struct group *a, const struct group *b) {
 }
 
 /* The first in that order of those that have not been said. */
-static struct group *next_group(struct crowd *crowd) {
-    struct group *first = NULL;
+static struct alike *next_group(struct crowd *crowd) {
+    struct alike *first = NULL;
     for (uint32_t i = 0; i < crowd->group_count; i++) {
-        struct group *group = &crowd->groups[i];
+        struct alike *group = &crowd->groups[i];
         if (group->count > 0 && (!first || goes_before(group, first))) {
             first = group;
         }
@@ -200,7 +200,7 @@ static struct group *next_group(struct crowd *crowd) {
 
 static void say_groups(struct crowd *crowd, struct explanation *out) {
     uint32_t more = crowd->ungrouped;
-    struct group *group = next_group(crowd);
+    struct alike *group = next_group(crowd);
     for (int lines = 0; group && lines < WORKER_LINES_MAX; lines++) {
         struct jq_why_line *line = explain_add(out, group->why, group->detail, group->number);
         line->worker = group->worker;

@@ -33,7 +33,7 @@ int queue_find(const struct jq_core *core, struct jq_str name) {
 
 /* A queue that nobody would miss. */
 static bool queue_idle(const struct queue *queue) {
-    return queue->used && !queue->paused && !queue->declared && queue->withheld_head == 0 &&
+    return queue->used && !queue->paused && !queue->declared && queue->withheld_head == 0 && queue->group_count == 0 &&
            queue->scheduled + queue->ready + queue->running + queue->dead + queue->finished == 0;
 }
 
@@ -227,19 +227,21 @@ static enum jq_err apply_queue_defined(struct jq_core *core, const struct jq_rec
         if (jq_str_equal(queue->name, record->u.queue_defined.name)) {
             return JQ_OK; /* re-stated by a prologue */
         }
+        limit_unbind_queue(core, at);
         core->digest -= queue_hash(core, at);
         JQ_CHECK(jq_strmap_remove(&core->queue_names, queue->name));
         free((char *)(uintptr_t)queue->name.data);
         for (int i = 0; i < LEVEL_COUNT; i++) {
-            free(queue->levels[i].buckets);
+            free(queue->levels[i].entries);
         }
-        *queue = (struct queue){0};
+        *queue = (struct queue){.hot = queue->hot}; /* it may be on this step's list already */
     } else {
         core->queue_count++;
     }
     queue->used = true;
     queue->name = text_copy(record->u.queue_defined.name);
     JQ_CHECK(jq_strmap_put(&core->queue_names, queue->name, at));
+    limit_bind_queue(core, at);
     core->digest += queue_hash(core, at);
     return JQ_OK;
 }
@@ -267,9 +269,11 @@ void class_free(struct class_entry *entry) {
 static void class_clear(struct jq_core *core, uint16_t at) {
     struct class_entry *entry = &core->classes[at];
     char buffer[CLASS_KEY_SIZE_MAX];
+    limit_unbind_class(core, at);
     core->digest -= class_hash(core, at);
     JQ_CHECK(jq_strmap_remove(&core->class_names, class_key(buffer, entry->handler, entry->need, entry->want)));
     class_free(entry);
+    jq_heap_fini(&entry->seats);
     *entry = (struct class_entry){.hot = entry->hot}; /* its index may be on this step's list already */
     profiles_drop_class(core, at);
 }
@@ -318,8 +322,10 @@ static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_rec
     made.need = text_copy(need);
     made.want = text_copy(want);
     *entry = made;
+    class_seats_init(core, at);
     char buffer[CLASS_KEY_SIZE_MAX];
     JQ_CHECK(jq_strmap_put(&core->class_names, class_key(buffer, handler, need, want), at));
+    limit_bind_class(core, at);
     core->digest += class_hash(core, at);
     breakers_class_added(core, at);
     return JQ_OK;

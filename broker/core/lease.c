@@ -12,6 +12,7 @@ static void park(struct jq_core *core, uint32_t index) {
     core->parked = array_grow(core->parked, core->parked_count, &core->parked_capacity, sizeof(*core->parked));
     core->parked[core->parked_count++] = index;
     worker->parked_place = core->parked_count;
+    profile_park(core, index);
     JQ_CHECK(jq_heap_put(&core->poll_timers, worker->poll.deadline_ms, index));
 }
 
@@ -22,6 +23,7 @@ static void unpark(struct jq_core *core, uint32_t index) {
         core->parked[worker->parked_place - 1] = last;
         worker_at(core, last)->parked_place = worker->parked_place;
         worker->parked_place = 0;
+        profile_unpark(core, index);
         jq_heap_remove(&core->poll_timers, worker->poll_timer);
     }
     worker->poll.call = 0;

@@ -93,6 +93,9 @@ static void profile_free(struct profile *profile) {
         jq_need_fini(&profile->handler_needs[i]);
     }
     free(profile->plans);
+    free(profile->known);
+    free(profile->possible);
+    free(profile->parked);
     free(profile->handlers);
     free(profile->handler_needs);
     jq_strmap_fini(&profile->handler_names);
@@ -198,6 +201,9 @@ enum jq_err profile_make(struct jq_core *core, const struct jq_request *request,
                          struct jq_error *reterr) {
     struct profile *profile = calloc(1, sizeof(*profile));
     JQ_CHECK(profile != NULL);
+    profile->known = calloc(bit_words(core->config.classes_max), sizeof(*profile->known));
+    profile->possible = calloc(bit_words(core->config.classes_max), sizeof(*profile->possible));
+    JQ_CHECK(profile->known && profile->possible);
     jq_buf_init(&profile->signature, SIGNATURE_SIZE_MAX);
     jq_strmap_init(&profile->handler_names, core->hash_seed);
     const enum jq_err err = profile_build(core, request, profile, reterr);
@@ -233,6 +239,37 @@ void profile_release(struct jq_core *core, struct profile *profile) {
 const struct jq_handler_def *profile_handler(const struct profile *profile, struct jq_str name) {
     const uint32_t at = jq_strmap_get(&profile->handler_names, name, UINT32_MAX);
     return at == UINT32_MAX ? NULL : &profile->handlers[at];
+}
+
+/* ---- who of this kind has a parked poll ---- */
+
+void profile_park(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    struct profile *profile = worker->profile;
+    if (profile->parked_count == 0) {
+        core->asking = array_grow(core->asking, core->asking_count, &core->asking_capacity, sizeof(*core->asking));
+        core->asking[core->asking_count++] = profile;
+        profile->asking_place = core->asking_count;
+    }
+    profile->parked =
+        array_grow(profile->parked, profile->parked_count, &profile->parked_capacity, sizeof(*profile->parked));
+    profile->parked[profile->parked_count++] = index;
+    worker->profile_place = profile->parked_count;
+}
+
+void profile_unpark(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    struct profile *profile = worker->profile;
+    const uint32_t last = profile->parked[--profile->parked_count];
+    profile->parked[worker->profile_place - 1] = last;
+    worker_at(core, last)->profile_place = worker->profile_place;
+    worker->profile_place = 0;
+    if (profile->parked_count == 0) {
+        struct profile *moved = core->asking[--core->asking_count];
+        core->asking[profile->asking_place - 1] = moved;
+        moved->asking_place = profile->asking_place;
+        profile->asking_place = 0;
+    }
 }
 
 /* ---- plans ---- */
@@ -333,6 +370,8 @@ const struct plan *profile_plan(struct jq_core *core, struct profile *profile, u
     struct plan *plan = &profile->plans[class_index];
     if (!plan->known) {
         plan_make(core, profile, class_index, plan);
+        bit_set(profile->known, class_index, true);
+        bit_set(profile->possible, class_index, plan->possible);
     }
     return plan;
 }
@@ -346,6 +385,8 @@ void profiles_drop_class(struct jq_core *core, uint16_t class_index) {
             free(plan->amounts);
             free(plan->named);
             *plan = (struct plan){0};
+            bit_set(profile->known, class_index, false);
+            bit_set(profile->possible, class_index, false);
         }
     }
 }

@@ -26,6 +26,21 @@ static void say_tables(struct jq_core *core) {
     }
 }
 
+static void say_limits(struct jq_core *core) {
+    for (uint32_t ref = 1; ref < core->limits.fresh; ref++) {
+        const struct limit *limit = limit_at(core, ref);
+        if (limit->used) {
+            struct jq_record set = {.type = JQ_RECORD_LIMIT_SET,
+                                    .u.limit_set = {.scope = limit->scope,
+                                                    .concurrency = limit->concurrency,
+                                                    .rate = limit->rate,
+                                                    .burst = limit->burst,
+                                                    .due_us = limit->meter ? meter_at(core, limit->meter)->due_us : 0}};
+            emit(core, &set);
+        }
+    }
+}
+
 static void say_workers(struct jq_core *core) {
     for (uint32_t i = 1; i < core->worker_count; i++) {
         const struct worker *worker = worker_at(core, i);
@@ -84,6 +99,7 @@ void prologue_write(struct jq_core *core) {
     struct jq_record wall = {.type = JQ_RECORD_WALL_OFFSET, .u.wall_offset = {core->wall_offset_ms}};
     emit(core, &wall);
     say_tables(core);
+    say_limits(core);
     say_workers(core);
     say_senders(core);
     say_flows(core);

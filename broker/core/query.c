@@ -20,6 +20,7 @@ void task_row(const struct jq_core *core, const struct task *task, struct jq_tas
                                     .handler = core->classes[task->class_index].handler,
                                     .need = core->classes[task->class_index].need,
                                     .want = core->classes[task->class_index].want,
+                                    .group = task->group ? group_at(core, task->group)->name : JQ_STR(""),
                                     .priority = task->priority,
                                     .attempts = task->attempts,
                                     .crashes = task->crashes,
@@ -132,21 +133,21 @@ void task_ls_request(struct jq_core *core, const struct jq_request *request) {
 
 /* ---- queues ---- */
 
-static int64_t oldest_ready_ms(const struct jq_core *core, const struct queue *queue) {
-    uint32_t oldest = 0;
+static int64_t oldest_ready_ms(struct jq_core *core, const struct queue *queue) {
+    int64_t oldest_ms = INT64_MAX;
     for (int priority = 0; priority < LEVEL_COUNT; priority++) {
         for (uint32_t i = 0; i < queue->levels[priority].count; i++) {
-            const uint32_t ref =
-                bucket_first(core, jq_slab_at(&core->buckets, queue->levels[priority].buckets[i]), false);
-            if (oldest == 0 || task_before(task_at(core, ref), task_at(core, oldest))) {
-                oldest = ref;
+            const struct level_entry *entry = &queue->levels[priority].entries[i];
+            if (entry->oldest_ms < oldest_ms) {
+                (void)bucket_oldest_lane(core, bucket_at(core, entry->bucket));
+                oldest_ms = entry->oldest_ms < oldest_ms ? entry->oldest_ms : oldest_ms;
             }
         }
     }
-    return oldest ? core->now_ms - task_at(core, oldest)->first_ready_ms : -1;
+    return oldest_ms == INT64_MAX ? -1 : core->now_ms - oldest_ms;
 }
 
-static void queue_row(const struct jq_core *core, const struct queue *queue, struct jq_queue_row *ret_row) {
+static void queue_row(struct jq_core *core, const struct queue *queue, struct jq_queue_row *ret_row) {
     *ret_row = (struct jq_queue_row){.name = queue->name,
                                      .paused = queue->paused,
                                      .scheduled = queue->scheduled,

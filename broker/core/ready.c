@@ -1,8 +1,9 @@
-/* ready.c - ready tasks in the order in which they are to run: a bucket for each (queue, priority, class).
+/* ready.c - ready tasks in the order in which they are to run: a lane for each (queue, priority, class, group).
  *
- * Order inside a bucket: (first_ready_ms, id). Nearly all tasks arrive in that order and are appended to a list. Those that do
+ * Order inside a lane: (first_ready_ms, id). Nearly all tasks arrive in that order and are appended to a list. Those that do
  * not (retries, tasks that were delayed) go to a treap whose heap order is a hash of the id (Seidel, Aragon, "Randomized
- * search trees", 1996), suspects to one of their own, which not every worker may look at. All use the same two links, so none costs memory, and no operation walks the backlog.
+ * search trees", 1996), suspects to one of their own, which not every worker may look at. All use the same two links, so none costs
+ * memory, and no operation walks the backlog.
  */
 #include <stdlib.h>
 
@@ -86,130 +87,77 @@ static uint32_t treap_first(const struct jq_core *core, uint32_t root) {
 
 /* ---- list ---- */
 
-static void list_append(struct jq_core *core, struct bucket *bucket, uint32_t ref) {
+static void list_append(struct jq_core *core, struct lane *lane, uint32_t ref) {
     struct task *task = task_at(core, ref);
-    task->prev = bucket->tail;
+    task->prev = lane->tail;
     task->next = 0;
-    if (bucket->tail != 0) {
-        task_at(core, bucket->tail)->next = ref;
+    if (lane->tail != 0) {
+        task_at(core, lane->tail)->next = ref;
     } else {
-        bucket->head = ref;
+        lane->head = ref;
     }
-    bucket->tail = ref;
+    lane->tail = ref;
 }
 
-static void list_remove(struct jq_core *core, struct bucket *bucket, uint32_t ref) {
+static void list_remove(struct jq_core *core, struct lane *lane, uint32_t ref) {
     const struct task *task = task_at(core, ref);
     if (task->prev != 0) {
         task_at(core, task->prev)->next = task->next;
     } else {
-        bucket->head = task->next;
+        lane->head = task->next;
     }
     if (task->next != 0) {
         task_at(core, task->next)->prev = task->prev;
     } else {
-        bucket->tail = task->prev;
+        lane->tail = task->prev;
     }
 }
 
-/* ---- buckets and levels ---- */
+/* ---- lanes ---- */
 
-static uint64_t bucket_key(const struct task *task) {
-    return (uint64_t)task->queue << 32 | (uint64_t)task->priority << 16 | task->class_index;
+#define LANE_OF_NO_GROUP (UINT64_C(1) << 63)
+
+static uint64_t lane_key(const struct task *task) {
+    const uint64_t whose = task->group != 0 ? task->group : LANE_OF_NO_GROUP >> 20 | task->queue;
+    return whose << 20 | (uint64_t)task->class_index << 4 | task->priority;
 }
 
-static void level_add(struct jq_core *core, const struct bucket *bucket, uint32_t ref) {
-    struct queue *queue = &core->queues[bucket->queue];
-    struct level *level = &queue->levels[bucket->priority];
-    level->buckets = array_grow(level->buckets, level->count, &level->capacity, sizeof(*level->buckets));
-    ((struct bucket *)jq_slab_at(&core->buckets, ref))->place = level->count;
-    level->buckets[level->count++] = ref;
-    queue->levels_used = (uint16_t)(queue->levels_used | 1u << bucket->priority);
+uint32_t lane_of(const struct jq_core *core, const struct task *task) {
+    return jq_map_get(&core->lane_map, lane_key(task), 0);
 }
 
-static void level_remove(struct jq_core *core, const struct bucket *bucket) {
-    struct queue *queue = &core->queues[bucket->queue];
-    struct level *level = &queue->levels[bucket->priority];
-    const uint32_t last = level->buckets[--level->count];
-    level->buckets[bucket->place] = last;
-    ((struct bucket *)jq_slab_at(&core->buckets, last))->place = bucket->place;
-    if (level->count == 0) {
-        queue->levels_used = (uint16_t)(queue->levels_used & ~(1u << bucket->priority));
+static uint32_t lane_make(struct jq_core *core, const struct task *task) {
+    const uint32_t ref = jq_slab_take(&core->lanes);
+    struct lane *lane = lane_at(core, ref);
+    *lane = (struct lane){.bucket = bucket_take(core, task), .group = task->group};
+    if (lane->group != 0) {
+        struct group *group = group_at(core, lane->group);
+        lane->next = group->lanes;
+        if (lane->next != 0) {
+            lane_at(core, lane->next)->prev = ref;
+        }
+        group->lanes = ref;
     }
-}
-
-static uint32_t bucket_make(struct jq_core *core, const struct task *task) {
-    const uint64_t key = bucket_key(task);
-    uint32_t ref = jq_map_get(&core->bucket_map, key, 0);
-    if (ref == 0) {
-        ref = jq_slab_take(&core->buckets);
-        struct bucket *bucket = jq_slab_at(&core->buckets, ref);
-        bucket->queue = task->queue;
-        bucket->class_index = task->class_index;
-        bucket->priority = task->priority;
-        JQ_CHECK(jq_map_put(&core->bucket_map, key, ref));
-        level_add(core, bucket, ref);
-    }
+    JQ_CHECK(jq_map_put(&core->lane_map, lane_key(task), ref));
     return ref;
 }
 
-static void bucket_drop(struct jq_core *core, const struct task *task, uint32_t ref) {
-    level_remove(core, jq_slab_at(&core->buckets, ref));
-    JQ_CHECK(jq_map_remove(&core->bucket_map, bucket_key(task)));
-    jq_slab_give(&core->buckets, ref);
-}
-
-void class_heat(struct jq_core *core, uint16_t class_index) {
-    struct class_entry *entry = &core->classes[class_index];
-    if (!entry->hot && core->started) {
-        entry->hot = true;
-        core->hot[core->hot_count++] = class_index;
+static void lane_drop(struct jq_core *core, const struct task *task, uint32_t ref) {
+    const struct lane *lane = lane_at(core, ref);
+    if (lane->turn_place != 0) {
+        bucket_close_lane(core, ref);
     }
-}
-
-void ready_add(struct jq_core *core, uint32_t ref) {
-    struct task *task = task_at(core, ref);
-    struct bucket *bucket = jq_slab_at(&core->buckets, bucket_make(core, task));
-    const bool in_order = bucket->tail == 0 || task_before(task_at(core, bucket->tail), task);
-    if (in_order && !task_suspect(core, task)) {
-        task->flags = (uint8_t)(task->flags & ~TASK_FLAG_IN_TREE);
-        list_append(core, bucket, ref);
-    } else {
-        task->flags |= TASK_FLAG_IN_TREE;
-        treap_insert(core, task_suspect(core, task) ? &bucket->suspects : &bucket->root, ref);
+    if (lane->prev != 0) {
+        lane_at(core, lane->prev)->next = lane->next;
+    } else if (lane->group != 0) {
+        group_at(core, lane->group)->lanes = lane->next;
     }
-    bucket->count++;
-    task->state = JQ_STATE_READY;
-    core->classes[task->class_index].ready++;
-    core->ready_count++;
-    struct queue *queue = &core->queues[task->queue];
-    if (queue->ready++ == 0 && queue->blocks == 0) {
-        queue_activate(core, task->queue);
+    if (lane->next != 0) {
+        lane_at(core, lane->next)->prev = lane->prev;
     }
-    class_heat(core, task->class_index);
-}
-
-void ready_remove(struct jq_core *core, uint32_t ref) {
-    struct task *task = task_at(core, ref);
-    const uint32_t bucket_ref = jq_map_get(&core->bucket_map, bucket_key(task), 0);
-    JQ_CHECK(bucket_ref != 0 && task->state == JQ_STATE_READY);
-    struct bucket *bucket = jq_slab_at(&core->buckets, bucket_ref);
-    if (task->flags & TASK_FLAG_IN_TREE) {
-        treap_remove(core, task_suspect(core, task) ? &bucket->suspects : &bucket->root, ref);
-    } else {
-        list_remove(core, bucket, ref);
-    }
-    task->prev = 0;
-    task->next = 0;
-    if (--bucket->count == 0) {
-        bucket_drop(core, task, bucket_ref);
-    }
-    core->classes[task->class_index].ready--;
-    core->ready_count--;
-    struct queue *queue = &core->queues[task->queue];
-    if (--queue->ready == 0 && queue->blocks == 0) {
-        queue_deactivate(core, task->queue);
-    }
+    JQ_CHECK(jq_map_remove(&core->lane_map, lane_key(task)));
+    bucket_give(core, lane->bucket);
+    jq_slab_give(&core->lanes, ref);
 }
 
 static uint32_t earlier_of(const struct jq_core *core, uint32_t a, uint32_t b) {
@@ -219,7 +167,77 @@ static uint32_t earlier_of(const struct jq_core *core, uint32_t a, uint32_t b) {
     return task_before(task_at(core, a), task_at(core, b)) ? a : b;
 }
 
-uint32_t bucket_first(const struct jq_core *core, const struct bucket *bucket, bool no_suspects) {
-    const uint32_t first = earlier_of(core, bucket->head, treap_first(core, bucket->root));
-    return no_suspects ? first : earlier_of(core, first, treap_first(core, bucket->suspects));
+uint32_t lane_first(const struct jq_core *core, const struct lane *lane, bool no_suspects) {
+    const uint32_t first = earlier_of(core, lane->head, treap_first(core, lane->root));
+    return no_suspects ? first : earlier_of(core, first, treap_first(core, lane->suspects));
+}
+
+static uint32_t *tree_of(const struct jq_core *core, struct lane *lane, const struct task *task) {
+    return task_suspect(core, task) ? &lane->suspects : &lane->root;
+}
+
+static void lane_insert(struct jq_core *core, struct lane *lane, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    const bool in_order = lane->tail == 0 || task_before(task_at(core, lane->tail), task);
+    if (in_order && !task_suspect(core, task)) {
+        task->flags = (uint8_t)(task->flags & ~TASK_FLAG_IN_TREE);
+        list_append(core, lane, ref);
+    } else {
+        task->flags |= TASK_FLAG_IN_TREE;
+        treap_insert(core, tree_of(core, lane, task), ref);
+    }
+    lane->count++;
+}
+
+static bool lane_blocked(const struct jq_core *core, const struct lane *lane) {
+    return lane->group != 0 && group_at(core, lane->group)->blocks != 0;
+}
+
+/* ---- tasks ---- */
+
+void ready_add(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    const uint32_t known = lane_of(core, task);
+    const uint32_t lane_ref = known != 0 ? known : lane_make(core, task);
+    struct lane *lane = lane_at(core, lane_ref);
+    lane_insert(core, lane, ref);
+    group_came(core, task); /* before its lane stands among others by its turn */
+    if (known == 0 && !lane_blocked(core, lane)) {
+        bucket_open_lane(core, lane_ref);
+    } else if (known != 0 && (task->flags & TASK_FLAG_IN_TREE) && lane_first(core, lane, false) == ref) {
+        bucket_head_changed(core, lane_ref);
+    }
+    bucket_at(core, lane->bucket)->count++;
+    task->state = JQ_STATE_READY;
+    core->classes[task->class_index].ready++;
+    core->ready_count++;
+    core->queues[task->queue].ready++;
+    if (lane->turn_place != 0 && core->queues[task->queue].blocks == 0) {
+        class_heat(core, task->class_index);
+    }
+}
+
+void ready_remove(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    const uint32_t lane_ref = lane_of(core, task);
+    JQ_CHECK(lane_ref != 0 && task->state == JQ_STATE_READY);
+    struct lane *lane = lane_at(core, lane_ref);
+    const bool was_first = lane_first(core, lane, false) == ref;
+    if (task->flags & TASK_FLAG_IN_TREE) {
+        treap_remove(core, tree_of(core, lane, task), ref);
+    } else {
+        list_remove(core, lane, ref);
+    }
+    task->prev = 0;
+    task->next = 0;
+    bucket_at(core, lane->bucket)->count--;
+    if (--lane->count == 0) {
+        lane_drop(core, task, lane_ref);
+    } else if (was_first) {
+        bucket_head_changed(core, lane_ref);
+    }
+    group_went(core, task);
+    core->classes[task->class_index].ready--;
+    core->ready_count--;
+    core->queues[task->queue].ready--;
 }

@@ -8,6 +8,7 @@
 #ifndef JQ_BROKER_CORE_RECORD_H
 #define JQ_BROKER_CORE_RECORD_H
 
+#include "common/limit.h"
 #include "common/types.h"
 #include "common/vocab.h"
 
@@ -36,6 +37,8 @@ enum jq_record_type {
     JQ_RECORD_TASK_ENDED = 22,
     JQ_RECORD_TASK_REVIVED = 23,
     JQ_RECORD_TASK_FORGOTTEN = 24,
+    JQ_RECORD_LIMIT_SET = 25,
+    JQ_RECORD_LIMIT_REMOVED = 26,
     JQ_RECORD_BREAKER_SET = 34,
     JQ_RECORD_TASK_EDITED = 35,
     JQ_RECORD_TASK_REPLAYED = 36,
@@ -166,6 +169,7 @@ struct jq_record {
             uint8_t priority;
             int64_t ready_at_ms;
             int64_t expires_wall_ms; /* 0: never */
+            struct jq_str group;     /* empty: none */
             struct jq_bytes body;    /* opaque, as in task_submitted */
         } task_renewed;
         struct {
@@ -186,6 +190,7 @@ struct jq_record {
             int64_t key_expires_ms;  /* 0: no key; 1: not by time but by what becomes of the task, see unique */
             uint8_t unique;          /* enum jq_unique: how long the key stands for the task */
             struct jq_str key;       /* scope, 0 byte, key */
+            struct jq_str group;     /* empty: none */
             struct jq_bytes body;    /* opaque: payload and headers as the shell encoded them */
             uint64_t flow;           /* id of the first task of its flow, which is staged; 0: none */
             uint8_t on;              /* enum jq_on; 0: it waits for nobody */
@@ -289,6 +294,16 @@ struct jq_record {
             uint32_t schedule;
             struct jq_schedule_state state;
         } schedule_moved;
+        struct {
+            struct jq_str scope;  /* as common/limit.h writes it */
+            uint32_t concurrency; /* 0: none */
+            struct jq_rate rate;  /* count 0: none */
+            uint32_t burst;
+            int64_t due_us; /* core time of the next start by the rate; not of group:QUEUE/<star> */
+        } limit_set;        /* new, changed, or re-stated by a prologue */
+        struct {
+            struct jq_str scope;
+        } limit_removed;
     } u;
 };
 

@@ -51,18 +51,19 @@ enum block_reason {
     BLOCK_DRAIN = 32,          /* worker: an operator's word */
 };
 
-/* 72 bytes: there may be ten million. */
+/* 80 bytes: there may be ten million. */
 struct task {
     uint64_t id;            /* D */
     uint64_t body_lsn;      /* D, not in the digest: where the submit stands */
     int64_t first_ready_ms; /* D: the order key, with id */
     int64_t at_ms;          /* D: due (scheduled), ready since, leased at, ended at */
     uint32_t body_size;
-    uint32_t prev, next;  /* I: list links (bucket, retention, dead), or left and right in the bucket's tree */
+    uint32_t prev, next;  /* I: list links (lane, retention, dead), or left and right in the lane's tree */
     uint32_t lease;       /* I: while running or cancelling; else 0 */
     uint32_t timer;       /* I: position in a heap + 1 */
     uint32_t options;     /* D */
     uint32_t side;        /* D: what few tasks have */
+    uint32_t group;       /* D by its name: 0 none */
     uint32_t node;        /* D: of a task that waits, is waited for, or is in a flow (flow.h) */
     uint16_t queue;       /* D */
     uint16_t class_index; /* D */
@@ -98,26 +99,110 @@ struct lease {
     uint8_t *units;        /* D: units.h, owned; NULL: none */
 };
 
-/* The ready tasks of one (queue, priority, class): a list in key order, and a tree for those that came out of order. */
+/* So many at a time, so many in so long: for one queue, handler or group, or for each group of a queue. */
+struct limit {
+    struct jq_str scope;   /* D: "group:cad/acme", owned */
+    struct jq_rate rate;   /* D */
+    uint32_t concurrency;  /* D: 0 none */
+    uint32_t burst;        /* D: with a rate, at least 1 */
+    uint32_t meter;        /* I: its own; 0: each group has one */
+    uint32_t group_count;  /* I: groups that have one by it */
+    uint32_t closed_count; /* S: its meters that allow nothing now */
+    uint8_t kind;          /* D: enum jq_scope_kind */
+    bool used;             /* D: set; false: gone, but some groups do not know yet */
+};
+
+/* What a limit has counted. */
+struct meter {
+    int64_t
+        due_us; /* when the next start is due by the rate; D of a limit's own, I of a group's under a limit of each */
+    uint32_t limit;   /* I */
+    uint32_t target;  /* I: queue; group; of a handler its first class + 1, by meter_next the others */
+    uint32_t running; /* I */
+    uint32_t timer;   /* S: in core->limit_timers, + 1 */
+    uint8_t kind;     /* enum jq_scope_kind */
+    bool used, bound; /* bound: its target exists */
+    bool closed;      /* S: it allows nothing now, and what it is bound to is blocked */
+};
+
+/* What the tasks of one queue that name the same group share. Known while a task names it, or its own rate remembers it. */
+struct group {
+    struct jq_str name; /* owned, in core->group_names as well */
+    uint64_t hash;      /* of the name */
+    uint64_t turn;      /* S: when it was last served, or came: the least is next */
+    uint32_t refs;      /* I: tasks that name it */
+    uint32_t ready;     /* I */
+    uint32_t running;   /* I */
+    uint32_t lanes;     /* I: the first of them */
+    uint32_t meter;     /* I: of the limit that holds for it; 0 none */
+    uint16_t queue;
+    uint8_t blocks; /* S: enum block_reason */
+    bool used;
+};
+
+/* The ready tasks of one (queue, priority, class, group): a list in key order, and a tree for those that came out of order. */
+struct lane {
+    uint32_t bucket, group; /* group 0: tasks that name none take turns like one */
+    uint32_t head, tail, root, suspects;
+    uint32_t count;
+    uint32_t turn_place, age_place; /* in its bucket's heaps, + 1; 0: its group is blocked */
+    uint32_t prev, next;            /* lanes of its group */
+};
+
+/* The lanes of one (queue, priority, class). The keys of both heaps are lower bounds, for turns and ages only grow: they are set
+ * right when they come to the top and are looked at. */
 struct bucket {
     uint16_t queue, class_index;
     uint8_t priority;
-    uint32_t place; /* in its level's array */
-    uint32_t head, tail, root, suspects;
-    uint64_t count;
+    uint32_t lanes;       /* also those of blocked groups, which stand in neither heap */
+    uint32_t place;       /* in its level's array, + 1; 0: all its groups are blocked */
+    uint32_t seat;        /* of its class in its queue */
+    uint64_t count;       /* tasks */
+    struct jq_heap turns; /* lanes by their group's turn */
+    struct jq_heap ages;  /* lanes by first_ready_ms of their first task */
+};
+
+/* What a search must know of a bucket before it looks there. */
+struct level_entry {
+    uint64_t turn;          /* lower bound */
+    int64_t first_ready_ms; /* with id: the first task of the lane that has that turn */
+    uint64_t id;
+    int64_t oldest_ms; /* lower bound of first_ready_ms over all its lanes */
+    uint32_t bucket;
+    uint16_t class_index;
 };
 
 struct level {
-    uint32_t *buckets; /* non-empty ones */
+    struct level_entry *entries; /* buckets with something to hand out, in no order */
     uint32_t count, capacity;
 };
 
+/* A class that has something to hand out in a queue: stands among the queues of its class by their virtual time (a lower bound),
+ * or, found there while its queue is blocked, is set aside until the queue is free. */
+struct seat {
+    uint16_t queue, class_index;
+    uint32_t buckets;    /* with a place in their level */
+    uint32_t place;      /* in its class's heap, + 1; 0: set aside */
+    uint32_t prev, next; /* set aside by its queue */
+};
+
 struct queue {
-    struct jq_str name;   /* D, owned */
-    bool used;            /* D */
-    bool paused;          /* D */
-    uint8_t blocks;       /* I: enum block_reason */
-    uint16_t levels_used; /* I: bit per priority */
+    struct jq_str name;             /* D, owned */
+    bool used;                      /* D */
+    bool paused;                    /* D */
+    uint8_t blocks;                 /* I: enum block_reason */
+    bool hot;                       /* S: in core->hot_queues */
+    uint16_t levels_used;           /* I: bit per priority */
+    uint32_t active_position;       /* I: in core->active, + 1 */
+    uint32_t seats_aside;           /* I: the first seat set aside */
+    uint32_t open_count;            /* I: buckets with a place in their level */
+    uint32_t leases_since_aging;    /* S */
+    int64_t virtual_time;           /* S */
+    uint64_t turn_last, plain_turn; /* S: of groups; of the tasks that name none */
+    uint32_t plain_ready;           /* I: tasks of no group */
+    uint32_t groups_ready;          /* I: groups with ready tasks, those of no group among them */
+    uint32_t group_count;           /* I */
+    uint32_t meter;                 /* I: of its limit; 0 none */
     struct level levels[LEVEL_COUNT];
     uint64_t scheduled, ready, running, dead, finished; /* I */
     uint64_t waiting, blocked;                          /* I: staged ones are not counted */
@@ -133,9 +218,6 @@ struct queue {
     uint32_t withheld_count;                            /* S */
     uint32_t weight;                                    /* S: 0: 1 */
     bool declared;                                      /* S: the configuration names it */
-    int64_t virtual_time;                               /* S */
-    uint32_t active_position;                           /* S: in core->active, + 1 */
-    uint32_t leases_since_aging;                        /* S */
     int64_t drain_mark_ms;                              /* S: start of the window in which drain_count counts */
     uint64_t drain_count;
     double drain_per_s;
@@ -148,7 +230,10 @@ struct class_entry {
     bool used;                         /* D */
     uint64_t refs;                     /* I: tasks of it */
     uint64_t ready;                    /* I */
+    struct jq_heap seats;              /* I: queues where it has something to hand out, by virtual time */
     uint8_t blocks;                    /* S: enum block_reason */
+    uint32_t running;                  /* I */
+    uint32_t meter, meter_next;        /* I: of its handler's limit, 0 none; the next class of that handler, + 1 */
     uint64_t possible_at;              /* S: profiles_changed when `possible` was worked out */
     bool possible;                     /* S: some registered worker could run it */
     bool hot;                          /* S: got ready tasks in this step */
@@ -221,6 +306,10 @@ struct profile {             /* S */
     struct jq_strmap handler_names;
     struct plan *plans; /* by class */
     uint32_t plan_count;
+    uint32_t *parked; /* workers of this kind with a parked poll */
+    uint32_t parked_count, parked_capacity;
+    uint32_t asking_place;      /* in core->asking, + 1 */
+    uint64_t *known, *possible; /* a bit per class: its plan is made; and allows it */
 };
 
 struct parked { /* a lease poll */
@@ -256,10 +345,11 @@ struct worker {
     uint8_t taken_count[RESOURCES_MAX]; /* S */
     struct jq_uuid sender;              /* S: of its parked poll */
     uint64_t poll_done;
-    struct parked poll;    /* S: call 0: none */
-    uint32_t parked_place; /* S: in core->parked, + 1 */
-    uint32_t poll_timer;   /* S: in core->poll_timers, + 1 */
-    uint32_t gather_first; /* S: the first of them */
+    struct parked poll;     /* S: call 0: none */
+    uint32_t parked_place;  /* S: in core->parked, + 1 */
+    uint32_t profile_place; /* S: in its profile's parked, + 1 */
+    uint32_t poll_timer;    /* S: in core->poll_timers, + 1 */
+    uint32_t gather_first;  /* S: the first of them */
     uint32_t gather_count, gather_bytes;
     int64_t seen_ms;
     uint64_t seen_survey;          /* S: surveys sent when it was last heard */
@@ -325,7 +415,7 @@ struct jq_core {
     int64_t wall_offset_ms; /* D */
 
     uint64_t next_id, ids_limit; /* limit: D */
-    struct jq_slab tasks, sides, leases, keys, waiters, wait_links, buckets;
+    struct jq_slab tasks, sides, leases, keys, waiters, wait_links, buckets, lanes, seats, groups, limits, meters;
     struct jq_map id_pages; /* id / ID_PAGE_COUNT -> index in id_page_at */
     uint32_t **id_page_at;
     uint16_t *id_page_live;
@@ -342,10 +432,17 @@ struct jq_core {
     struct jq_strmap queue_names, class_names, options_names, resource_names, profile_names;
     struct jq_str resources[RESOURCES_MAX];
     uint32_t resource_count;
-    struct jq_map bucket_map;
+    struct jq_map bucket_map, lane_map, seat_map;
+    struct jq_strmap group_names; /* queue's index in two bytes, name */
+    struct jq_strmap limit_names; /* scope */
+    uint32_t limit_count, group_limits;
+    uint32_t group_sweep;               /* S: the next group that may have to change its meter; 0: none */
+    uint64_t *open_classes;             /* a bit per class: not blocked, and something to hand out */
+    uint64_t *searched;                 /* scratch of a search: a bit per class */
     struct jq_heap timers, wall_timers; /* tasks, by core and by wall time */
     struct jq_heap retain;              /* option sets with finished tasks, by when the first is forgotten */
-    struct jq_heap active;              /* queues with ready tasks, by virtual time */
+    struct jq_heap limit_timers;        /* meters, by when they allow something again */
+    struct jq_heap active;              /* queues with something to hand out, by virtual time */
     int64_t virtual_now;
     uint64_t finished_count, dead_count, ready_count, scheduled_count, running_count, waiting_count, blocked_count;
     uint32_t dead_head, dead_tail; /* by time of death */
@@ -383,11 +480,15 @@ struct jq_core {
     uint32_t seen_oldest, seen_newest;
     uint32_t *parked;
     uint32_t parked_count, parked_capacity, parked_turn;
+    struct profile **asking; /* kinds of workers with a parked poll */
+    uint32_t asking_count, asking_capacity;
     struct jq_heap poll_timers, wait_timers;
     uint32_t *gathering;
     uint32_t gathering_count, gathering_capacity;
     uint16_t *hot;
     uint32_t hot_count;
+    uint16_t *hot_queues; /* may hand out again */
+    uint32_t hot_queue_count;
     uint32_t *refills; /* workers whose parked poll may take something again */
     uint32_t refill_count, refill_capacity;
     uint32_t *commanded; /* workers that got a command in this step */
@@ -462,18 +563,57 @@ uint64_t tasks_memory_bytes(const struct jq_core *core);
 void segment_pin(struct jq_core *core, uint64_t lsn);
 void segment_unpin(struct jq_core *core, uint64_t lsn);
 
-/* ---- ready.c: buckets ---- */
+/* ---- ready.c: lanes ---- */
+static inline struct lane *lane_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->lanes, ref);
+}
 void ready_add(struct jq_core *core, uint32_t ref);
 void ready_remove(struct jq_core *core, uint32_t ref);
-void class_heat(struct jq_core *core, uint16_t class_index); /* parked workers are to be asked for it after this step */
-/* First of the bucket in key order; with `no_suspects` suspects are passed over. 0: none. */
-uint32_t bucket_first(const struct jq_core *core, const struct bucket *bucket, bool no_suspects);
+/* First of the lane in key order; with `no_suspects` suspects are passed over. 0: none. */
+uint32_t lane_first(const struct jq_core *core, const struct lane *lane, bool no_suspects);
+uint32_t lane_of(const struct jq_core *core, const struct task *task); /* 0: none is ready there */
 bool task_before(const struct task *a, const struct task *b);
 bool task_suspect(const struct jq_core *core, const struct task *task);
+
+/* ---- bucket.c: what of a queue can be handed out ---- */
+static inline struct bucket *bucket_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->buckets, ref);
+}
+static inline struct seat *seat_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->seats, ref);
+}
+uint32_t bucket_take(struct jq_core *core, const struct task *task); /* for one more lane */
+void bucket_give(struct jq_core *core, uint32_t ref);                /* a lane went */
+void bucket_open_lane(struct jq_core *core, uint32_t lane);          /* not empty; its group is not blocked */
+void bucket_close_lane(struct jq_core *core, uint32_t lane);
+void bucket_head_changed(struct jq_core *core, uint32_t lane); /* the lane has another first task */
+/* The lane whose turn it is, or that has the oldest task, exactly. Of a bucket with a place. */
+uint32_t bucket_next_lane(struct jq_core *core, struct bucket *bucket);
+uint32_t bucket_oldest_lane(struct jq_core *core, struct bucket *bucket);
+uint64_t lane_turn(const struct jq_core *core, const struct lane *lane);
+uint32_t class_next_seat(struct jq_core *core, uint16_t class_index); /* in the fairest queue; 0: none */
+void class_seats_init(struct jq_core *core, uint16_t class_index);
+void class_note_open(struct jq_core *core, uint16_t class_index);
+void queue_note_open(struct jq_core *core, uint16_t queue);
+void queue_seats_back(struct jq_core *core, uint16_t queue);
+
+/* ---- group.c ---- */
+static inline struct group *group_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->groups, ref);
+}
+uint32_t group_find(const struct jq_core *core, uint16_t queue, struct jq_str name); /* 0: none */
+uint32_t group_take(struct jq_core *core, uint16_t queue, struct jq_str name); /* for one more task; made if new */
+void group_give(struct jq_core *core, uint32_t ref);
+void group_move(struct jq_core *core, struct task *task, uint16_t queue); /* of a task in no index of its queue */
+bool group_forget_unused(struct jq_core *core, uint32_t ref);             /* true: it is gone */
+void group_came(struct jq_core *core, const struct task *task);           /* a task became ready */
+void group_went(struct jq_core *core, const struct task *task);           /* and is no more */
+void group_served(struct jq_core *core, const struct task *task);         /* its turn is behind all others' now */
 
 /* ---- block.c: what is not handed out now ---- */
 void class_block(struct jq_core *core, uint16_t class_index, enum block_reason reason, bool on);
 void queue_block(struct jq_core *core, uint16_t queue, enum block_reason reason, bool on);
+void group_block(struct jq_core *core, uint32_t group, enum block_reason reason, bool on);
 void worker_block(struct jq_core *core, uint32_t index, enum block_reason reason, bool on);
 
 /* ---- intern.c: queues, classes, option sets, resources ---- */
@@ -573,6 +713,8 @@ const struct jq_need_term *profile_failing_term(const struct jq_core *core, cons
                                                 const struct jq_need_group *group);
 bool profile_accepts(const struct jq_core *core, const struct profile *profile, const struct jq_need_group *group);
 const struct jq_handler_def *profile_handler(const struct profile *profile, struct jq_str name);
+void profile_park(struct jq_core *core, uint32_t index);
+void profile_unpark(struct jq_core *core, uint32_t index);
 void profiles_drop_class(struct jq_core *core, uint16_t class_index);
 bool class_is_possible(struct jq_core *core, uint16_t class_index);
 
@@ -587,12 +729,53 @@ static inline struct jq_bytes units_of(const struct lease *lease) {
     return (struct jq_bytes){lease->units, lease->units_size};
 }
 
-/* ---- dispatch.c: which task for which worker ---- */
+/* ---- limit.c ---- */
+static inline struct limit *limit_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->limits, ref);
+}
+static inline struct meter *meter_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->meters, ref);
+}
+uint32_t limit_find(const struct jq_core *core, struct jq_str scope); /* 0: none */
+uint64_t limit_hash(const struct jq_core *core, const struct limit *limit);
+enum jq_err apply_limit_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+void limits_leased(struct jq_core *core, const struct task *task, int64_t now_ms);
+void limits_ended(struct jq_core *core, const struct task *task);
+void limit_bind_queue(struct jq_core *core, uint16_t queue);
+void limit_unbind_queue(struct jq_core *core, uint16_t queue);
+void limit_bind_class(struct jq_core *core, uint16_t class_index);
+void limit_unbind_class(struct jq_core *core, uint16_t class_index);
+void limit_bind_group(struct jq_core *core, uint32_t group);
+void limit_unbind_group(struct jq_core *core, uint32_t group);
+bool limit_keeps_group(struct jq_core *core, uint32_t group);
+void limits_start(struct jq_core *core);
+void limits_sweep(struct jq_core *core);
+void limits_expire(struct jq_core *core);
+int64_t limits_deadline_ms(const struct jq_core *core);
+/* When the meter next allows a start by its rate: core time, in ms. */
+int64_t meter_opens_ms(const struct jq_core *core, const struct meter *meter);
+
+/* ---- limit_ops.c ---- */
+void limit_set_request(struct jq_core *core, const struct jq_request *request);
+void limit_ls_request(struct jq_core *core, const struct jq_request *request);
+void limit_rm_request(struct jq_core *core, const struct jq_request *request);
+
+/* ---- choose.c: which task for which worker ---- */
+struct choice {
+    uint32_t ref; /* 0: none */
+    int alternative;
+    int want; /* how much it would like the worker */
+};
 int plan_fits(const struct worker *worker, const struct plan *plan); /* alternative, or -1 */
-int64_t worker_room(const struct worker *worker, uint8_t resource);  /* what may be leased of it; below 0: nothing */
-void worker_fill(struct jq_core *core, uint32_t index);              /* leases what fits its parked poll */
-void worker_refill(struct jq_core *core, uint32_t index);            /* the same, when this step has been decided */
-void dispatch_hot(struct jq_core *core);                             /* new ready tasks to parked workers */
+struct choice choose(struct jq_core *core, const struct worker *worker);
+int64_t worker_room(const struct worker *worker, uint8_t resource); /* what may be leased of it; below 0: nothing */
+
+/* ---- dispatch.c: handing out ---- */
+void worker_fill(struct jq_core *core, uint32_t index);      /* leases what fits its parked poll */
+void worker_refill(struct jq_core *core, uint32_t index);    /* the same, when this step has been decided */
+void dispatch_hot(struct jq_core *core);                     /* new ready tasks to parked workers */
+void class_heat(struct jq_core *core, uint16_t class_index); /* parked workers are to be asked for it after this step */
+void queue_heat(struct jq_core *core, uint16_t queue);       /* likewise, for all of it */
 void queue_activate(struct jq_core *core, uint16_t queue);
 void queue_deactivate(struct jq_core *core, uint16_t queue);
 
@@ -658,10 +841,11 @@ void withheld_stop(struct jq_core *core);
 void withheld_free(struct jq_core *core);
 
 /* ---- control.c ---- */
-bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms); /* false: it has ended */
-void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count);
+/* True: the request has had its answer. Else its items begin to be decided: exceptions are empty. */
 bool answered_before(struct jq_core *core, const struct jq_request *request);
-void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count);
+void many_done(struct jq_core *core, const struct jq_request *request, uint32_t count); /* remembers and answers */
+void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count);
+bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms); /* false: it has ended */
 const char *not_dead_reason(enum jq_state state);
 void cancel_request(struct jq_core *core, const struct jq_request *request);
 void dead_replay_request(struct jq_core *core, const struct jq_request *request);
@@ -710,7 +894,17 @@ void news_flow(struct jq_core *core, enum jq_news_type type, const struct flow *
 void news_breaker(struct jq_core *core, const struct breaker *breaker);
 void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number);
 
-/* ---- arrays ---- */
+/* ---- bits and arrays ---- */
+static inline bool bit_test(const uint64_t *bits, uint32_t at) {
+    return bits[at / 64] >> at % 64 & 1;
+}
+static inline void bit_set(uint64_t *bits, uint32_t at, bool on) {
+    bits[at / 64] = on ? bits[at / 64] | UINT64_C(1) << at % 64 : bits[at / 64] & ~(UINT64_C(1) << at % 64);
+}
+static inline uint32_t bit_words(uint32_t count) {
+    return (count + 63) / 64;
+}
+
 /* Makes room for one more; stops the process when memory is out (memory_max stands well before). */
 void *array_grow(void *array, uint32_t count, uint32_t *capacity, size_t item_size);
 

@@ -72,6 +72,8 @@ static void time_passes(struct jq_core *core) {
     wake_due(core);
     wake_wall_due(core);
     schedules_fire(core);
+    limits_sweep(core);
+    limits_expire(core);
     finished_expire(core);
     keys_expire(core);
     window_expire(core);
@@ -116,6 +118,9 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_SCHEDULE_RUN] = schedule_run_request,
         [JQ_OP_SCHEDULE_LS] = schedule_ls_request,
         [JQ_OP_SCHEDULE_SHOW] = schedule_show_request,
+        [JQ_OP_LIMIT_SET] = limit_set_request,
+        [JQ_OP_LIMIT_LS] = limit_ls_request,
+        [JQ_OP_LIMIT_RM] = limit_rm_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -208,6 +213,7 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
         deadline_ms = least(deadline_ms, wall_ms - (core->wall_ms - core->now_ms));
     }
     deadline_ms = least(deadline_ms, liveness_deadline_ms(core));
+    deadline_ms = least(deadline_ms, limits_deadline_ms(core));
     deadline_ms = least(deadline_ms, finished_deadline_ms(core));
     deadline_ms = least(deadline_ms, keys_deadline_ms(core));
     deadline_ms = least(deadline_ms, flows_deadline_ms(core));

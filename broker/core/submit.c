@@ -69,6 +69,12 @@ static const char *intern_class(struct jq_core *core, const struct jq_submit_ite
     return intern_options(core, item, batch) == JQ_REPLY_OK ? NULL : "options_max reached";
 }
 
+/* A group is made by the record of the task that names it first: here it is only counted. */
+static bool group_has_room(const struct jq_core *core, const struct jq_submit_item *item, uint16_t queue) {
+    return item->group.size == 0 || core->groups.used_count < core->config.groups_max ||
+           group_find(core, queue, item->group) != 0;
+}
+
 /* False: refused. */
 bool batch_intern(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch) {
     const enum jq_reply verdict = intern_queue(core, item, batch);
@@ -77,6 +83,9 @@ bool batch_intern(struct jq_core *core, const struct jq_submit_item *item, uint3
         return false;
     }
     const char *full = verdict == JQ_REPLY_OK ? intern_class(core, item, batch) : "queues_max reached";
+    if (!full && !group_has_room(core, item, batch->queue)) {
+        full = "groups_max reached";
+    }
     if (full) {
         refuse_item(core, index, JQ_REPLY_BUSY, "limits", full, RETRY_AFTER_UNKNOWN_MS);
     }
@@ -216,6 +225,7 @@ struct jq_record batch_record(struct jq_core *core, const struct jq_submit_item 
                              .expires_wall_ms = item->expires_wall_ms,
                              .on = (uint8_t)(item->after_count > 0 ? on_of(item) : 0),
                              .after = parents_pack(core, item, id),
+                             .group = item->group,
                              .body = item->body}};
 }
 
@@ -267,6 +277,7 @@ static void renew_task(struct jq_core *core, const struct jq_submit_item *item, 
                                                   .priority = (uint8_t)item->priority,
                                                   .ready_at_ms = core->now_ms + item->delay_ms,
                                                   .expires_wall_ms = item->expires_wall_ms,
+                                                  .group = item->group,
                                                   .body = item->body}};
     emit(core, &record);
     batch->renewed = true;

@@ -105,6 +105,7 @@ void task_remove(struct jq_core *core, uint32_t ref) {
     node_remove(core, ref);
     core->classes[task->class_index].refs--;
     core->options[task->options].refs--;
+    group_give(core, task->group);
     page_clear(core, task->id);
     jq_slab_give(&core->tasks, ref);
 }
@@ -144,6 +145,7 @@ bool task_suspect(const struct jq_core *core, const struct task *task) {
 #define SPREAD_TOKEN   UINT64_C(0xa54ff53a5f1d36f1)
 #define SPREAD_LEASE   UINT64_C(0x510e527fade682d1)
 #define SPREAD_EXPIRES UINT64_C(0x9b05688c2b3e6c1f)
+#define SPREAD_GROUP   UINT64_C(0x428a2f98d728ae23)
 #define SPREAD_SIDE    UINT64_C(0x1f83d9abfb41bd6b)
 #define SPREAD_FLOW    UINT64_C(0x5be0cd19137e2179)
 
@@ -169,6 +171,9 @@ uint64_t task_hash(const struct jq_core *core, const struct task *task) {
     const struct node *node = node_if(core, task);
     if (node && node->flow != 0) {
         sum += flow_at(core, node->flow)->first * SPREAD_FLOW;
+    }
+    if (task->group != 0) {
+        sum += group_at(core, task->group)->hash * SPREAD_GROUP;
     }
     if (task->lease != 0) {
         const struct lease *lease = lease_at(core, task->lease);
@@ -234,5 +239,6 @@ uint64_t tasks_memory_bytes(const struct jq_core *core) {
            jq_slab_bytes(&core->keys) + jq_slab_bytes(&core->waiters) + jq_slab_bytes(&core->wait_links) +
            (uint64_t)core->id_page_count * ID_PAGE_COUNT * sizeof(uint32_t) + jq_map_memory_bytes(&core->key_map) +
            (uint64_t)(core->timers.capacity + core->wall_timers.capacity) * sizeof(struct jq_heap_entry) +
+           jq_slab_bytes(&core->lanes) + jq_slab_bytes(&core->buckets) + jq_map_memory_bytes(&core->lane_map) +
            core->extra_bytes;
 }

@@ -46,6 +46,15 @@ static bool permit_register(const struct jq_token *token, const struct jq_reques
     return true;
 }
 
+/* The scope parses: the decoder has seen it. */
+static bool permit_limit(const struct jq_token *token, struct jq_str text) {
+    struct jq_scope scope;
+    if (jq_scope_parse(text, &scope, NULL) != JQ_OK)
+        return false;
+    return scope.kind == JQ_SCOPE_HANDLER ? jq_token_may_handler(token, scope.name)
+                                          : jq_token_may_queue(token, scope.name);
+}
+
 enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct jq_op_info *op,
                              struct jq_request *request, const char **ret_field, const char **ret_reason) {
     bool allowed = true;
@@ -69,6 +78,9 @@ enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct 
     } else if (request->op == JQ_OP_QUEUE_SET) {
         allowed = jq_token_may_queue(principal->token, request->u.named.name);
         *ret_field = "name";
+    } else if (request->op == JQ_OP_LIMIT_SET || request->op == JQ_OP_LIMIT_RM) {
+        allowed = permit_limit(principal->token, request->u.limit.scope);
+        *ret_field = "scope";
     }
     *ret_reason = "the token does not allow it";
     return allowed ? JQ_REPLY_OK : JQ_REPLY_FORBIDDEN;

@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 36, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 39, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -223,6 +223,9 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_SCHEDULE_RUN] = decode_named,
     [JQ_OP_SCHEDULE_LS] = decode_schedule_ls,
     [JQ_OP_SCHEDULE_SHOW] = decode_named,
+    [JQ_OP_LIMIT_SET] = jq_decode_limit_set,
+    [JQ_OP_LIMIT_LS] = jq_decode_limit_ls,
+    [JQ_OP_LIMIT_RM] = jq_decode_limit_rm,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

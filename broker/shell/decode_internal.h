@@ -43,6 +43,9 @@ jq_decode_body jq_decode_schedule_set;
 
 /* One task of checked fields. False: the fault says why. */
 bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item);
+jq_decode_body jq_decode_limit_set;
+jq_decode_body jq_decode_limit_ls;
+jq_decode_body jq_decode_limit_rm;
 
 /* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
 void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);

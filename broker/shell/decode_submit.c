@@ -114,7 +114,7 @@ static bool read_after(struct jq_decoder *decoder, const struct jq_values *value
 
 static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *item) {
     const size_t size = AFTER_ID_SIZE * item->after_count + item->body.size + item->need.size + item->want.size +
-                        item->key.size + item->queue.size + item->handler.size;
+                        item->key.size + item->group.size + item->queue.size + item->handler.size;
     if (size <= JQ_TASK_SIZE_MAX)
         return true;
     return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "", "the task has %zu bytes, at most %d", size,
@@ -148,6 +148,7 @@ bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, 
     item->handler = values->at[JQ_AT_TASK_HANDLER].text;
     item->queue = jq_given(values, JQ_AT_TASK_QUEUE) ? values->at[JQ_AT_TASK_QUEUE].text : JQ_STR("default");
     item->key = jq_value_text(values, JQ_AT_TASK_KEY);
+    item->group = jq_value_text(values, JQ_AT_TASK_GROUP);
     item->priority = (int)jq_value_uint(values, JQ_AT_TASK_PRIORITY, JQ_PRIORITY_DEFAULT);
     return read_times(decoder, values, item) && read_retry(decoder, values, item) &&
            jq_decode_need(decoder, jq_value_text(values, JQ_AT_TASK_NEED), "need", &item->need) &&

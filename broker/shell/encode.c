@@ -195,6 +195,9 @@ static encode_body *const body_writers[JQ_OP_END] = {
     [JQ_OP_SCHEDULE_RUN] = encode_submit,
     [JQ_OP_SCHEDULE_LS] = encode_schedules,
     [JQ_OP_SCHEDULE_SHOW] = encode_schedules,
+    [JQ_OP_LIMIT_SET] = encode_many,
+    [JQ_OP_LIMIT_LS] = encode_limits,
+    [JQ_OP_LIMIT_RM] = encode_many,
 };
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,

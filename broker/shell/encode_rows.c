@@ -19,6 +19,8 @@ static void pack_state(struct row_map *map, const struct jq_task_row *row) {
     row_str(map, JQ_AT_ROW_NEED, row->need);
     if (row->want.size > 0)
         row_str(map, JQ_AT_ROW_WANT, row->want);
+    if (row->group.size > 0)
+        row_str(map, JQ_AT_ROW_GROUP, row->group);
     row_ms(map, JQ_AT_ROW_PRIORITY, row->priority);
     row_uint(map, JQ_AT_ROW_ATTEMPTS, row->attempts);
     row_uint(map, JQ_AT_ROW_CRASHES, row->crashes);
@@ -238,6 +240,50 @@ void encode_queues(struct encoder *encoder, const struct jq_reply_effect *reply)
             break;
     }
     finish_list(&map, hole, packed, reply->u.queues.count, JQ_AT_QUEUES_REPLY_LEFT_OUT);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
+
+static void row_some(struct row_map *map, unsigned place, uint64_t value) {
+    if (value > 0)
+        row_uint(map, place, value);
+}
+
+static void pack_limit(struct encoder *encoder, const struct jq_limit_row *limit) {
+    struct row_map map = row_begin(&encoder->pack, &jq_message_limit);
+    char rate[JQ_RATE_TEXT_SIZE];
+    row_str(&map, JQ_AT_LIMIT_SCOPE, limit->scope);
+    row_some(&map, JQ_AT_LIMIT_CONCURRENCY, limit->concurrency);
+    if (limit->rate.count > 0) {
+        row_str(&map, JQ_AT_LIMIT_RATE, jq_str_of(jq_rate_format(limit->rate, rate)));
+        row_uint(&map, JQ_AT_LIMIT_BURST, limit->burst);
+    }
+    row_some(&map, JQ_AT_LIMIT_RUNNING, limit->running);
+    if (limit->opens_in_ms > 0)
+        row_ms(&map, JQ_AT_LIMIT_OPENS, limit->opens_in_ms);
+    row_some(&map, JQ_AT_LIMIT_GROUPS, limit->groups);
+    row_uint(&map, JQ_AT_LIMIT_HELD, limit->held);
+    row_end(&map);
+}
+
+/* Stops at the first row that does not fit. */
+void encode_limits(struct encoder *encoder, const struct jq_reply_effect *reply) {
+    struct row_map map = row_begin(&encoder->pack, &jq_message_limits_reply);
+    row_key(&map, JQ_AT_LIMITS_REPLY_LIMITS);
+    const size_t hole = jq_pack_array_begin(&encoder->pack);
+    uint64_t next = reply->u.limits.next;
+    size_t packed = 0;
+    for (; packed < reply->u.limits.count; packed++) {
+        const size_t start = encoder->out->size;
+        pack_limit(encoder, &reply->u.limits.rows[packed]);
+        if (!encode_row_fits(encoder, start)) {
+            next = packed > 0 ? reply->u.limits.rows[packed - 1].number : 0;
+            break;
+        }
+    }
+    jq_pack_end(&encoder->pack, hole, packed);
+    row_some(&map, JQ_AT_LIMITS_REPLY_NEXT, next);
+    row_end(&map);
 }
 
 /* ---- workers ----------------------------------------------------------------------------------------------------- */

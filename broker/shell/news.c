@@ -76,6 +76,9 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
         JQ_LOG_INFO("queue set", JQ_F_TEXT("queue", news->name), JQ_F_BOOL("paused", news->number != 0));
         break;
     case JQ_NEWS_TASK_RENEWED: tell_task(JQ_LOG_LEVEL_DEBUG, "task renewed", news); break;
+    case JQ_NEWS_LIMIT_SET:
+        JQ_LOG_INFO("limit set", JQ_F_TEXT("scope", news->name), JQ_F_BOOL("on", news->number != 0));
+        break;
     case JQ_NEWS_SCHEDULE_SET:
         JQ_LOG_INFO("schedule set", JQ_F_TEXT("schedule", news->name), JQ_F_BOOL("paused", news->number == 0));
         break;

@@ -11,6 +11,8 @@ static void limits(const struct jq_broker_settings *settings, struct jq_core_con
     policy->disk_free_min = (uint64_t)settings->disk_free_min_bytes;
     policy->classes_max = (uint32_t)settings->classes_max;
     policy->queues_max = (uint32_t)settings->queues_max;
+    policy->groups_max = (uint32_t)settings->groups_max;
+    policy->limits_max = (uint32_t)settings->limits_max;
     policy->workers_max = (uint32_t)settings->workers_max;
     policy->senders_max = (uint32_t)settings->senders_max;
     policy->finished_max = (uint64_t)settings->finished_max;

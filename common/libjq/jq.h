@@ -66,8 +66,9 @@ struct jq_task_spec {
     int64_t expires_ms;  /* latest start, UTC; 0: never */
     const char *need;    /* placement ("cpu=2 mem=4G os==linux"); NULL: the handler's */
     const char *want;    /* which workers it would rather have ("zone==lab1:50 gpu:-20"); NULL: no matter */
-    const char *key;     /* idempotency: a second submit with it within 24 h is the same task; NULL: none */
-    int retry_max;       /* failed attempts before it is dead; -1: the broker's, 3 as shipped */
+    const char *group; /* of tasks that take turns with other groups of the queue, a customer or project; NULL: none */
+    const char *key;   /* idempotency: a second submit with it within 24 h is the same task; NULL: none */
+    int retry_max;     /* failed attempts before it is dead; -1: the broker's, 3 as shipped */
     int64_t retry_base_ms, retry_cap_ms;  /* backoff; 0: the broker's, 1000 and 600000 as shipped */
     int64_t soft_limit_ms, hard_limit_ms; /* 0: the handler's */
     int64_t result_ttl_ms;                /* how long the outcome is kept; 0: the broker's, a day as shipped */

@@ -24,6 +24,7 @@ size_t jq_task_size(const struct jq_task_spec *task) {
     size += (task->queue ? strlen(task->queue) : 0) + (task->need ? strlen(task->need) : 0) +
             (task->want ? strlen(task->want) : 0);
     size += task->key ? strlen(task->key) : 0;
+    size += task->group ? strlen(task->group) : 0;
     for (size_t i = 0; i < task->header_count; i++) {
         size += 10 + strlen(task->headers[i].name) + strlen(task->headers[i].value);
     }
@@ -32,8 +33,9 @@ size_t jq_task_size(const struct jq_task_spec *task) {
 
 /* A tight bound for the usual task, so that frames are filled. */
 static size_t task_room(const struct jq_task_spec *task) {
-    const bool plain = !task->key && task->after_count == 0 && !task->need && !task->want && task->header_count == 0 &&
-                       task->delay_ms == 0 && task->eta_ms == 0 && task->expires_ms == 0 && task->retry_max < 0;
+    const bool plain = !task->key && !task->group && task->after_count == 0 && !task->need && !task->want &&
+                       task->header_count == 0 && task->delay_ms == 0 && task->eta_ms == 0 && task->expires_ms == 0 &&
+                       task->retry_max < 0;
     return plain ? 72 + task->payload_size + strlen(task->handler) + (task->queue ? strlen(task->queue) : 0)
                  : jq_task_size(task);
 }
@@ -102,6 +104,7 @@ static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
     count += optional_text(pack, JQ_AT_TASK_KEY, task->key);
     count += optional_text(pack, JQ_AT_TASK_UNIQUE, task->unique);
     count += optional_ms(pack, JQ_AT_TASK_UNIQUE_MS, task->unique_ms);
+    count += optional_text(pack, JQ_AT_TASK_GROUP, task->group);
     if (has_retry(task)) {
         pack_retry(pack, task);
         count++;

@@ -178,13 +178,14 @@ static void write_ls_reply(struct jq_buf *out) {
 
 static void write_explain_reply(struct jq_buf *out) {
     static const struct jq_why_line lines[] = {
+        {.why = JQ_WHY_LIMIT_RATE, .detail = TEXT("queue:default 100/h"), .number = 21500},
         {.why = JQ_WHY_NO_WORKER_FREE},
         {.why = JQ_WHY_WORKER_NO_ROOM, .worker = TEXT("w1"), .detail = TEXT("cpu"), .number = 500, .count = 3}};
     struct jq_task_row row = example_row();
     row.state = JQ_STATE_READY;
     row.outcome = JQ_OUTCOME_NONE;
     encode(out, (struct jq_reply_effect){
-                    .op = JQ_OP_TASK_EXPLAIN, .request = 6, .u.explain = {.row = &row, .lines = lines, .count = 2}});
+                    .op = JQ_OP_TASK_EXPLAIN, .request = 6, .u.explain = {.row = &row, .lines = lines, .count = 3}});
 }
 
 static void write_cancel_reply(struct jq_buf *out) {
@@ -386,6 +387,13 @@ static void write_flow_ls_reply(struct jq_buf *out) {
     encode(out, (struct jq_reply_effect){.op = JQ_OP_FLOW_LS, .request = 17, .u.flows = {.rows = &row, .count = 1}});
 }
 
+static void write_limits_reply(struct jq_buf *out) {
+    static const struct jq_limit_row rows[] = {
+        {.number = 1, .scope = TEXT("queue:cad.step"), .concurrency = 4, .running = 4, .held = 1},
+        {.number = 2, .scope = TEXT("group:mail/*"), .rate = {100, 3600000}, .burst = 1, .groups = 31, .held = 2}};
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_LIMIT_LS, .request = 19, .u.limits = {.rows = rows, .count = 2}});
+}
+
 static void write_survey(struct jq_buf *out) {
     jq_buf_clear(out);
     jq_survey_write(out, &(struct jq_survey){.survey = 71, .epoch = 3});
@@ -435,7 +443,7 @@ const struct example examples[] = {
     REQUEST("submit", "2", submit,
         "{\"tasks\": [{\"handler\": \"zstd\", \"payload\": h'81a466696c65a3612e62', \"need\": \"cpu=1\","
         " \"headers\": {\"traceparent\": \"00-4bf9-00f0-01\"}}, {\"handler\": \"zstd\", \"need\": \"mem=1X\"},"
-        " {\"handler\": \"zstd\", \"queue\": \"night\", \"priority\": 3, \"delay_ms\": 5000, \"key\": \"a.b\","
+        " {\"handler\": \"zstd\", \"queue\": \"night\", \"group\": \"acme\", \"priority\": 3, \"delay_ms\": 5000, \"key\": \"a.b\","
         " \"retry\": {\"max\": 5}}]}"),
     REPLY("submit reply", write_submit_reply, submit_reply),
     REPLY("submit refused", write_busy_reply, refusal),
@@ -502,6 +510,10 @@ const struct example examples[] = {
     REQUEST("flow.ls", "17", flow_ls, "{\"after\": 0}"),
     REPLY("flow.ls reply", write_flow_ls_reply, flows_reply),
     REQUEST("flow.wait", "18", flow_wait, "{\"flow\": 65600, \"wait_ms\": 20000}"),
+    REQUEST("limit.set", "19", limit_set, "{\"scope\": \"group:mail/*\", \"rate\": \"100/h\"}"),
+    REQUEST("limit.ls", "19", limit_ls, "{}"),
+    REPLY("limit.ls reply", write_limits_reply, limits_reply),
+    REQUEST("limit.rm", "20", limit_rm, "{\"scope\": \"group:mail/*\"}"),
     OTHER("survey", write_survey, survey),
     OTHER("survey response", write_survey_response, survey_response),
     OTHER("notice", write_notice, notice),

@@ -64,6 +64,7 @@ static struct jq_task_row *keep_rows(struct kept *kept, const struct jq_task_row
         keep_str(kept, &rows[i].handler);
         keep_str(kept, &rows[i].need);
         keep_str(kept, &rows[i].want);
+        keep_str(kept, &rows[i].group);
         keep_str(kept, &rows[i].worker);
         keep_str(kept, &rows[i].progress);
         rows[i].after = keep(kept, rows[i].after, rows[i].after_count * sizeof(*rows[i].after));
@@ -88,6 +89,14 @@ static void keep_queues(struct kept *kept, struct jq_reply_effect *reply) {
         keep_str(kept, &rows[i].name);
     }
     reply->u.queues.rows = rows;
+}
+
+static void keep_limits(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_limit_row *rows = keep(kept, reply->u.limits.rows, reply->u.limits.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.limits.count; i++) {
+        keep_str(kept, &rows[i].scope);
+    }
+    reply->u.limits.rows = rows;
 }
 
 /* Facts, handlers, units and what is accepted are left out: no test reads them. */
@@ -167,6 +176,7 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_TASK_LS: reply->u.tasks.rows = keep_rows(kept, reply->u.tasks.rows, reply->u.tasks.count); break;
     case JQ_OP_TASK_EXPLAIN: keep_explain(kept, reply); break;
     case JQ_OP_QUEUE_LS: keep_queues(kept, reply); break;
+    case JQ_OP_LIMIT_LS: keep_limits(kept, reply); break;
     case JQ_OP_WORKER_LS:
     case JQ_OP_WORKER_SHOW: keep_workers(kept, reply); break;
     case JQ_OP_BREAKER_LS:
@@ -185,6 +195,8 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_SCHEDULE_SET:
     case JQ_OP_SCHEDULE_RM:
     case JQ_OP_SCHEDULE_PAUSE:
+    case JQ_OP_LIMIT_SET:
+    case JQ_OP_LIMIT_RM:
         reply->u.many.exceptions = keep_exceptions(kept, reply->u.many.exceptions, reply->u.many.exception_count);
         break;
     case JQ_OP_FLOW_SHOW:

@@ -272,6 +272,13 @@ jq_task_id submit_item(struct lab *lab, const struct jq_submit_item *item) {
     return (jq_task_id){reply->u.submit.first};
 }
 
+jq_task_id submit_to_group(struct lab *lab, const char *queue, const char *group) {
+    struct jq_submit_item item = lab_item();
+    item.queue = jq_str_of(queue);
+    item.group = jq_str_of(group);
+    return submit_item(lab, &item);
+}
+
 jq_task_id submit_task(struct lab *lab, const char *queue) {
     struct jq_submit_item item = lab_item();
     item.queue = jq_str_of(queue);
@@ -309,6 +316,23 @@ struct jq_task_row task_row_of(struct lab *lab, jq_task_id task) {
     const struct jq_reply_effect *reply = lab_ask(lab, &request);
     assert_non_null(reply);
     return reply->status == JQ_REPLY_OK ? reply->u.tasks.rows[0] : (struct jq_task_row){.state = JQ_STATE_NONE};
+}
+
+enum jq_reply set_limit(struct lab *lab, const char *scope, uint32_t concurrency, const char *rate) {
+    struct jq_request request = lab_request(lab, JQ_OP_LIMIT_SET);
+    request.u.limit.scope = jq_str_of(scope);
+    request.u.limit.concurrency = concurrency;
+    if (rate) {
+        assert_int_equal(jq_rate_parse(jq_str_of(rate), &request.u.limit.rate, NULL), JQ_OK);
+        request.u.limit.burst = jq_rate_burst_default(request.u.limit.rate);
+    }
+    return lab_ask(lab, &request)->status;
+}
+
+enum jq_reply remove_limit(struct lab *lab, const char *scope) {
+    struct jq_request request = lab_request(lab, JQ_OP_LIMIT_RM);
+    request.u.limit.scope = jq_str_of(scope);
+    return lab_ask(lab, &request)->status;
 }
 
 enum jq_state task_state(struct lab *lab, jq_task_id task) {

@@ -81,10 +81,13 @@ bool lab_dropped(const struct lab *lab, uint64_t call);
 struct jq_submit_item lab_item(void);
 jq_task_id submit_task(struct lab *lab, const char *queue);
 jq_task_id submit_item(struct lab *lab, const struct jq_submit_item *item);
+jq_task_id submit_to_group(struct lab *lab, const char *queue, const char *group);
 const struct jq_reply_effect *submit_items(struct lab *lab, const struct jq_submit_item *items, size_t count);
 enum jq_reply cancel_task(struct lab *lab, jq_task_id task);
 enum jq_reply ask_about_task(struct lab *lab, enum jq_op op, jq_task_id task);      /* dead.replay, dead.rm */
 enum jq_reply set_named(struct lab *lab, enum jq_op op, const char *name, bool on); /* queue.set, worker.drain */
+enum jq_reply set_limit(struct lab *lab, const char *scope, uint32_t concurrency, const char *rate); /* 0, NULL: none */
+enum jq_reply remove_limit(struct lab *lab, const char *scope);
 struct jq_task_row task_row_of(struct lab *lab,
                                jq_task_id task); /* state NONE: not found; texts live until lab_free() */
 enum jq_state task_state(struct lab *lab, jq_task_id task);

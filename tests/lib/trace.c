@@ -75,6 +75,9 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
     case JQ_NEWS_TASK_EDITED: jq_buf_append_format(out, "task %" PRIu64 " edited", news->task.value); break;
     case JQ_NEWS_BREAKER_SET: breaker(out, news); break;
     case JQ_NEWS_TASK_RENEWED: jq_buf_append_format(out, "task %" PRIu64 " renewed", news->task.value); break;
+    case JQ_NEWS_LIMIT_SET:
+        jq_buf_append_format(out, "limit %.*s %s", JQ_STR_ARG(news->name), news->number ? "set" : "removed");
+        break;
     case JQ_NEWS_SCHEDULE_SET:
         jq_buf_append_format(out, "schedule %.*s %s", JQ_STR_ARG(news->name), news->number ? "on" : "paused");
         break;

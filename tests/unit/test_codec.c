@@ -137,7 +137,6 @@ static void faults_name_the_field_and_the_reason(void **state) {
         {&jq_message_task, "{\"handler\": \"h\", \"key\": \"\"}", JQ_REPLY_INVALID, "key", "0 bytes, at least 1"},
         {&jq_message_task, "{\"handler\": \"h\", \"payload\": \"text\"}", JQ_REPLY_INVALID, "payload",
          "a str, not bin"},
-        {&jq_message_task, "{\"handler\": \"h\", \"group\": \"g\"}", JQ_REPLY_INVALID, "group", "not supported yet"},
         {&jq_message_task, "{\"handler\": \"h\", \"headers\": {\"a\": 1}}", JQ_REPLY_INVALID, "headers",
          "entry 0: value: a uint, not a str without NUL"},
         {&jq_message_task_ids, "{\"ids\": []}", JQ_REPLY_INVALID, "ids", "0 entries, at least 1"},

@@ -417,6 +417,14 @@ static void faults_are_told_with_their_path(void **state) {
         {"task.ls", "{\"states\": [\"ready\", \"asleep\"]}", "states", "'asleep' is not a state"},
         {"task.ls", "{\"limit\": 0}", "limit", "0 is below 1"},
         {"queue.set", "{\"name\": \"../q\", \"paused\": true}", "name", "not a name (1 to 64 of a-z 0-9 _ . -)"},
+        {"limit.set", "{\"scope\": \"queue:q\"}", "concurrency", "neither it nor a rate is given"},
+        {"limit.set", "{\"scope\": \"queue:q\", \"concurrency\": 0}", "concurrency", "0 is below 1"},
+        {"limit.set", "{\"scope\": \"queue:q\", \"rate\": \"0/s\"}", "rate",
+         "\"0/s\": a rate of zero lets nothing run; pause the queue instead"},
+        {"limit.set", "{\"scope\": \"all\", \"concurrency\": 1}", "scope",
+         "\"all\" is none of queue:NAME, handler:NAME, group:QUEUE/NAME, group:QUEUE/*"},
+        {"limit.set", "{\"scope\": \"queue:q\", \"concurrency\": 1, \"burst\": 2}", "burst", "given without a rate"},
+        {"limit.rm", "{\"scope\": \"group:q\"}", "scope", "\"group:q\" lacks the / between queue and group"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(decode(bench, cases[i].op, cases[i].body), JQ_ERR_INVALID);

@@ -43,6 +43,7 @@ static const struct jq_record examples[] = {
                           .expires_wall_ms = 6000,
                           .key_expires_ms = 7000,
                           .key = {"ns\0key", 6},
+                          .group = {"acme", 4},
                           .body = {body_bytes, 8},
                           .flow = (UINT64_C(1) << 56) - 9,
                           .on = JQ_ON_FINISHED,
@@ -72,11 +73,13 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_TASK_SUBMITTED,
      .u.task_submitted = {.task = {1}, .priority = 9, .unique = 4, .key_expires_ms = 1, .key = {"ns\0key", 6}}},
     {.type = JQ_RECORD_KEY_FORGOTTEN, .u.key_forgotten = {{"ns\0key", 6}}},
-    {.type = JQ_RECORD_TASK_RENEWED, .u.task_renewed = {{1}, 2, 3, 4, 5, 6000, 7000, {body_bytes, 8}}},
+    {.type = JQ_RECORD_TASK_RENEWED, .u.task_renewed = {{1}, 2, 3, 4, 5, 6000, 7000, {"acme", 4}, {body_bytes, 8}}},
     {.type = JQ_RECORD_SCHEDULE_SET,
      .u.schedule_set = {7, {1000, 2000, 3000, {4}, 5, 6, 7, true}, {body_bytes, sizeof(body_bytes)}}},
     {.type = JQ_RECORD_SCHEDULE_FORGOTTEN, .u.schedule_forgotten = {7}},
     {.type = JQ_RECORD_SCHEDULE_MOVED, .u.schedule_moved = {7, {1, -2, 3, {UINT64_MAX}, 5, 6, 7, false}}},
+    {.type = JQ_RECORD_LIMIT_SET, .u.limit_set = {{"queue:q", 7}, 3, {100, 3600000}, 2, -5}},
+    {.type = JQ_RECORD_LIMIT_REMOVED, .u.limit_removed = {{"queue:q", 7}}},
 };
 enum { EXAMPLE_COUNT = sizeof(examples) / sizeof(examples[0]) };
 
@@ -135,6 +138,7 @@ static void fields_come_back_as_they_were(void **state) {
     assert_int_equal(record.u.task_submitted.expires_wall_ms, 6000);
     assert_int_equal(record.u.task_submitted.key_expires_ms, 7000);
     assert_true(jq_str_equal(record.u.task_submitted.key, (struct jq_str){"ns\0key", 6}));
+    assert_true(jq_str_equal(record.u.task_submitted.group, JQ_STR("acme")));
     assert_int_equal(record.u.task_submitted.body.size, 8);
     jq_buf_fini(&out);
 }

@@ -110,9 +110,15 @@ static void the_brokers_defaults_stand(void **state) {
 static void a_queue_has_its_own_section(void **state) {
     (void)state;
     struct jq_broker_settings settings = {0};
-    const char *const argv[] = {"jqbroker", "-c", "/dev/null", "--set", "queue.cad.step.weight=5",
-                                "--set",    "queue.cad.step.bytes_max=1M",
-                                "--set",    "queue.cad.step.policy=shed_lowest"};
+    const char *const argv[] = {"jqbroker",
+                                "-c",
+                                "/dev/null",
+                                "--set",
+                                "queue.cad.step.weight=5",
+                                "--set",
+                                "queue.cad.step.bytes_max=1M",
+                                "--set",
+                                "queue.cad.step.policy=shed_lowest"};
     assert_int_equal(load_broker(&settings, 9, argv, NULL), JQ_OK);
     const struct jq_queue_settings *const queue = jq_broker_settings_queue(&settings, JQ_STR("cad.step"));
     assert_non_null(queue);
@@ -128,8 +134,7 @@ static void a_queue_has_its_own_section(void **state) {
 /* There is no key that nothing looks at: what is not built yet is refused, not ignored. */
 static void keys_of_what_is_not_built_are_unknown(void **state) {
     (void)state;
-    static const char *const keys[] = {"limits.groups_max=5", "order.reserve_after=1s",
-                                       "queue.cad.durability=write"};
+    static const char *const keys[] = {"order.reserve_after=1s", "queue.cad.durability=write"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         struct jq_broker_settings settings = {0};
         struct jq_error error = {0};

@@ -4,7 +4,7 @@ _jqctl() {
     local noun='' verb='' words='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -z $noun ]]; then
-            [[ ' task flow queue worker dead breaker schedule journal server token completion ' == *" $word "* ]] && noun=$word
+            [[ ' task flow queue limit worker dead breaker schedule journal server token completion ' == *" $word "* ]] && noun=$word
         elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
     case $prev in
@@ -14,10 +14,11 @@ _jqctl() {
         --timeout) return ;;
     esac
     case "$noun $verb" in
-    ' ') words='task flow queue worker dead breaker schedule journal server token completion' ;;
+    ' ') words='task flow queue limit worker dead breaker schedule journal server token completion' ;;
     'task ') words='submit ls show explain wait cancel' ;;
     'flow ') words='submit map ls show wait cancel' ;;
     'queue ') words='ls show pause resume' ;;
+    'limit ') words='ls set rm' ;;
     'worker ') words='ls show drain' ;;
     'dead ') words='ls show edit replay rm' ;;
     'breaker ') words='ls show trip reset' ;;
@@ -27,7 +28,7 @@ _jqctl() {
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
     'task submit')
-        words='--payload --raw --from-jsonl --queue --priority --need --want --key --unique --unique-for --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --wait'
+        words='--payload --raw --from-jsonl --queue --priority --need --want --group --key --unique --unique-for --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --wait'
         case $prev in
         --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --from-jsonl) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -35,6 +36,7 @@ _jqctl() {
         --priority) mapfile -t COMPREPLY < <(compgen -W 'urgent high normal low background' -- "$cur"); return ;;
         --need) return ;;
         --want) return ;;
+        --group) return ;;
         --key) return ;;
         --unique) mapfile -t COMPREPLY < <(compgen -W 'none while_queued until_done throttle debounce' -- "$cur"); return ;;
         --unique-for) return ;;
@@ -118,6 +120,21 @@ _jqctl() {
         case $prev in
         esac ;;
     'queue resume')
+        words=''
+        case $prev in
+        esac ;;
+    'limit ls')
+        words=''
+        case $prev in
+        esac ;;
+    'limit set')
+        words='--concurrency --rate --burst'
+        case $prev in
+        --concurrency) return ;;
+        --rate) return ;;
+        --burst) return ;;
+        esac ;;
+    'limit rm')
         words=''
         case $prev in
         esac ;;

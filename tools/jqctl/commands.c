@@ -29,6 +29,7 @@ static const struct jqctl_option submit_options[] = {
      "urgent high normal low background"},
     {"need", 'n', "NEED", "Which workers may run it, such as 'cpu=2 mem=4G os==linux'.", NULL},
     {"want", 0, "WANT", "Which of them it would rather have, such as 'zone==lab1:50 gpu:-20'.", NULL},
+    {"group", 'g', "TEXT", "Groups take turns inside a queue: a customer, a project.", NULL},
     {"key", 'k', "TEXT", "Idempotency: a second submit with the key gives the first task.", NULL},
     {"unique", 0, "MODE",
      "How long the key stands for the task: while_queued, until_done, throttle, debounce (none: a day).",
@@ -128,6 +129,12 @@ static const struct jqctl_option flow_list_options[] = {
     {"limit", 'l', "N", "At most so many (100); 0: all.", NULL},
 };
 
+static const struct jqctl_option limit_options[] = {
+    {"concurrency", 0, "N", "At most so many run at a time.", NULL},
+    {"rate", 'r', "N/TIME", "So many start in so long, evenly: 5/s, 100/m, 100/h, 3/d, 1/90s.", NULL},
+    {"burst", 0, "N", "Starts at once that an unused rate saves up (1; at high rates those of 10 ms).", NULL},
+};
+
 static const struct jqctl_option drain_options[] = {
     {"undo", 0, NULL, "Give it tasks again.", NULL},
 };
@@ -182,6 +189,7 @@ const struct jqctl_noun jqctl_nouns[] = {
     {"task", "Tasks"},
     {"flow", "Flows: graphs of tasks, taken and cancelled as a whole"},
     {"queue", "Queues"},
+    {"limit", "Limits: so many at a time, so many in so long, for a queue, a handler or a group"},
     {"worker", "Workers"},
     {"dead", "Dead letters: tasks that failed for good"},
     {"breaker", "Circuit breakers of handlers, workers and services: handler:NAME, worker:NAME, service:NAME"},
@@ -217,6 +225,11 @@ const struct jqctl_command jqctl_commands[] = {
     {"queue", "show", "NAME", 1, 1, "Show one queue.", NO_OPTIONS, jqctl_queue_show},
     {"queue", "pause", "NAME..", 1, ANY, "Hand nothing of a queue out.", NO_OPTIONS, jqctl_queue_pause},
     {"queue", "resume", "NAME..", 1, ANY, "Hand it out again.", NO_OPTIONS, jqctl_queue_resume},
+    {"limit", "ls", "", 0, 0, "List limits, and what they hold back.", NO_OPTIONS, jqctl_limit_ls},
+    {"limit", "set", "SCOPE", 1, 1,
+     "Limit queue:NAME, handler:NAME, group:QUEUE/NAME, or each group by 'group:QUEUE/*'.", OPTIONS(limit_options),
+     jqctl_limit_set},
+    {"limit", "rm", "SCOPE..", 1, ANY, "Limit it no more.", NO_OPTIONS, jqctl_limit_rm},
     {"worker", "ls", "", 0, 0, "List workers.", NO_OPTIONS, jqctl_worker_ls},
     {"worker", "show", "NAME", 1, 1, "Show one worker, with its facts and handlers.", NO_OPTIONS, jqctl_worker_show},
     {"worker", "drain", "NAME..", 1, ANY, "Give a worker nothing more.", OPTIONS(drain_options), jqctl_worker_drain},

@@ -210,6 +210,8 @@ static void fields_of_submitted(struct dump *dump, const struct jq_record *recor
         jqctl_made_uint(made, "schedule", record->u.task_submitted.schedule);
     if (record->u.task_submitted.due_wall_ms != 0)
         made_ms(made, "due_ms", record->u.task_submitted.due_wall_ms);
+    if (record->u.task_submitted.group.size > 0)
+        jqctl_made_str(made, "group", record->u.task_submitted.group);
     made_submit_body(made, record->u.task_submitted.body);
 }
 
@@ -396,6 +398,17 @@ static void fields_of_renewed(struct dump *dump, const struct jq_record *record)
     made_submit_body(made, record->u.task_renewed.body);
 }
 
+static void fields_of_limit(struct jqctl_made *made, const struct jq_record *record) {
+    char rate[JQ_RATE_TEXT_SIZE];
+    jqctl_made_str(made, "scope", record->u.limit_set.scope);
+    if (record->u.limit_set.concurrency > 0)
+        jqctl_made_uint(made, "concurrency", record->u.limit_set.concurrency);
+    if (record->u.limit_set.rate.count > 0) {
+        jqctl_made_text(made, "rate", jq_rate_format(record->u.limit_set.rate, rate));
+        jqctl_made_uint(made, "burst", record->u.limit_set.burst);
+    }
+}
+
 /* Of the records that have one or two. */
 static void fields_of_small(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
@@ -413,6 +426,8 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         if (record->type == JQ_RECORD_WORKER_SET)
             jqctl_made_bool(made, "draining", record->u.worker_set.draining);
         break;
+    case JQ_RECORD_LIMIT_SET: fields_of_limit(made, record); break;
+    case JQ_RECORD_LIMIT_REMOVED: jqctl_made_str(made, "scope", record->u.limit_removed.scope); break;
     case JQ_RECORD_TASK_CANCELLING:
         made_task(made, record->u.task_cancelling.task);
         jqctl_made_uint(made, "grace_ms", record->u.task_cancelling.grace_ms);

@@ -104,6 +104,9 @@ int jqctl_queue_ls(struct jqctl *ctl); /* queue.c */
 int jqctl_queue_show(struct jqctl *ctl);
 int jqctl_queue_pause(struct jqctl *ctl);
 int jqctl_queue_resume(struct jqctl *ctl);
+int jqctl_limit_ls(struct jqctl *ctl); /* limit.c */
+int jqctl_limit_set(struct jqctl *ctl);
+int jqctl_limit_rm(struct jqctl *ctl);
 int jqctl_worker_ls(struct jqctl *ctl); /* worker.c */
 int jqctl_worker_show(struct jqctl *ctl);
 int jqctl_worker_drain(struct jqctl *ctl);

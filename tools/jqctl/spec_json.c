@@ -49,6 +49,7 @@ static const struct jqctl_spec_field task_fields[] = {
     {"unique", HOW_TEXT, AT(unique), 0},
     {"unique_ms", HOW_MS, AT(unique_ms), JQ_SPAN_MS_MAX},
     {"unique_for", HOW_SPAN, AT(unique_ms), 0},
+    {"group", HOW_TEXT, AT(group), 0},
     {"retry", HOW_RETRY, AT(retry_max), 1000},
     {"soft_limit_ms", HOW_MS, AT(soft_limit_ms), JQ_SPAN_MS_MAX},
     {"soft_limit", HOW_SPAN, AT(soft_limit_ms), 0},

@@ -25,7 +25,8 @@ static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
         {"queue", "queue", JQCTL_TEXT, JQCTL_SHEET | (table) | JQCTL_SOFT, NULL},                                      \
         {"handler", "handler", JQCTL_TEXT, JQCTL_BOTH | JQCTL_SOFT, NULL},                                             \
         {"priority", "pri", JQCTL_COUNT, JQCTL_SHEET | (table), NULL},                                                 \
-        {"need", "need", JQCTL_TEXT, JQCTL_SHEET, NULL}, {"want", "want", JQCTL_TEXT, JQCTL_SHEET | JQCTL_SOFT, NULL}, \
+        {"group", "group", JQCTL_TEXT, JQCTL_SHEET, NULL}, {"need", "need", JQCTL_TEXT, JQCTL_SHEET, NULL},            \
+        {"want", "want", JQCTL_TEXT, JQCTL_SHEET | JQCTL_SOFT, NULL},                                                  \
         {"attempts", "failed", JQCTL_COUNT, JQCTL_BOTH, NULL}, {"crashes", "crashes", JQCTL_COUNT, JQCTL_SHEET, NULL}, \
         {"losses", "losses", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                          \
         {"first_ready_ms", "first ready", JQCTL_TIME, JQCTL_SHEET, NULL},                                              \
