@@ -23,6 +23,7 @@ struct stage {
     struct jq_zygote *zygote;
     char script[128];
     const char *output_dir;
+    struct jq_offers units;
 };
 
 static const char *cgroup_root;
@@ -73,7 +74,8 @@ static void write_script(const char *path, const char *text) {
 }
 
 static struct jq_exec_child *start_in(struct stage *stage, const struct jq_exec_spec *spec, const char *script) {
-    struct jq_zygote_order order = {.spec = *spec, .script = stage->script, .output_dir = stage->output_dir};
+    struct jq_zygote_order order = {
+        .spec = *spec, .script = stage->script, .output_dir = stage->output_dir, .units = &stage->units};
     order.spec.reply = true;
     order.spec.task.value = spec->task.value != 0 ? spec->task.value : 21;
     order.spec.attempt = 1;
@@ -101,6 +103,25 @@ static void expect_result(struct stage *stage, const char *script, const char *r
     assert_int_equal(outcome->result.size, strlen(result));
     assert_memory_equal(outcome->result.data, result, strlen(result));
     jq_exec_child_free(child);
+}
+
+static void expect_told(struct jq_exec_child *child, const char *result) {
+    const struct jq_exec_outcome *outcome = jq_exec_child_outcome(child);
+    assert_int_equal(outcome->verdict.outcome, JQ_OUTCOME_SUCCESS);
+    assert_int_equal(outcome->result.size, strlen(result));
+    assert_memory_equal(outcome->result.data, result, strlen(result));
+    jq_exec_child_free(child);
+}
+
+/* A handler is told which units of an offer like gpu=[0,1] are its own; without any it is told none. */
+static void handler_knows_its_units(void **state) {
+    struct stage *stage = *state;
+    const char *script = "def run(params, ctx):\n    return ctx.units\n";
+    const struct jq_exec_spec spec = {.attempt = 1};
+    expect_told(run_in(stage, &spec, script), "{}");
+    assert_int_equal(jq_offers_parse(JQ_STR("gpu=[3,1] seat=[0]"), &stage->units, NULL), JQ_OK);
+    expect_told(run_in(stage, &spec, script), "{\"gpu\":[3,1],\"seat\":[0]}");
+    jq_offers_fini(&stage->units);
 }
 
 static struct jq_zygote_status status_of(const struct stage *stage) {
@@ -456,6 +477,7 @@ static void broken_zygote_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(handler_runs_in_a_fork_of_the_zygote),
+        BOTH(handler_knows_its_units),
         BOTH(tasks_share_one_zygote),
         BOTH(payload_may_be_msgpack),
         BOTH(every_end_is_clear_and_the_zygote_lives),
