@@ -137,6 +137,10 @@ static const struct jq_conf_key breaker_keys[] = {
 static const struct jq_conf_key order_keys[] = {
     TIME("aging_interval", aging_interval_ms, 0, 30 * DAY, "10m",
          "A task that was ready for so long is let past higher priorities, every eighth time."),
+    TIME(
+        "reserve_after", reserve_after_ms, 0, 30 * DAY, "30s",
+        "A task that was ready for so long, and whose turn it is, but that fits nowhere, has a worker kept for it; 0s: "
+        "never."),
 };
 
 static const struct jq_conf_key window_keys[] = {

@@ -61,6 +61,7 @@ struct jq_broker_settings {
 
     /* [order] */
     int64_t aging_interval_ms;
+    int64_t reserve_after_ms; /* 0: never */
 
     /* [window] */
     int64_t request_window_ms, key_ttl_ms, result_ttl_ms, dead_ttl_ms;

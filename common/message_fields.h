@@ -401,6 +401,8 @@
     X(JQ_AT_WORKER_MEMORY, "memory_permille", UINT, REQUIRED, 0, ANY, NULL, "of its memory in use")                    \
     X(JQ_AT_WORKER_OFFERS, "offers", AMOUNTS, REQUIRED, 0, ANY, NULL, "totals, in thousandths")                        \
     X(JQ_AT_WORKER_FREE, "free", AMOUNTS, REQUIRED, 0, ANY, NULL, "left by the broker's account, in thousandths")      \
+    X(JQ_AT_WORKER_KEPT_FOR, "kept_for", UINT, 0, 1, ANY, NULL,                                                        \
+      "the task that gets what room there is before all others; absent: none")                                         \
     X(JQ_AT_WORKER_UNITS, "units", UNITS, 0, 0, ANY, NULL, "worker.show: as registered")                               \
     X(JQ_AT_WORKER_UNITS_FREE, "units_free", UNITS, 0, 0, ANY, NULL, "worker.show: those that no task has")            \
     X(JQ_AT_WORKER_ACCEPT, "accept", WORDS, 0, 0, ANY, NULL, "worker.show: as registered; absent: all tasks")          \

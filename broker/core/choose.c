@@ -10,17 +10,41 @@
  */
 #include "broker/core/state.h"
 
+/* Within a priority: the next group in turn; of one group the task that was ready first; of those alike the one that would
+ * rather have this worker; then the id. */
+struct rank {
+    uint64_t turn;
+    int64_t first_ready_ms;
+    int want;
+    uint64_t id;
+};
+
+/* Of a task that goes before the best but has no room: where it stands. */
+struct passed {
+    uint32_t bucket; /* 0: none */
+    struct rank rank;
+    bool aged; /* by its age, whatever its priority */
+};
+
 struct search {
     struct jq_core *core;
     const struct worker *worker;
     uint64_t *classes; /* that may fit */
     struct choice best;
     uint64_t turn; /* of the best */
+    struct passed passed;
+    int64_t reserve_by_ms; /* only a task that is ready since then is noted as passed */
 };
 
 /* ---- does it fit? ---- */
 
 int64_t worker_room(const struct worker *worker, uint8_t resource) {
+    const int64_t whole = worker_room_whole(worker, resource);
+    const int64_t held = worker->hold ? worker->hold[resource] : 0;
+    return whole > held ? whole - held : (held > 0 ? 0 : whole);
+}
+
+int64_t worker_room_whole(const struct worker *worker, uint8_t resource) {
     const int64_t account = worker->free[resource], told = worker->told[resource];
     const int64_t room = told < account ? told : account;
     const struct jq_offer *indexed = worker->profile->indexed[resource];
@@ -32,24 +56,29 @@ int64_t worker_room(const struct worker *worker, uint8_t resource) {
     return units < room ? units : room;
 }
 
-static bool alternative_fits(const struct worker *worker, const struct plan *plan,
-                             const struct plan_alternative *alternative) {
-    for (uint32_t i = 0; i < alternative->count; i++) {
-        const struct plan_amount *amount = &plan->amounts[alternative->first + i];
-        if (worker_room(worker, amount->resource) < (int64_t)amount->amount) {
-            return false;
-        }
-    }
-    return alternative->possible;
-}
+typedef int64_t room_function(const struct worker *worker, uint8_t resource);
 
-int plan_fits(const struct worker *worker, const struct plan *plan) {
-    for (int i = 0; i < plan->alternative_count; i++) {
-        if (alternative_fits(worker, plan, &plan->alternatives[i])) {
-            return i;
+static inline int first_fitting(const struct worker *worker, const struct plan *plan, room_function *room) {
+    for (int a = 0; a < plan->alternative_count; a++) {
+        const struct plan_alternative *alternative = &plan->alternatives[a];
+        bool fits = alternative->possible;
+        for (uint32_t i = 0; fits && i < alternative->count; i++) {
+            const struct plan_amount *amount = &plan->amounts[alternative->first + i];
+            fits = room(worker, amount->resource) >= (int64_t)amount->amount;
+        }
+        if (fits) {
+            return a;
         }
     }
     return -1;
+}
+
+int plan_fits(const struct worker *worker, const struct plan *plan) {
+    return first_fitting(worker, plan, worker_room);
+}
+
+int plan_fits_whole(const struct worker *worker, const struct plan *plan) {
+    return first_fitting(worker, plan, worker_room_whole);
 }
 
 /* The alternative by which the class would run there, or -1: then it is out of this search. */
@@ -91,24 +120,73 @@ static bool search_begin(struct search *search) {
 
 /* ---- one queue ---- */
 
-/* Within a priority: the next group in turn; of one group the task that was ready first; of those alike the one that would
- * rather have this worker; then the id. */
-struct rank {
-    uint64_t turn;
-    int64_t first_ready_ms;
-    int want;
-    uint64_t id;
-};
+static bool rank_before(const struct rank *a, const struct rank *b) {
+    if (a->turn != b->turn) {
+        return a->turn < b->turn;
+    }
+    if (a->first_ready_ms != b->first_ready_ms) {
+        return a->first_ready_ms < b->first_ready_ms;
+    }
+    return a->want != b->want ? a->want > b->want : a->id < b->id;
+}
+
+static struct rank rank_of_best(const struct search *search) {
+    const struct task *best = task_at(search->core, search->best.ref);
+    return (struct rank){search->turn, best->first_ready_ms, search->best.want, best->id};
+}
 
 static bool beats(const struct search *search, const struct rank *rank) {
-    const struct task *best = search->best.ref ? task_at(search->core, search->best.ref) : NULL;
-    if (!best || rank->turn != search->turn) {
-        return !best || rank->turn < search->turn;
+    if (search->best.ref == 0) {
+        return true;
     }
-    if (rank->first_ready_ms != best->first_ready_ms) {
-        return rank->first_ready_ms < best->first_ready_ms;
+    const struct rank best = rank_of_best(search);
+    return rank_before(rank, &best);
+}
+
+/* ---- whom a worker may have to be kept for: reserve.c ---- */
+
+static bool has_no_room(const struct search *search, uint16_t class_index) {
+    const struct jq_core *core = search->core;
+    const struct worker *worker = search->worker;
+    return bit_test(core->open_classes, class_index) && bit_test(worker->profile->possible, class_index) &&
+           worker_shuns_until_ms(core, worker, class_index) == 0;
+}
+
+/* Of an entry whose class does not fit. The first of the highest priority is noted. */
+static void note_passed(struct search *search, const struct level_entry *entry, struct rank rank, bool aged) {
+    const struct jq_core *core = search->core;
+    struct passed *passed = &search->passed;
+    if (rank.first_ready_ms > search->reserve_by_ms || !reservation_wanted(core, entry->class_index) ||
+        !has_no_room(search, entry->class_index)) {
+        return;
     }
-    return rank->want != search->best.want ? rank->want > search->best.want : rank->id < best->id;
+    const bool alike = passed->bucket != 0 && !passed->aged &&
+                       bucket_at(core, passed->bucket)->priority == bucket_at(core, entry->bucket)->priority &&
+                       bucket_at(core, passed->bucket)->queue == bucket_at(core, entry->bucket)->queue;
+    if (passed->bucket == 0 || (alike && rank_before(&rank, &passed->rank))) {
+        *passed = (struct passed){entry->bucket, rank, aged};
+    }
+}
+
+/* The task noted, if it goes before what was found in the end; 0: none. */
+static uint32_t task_passed(struct search *search) {
+    struct jq_core *core = search->core;
+    const struct passed *passed = &search->passed;
+    if (passed->bucket == 0 || search->best.ref == 0) {
+        return 0;
+    }
+    struct bucket *bucket = bucket_at(core, passed->bucket);
+    const struct task *best = task_at(core, search->best.ref);
+    const struct rank rank = rank_of_best(search);
+    bool goes_before = core->queues[bucket->queue].virtual_time <= core->queues[best->queue].virtual_time;
+    if (passed->aged) {
+        goes_before = goes_before && passed->rank.first_ready_ms < best->first_ready_ms;
+    } else if (bucket->queue == best->queue) {
+        goes_before = bucket->priority > best->priority ||
+                      (bucket->priority == best->priority && rank_before(&passed->rank, &rank));
+    }
+    const uint32_t lane = passed->aged ? bucket_oldest_lane(core, bucket) : bucket_next_lane(core, bucket);
+    return goes_before ? lane_first(core, lane_at(core, lane), false) : 0;
 }
 
 /* The lane in turn has only suspects for a worker that runs one: any other lane then, in turn. */
@@ -128,6 +206,8 @@ static uint32_t first_without_suspects(const struct jq_core *core, const struct 
 static void consider(struct search *search, const struct level_entry *entry) {
     struct jq_core *core = search->core;
     if (!bit_test(search->classes, entry->class_index)) {
+        const struct rank rank = {entry->turn, entry->first_ready_ms, 0, entry->id};
+        note_passed(search, entry, rank, false);
         return;
     }
     const int want = profile_plan(core, search->worker->profile, entry->class_index)->want;
@@ -137,6 +217,7 @@ static void consider(struct search *search, const struct level_entry *entry) {
     }
     const int alternative = class_fits(search, entry->class_index);
     if (alternative < 0) {
+        note_passed(search, entry, rank, false);
         return;
     }
     struct bucket *bucket = bucket_at(core, entry->bucket);
@@ -165,6 +246,7 @@ static void consider_age(struct search *search, const struct level_entry *entry)
     }
     const int alternative = class_fits(search, entry->class_index);
     if (alternative < 0) {
+        note_passed(search, entry, (struct rank){.first_ready_ms = entry->oldest_ms}, true);
         return;
     }
     struct bucket *bucket = bucket_at(core, entry->bucket);
@@ -233,21 +315,39 @@ static void search_every_queue(struct search *search) {
     search->best = best;
 }
 
-struct choice choose(struct jq_core *core, const struct worker *worker) {
-    struct search search = {.core = core, .worker = worker, .classes = core->searched};
+static void search_all(struct search *search) {
+    struct jq_core *core = search->core;
     const struct jq_heap_entry *fairest = jq_heap_min(&core->active);
-    if (!fairest || !search_begin(&search)) {
-        return search.best;
+    if (!fairest || !search_begin(search)) {
+        return;
     }
-    search_queue(&search, &core->queues[fairest->ref]); /* the usual case: it has something */
-    if (search.best.ref == 0) {
-        const struct queue *other = queue_by_class(&search);
+    search_queue(search, &core->queues[fairest->ref]); /* the usual case: it has something */
+    if (search->best.ref == 0) {
+        const struct queue *other = queue_by_class(search);
         if (other) {
-            search_queue(&search, other);
+            search_queue(search, other);
         }
-        if (other && search.best.ref == 0) {
-            search_every_queue(&search);
+        if (other && search->best.ref == 0) {
+            search_every_queue(search);
         }
+    }
+}
+
+struct choice choose(struct jq_core *core, const struct worker *worker) {
+    struct search search = {
+        .core = core, .worker = worker, .classes = core->searched, .reserve_by_ms = reserve_by_ms(core)};
+    if (worker->hold) {
+        const struct choice kept = reservation_choice(core, worker);
+        if (kept.ref != 0) {
+            return kept;
+        }
+    }
+    search_all(&search);
+    const uint32_t passed = task_passed(&search);
+    if (passed != 0 && reservation_try(core, passed) &&
+        worker->hold) { /* this worker: what was found may be held now */
+        search = (struct search){.core = core, .worker = worker, .classes = core->searched, .reserve_by_ms = INT64_MIN};
+        search_all(&search);
     }
     return search.best;
 }

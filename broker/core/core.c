@@ -27,6 +27,7 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .lost_limit = 10,
                                       .shortage_limit = 20,
                                       .aging_interval_ms = 600000,
+                                      .reserve_after_ms = 30000,
                                       .request_window_ms = 600000,
                                       .key_ttl_ms = 86400000,
                                       .flows_max = 65536,

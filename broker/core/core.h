@@ -53,6 +53,7 @@ struct jq_core_config {
     int64_t heartbeat_ms, liveness_ms;
     uint32_t crash_limit, lost_limit, shortage_limit;
     int64_t aging_interval_ms;
+    int64_t reserve_after_ms; /* 0: no worker is ever kept for a task */
     int64_t request_window_ms;
     int64_t key_ttl_ms;
     uint32_t flows_max;    /* flows of which some task is remembered */
@@ -109,6 +110,9 @@ uint64_t jq_core_digest_slow(const struct jq_core *core);
 
 /* Every log record from this LSN on is needed; segments wholly below may be deleted once a later prologue is durable. */
 uint64_t jq_core_needs_from(const struct jq_core *core);
+
+/* The task for which the worker of that index (as records name it) is kept; 0: none. For tests of Order. */
+jq_task_id jq_core_kept_for(const struct jq_core *core, uint32_t worker);
 
 /* A few numbers without a request: for metrics. */
 void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row);

@@ -130,6 +130,7 @@ struct jq_worker_row {
     size_t unit_count; /* of both */
     const struct jq_str *accept;
     size_t accept_count;
+    jq_task_id kept_for; /* 0: no task */
 };
 
 struct jq_limit_row {
@@ -163,6 +164,8 @@ struct jq_limit_row {
     X(JQ_WHY_NO_WORKER_CAN, "no_worker_can")         /* no registered worker could ever run it */                      \
     X(JQ_WHY_NO_WORKER_FREE, "no_worker_free")       /* some could, none has room now */                               \
     X(JQ_WHY_NEXT, "next")                           /* nothing stands in its way */                                   \
+    X(JQ_WHY_HOLDS_WORKER, "holds_worker")           /* worker; detail: the offer short there; number: thousandths */  \
+    X(JQ_WHY_WORKER_RESERVED, "worker_reserved")     /* detail: the task for which it is kept */                       \
     X(JQ_WHY_WORKER_NO_ROOM, "worker_no_room")       /* detail: the offer; number: thousandths short, the least */     \
     X(JQ_WHY_WORKER_NOT_ASKING, "worker_not_asking") /* no poll is parked, or it wants nothing */                      \
     X(JQ_WHY_WORKER_SUSPECT, "worker_suspect")       /* runs a suspect alone, or would */                              \

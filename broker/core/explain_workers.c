@@ -1,6 +1,8 @@
 /* explain_workers.c - of an explanation what is about workers: those that fail alike share a line, those nearest to taking the task
  * come first, and a dozen lines must do.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/core/explain.h"
@@ -123,22 +125,48 @@ static void impossible(struct jq_core *core, const struct task *task, const stru
     count_in(crowd, crowd->last_group < GROUPS_MAX ? &crowd->groups[crowd->last_group] : NULL, worker->name, 0);
 }
 
-/* The offer of which an alternative lacks the least, and how much. */
-static void no_room(struct jq_core *core, const struct worker *worker, const struct plan *plan, struct crowd *crowd) {
+/* The offer of which an alternative lacks the least, and how much; INT64_MAX: it lacks nothing. */
+static int64_t least_short(const struct worker *worker, const struct plan *plan, uint8_t *ret_resource) {
     int64_t least = INT64_MAX;
-    uint8_t resource = 0;
     for (int a = 0; a < plan->alternative_count; a++) {
         const struct plan_alternative *alternative = &plan->alternatives[a];
         for (uint32_t i = 0; alternative->possible && i < alternative->count; i++) {
             const struct plan_amount *amount = &plan->amounts[alternative->first + i];
-            const int64_t short_of = (int64_t)amount->amount - worker_room(worker, amount->resource);
+            const int64_t short_of = (int64_t)amount->amount - worker_room_whole(worker, amount->resource);
             if (short_of > 0 && short_of < least) {
                 least = short_of;
-                resource = amount->resource;
+                *ret_resource = amount->resource;
             }
         }
     }
-    count_in(crowd, group_of(crowd, JQ_WHY_WORKER_NO_ROOM, core->resources[resource]), worker->name, least);
+    return least;
+}
+
+/* There is no room; or there is, but it is kept for another task. */
+static void no_room(struct jq_core *core, const struct worker *worker, const struct plan *plan, struct crowd *crowd) {
+    uint8_t resource = 0;
+    const int64_t least = least_short(worker, plan, &resource);
+    if (plan_fits_whole(worker, plan) < 0) {
+        count_in(crowd, group_of(crowd, JQ_WHY_WORKER_NO_ROOM, core->resources[resource]), worker->name, least);
+        return;
+    }
+    const struct reservation *kept = reservation_of_worker(core, (uint32_t)(worker - core->workers));
+    char id[24];
+    const int size = snprintf(id, sizeof(id), "%" PRIu64, task_at(core, kept->task)->id);
+    count_in(crowd, group_of_text(crowd, JQ_WHY_WORKER_RESERVED, id, (size_t)size), worker->name, 0);
+}
+
+/* The worker that is kept for this task, and what it lacks there still. */
+static void explain_kept(struct jq_core *core, const struct task *task, uint32_t ref, struct explanation *out) {
+    const struct reservation *kept = reservation_of_task(core, ref);
+    if (kept) {
+        const struct worker *worker = worker_at(core, kept->worker);
+        uint8_t resource = 0;
+        const int64_t least = least_short(worker, profile_plan(core, worker->profile, task->class_index), &resource);
+        const bool lacks = least < INT64_MAX;
+        explain_add(out, JQ_WHY_HOLDS_WORKER, lacks ? core->resources[resource] : JQ_STR(""), lacks ? least : 0)
+            ->worker = worker->name;
+    }
 }
 
 static void count_plain(struct crowd *crowd, enum jq_why why, const struct worker *worker, int64_t number) {
@@ -229,6 +257,7 @@ enum explain_verdict explain_workers(struct jq_core *core, const struct task *ta
         }
     }
     explain_add(out, headlines[best], JQ_STR(""), 0);
+    explain_kept(core, task, task_find(core, (jq_task_id){task->id}), out);
     say_groups(crowd, out);
     free(crowd);
     return best;

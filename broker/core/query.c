@@ -223,6 +223,8 @@ static void worker_row(const struct jq_core *core, const struct worker *worker, 
                                   .seen_ms_ago = core->now_ms - worker->seen_ms,
                                   .load_permille = worker->load_permille,
                                   .memory_permille = worker->memory_permille};
+    const struct reservation *kept = reservation_of_worker(core, (uint32_t)(worker - core->workers));
+    row->kept_for.value = kept ? task_at(core, kept->task)->id : 0;
     if (!worker->profile) {
         return;
     }

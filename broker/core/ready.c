@@ -221,6 +221,9 @@ void ready_remove(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
     const uint32_t lane_ref = lane_of(core, task);
     JQ_CHECK(lane_ref != 0 && task->state == JQ_STATE_READY);
+    if (core->reservation_count > 0) {
+        reservation_task_left(core, ref);
+    }
     struct lane *lane = lane_at(core, lane_ref);
     const bool was_first = lane_first(core, lane, false) == ref;
     if (task->flags & TASK_FLAG_IN_TREE) {

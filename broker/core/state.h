@@ -23,6 +23,7 @@ enum {
     SENDER_ANSWERS_MAX = 64, /* answers kept per sender */
     ANSWERS_MAX = 1000000,   /* answers kept per broker */
     PARKED_SCAN_MAX = 64,    /* parked workers looked at for one task */
+    RESERVATIONS_MAX = 32,   /* workers kept for a task each */
     IDS_PER_RESERVATION = 65536,
     ID_PAGE_COUNT = 256,
     LEVEL_COUNT = JQ_PRIORITY_COUNT,
@@ -234,6 +235,8 @@ struct class_entry {
     uint8_t blocks;                    /* S: enum block_reason */
     uint32_t running;                  /* I */
     uint32_t meter, meter_next;        /* I: of its handler's limit, 0 none; the next class of that handler, + 1 */
+    uint8_t reserved;                  /* S: workers kept for its tasks */
+    int64_t reserve_next_ms;           /* S: not tried before */
     uint64_t possible_at;              /* S: profiles_changed when `possible` was worked out */
     bool possible;                     /* S: some registered worker could run it */
     bool hot;                          /* S: got ready tasks in this step */
@@ -312,6 +315,13 @@ struct profile {             /* S */
     uint64_t *known, *possible; /* a bit per class: its plan is made; and allows it */
 };
 
+/* A worker that is kept for a task, reserve.c. */
+struct reservation {       /* S */
+    uint32_t task, worker; /* worker 0: not in use */
+    int64_t since_ms;
+    int64_t hold[RESOURCES_MAX]; /* of each offer what others do not get */
+};
+
 struct parked { /* a lease poll */
     uint64_t call, request, pipe;
     uint32_t want, bytes_max;
@@ -343,6 +353,7 @@ struct worker {
     int64_t told[RESOURCES_MAX];        /* S: what it said is free, at its last poll */
     uint64_t taken[RESOURCES_MAX];      /* S: units that leases have: bit per place in the profile's indexes */
     uint8_t taken_count[RESOURCES_MAX]; /* S */
+    const int64_t *hold;                /* S: of its reservation; NULL: none */
     struct jq_uuid sender;              /* S: of its parked poll */
     uint64_t poll_done;
     struct parked poll;     /* S: call 0: none */
@@ -477,6 +488,9 @@ struct jq_core {
     uint32_t profile_count, profile_capacity;
     uint64_t profiles_changed; /* counts registrations and losses */
     uint64_t dispatch_stamp;
+    struct reservation reservations[RESERVATIONS_MAX];
+    uint32_t reservation_count;
+    int64_t reserve_next_ms;
     uint32_t seen_oldest, seen_newest;
     uint32_t *parked;
     uint32_t parked_count, parked_capacity, parked_turn;
@@ -766,9 +780,11 @@ struct choice {
     int alternative;
     int want; /* how much it would like the worker */
 };
-int plan_fits(const struct worker *worker, const struct plan *plan); /* alternative, or -1 */
+int plan_fits(const struct worker *worker, const struct plan *plan);       /* alternative, or -1 */
+int plan_fits_whole(const struct worker *worker, const struct plan *plan); /* likewise, for whom the worker is kept */
 struct choice choose(struct jq_core *core, const struct worker *worker);
 int64_t worker_room(const struct worker *worker, uint8_t resource); /* what may be leased of it; below 0: nothing */
+int64_t worker_room_whole(const struct worker *worker, uint8_t resource); /* with what is held back */
 
 /* ---- dispatch.c: handing out ---- */
 void worker_fill(struct jq_core *core, uint32_t index);      /* leases what fits its parked poll */
@@ -778,6 +794,18 @@ void class_heat(struct jq_core *core, uint16_t class_index); /* parked workers a
 void queue_heat(struct jq_core *core, uint16_t queue);       /* likewise, for all of it */
 void queue_activate(struct jq_core *core, uint16_t queue);
 void queue_deactivate(struct jq_core *core, uint16_t queue);
+
+/* ---- reserve.c: a worker kept for a task ---- */
+/* A task that is ready since then may have a worker kept; INT64_MIN: none may now. */
+int64_t reserve_by_ms(const struct jq_core *core);
+bool reservation_wanted(const struct jq_core *core, uint16_t class_index);
+bool reservation_try(struct jq_core *core, uint32_t ref);       /* of a task that was passed over */
+void reservation_task_left(struct jq_core *core, uint32_t ref); /* it is no longer ready */
+void reservation_worker_left(struct jq_core *core, uint32_t index);
+void reservations_check(struct jq_core *core);
+struct choice reservation_choice(struct jq_core *core, const struct worker *worker); /* the task for which it is kept */
+const struct reservation *reservation_of_task(const struct jq_core *core, uint32_t ref); /* NULL: none */
+const struct reservation *reservation_of_worker(const struct jq_core *core, uint32_t index);
 
 /* ---- lease.c: polls, their answers, commands ---- */
 uint32_t worker_asking(struct jq_core *core, const struct jq_request *request);

@@ -185,6 +185,7 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     flows_work(core);
     withheld_expire(core);
     withheld_serve(core);
+    reservations_check(core);
     dispatch_hot(core);
     gathered_flush(core);
     commands_flush(core);

@@ -128,6 +128,7 @@ void worker_heard(struct jq_core *core, uint32_t index) {
 /* What is known of it only while it is here. Its leases stay. */
 void worker_forget_session(struct jq_core *core, uint32_t index) {
     struct worker *worker = worker_at(core, index);
+    reservation_worker_left(core, index);
     poll_drop(core, index);
     profile_release(core, worker->profile);
     worker->profile = NULL;

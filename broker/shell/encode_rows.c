@@ -364,6 +364,8 @@ static void pack_worker(struct encoder *encoder, const struct jq_worker_row *wor
     encode_amounts(encoder, worker->totals, worker->offer_count);
     row_key(&map, JQ_AT_WORKER_FREE);
     pack_free(encoder, worker);
+    if (worker->kept_for.value != 0)
+        row_uint(&map, JQ_AT_WORKER_KEPT_FOR, worker->kept_for.value);
     if (whole && worker->unit_count > 0) {
         pack_units(&map, JQ_AT_WORKER_UNITS, worker->units, worker->unit_count);
         pack_units(&map, JQ_AT_WORKER_UNITS_FREE, worker->units_free, worker->unit_count);

@@ -59,6 +59,7 @@ enum jq_err jq_policy_of(const struct jq_broker_settings *settings, struct jq_co
     ret_policy->lost_limit = (uint32_t)settings->lost_limit;
     ret_policy->shortage_limit = (uint32_t)settings->shortage_limit;
     ret_policy->aging_interval_ms = settings->aging_interval_ms;
+    ret_policy->reserve_after_ms = settings->reserve_after_ms;
     ret_policy->request_window_ms = settings->request_window_ms;
     ret_policy->key_ttl_ms = settings->key_ttl_ms;
     ret_policy->dead_ttl_ms = settings->dead_ttl_ms;

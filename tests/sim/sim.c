@@ -113,6 +113,7 @@ static void config_choose(struct sim *sim) {
     config->lost_limit = 1 + (uint32_t)sim_below(sim, 10);
     config->shortage_limit = 1 + (uint32_t)sim_below(sim, 20);
     config->aging_interval_ms = sim_below(sim, 2) ? 600000 : 2000;
+    config->reserve_after_ms = config->aging_interval_ms == 2000 ? 1000 : 30000;
 }
 
 /* ---- the heap of events ---- */

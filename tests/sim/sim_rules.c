@@ -69,11 +69,15 @@ static bool rivals(const struct sim_task *a, const struct sim_task *b, const str
            (a->losses == 0 || holder->suspects == 0);
 }
 
-/* Priority is strict in a queue, then the key decides; but for a task that is ready for longer than the aging interval. */
+/* Priority is strict in a queue, then the key decides; but for a task that is ready for longer than the aging interval, and for
+ * one for which the worker is kept. */
 static void check_order(struct sim *sim, const struct sim_task *task, const struct jq_record *record) {
     const struct sim_oracle *oracle = &sim->oracle;
     const struct sim_holder *holder = &oracle->holders[record->u.task_leased.worker];
     const bool aged = record->time_ms - task->ready_ms >= sim->config.aging_interval_ms;
+    if (jq_core_kept_for(sim->broker.core, record->u.task_leased.worker).value == task->id) {
+        return;
+    }
     for (uint32_t i = 0; i < oracle->places[SIM_QUEUED]; i++) {
         const struct sim_task *other = &oracle->tasks[oracle->queued[i]];
         if (!rivals(other, task, holder, record->time_ms)) {

@@ -134,7 +134,7 @@ static void a_queue_has_its_own_section(void **state) {
 /* There is no key that nothing looks at: what is not built yet is refused, not ignored. */
 static void keys_of_what_is_not_built_are_unknown(void **state) {
     (void)state;
-    static const char *const keys[] = {"order.reserve_after=1s", "queue.cad.durability=write"};
+    static const char *const keys[] = {"queue.cad.durability=write"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         struct jq_broker_settings settings = {0};
         struct jq_error error = {0};

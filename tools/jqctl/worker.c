@@ -21,8 +21,9 @@ static const struct jqctl_columns handler_row = JQCTL_COLUMNS(handler_columns);
         {"seen_ms_ago", "seen ago", JQCTL_SPAN, JQCTL_BOTH, NULL},                                                     \
         {"load_permille", "load", JQCTL_PERMILLE, JQCTL_BOTH, NULL},                                                   \
         {"memory_permille", "memory", JQCTL_PERMILLE, JQCTL_BOTH, NULL},                                               \
-        {"offers", "offers", JQCTL_AMOUNTS, JQCTL_BOTH | JQCTL_SOFT, NULL}, {                                          \
-        "free", "free", JQCTL_AMOUNTS, JQCTL_BOTH | JQCTL_SOFT, NULL                                                   \
+        {"offers", "offers", JQCTL_AMOUNTS, JQCTL_BOTH | JQCTL_SOFT, NULL},                                            \
+        {"free", "free", JQCTL_AMOUNTS, JQCTL_BOTH | JQCTL_SOFT, NULL}, {                                              \
+        "kept_for", "kept for task", JQCTL_ID, JQCTL_SHEET, NULL                                                       \
     }
 
 static const struct jqctl_column row_columns[] = {ROW_COLUMNS};

@@ -1,0 +1,170 @@
+/* Why a task is not running, in one screen, however many workers there are; and when it can expect to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/lab.h"
+
+static jq_task_id submit_to(struct lab *lab, const char *handler, const char *need) {
+    struct jq_submit_item item = lab_item();
+    item.handler = jq_str_of(handler);
+    item.need = jq_str_of(need);
+    return submit_item(lab, &item);
+}
+
+static const struct jq_why_line *line_of(const struct jq_reply_effect *reply, enum jq_why why) {
+    for (size_t i = 0; i < reply->u.explain.count; i++) {
+        if (reply->u.explain.lines[i].why == why) {
+            return &reply->u.explain.lines[i];
+        }
+    }
+    return NULL;
+}
+
+/* Registers a worker that the lab does not play: of many nothing is wanted but that they are there. */
+static void register_extra(struct lab *lab, uint16_t number, const char *handler, const struct jq_name_value *facts,
+                           size_t fact_count, uint64_t cpu) {
+    char name[16];
+    const struct jq_amount offers[] = {{JQ_STR("cpu"), cpu}, {JQ_STR("slots"), 4000}};
+    const struct jq_handler_def handlers[] = {{.name = jq_str_of(handler)}};
+    const struct jq_uuid id = {{0xee, (uint8_t)(number >> 8), (uint8_t)(number & 0xff)}};
+    (void)snprintf(name, sizeof(name), "extra-%u", number);
+    struct jq_request request = {.op = JQ_OP_REGISTER,
+                                 .sender = id,
+                                 .id = 1,
+                                 .u.reg = {.id = id,
+                                           .session = id,
+                                           .incarnation = 1,
+                                           .name = jq_str_of(name),
+                                           .offers = offers,
+                                           .offer_count = 2,
+                                           .facts = facts,
+                                           .fact_count = fact_count,
+                                           .handlers = handlers,
+                                           .handler_count = 1}};
+    assert_int_equal(lab_ask(lab, &request)->status, JQ_REPLY_OK);
+}
+
+/* A thousand workers make a handful of lines: those that fail alike share one, the nearest to taking the task comes first. */
+static void workers_that_fail_alike_share_a_line(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    for (uint16_t i = 0; i < 1000; i++) {
+        char zone[16];
+        (void)snprintf(zone, sizeof(zone), "lab%u", i < 700 ? 1u : i % 2 + 2u);
+        const struct jq_name_value fact = {JQ_STR("zone"), jq_str_of(zone)};
+        register_extra(lab, i, i < 212 ? "mail" : "work", &fact, 1, i < 700 ? 4000 : 1000);
+    }
+    const jq_task_id task = submit_to(lab, "work", "cpu=2 zone==lab2");
+    const struct jq_reply_effect *reply = explain_task(lab, task);
+    assert_int_equal(reply->u.explain.lines[0].why, JQ_WHY_NO_WORKER_CAN);
+    const struct jq_why_line *lacks = line_of(reply, JQ_WHY_WORKER_LACKS_HANDLER);
+    assert_int_equal(lacks->count, 212);
+    assert_true(jq_str_equal(lacks->detail, JQ_STR("work")));
+    const struct jq_why_line *fails = line_of(reply, JQ_WHY_WORKER_FAILS_TERM);
+    assert_int_equal(fails->count,
+                     488); /* the first term that fails, in the order of terms: of 488 the zone, of 300 cpu */
+    assert_true(jq_str_equal(fails->detail, JQ_STR("zone==lab2")));
+    assert_int_equal(fails[1].count, 300);
+    assert_true(jq_str_equal(fails[1].detail, JQ_STR("cpu=2")));
+    assert_true(reply->u.explain.count <= 20);
+    lab_free(lab);
+}
+
+/* However many ways there are to fail, a dozen lines tell of them, and the last how many workers are left out. */
+static void what_does_not_fit_the_screen_is_counted(void **state) {
+    (void)state;
+    enum { WAYS = 20 };
+    struct lab *lab = lab_new();
+    char names[WAYS][8], need[WAYS * 8] = "";
+    struct jq_name_value facts[WAYS];
+    for (uint16_t i = 0; i < WAYS; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "f%02u", i);
+        (void)snprintf(need + strlen(need), sizeof(need) - strlen(need), "%s%s", i ? " " : "", names[i]);
+        facts[i] = (struct jq_name_value){jq_str_of(names[i]), JQ_STR("yes")};
+        register_extra(lab, (uint16_t)(2 * i), "work", facts, i, 4000); /* states all facts but those from its own on */
+        register_extra(lab, (uint16_t)(2 * i + 1), "work", facts, i, 4000);
+    }
+    const struct jq_reply_effect *reply = explain_task(lab, submit_to(lab, "work", need));
+    const struct jq_why_line *fails = line_of(reply, JQ_WHY_WORKER_FAILS_TERM);
+    const struct jq_why_line *more = line_of(reply, JQ_WHY_WORKERS_MORE);
+    assert_int_equal(more - fails, 12);
+    assert_int_equal(fails->count, 2);
+    assert_int_equal(more->count, 2 * (WAYS - 12));
+    assert_true(reply->u.explain.count <= 20);
+    lab_free(lab);
+}
+
+/* Of those that are short of room the one that is the least short is named. */
+static void least_short_worker_is_named(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_to(lab, "work", "cpu=3");
+    submit_to(lab, "work", "cpu=1");
+    (void)lease_task(lab, "busy");
+    (void)lease_task(lab, "idle");
+    const struct jq_reply_effect *reply = explain_task(lab, submit_to(lab, "work", "cpu=4"));
+    assert_int_equal(reply->u.explain.lines[0].why, JQ_WHY_NO_WORKER_FREE);
+    const struct jq_why_line *line = line_of(reply, JQ_WHY_WORKER_NO_ROOM);
+    assert_int_equal(line->count, 2);
+    assert_int_equal(line->number, 1000);
+    assert_true(jq_str_equal(line->worker, JQ_STR("idle")) && jq_str_equal(line->detail, JQ_STR("cpu")));
+    lab_free(lab);
+}
+
+/* The time that a task can expect: its place, by the rate at which its queue was worked on of late. Where nothing was, or not for
+ * a minute, that is said instead. */
+static void expected_time_follows_place_and_rate(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct lab_worker *worker = lab_worker_unregistered(lab, "worker-1");
+    lab_offer(worker, "slots", 1000);
+    register_worker(lab, worker);
+    for (int i = 0; i < 60; i++) {
+        submit_to(lab, "work", "");
+    }
+    const jq_task_id last = {60};
+    assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED_UNKNOWN));
+    for (int i = 0; i < 20; i++) {
+        advance_ms(lab, 100);
+        assert_int_equal(report_success(lab, lease_task(lab, "worker-1")), JQ_REPLY_OK);
+    }
+    const struct jq_reply_effect *reply = explain_task(lab, last);
+    assert_int_equal(line_of(reply, JQ_WHY_BEHIND)->number, 39);
+    const struct jq_why_line *expected = line_of(reply, JQ_WHY_EXPECTED);
+    assert_non_null(expected);
+    assert_in_range(expected->number, 3000, 5000); /* 40 at 10 a second */
+    advance_ms(lab, 61000);
+    assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED_UNKNOWN));
+    lab_free(lab);
+}
+
+/* A submit that no known worker could ever run is accepted, with a warning; once a worker could, there is none. */
+static void submit_warns_where_no_worker_can(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.need = JQ_STR("cpu=3");
+    assert_true(submit_items(lab, &item, 1)->u.submit.unmatched);
+    (void)lab_worker(lab, "worker-1");
+    assert_false(submit_items(lab, &item, 1)->u.submit.unmatched);
+    item.need = JQ_STR("cpu=5");
+    assert_true(submit_items(lab, &item, 1)->u.submit.unmatched);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    lab_free(lab);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(workers_that_fail_alike_share_a_line),
+        cmocka_unit_test(what_does_not_fit_the_screen_is_counted),
+        cmocka_unit_test(least_short_worker_is_named),
+        cmocka_unit_test(expected_time_follows_place_and_rate),
+        cmocka_unit_test(submit_warns_where_no_worker_can),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
