@@ -66,10 +66,18 @@ static int64_t tasks_before(const struct jq_core *core, const struct task *task)
     return before;
 }
 
+/* Paused, or behind an open breaker: what the queue did before says nothing of when that ends. */
+static bool halted(const struct jq_core *core, const struct task *task) {
+    return (core->queues[task->queue].blocks & BLOCK_PAUSED) != 0 ||
+           (core->classes[task->class_index].blocks & (BLOCK_HANDLER_BREAKER | BLOCK_SERVICE_BREAKER)) != 0;
+}
+
 /* Where the queue has handed out nothing of late its rate says nothing about tomorrow. */
 static void expected(const struct jq_core *core, const struct task *task, int64_t before, struct explanation *out) {
     const struct queue *queue = &core->queues[task->queue];
-    if (queue->drain_per_s <= 0) {
+    if (halted(core, task)) {
+        explain_add(out, JQ_WHY_EXPECTED_UNKNOWN, JQ_STR("not before what holds it up has gone"), 0);
+    } else if (queue->drain_per_s <= 0) {
         explain_add(out, JQ_WHY_EXPECTED_UNKNOWN, JQ_STR("its queue has not been worked on since the broker's start"),
                     0);
     } else if (core->now_ms - queue->drain_mark_ms > DRAIN_STALE_MS) {

@@ -116,8 +116,8 @@ static void least_short_worker_is_named(void **state) {
     lab_free(lab);
 }
 
-/* The time that a task can expect: its place, by the rate at which its queue was worked on of late. Where nothing was, or not for
- * a minute, that is said instead. */
+/* The time that a task can expect: its place, by the rate at which its queue was worked on of late. Where nothing was, not for a
+ * minute, or while its queue is paused, that is said instead. */
 static void expected_time_follows_place_and_rate(void **state) {
     (void)state;
     struct lab *lab = lab_new();
@@ -138,6 +138,10 @@ static void expected_time_follows_place_and_rate(void **state) {
     const struct jq_why_line *expected = line_of(reply, JQ_WHY_EXPECTED);
     assert_non_null(expected);
     assert_in_range(expected->number, 3000, 5000); /* 40 at 10 a second */
+    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "default", true), JQ_REPLY_OK);
+    assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED_UNKNOWN));
+    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "default", false), JQ_REPLY_OK);
+    assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED));
     advance_ms(lab, 61000);
     assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED_UNKNOWN));
     lab_free(lab);
