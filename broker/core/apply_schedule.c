@@ -160,7 +160,7 @@ enum jq_err apply_schedule_fired(struct jq_core *core, const struct jq_record *s
     core->digest -= hash_of(core, index);
     state->last_task = submitted->u.task_submitted.task;
     if (due_wall_ms != 0) {
-        state->settled_wall_ms = due_wall_ms;
+        state->settled_wall_ms = CANARY(SCHEDULE_TWICE) ? due_wall_ms - 1 : due_wall_ms;
         state->last_due_wall_ms = due_wall_ms;
         state->fired++;
     }

@@ -1,5 +1,6 @@
 /* breaker.c - one circuit breaker: counts in, changes of state out. Reads nothing but its arguments. */
 #include "broker/core/breaker.h"
+#include "broker/core/canary.h"
 
 /* ---- the window: a ring of slices, so that a call costs the same whatever the window holds ---- */
 
@@ -74,7 +75,7 @@ bool breaker_call_ended(struct breaker *breaker, const struct jq_breaker_config 
 
 bool breaker_lets_through(const struct breaker *breaker, const struct jq_breaker_config *config) {
     return breaker->state == JQ_BREAKER_CLOSED ||
-           (breaker->state == JQ_BREAKER_HALF_OPEN && breaker->probes < config->probes);
+           (breaker->state == JQ_BREAKER_HALF_OPEN && (breaker->probes < config->probes || CANARY(BREAKER_LEAK)));
 }
 
 bool breaker_is_due(const struct breaker *breaker, int64_t now_ms) {

@@ -22,7 +22,13 @@
     X(SILENT_CHANGE, "durable state changes without a record")                                                         \
     X(SHORT_PROLOGUE, "a prologue leaves out what was answered")                                                       \
     X(HASTY_DEATH, "one unanswered survey makes a worker dead")                                                        \
-    X(LATE_IDS, "ids are used before their reservation is on disk")
+    X(LATE_IDS, "ids are used before their reservation is on disk")                                                    \
+    X(PARENT_IGNORED, "a task does not care how those ended that it waits for")                                        \
+    X(UNIT_TWICE, "two leases get the same unit of an offer")                                                          \
+    X(BREAKER_LEAK, "a half-open breaker lets everything through")                                                     \
+    X(SCHEDULE_TWICE, "a due time is not settled when it has made its task")                                           \
+    X(SHED_HIGH, "the highest task is shed")                                                                           \
+    X(UNTIL_LEASED, "until_done holds only until the task is leased")
 
 enum jq_canary {
     CANARY_NONE,

@@ -10,7 +10,7 @@ static enum wish wish_of(const struct task *parent, uint8_t on) {
     if (!jq_state_is_final(parent->state)) {
         return WISH_OPEN; /* it was dead, and has been replayed */
     }
-    if (on == JQ_ON_FINISHED) {
+    if (on == JQ_ON_FINISHED || CANARY(PARENT_IGNORED)) {
         return WISH_MET;
     }
     const bool succeeded = parent->state == JQ_STATE_SUCCEEDED;

@@ -125,7 +125,7 @@ bool key_add(struct jq_core *core, const struct jq_record *submitted) {
 bool key_outlives(struct jq_core *core, const struct task *task, bool ended) {
     const uint32_t ref = jq_map_get(&core->bound_keys, task->id, 0);
     JQ_CHECK(ref != 0);
-    if (!ended && key_at(core, ref)->unique == JQ_UNIQUE_UNTIL_DONE) {
+    if (!ended && key_at(core, ref)->unique == JQ_UNIQUE_UNTIL_DONE && !CANARY(UNTIL_LEASED)) {
         return true;
     }
     JQ_CHECK(jq_map_remove(&core->bound_keys, task->id));

@@ -16,7 +16,10 @@ static struct shed_node *node_at(const struct jq_core *core, uint32_t ref) {
 }
 
 static bool sheds_before(const struct task *a, const struct task *b) {
-    return a->priority != b->priority ? a->priority < b->priority : a->id > b->id;
+    if (a->priority != b->priority) {
+        return (a->priority < b->priority) != CANARY(SHED_HIGH);
+    }
+    return a->id > b->id;
 }
 
 static const struct task *task_of_node(const struct jq_core *core, uint32_t ref) {

@@ -76,7 +76,7 @@ void units_account(struct jq_core *core, struct worker *worker, struct jq_bytes 
     struct jq_reader in = jq_reader_of(units);
     uint16_t indexes[JQ_OFFER_INDEXES_MAX];
     struct jq_units offer;
-    while (worker->profile && jq_units_next(&in, indexes, &offer)) {
+    while (worker->profile && !CANARY(UNIT_TWICE) && jq_units_next(&in, indexes, &offer)) {
         const uint32_t resource = jq_strmap_get(&core->resource_names, offer.name, UINT32_MAX);
         for (size_t i = 0; resource != UINT32_MAX && i < offer.count; i++) {
             take_one(worker, resource, indexes[i], take);

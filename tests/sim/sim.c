@@ -104,6 +104,14 @@ static void config_choose(struct sim *sim) {
     config->key_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 86400000 : 10000;
     config->dead_ttl_ms = !sim->swarm.forgetful && sim_below(sim, 2) ? 0 : 5000;
     config->request_window_ms = 600000;
+    if (sim_below(sim, 2)) {
+        sim->queue_configs[0] = (struct jq_queue_config){.name = "a", .depth_max = 8, .policy = JQ_POLICY_SHED};
+        sim->queue_configs[1] =
+            (struct jq_queue_config){.name = "d", .depth_max = 6, .bytes_max = 4096, .policy = JQ_POLICY_BLOCK};
+        sim->queue_configs[2] = (struct jq_queue_config){.name = "b.c", .weight = 3};
+        config->queues = sim->queue_configs;
+        config->queue_count = 3;
+    }
     config->flow_stage_ms = 20000;
     config->breaker.window_ms = 12000;
     config->breaker.min_calls = 2 + (uint32_t)sim_below(sim, 9);

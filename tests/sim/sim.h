@@ -219,6 +219,7 @@ struct sim_key {
     char text[32]; /* scope, '/', key */
     uint64_t task, lsn;
     int64_t expires_ms;
+    uint8_t unique;
 };
 struct sim_flow {
     uint64_t id;
@@ -283,6 +284,7 @@ struct sim {
     struct jq_simdisk *disk;
     bool disk_faulty, disk_full; /* an operation is to fail; there is no room */
     struct jq_core_config config;
+    struct jq_queue_config queue_configs[3];
     struct sim_broker broker;
     struct sim_oracle oracle;
     struct sim_client clients[SIM_CLIENTS];
@@ -387,6 +389,10 @@ struct sim_task *oracle_task(struct sim *sim, uint64_t id);
 void oracle_leave(struct sim *sim, struct sim_task *task);
 void oracle_enter(struct sim *sim, struct sim_task *task, enum sim_place place);
 void *oracle_grown(void *array, uint32_t count, uint32_t *capacity, size_t item_size);
+
+/* sim_keys.c: keys of submits, marks of queues */
+void keys_record(struct sim *sim, const struct jq_record *record);
+void keys_check(struct sim *sim, const struct jq_record *record);
 
 /* sim_ties.c: tasks that wait for others, and flows of tasks */
 void ties_submitted(struct sim *sim, struct sim_task *task, const struct jq_record *record); /* places it */

@@ -76,17 +76,30 @@ static void make_after(struct sim *sim, struct sim_request *request, size_t at) 
     item->on = (enum jq_on)(1 + sim_detail(sim, 3));
 }
 
+/* How long its key stands. */
+static void make_unique(struct sim *sim, struct jq_submit_item *item) {
+    item->unique = (enum jq_unique)(sim_detail(sim, 2) ? 0 : sim_detail(sim, 5));
+    if (item->unique == JQ_UNIQUE_THROTTLE) {
+        item->unique_ms = 3000;
+    } else if (item->unique == JQ_UNIQUE_DEBOUNCE) {
+        item->unique_ms = item->delay_ms = 2000;
+        item->eta_wall_ms = 0;
+    }
+}
+
 static void make_submit(struct sim *sim, struct sim_request *request) {
     request->r.op = JQ_OP_SUBMIT;
     request->r.u.submit.count = 1 + sim_detail(sim, SIM_ITEMS_MAX);
+    request->r.u.submit.wait_ms = sim_detail(sim, 2) ? (int64_t)sim_detail(sim, SIM_WAIT_MS) : 0;
     for (size_t i = 0; i < request->r.u.submit.count; i++) {
         make_item(sim, request, i);
         make_times(sim, &request->items[i]);
         if (sim_detail(sim, 5) == 0) {
             (void)snprintf(request->keys[i], sizeof(request->keys[i]), "k%u", (unsigned)sim_detail(sim, 50));
             request->items[i].key = jq_str_of(request->keys[i]);
+            make_unique(sim, &request->items[i]);
         }
-        if (sim_detail(sim, 6) == 0) {
+        if (request->items[i].unique != JQ_UNIQUE_DEBOUNCE && sim_detail(sim, 6) == 0) { /* the shell refuses both */
             make_after(sim, request, i);
         }
     }

@@ -169,6 +169,20 @@ static void revived(struct sim *sim, struct sim_task *task, int64_t ready_ms) {
     oracle_enter(sim, task, SIM_QUEUED);
 }
 
+/* A later submit of its key has taken its place. */
+static void renewed(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
+    const struct jq_bytes body = record->u.task_renewed.body;
+    oracle_leave(sim, task);
+    task->queue = record->u.task_renewed.queue;
+    task->class_index = record->u.task_renewed.class_index;
+    task->options = record->u.task_renewed.options;
+    task->priority = record->u.task_renewed.priority;
+    task->ready_ms = task->first_ready_ms = record->u.task_renewed.ready_at_ms;
+    task->expires_wall_ms = record->u.task_renewed.expires_wall_ms;
+    task->body_hash = jq_hash_bytes(body.data, body.size, 0);
+    oracle_enter(sim, task, SIM_QUEUED);
+}
+
 static void edited(struct sim_task *task, const struct jq_record *record) {
     const struct jq_bytes body = record->u.task_edited.body;
     task->queue = record->u.task_edited.queue;
@@ -210,6 +224,7 @@ static void task_record(struct sim *sim, const struct jq_record *record) {
     case JQ_RECORD_TASK_REVIVED: revived(sim, task, record->time_ms); break;
     case JQ_RECORD_TASK_REPLAYED: revived(sim, task, record->u.task_replayed.ready_at_ms); break;
     case JQ_RECORD_TASK_EDITED: edited(task, record); break;
+    case JQ_RECORD_TASK_RENEWED: renewed(sim, task, record); break;
     case JQ_RECORD_TASK_ENDED: ended(sim, task, record); break;
     case JQ_RECORD_TASK_FORGOTTEN: forgotten(sim, task); break;
     default: break;
@@ -231,32 +246,6 @@ static void registered(struct sim *sim, const struct jq_record *record) {
     }
 }
 
-/* Keys: text, task, until when; in the order of their records. */
-static void key_take(struct sim *sim, const struct jq_record *record) {
-    struct sim_oracle *oracle = &sim->oracle;
-    const struct jq_str text = record->u.task_submitted.key;
-    if (record->u.task_submitted.key_expires_ms == 0) {
-        return;
-    }
-    oracle->keys = oracle_grown(oracle->keys, oracle->key_count, &oracle->key_capacity, sizeof(*oracle->keys));
-    struct sim_key *key = &oracle->keys[oracle->key_count++];
-    *key = (struct sim_key){.task = record->u.task_submitted.task.value,
-                            .lsn = record->lsn,
-                            .expires_ms = record->u.task_submitted.key_expires_ms};
-    const size_t size = text.size < sizeof(key->text) ? text.size : sizeof(key->text);
-    memcpy(key->text, text.data, size);
-}
-
-static void keys_forget(struct sim_oracle *oracle, uint64_t below_lsn) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < oracle->key_count; i++) {
-        if (oracle->keys[i].lsn >= below_lsn) {
-            oracle->keys[kept++] = oracle->keys[i];
-        }
-    }
-    oracle->key_count = kept;
-}
-
 static void other_record(struct sim *sim, const struct jq_record *record) {
     struct sim_oracle *oracle = &sim->oracle;
     switch (record->type) {
@@ -275,7 +264,6 @@ static void other_record(struct sim *sim, const struct jq_record *record) {
         oracle->options[record->u.options_defined.index] = record->u.options_defined.options;
         break;
     case JQ_RECORD_WORKER_REGISTERED: registered(sim, record); break;
-    case JQ_RECORD_KEYS_FORGOTTEN: keys_forget(oracle, record->u.keys_forgotten.below_lsn); break;
     default: break;
     }
 }
@@ -283,7 +271,8 @@ static void other_record(struct sim *sim, const struct jq_record *record) {
 static bool about_task(const struct jq_record *record) {
     return (record->type >= JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN) ||
            record->type == JQ_RECORD_TASK_EDITED || record->type == JQ_RECORD_TASK_REPLAYED ||
-           record->type == JQ_RECORD_EDGE_DECIDED || record->type == JQ_RECORD_TASK_FREED;
+           record->type == JQ_RECORD_TASK_RENEWED || record->type == JQ_RECORD_EDGE_DECIDED ||
+           record->type == JQ_RECORD_TASK_FREED;
 }
 
 static void say_record(struct sim *sim, const struct jq_record *record) {
@@ -311,12 +300,12 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     }
     if (record->type == JQ_RECORD_TASK_SUBMITTED) {
         submitted(sim, record);
-        key_take(sim, record);
     } else if (about_task(record)) {
         task_record(sim, record);
     } else {
         other_record(sim, record);
     }
+    keys_record(sim, record);
     ties_record(sim, record);
     gates_record(sim, record);
 }

@@ -98,24 +98,12 @@ static void check_order(struct sim *sim, const struct sim_task *task, const stru
 /* ---- one function per record ---- */
 
 static void check_submitted(struct sim *sim, const struct jq_record *record) {
-    struct sim_oracle *oracle = &sim->oracle;
     struct sim_task *task = oracle_task(sim, record->u.task_submitted.task.value);
     if (task->issued) {
         sim_fail(sim, "task %" PRIu64 ": its id was issued before", task->id);
     }
     /* Nobody hears of a staged one, nor of one in the block that comes before serving: they may come again. */
     task->issued = record->u.task_submitted.flow == 0 && sim->broker.serving;
-    if (record->u.task_submitted.flow == 0 && oracle->depth[record->u.task_submitted.queue] >= sim->config.depth_max) {
-        sim_fail(sim, "task %" PRIu64 " is taken into a full queue", task->id);
-    }
-    for (uint32_t i = 0; i < oracle->key_count && record->u.task_submitted.key_expires_ms > 0; i++) {
-        const struct sim_key *key = &oracle->keys[i];
-        const struct jq_str text = record->u.task_submitted.key;
-        if (key->expires_ms > record->time_ms && memcmp(key->text, text.data, text.size) == 0 &&
-            key->text[text.size] == '\0') {
-            sim_fail(sim, "task %" PRIu64 " is made for a key that made task %" PRIu64, task->id, key->task);
-        }
-    }
 }
 
 static void check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record) {
@@ -201,10 +189,12 @@ static void check_ended(struct sim *sim, const struct sim_task *task, const stru
     if (state == JQ_STATE_SUCCEEDED && task->place != SIM_LEASED) {
         sim_fail(sim, "task %" PRIu64 " succeeded without a lease", task->id);
     }
-    if (state == JQ_STATE_EXPIRED &&
+    if (state == JQ_STATE_EXPIRED && record->u.task_ended.outcome != JQ_OUTCOME_SHED &&
         ((task->place != SIM_QUEUED && task->place != SIM_WAITING) || task->expires_wall_ms == 0 ||
          task->expires_wall_ms > sim->now_ms + sim->wall_offset_ms)) {
-        sim_fail(sim, "task %" PRIu64 " expired before its time", task->id);
+        sim_fail(sim, "task %" PRIu64 " (%d) expired (%s) %" PRId64 " ms before its time", task->id, (int)task->place,
+                 jq_outcome_name((enum jq_outcome)record->u.task_ended.outcome),
+                 task->expires_wall_ms - sim->now_ms - sim->wall_offset_ms);
     }
 }
 
@@ -258,6 +248,7 @@ void rules_record(struct sim *sim, const struct jq_record *record) {
                record->type == JQ_RECORD_TASK_REPLAYED || record->type == JQ_RECORD_TASK_EDITED) {
         check_task(sim, record);
     }
+    keys_check(sim, record);
     ties_check(sim, record);
     gates_check(sim, record);
 }
