@@ -88,6 +88,7 @@ static const struct jq_conf_key limit_keys[] = {
          "Free space below which no new task is taken; outcomes still are."),
     SIZE("in_flight_max", in_flight_max_bytes, MIB, 16 * GIB, "64M",
          "Bytes of requests that were received and not decided; beyond: busy."),
+    INT("flows_max", flows_max, 16, 1000000, "65536", "Flows of which some task is remembered; beyond: busy."),
     INT("classes_max", classes_max, 16, UINT16_MAX, "4096", "Different pairs of need and handler; beyond: busy."),
     INT("queues_max", queues_max, 1, UINT16_MAX, "10000", "Queues; beyond: busy."),
     INT("groups_max", groups_max, 1, 100000000, "1000000", "Groups that tasks name, in all queues; beyond: busy."),

@@ -2,7 +2,6 @@
 #include "broker/core/explain.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 enum { PARENTS_TOLD_MAX = 8 };
 
@@ -16,11 +15,10 @@ struct jq_why_line *explain_add(struct explanation *out, enum jq_why why, struct
     return &out->lines[at];
 }
 
-static void explain_parent(const struct task *parent, enum jq_why why, struct explanation *out) {
-    char detail[64];
-    const int size =
-        snprintf(detail, sizeof(detail), "%" PRIu64 " %s", parent->id, jq_state_name((enum jq_state)parent->state));
-    explain_add(out, why, (struct jq_str){detail, (size_t)size}, 0);
+static void explain_parent(struct jq_core *core, const struct task *parent, enum jq_why why, struct explanation *out) {
+    jq_buf_clear(&core->reasons);
+    jq_buf_append_format(&core->reasons, "%" PRIu64 " %s", parent->id, jq_state_name((enum jq_state)parent->state));
+    explain_add(out, why, jq_buf_str(&core->reasons), 0);
 }
 
 /* The tasks that it waits for: those that are dead first, and a few of the others. */
@@ -32,7 +30,7 @@ static void explain_parents(struct jq_core *core, const struct task *task, struc
             const struct edge *edge = edge_at(core, ref);
             const uint32_t parent = task_find(core, (jq_task_id){edge->parent});
             if (edge->verdict == (dead ? JQ_EDGE_BLOCKED : JQ_EDGE_OPEN) && parent != 0) {
-                explain_parent(task_at(core, parent), dead ? JQ_WHY_PARENT_DEAD : JQ_WHY_WAITS_FOR, out);
+                explain_parent(core, task_at(core, parent), dead ? JQ_WHY_PARENT_DEAD : JQ_WHY_WAITS_FOR, out);
                 told++;
             }
         }

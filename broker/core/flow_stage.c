@@ -1,9 +1,5 @@
 /* flow_stage.c - a flow comes in: begun, staged frame by frame, committed as a whole; or cancelled. */
-#include <stdio.h>
-
 #include "broker/core/submit.h"
-
-enum { FIELD_SIZE = 64 };
 
 static void stage_reply(struct jq_core *core, const struct jq_request *request, uint64_t flow, uint32_t count,
                         bool unmatched) {
@@ -82,9 +78,11 @@ static struct flow *staged_flow(struct jq_core *core, const struct jq_request *r
 
 static bool refuse_add(struct jq_core *core, const struct jq_request *request, size_t index, enum jq_reply status,
                        const char *field, const char *reason) {
-    char path[FIELD_SIZE];
-    snprintf(path, sizeof(path), "tasks[%zu]%s%s", index, field ? "." : "", field ? field : "");
-    reply_refuse(core, request, status, path, reason);
+    jq_buf_clear(&core->reasons);
+    jq_buf_append_format(&core->reasons, "tasks[%zu]%s%s", index, field ? "." : "", field ? field : "");
+    jq_buf_append_u8(&core->reasons, '\0');
+    JQ_CHECK(!core->reasons.failed);
+    reply_refuse(core, request, status, (const char *)core->reasons.data, reason);
     return false;
 }
 

@@ -547,7 +547,7 @@ struct jq_core {
     uint8_t *verdict_bytes;
     size_t verdict_capacity;
     struct jq_buf after;   /* of one record */
-    struct jq_buf reasons; /* texts of refusals, of one request */
+    struct jq_buf reasons; /* texts of refusals and of explanations, of one request */
     jq_task_id *parents;   /* of the tasks of one answer */
     size_t parents_capacity;
 };

@@ -41,7 +41,9 @@ static void render_tasks(struct jq_buf *out, const struct jq_server_row *row) {
     const struct {
         const char *state;
         uint64_t count;
-    } states[] = {{"scheduled", row->scheduled},
+    } states[] = {{"waiting", row->waiting},
+                  {"blocked", row->blocked},
+                  {"scheduled", row->scheduled},
                   {"ready", row->ready},
                   {"running", row->running},
                   {"dead", row->dead},

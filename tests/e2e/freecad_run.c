@@ -142,7 +142,8 @@ static void set_up(struct program *program, char **argv) {
     program->scripts_dir = argv[2];
     program->uid = (uid_t)strtoul(argv[4], NULL, 10);
     program->output_dir = argv[5];
-    const struct jq_exec_config host = {.name = "freecad-run", .state_dir = argv[1], .child_count_max = 64, .sandbox = true};
+    const struct jq_exec_config host = {
+        .name = "freecad-run", .state_dir = argv[1], .child_count_max = 64, .sandbox = true};
     if (jq_exec_host_new(&host, &program->host, &error) != JQ_OK) {
         die("host", &error);
     }

@@ -314,9 +314,9 @@ static void draw(struct showing *showing, uint64_t total, bool all) {
     jqctl_drain(&out);
     jq_buf_fini(&out);
     if (!all)
-        jqctl_note("%" PRIu64 " tasks are too many to draw: above are the first %zu that run, are dead or blocked; "
-                   "--json has all",
-                   total, showing->count);
+        jqctl_note("%" PRIu64 " tasks are too many to draw; %s; --json has all", total,
+                   showing->count > 0 ? "above are the first that run, are dead or blocked"
+                                      : "none runs, is dead or blocked");
 }
 
 static void write_flow(struct jq_json *json, void *ctx) {
