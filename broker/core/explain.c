@@ -81,10 +81,10 @@ static void explain_meter(struct jq_core *core, uint32_t ref, struct explanation
         explain_add(out, JQ_WHY_LIMIT_FULL, limit->scope, limit->concurrency);
     }
     if (opens_ms > core->now_ms) {
-        char detail[EXPLAIN_DETAIL_BYTES], rate[JQ_RATE_TEXT_SIZE];
-        const int size =
-            snprintf(detail, sizeof(detail), "%.*s %s", JQ_STR_ARG(limit->scope), jq_rate_format(limit->rate, rate));
-        explain_add(out, JQ_WHY_LIMIT_RATE, (struct jq_str){detail, (size_t)size}, opens_ms - core->now_ms);
+        char rate[JQ_RATE_TEXT_SIZE];
+        jq_buf_clear(&core->reasons);
+        jq_buf_append_format(&core->reasons, "%.*s %s", JQ_STR_ARG(limit->scope), jq_rate_format(limit->rate, rate));
+        explain_add(out, JQ_WHY_LIMIT_RATE, jq_buf_str(&core->reasons), opens_ms - core->now_ms);
     }
 }
 

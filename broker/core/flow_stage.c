@@ -37,11 +37,11 @@ static bool staged_before(struct jq_core *core, const struct jq_request *request
 }
 
 static bool broker_is_full(struct jq_core *core, const struct jq_request *request) {
-    if (core->memory_busy || core->disk_busy) {
-        reply_refuse(core, request, JQ_REPLY_BUSY, core->memory_busy ? "memory_max" : "disk_free_min",
-                     core->memory_busy ? "the broker's memory is full" : "the broker's disk is full");
+    const char *reason = NULL, *mark = broker_refuses(core, &reason);
+    if (mark) {
+        reply_refuse(core, request, JQ_REPLY_BUSY, mark, reason);
     }
-    return core->memory_busy || core->disk_busy;
+    return mark != NULL;
 }
 
 void flow_begin_request(struct jq_core *core, const struct jq_request *request) {
@@ -179,23 +179,24 @@ void flow_add_request(struct jq_core *core, const struct jq_request *request) {
 
 /* ---- committing ---- */
 
-/* The first queue that has no room for its share; -1: all have. */
-static int full_queue(const struct jq_core *core, const struct flow *flow) {
-    for (uint32_t i = 0; i < flow->queue_count; i++) {
-        const struct queue *queue = &core->queues[flow->queues[i].queue];
-        if (queue_depth(queue) + flow->queues[i].count > queue_depth_max(core, queue)) {
-            return flow->queues[i].queue;
-        }
+/* The first queue that has no room for its share, and the mark that it would cross; NULL: all have. What is staged counts by its bytes
+ * already. */
+static const char *full_queue(struct jq_core *core, const struct flow *flow, uint16_t *ret_queue) {
+    const char *mark = NULL;
+    for (uint32_t i = 0; i < flow->queue_count && !mark; i++) {
+        mark = queue_refuses_many(core, flow->queues[i].queue, flow->queues[i].count);
+        *ret_queue = flow->queues[i].queue;
     }
-    return -1;
+    return mark;
 }
 
-static void refuse_full(struct jq_core *core, const struct jq_request *request, const struct queue *queue) {
+static void refuse_full(struct jq_core *core, const struct jq_request *request, const struct queue *queue,
+                        const char *mark) {
     const struct jq_reply_effect reply = {.call = request->call,
                                           .request = request->id,
                                           .op = request->op,
                                           .status = JQ_REPLY_BUSY,
-                                          .field = "depth_max",
+                                          .field = mark,
                                           .reason = "a queue has no room for the whole flow",
                                           .retry_after_ms = queue_retry_ms(core, queue)};
     core->totals.refused_total++;
@@ -206,6 +207,7 @@ static void submitted(struct jq_core *core, const struct flow *flow) {
     core->totals.submitted_total += flow->total;
     for (uint32_t i = 0; i < flow->queue_count; i++) {
         core->queues[flow->queues[i].queue].submitted_total += flow->queues[i].count;
+        (void)queue_note_full(core, flow->queues[i].queue);
     }
 }
 
@@ -222,9 +224,10 @@ void flow_commit_request(struct jq_core *core, const struct jq_request *request)
                      flow->total == 0 ? "the flow has no task" : "not as many as were added");
         return;
     }
-    const int full = full_queue(core, flow);
-    if (full >= 0) {
-        refuse_full(core, request, &core->queues[full]);
+    uint16_t full = 0;
+    const char *mark = full_queue(core, flow, &full);
+    if (mark) {
+        refuse_full(core, request, &core->queues[full], mark);
         return;
     }
     struct jq_record record = flow_record(flow);

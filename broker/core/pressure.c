@@ -247,6 +247,16 @@ const char *queue_refuses(struct jq_core *core, uint16_t at, int priority, bool 
     return queue_note_full(core, at) || (queue->withheld_head != 0 && !woken) ? mark : NULL;
 }
 
+/* Nothing is shed for many: they come or wait as a whole. */
+const char *queue_refuses_many(struct jq_core *core, uint16_t at, uint64_t count) {
+    const struct queue *queue = &core->queues[at];
+    const uint64_t bytes_most = queue_bytes_max(core, queue);
+    if (bytes_most > 0 && queue->queued_bytes > bytes_most) {
+        return "bytes_max";
+    }
+    return queue_note_full(core, at) || queue_depth(queue) + count > queue_depth_max(core, queue) ? "depth_max" : NULL;
+}
+
 bool queue_withholds(struct jq_core *core, uint16_t at) {
     const struct queue *queue = &core->queues[at];
     return queue->policy == JQ_POLICY_BLOCK &&

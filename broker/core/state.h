@@ -854,6 +854,7 @@ bool queue_note_full(struct jq_core *core, uint16_t queue);                     
 int64_t queue_retry_ms(const struct jq_core *core, const struct queue *queue);
 /* NULL: a task of that priority may enter, what is less was shed for it. Else the mark that it meets. */
 const char *queue_refuses(struct jq_core *core, uint16_t queue, int priority, bool woken);
+const char *queue_refuses_many(struct jq_core *core, uint16_t at, uint64_t count); /* the same of a whole flow */
 bool queue_withholds(struct jq_core *core, uint16_t queue);
 const char *broker_refuses(const struct jq_core *core, const char **ret_reason); /* the broker's mark, or NULL */
 void marks_note(struct jq_core *core);
