@@ -162,10 +162,10 @@ struct jq_zone_span jq_zone_rule_span(const struct jq_zone_rule *rule, int64_t a
     if (!rule->daylight)
         return (struct jq_zone_span){INT64_MIN, INT64_MAX, rule->standard_s};
     struct edge edges[EDGES_COUNT];
-    size_t next = 0;
+    size_t next = 1;
     edges_around(rule, jq_civil_of_s(at_s + rule->standard_s).year, edges);
-    while (next < EDGES_COUNT && edges[next].at_s <= at_s)
+    while (next + 1 < EDGES_COUNT && edges[next].at_s <= at_s)
         next++;
-    JQ_CHECK(next > 0 && next < EDGES_COUNT);
+    JQ_CHECK(edges[next - 1].at_s <= at_s && at_s < edges[next].at_s);
     return (struct jq_zone_span){edges[next - 1].at_s, edges[next].at_s, edges[next - 1].offset_s};
 }

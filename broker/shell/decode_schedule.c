@@ -23,13 +23,29 @@ static bool check_when(struct jq_decoder *decoder, struct jq_str when) {
            jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "when", "%s", error.message);
 }
 
-/* What makes no sense for one task after the other. */
+/* What a schedule keeps of a task. Everything else is of one task alone: a key, an absolute time, dependencies. */
+static bool is_kept(unsigned place) {
+    switch (place) {
+    case JQ_AT_TASK_HANDLER:
+    case JQ_AT_TASK_QUEUE:
+    case JQ_AT_TASK_PAYLOAD:
+    case JQ_AT_TASK_PRIORITY:
+    case JQ_AT_TASK_DELAY:
+    case JQ_AT_TASK_NEED:
+    case JQ_AT_TASK_WANT:
+    case JQ_AT_TASK_RETRY:
+    case JQ_AT_TASK_SOFT_LIMIT:
+    case JQ_AT_TASK_HARD_LIMIT:
+    case JQ_AT_TASK_RESULT_TTL:
+    case JQ_AT_TASK_HEADERS: return true;
+    default: return false;
+    }
+}
+
 static bool check_task(struct jq_decoder *decoder, const struct jq_values *task) {
-    static const unsigned places[] = {JQ_AT_TASK_ETA, JQ_AT_TASK_EXPIRES, JQ_AT_TASK_KEY, JQ_AT_TASK_UNIQUE,
-                                      JQ_AT_TASK_AFTER};
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        if (jq_given(task, places[i]))
-            return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, jq_message_task.fields[places[i]].name,
+    for (unsigned place = 0; place < jq_message_task.count; place++) {
+        if (jq_given(task, place) && !is_kept(place))
+            return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, jq_message_task.fields[place].name,
                                 "not of a task that is scheduled");
     }
     return true;

@@ -4,6 +4,8 @@
 import json
 import os
 import random
+import signal
+import struct
 import subprocess
 import sys
 import unittest
@@ -72,6 +74,52 @@ class Schedules(TestCase):
             self.assertEqual(code, 65, err)
             self.assertIn(message, err)
         self.assertEqual(self.bed.ask("schedule", "ls")["items"], [])
+
+
+class ZonesOfTheBroker(TestCase):
+    def test_a_zone_that_comes_is_found_at_sighup(self):
+        """A zone that is gone when the broker starts is told, and nothing fires; SIGHUP makes the broker look again."""
+        folder = self.bed.open_folder("zones")
+        with open(os.path.join(folder, "Here"), "wb") as file:
+            zoneinfo_file(file)
+        self.bed.start_broker(environment={"TZDIR": folder})
+        self.bed.do("schedule", "set", "report", "30 2 * * *", "work", "--zone", "Here")
+        self.bed.broker.stop()
+        os.rename(os.path.join(folder, "Here"), os.path.join(folder, "There"))
+        self.bed.start_broker(environment={"TZDIR": folder})
+        item = self.bed.ask("schedule", "show", "report")["item"]
+        self.assertEqual((item["trouble"], item["next_ms"]), ("there is no such time zone here", None))
+        os.rename(os.path.join(folder, "There"), os.path.join(folder, "Here"))
+        self.bed.broker.signal(signal.SIGHUP)
+        item = wait_until("the zone", lambda: (row := self.bed.ask("schedule", "show", "report")["item"])["next_ms"] and row)
+        self.assertIsNone(item["trouble"])
+        self.assertEqual(datetime.fromtimestamp(item["next_ms"] / 1000, UTC).strftime("%H:%M"), "01:30")
+
+
+def zoneinfo_file(file):
+    """A zone an hour ahead of UTC, all year: TZif of version 2, with an empty table and a rule (RFC 8536)."""
+    for version in (b"2", b"2"):
+        file.write(b"TZif" + version + bytes(15) + struct.pack(">6I", 0, 0, 0, 0, 1, 4))
+        file.write(struct.pack(">iBB", 3600, 0, 0) + b"ABC\0")
+    file.write(b"\nABC-1\n")
+
+
+class Unique(TestCase):
+    def test_a_key_is_debounced_by_jqctl(self):
+        """A later submit takes the place of the one that waits, over a SIGKILL of the broker too; the last payload runs."""
+        self.bed.start_broker()
+        words = ("--key", "k", "--unique", "debounce", "--unique-for", "500ms")
+        first = self.bed.submit("echo", *words, payload={"n": 1})
+        self.assertEqual(self.bed.submit("echo", *words, payload={"n": 2}), first)
+        self.bed.broker.kill()
+        self.bed.start_broker()
+        self.assertEqual(self.bed.submit("echo", *words, payload={"n": 3}), first)
+        self.bed.start_worker("w", {"echo": "command = /bin/cat"})
+        task = self.bed.wait_for_state(first, "succeeded")
+        self.assertEqual(task["payload"], {"n": 3})
+        self.assertEqual(task["detail"]["result"], {"n": 3})
+        self.assertNotEqual(self.bed.submit("echo", *words, payload={"n": 4}), first)
+        self.assertIn("task_renewed", [record["type"] for record in self.bed.journal()])
 
 
 # ---- cron against a model: every minute, by zoneinfo ----

@@ -476,6 +476,52 @@ static void what_never_fires_is_refused(void **state) {
     end(lab, &zones);
 }
 
+/* All schedules together are bounded, since each prologue states them all: the one too many is told so, and a smaller one still fits. */
+static void schedules_are_bounded(void **state) {
+    static uint8_t body[JQ_SCHEDULE_BODY_SIZE_MAX];
+    struct zones zones;
+    struct lab *lab = lab_at_noon(&zones);
+    const struct jq_reply_effect *reply = NULL;
+    char name[] = "s000";
+    (void)state;
+    do {
+        struct jq_schedule_def def = def_of(name, "@daily");
+        def.task.body = (struct jq_bytes){body, sizeof(body)};
+        reply = ask_to_set(lab, &def);
+        for (int digit = 3; ++name[digit] > '9' && digit > 0; digit--)
+            name[digit] = '0';
+    } while (reply->status == JQ_REPLY_OK);
+    assert_int_equal(reply->status, JQ_REPLY_BUSY);
+    assert_string_equal(reply->reason, "all schedules together may have 4 MiB");
+    assert_int_equal(name[1], '5'); /* five hundred and a few */
+    set_simply(lab, "small", "@daily", JQ_CATCH_UP_LAST);
+    restart_broker(lab);
+    end(lab, &zones);
+}
+
+/* A thousand schedules that are due at the same moment all fire, in slices. */
+static void many_at_once_come_in_slices(void **state) {
+    struct zones zones;
+    struct lab *lab = lab_at_noon(&zones);
+    uint64_t before = 0;
+    char name[] = "s000";
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        set_simply(lab, name, "0 13 * * *", JQ_CATCH_UP_NONE);
+        for (int digit = 3; ++name[digit] > '9' && digit > 0; digit--)
+            name[digit] = '0';
+    }
+    lab->now_ms += HOUR;
+    for (int steps = 0; jq_core_deadline_ms(lab->core) <= lab->now_ms; steps++) {
+        sleep_broker_ms(lab, 0);
+        assert_in_range(queued(lab) - before, 0, 2 * 256);
+        before = queued(lab);
+        assert_in_range(steps, 0, 20);
+    }
+    assert_int_equal(queued(lab), 1000);
+    end(lab, &zones);
+}
+
 /* Schedules are listed a page at a time, each once. */
 static void schedules_are_listed_by_pages(void **state) {
     struct zones zones;
@@ -518,6 +564,8 @@ int main(void) {
         cmocka_unit_test(a_schedule_is_run_by_hand),
         cmocka_unit_test(a_full_queue_delays_a_schedule),
         cmocka_unit_test(what_never_fires_is_refused),
+        cmocka_unit_test(schedules_are_bounded),
+        cmocka_unit_test(many_at_once_come_in_slices),
         cmocka_unit_test(schedules_are_listed_by_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

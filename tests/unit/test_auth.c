@@ -104,6 +104,21 @@ static void roles_permit(void **state) {
     assert_int_equal(permit(JQ_ROLE_ADMIN, NULL, "queue.set", &request), JQ_REPLY_OK);
 }
 
+/* A token's globs hold for what a schedule submits too: nobody gets by the clock what he may not submit by hand. */
+static void globs_judge_a_schedule(void **state) {
+    (void)state;
+    struct jq_request request = {.op = JQ_OP_NONE};
+    struct jq_submit_item *task = &request.u.schedule.def.task;
+    *task = (struct jq_submit_item){.queue = JQ_STR("cad.step"), .handler = JQ_STR("mesh.fine")};
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "schedule.set", &request), JQ_REPLY_OK);
+    assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "schedule.set", &request), JQ_REPLY_FORBIDDEN);
+    task->queue = JQ_STR("mail");
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "schedule.set", &request), JQ_REPLY_FORBIDDEN);
+    task->queue = JQ_STR("cad.step");
+    task->handler = JQ_STR("rm");
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "schedule.set", &request), JQ_REPLY_FORBIDDEN);
+}
+
 /* A token's globs judge each task of a submit by itself: the others are not refused with it, and a task that the decoder
  * has refused keeps its own reason. */
 static void globs_judge_each_task(void **state) {
@@ -141,6 +156,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(uid_decides_on_ipc, begin, end),
         cmocka_unit_test_setup_teardown(off_lets_all_in, begin, end),
         cmocka_unit_test_setup_teardown(roles_permit, begin, end),
+        cmocka_unit_test_setup_teardown(globs_judge_a_schedule, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_each_task, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_a_registration, begin, end),
     };
