@@ -13,6 +13,7 @@ static void pack_task(const struct jq_submit_item *task, struct jq_buf *out) {
     jq_buf_append_str(out, task->need);
     jq_buf_append_str(out, task->want);
     jq_buf_append_str(out, task->group);
+    jq_buf_append_str(out, task->group);
     jq_buf_append_varint(out, (uint64_t)task->priority);
     jq_buf_append_svarint(out, task->delay_ms);
     jq_buf_append_varint(out, task->retry_max);
@@ -49,6 +50,7 @@ static void unpack_task(struct jq_reader *in, struct jq_submit_item *task) {
     task->handler = jq_read_str(in, JQ_NAME_SIZE_MAX);
     task->need = jq_read_str(in, JQ_NEED_SIZE_MAX);
     task->want = jq_read_str(in, JQ_NEED_SIZE_MAX);
+    task->group = jq_read_str(in, JQ_KEY_SIZE_MAX);
     task->group = jq_read_str(in, JQ_KEY_SIZE_MAX);
     task->priority = (int)(read_u32(in) % JQ_PRIORITY_COUNT);
     task->delay_ms = jq_read_svarint(in);

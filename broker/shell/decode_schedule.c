@@ -33,6 +33,7 @@ static bool is_kept(unsigned place) {
     case JQ_AT_TASK_DELAY:
     case JQ_AT_TASK_NEED:
     case JQ_AT_TASK_WANT:
+    case JQ_AT_TASK_GROUP:
     case JQ_AT_TASK_RETRY:
     case JQ_AT_TASK_SOFT_LIMIT:
     case JQ_AT_TASK_HARD_LIMIT:

@@ -207,6 +207,7 @@ static void put_schedules(struct sink *sink, struct jq_reply_effect *reply) {
         put_str(sink, &row->def.task.handler);
         put_str(sink, &row->def.task.need);
         put_str(sink, &row->def.task.want);
+        put_str(sink, &row->def.task.group);
         put_bytes(sink, &row->def.task.body);
         put_text(sink, &row->trouble);
     }

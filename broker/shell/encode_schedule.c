@@ -28,6 +28,8 @@ static void pack_task(struct encoder *encoder, const struct jq_submit_item *task
     row_ms(&map, JQ_AT_TASK_DELAY, task->delay_ms);
     row_str(&map, JQ_AT_TASK_NEED, task->need);
     row_str(&map, JQ_AT_TASK_WANT, task->want);
+    if (task->group.size > 0)
+        row_str(&map, JQ_AT_TASK_GROUP, task->group);
     row_key(&map, JQ_AT_TASK_RETRY);
     pack_retry(map.pack, task);
     row_ms(&map, JQ_AT_TASK_SOFT_LIMIT, task->soft_limit_ms);

@@ -46,11 +46,11 @@ class Schedules(TestCase):
     def test_people_set_show_run_pause_and_remove(self):
         """What was set is shown as it was set, with its next times in its zone; by name it is run, paused, removed."""
         self.bed.do("schedule", "set", "report", "30 2 * * mon-fri", "work", "--zone", "Europe/Berlin",
-                    "--overlap", "skip", "--jitter", "10m", "--queue", "night", "--retry", "1")
+                    "--overlap", "skip", "--jitter", "10m", "--queue", "night", "--retry", "1", "--group", "acme")
         item = self.show("report")
         self.assertEqual((item["when"], item["zone"], item["queue"]), ("30 2 * * mon-fri", "Europe/Berlin", "night"))
         self.assertEqual((item["overlap"], item["catch_up"], item["jitter_ms"]), ("skip", "last", 600000))
-        self.assertEqual(item["task"]["retry"]["max"], 1)
+        self.assertEqual((item["task"]["retry"]["max"], item["task"]["group"]), (1, "acme"))
         self.assertEqual(len(item["due"]), 5)
         self.assertTrue(all("T02:30:00+0" in time["local"] for time in item["due"]))
         code, out, _ = self.bed.run_jqctl("schedule", "run", "report")

@@ -216,7 +216,7 @@ _jqctl() {
         case $prev in
         esac ;;
     'schedule set')
-        words='--zone --catch-up --overlap --jitter --paused --payload --raw --queue --priority --need --want --delay --retry --soft-limit --hard-limit --result-ttl --header'
+        words='--zone --catch-up --overlap --jitter --paused --payload --raw --queue --priority --need --want --group --delay --retry --soft-limit --hard-limit --result-ttl --header'
         case $prev in
         --zone) return ;;
         --catch-up) mapfile -t COMPREPLY < <(compgen -W 'none last all' -- "$cur"); return ;;
@@ -227,6 +227,7 @@ _jqctl() {
         --priority) mapfile -t COMPREPLY < <(compgen -W 'urgent high normal low background' -- "$cur"); return ;;
         --need) return ;;
         --want) return ;;
+        --group) return ;;
         --delay) return ;;
         --retry) return ;;
         --soft-limit) return ;;

@@ -137,6 +137,7 @@ complete -c jqctl -n '__jqctl_is schedule set' -l queue -s q -x -d 'The queue (d
 complete -c jqctl -n '__jqctl_is schedule set' -l priority -x -a 'urgent high normal low background' -d 'urgent, high, normal, low, background, or 0 to 9, 9 first (normal).'
 complete -c jqctl -n '__jqctl_is schedule set' -l need -s n -x -d 'Which workers may run it, such as '\''cpu=2 mem=4G os==linux'\''.'
 complete -c jqctl -n '__jqctl_is schedule set' -l want -x -d 'Which of them it would rather have, such as '\''zone==lab1:50 gpu:-20'\''.'
+complete -c jqctl -n '__jqctl_is schedule set' -l group -s g -x -d 'Groups take turns inside a queue: a customer, a project.'
 complete -c jqctl -n '__jqctl_is schedule set' -l delay -x -d 'Not before so long after it is due.'
 complete -c jqctl -n '__jqctl_is schedule set' -l retry -x -d 'Failed attempts after which it is dead (3).'
 complete -c jqctl -n '__jqctl_is schedule set' -l soft-limit -x -d 'SIGTERM after it.'

@@ -152,6 +152,7 @@ static const struct jqctl_option schedule_set_options[] = {
      "urgent high normal low background"},
     {"need", 'n', "NEED", "Which workers may run it, such as 'cpu=2 mem=4G os==linux'.", NULL},
     {"want", 0, "WANT", "Which of them it would rather have, such as 'zone==lab1:50 gpu:-20'.", NULL},
+    {"group", 'g', "TEXT", "Groups take turns inside a queue: a customer, a project.", NULL},
     {"delay", 0, "DURATION", "Not before so long after it is due.", NULL},
     {"retry", 0, "N", "Failed attempts after which it is dead (3).", NULL},
     {"soft-limit", 0, "DURATION", "SIGTERM after it.", NULL},

@@ -34,6 +34,7 @@ static const struct jqctl_column task_columns[] = {
     {"delay_ms", "delay", JQCTL_LIMIT, JQCTL_TABLE, NULL},
     {"need", "need", JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"want", "want", JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"group", "group", JQCTL_TEXT, JQCTL_TABLE, NULL},
     {"retry", "retry", JQCTL_MAP, JQCTL_TABLE, &retry_row},
     {"soft_limit_ms", "soft limit", JQCTL_LIMIT, JQCTL_TABLE, NULL},
     {"hard_limit_ms", "hard limit", JQCTL_LIMIT, JQCTL_TABLE, NULL},
