@@ -233,7 +233,8 @@ void attempt_damaged(struct jq_core *core, const struct jq_held *held) {
     if (task_at(core, ref)->state == JQ_STATE_CANCELLING) {
         task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
     } else {
-        task_end(core, ref, JQ_STATE_DEAD, JQ_OUTCOME_DAMAGED);
+        const struct jq_report damaged = {.error = JQ_STR("what it carries cannot be read back from the journal")};
+        end_task(core, task_at(core, ref), JQ_STATE_DEAD, JQ_OUTCOME_DAMAGED, &damaged);
     }
     breakers_attempt_ended(core, &attempt, JQ_OUTCOME_DAMAGED, (struct jq_str){NULL, 0});
     worker_fill(core, attempt.worker); /* there is room again */

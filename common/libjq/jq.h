@@ -258,6 +258,9 @@ bool jq_job_cancelled(const struct jq_job *job);
 /* The result (copied, at most 48 KiB), or a line about what went wrong. */
 enum jq_err jq_job_result(struct jq_job *job, const void *data, size_t size);
 void jq_job_message(struct jq_job *job, const char *text);
+/* For a handler that returns JQ_OUTCOME_NETWORK: the service that failed. Its circuit breaker counts that, and holds back the tasks of
+ * those who use it while it is open. At most 64 bytes of `name`. */
+void jq_job_service(struct jq_job *job, const char *name);
 void jq_job_progress(struct jq_job *job, double fraction, const char *text);
 
 #ifdef __cplusplus

@@ -28,6 +28,7 @@ struct jq_job {
     enum jq_outcome outcome;
     struct jq_buf result;
     char message[256];
+    char service[JQ_NAME_SIZE_MAX + 1];
 };
 
 struct handler {
@@ -135,6 +136,10 @@ enum jq_err jq_job_result(struct jq_job *job, const void *data, size_t size) {
 
 void jq_job_message(struct jq_job *job, const char *text) {
     snprintf(job->message, sizeof(job->message), "%s", text);
+}
+
+void jq_job_service(struct jq_job *job, const char *name) {
+    snprintf(job->service, sizeof(job->service), "%s", name);
 }
 
 void jq_job_progress(struct jq_job *job, double fraction, const char *text) {
@@ -314,6 +319,7 @@ static void report_job(struct jq_worker *worker, const struct jq_job *job) {
                                           .exit_code = -1,
                                           .signal_number = -1,
                                           .message = jq_str_of(job->message),
+                                          .service = jq_str_of(job->service),
                                           .duration_ms = -1,
                                           .cpu_ms = -1};
     (void)jq_link_report(worker->link, &report, NULL);

@@ -73,6 +73,44 @@ class Breakers(TestCase):
         self.assertIn("a breaker is handler:NAME, worker:NAME or service:NAME", err)
 
 
+NETWORK = 5
+
+
+class Services(TestCase):
+    """A worker that speaks the protocol itself: its reports name a service."""
+
+    def lease(self, want=1):
+        status, body = self.worker.ask("lease", {"session": self.session, "want": want, "wait_ms": 0})
+        self.assertEqual(status, 0)
+        return body.get("tasks", [])
+
+    def test_a_service_that_fails_holds_back_who_named_it(self):
+        """Four reports name the same service: tasks of that handler wait, others run."""
+        self.bed.start_broker(SETTINGS)
+        self.worker = self.bed.client()
+        handlers = [{"name": "mail"}, {"name": "print"}]
+        body = {"id": bytes(16), "name": "raw", "incarnation": 1, "offers": {"slots": 4000}, "handlers": handlers}
+        status, body = self.worker.ask("register", body)
+        self.assertEqual(status, 0)
+        self.session = body["session"]
+        for _ in range(4):
+            self.bed.submit("mail")
+            (task,) = self.lease()
+            detail = {"message": "connection refused", "service": "SMTP.example.org"}
+            report = {"session": self.session, "reports": [[task[0], task[1], NETWORK, False, detail]]}
+            self.assertEqual(self.worker.ask("report", report)[0], 0)
+        breaker = self.bed.ask("breaker", "show", "service:smtp.example.org")["item"]
+        self.assertEqual((breaker["state"], breaker["handlers"]), ("open", "mail"))
+        self.bed.do("breaker", "trip", "service:smtp.example.org")  # Until it is reset: nothing here need hurry.
+        held, other = self.bed.submit("mail"), self.bed.submit("print")
+        self.assertEqual([task[0] for task in self.lease(2)], [int(other)])
+        self.assertIn("service:smtp.example.org", self.bed.run_jqctl("task", "explain", held)[1])
+        self.assertEqual({item["name"] for item in self.bed.ask("breaker", "ls", "--not-closed")["items"]},
+                         {"service:smtp.example.org"})
+        self.bed.do("breaker", "reset", "service:smtp.example.org")
+        self.assertEqual([task[0] for task in self.lease()], [int(held)])
+
+
 class DeadLetters(TestCase):
     def setUp(self):
         super().setUp()

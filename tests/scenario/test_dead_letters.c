@@ -209,6 +209,29 @@ static void replay_is_spread_over_time(void **state) {
     lab_free(lab);
 }
 
+/* What waits for a dead letter waits on when it is replayed at a rate, and runs when it has succeeded. */
+static void replayed_parent_frees_its_children(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const jq_task_id parents[] = {dead_letter(lab, "q"), submit_task(lab, "q")};
+    struct jq_submit_item item = lab_item();
+    item.queue = JQ_STR("q");
+    item.after = &parents[1];
+    item.after_count = 1;
+    const jq_task_id child = submit_item(lab, &item);
+    report_failure(lab, lease_task(lab, "worker-1"), JQ_OUTCOME_INVALID_INPUT, false);
+    assert_int_equal(task_state(lab, child), JQ_STATE_BLOCKED);
+    assert_int_equal(edit(lab, parents[1], 0, JQ_EDIT_PRIORITY, &item)->status, JQ_REPLY_OK);
+    assert_int_equal(replay(lab, parents, 2, 1000000)->u.many.count, 2);
+    assert_int_equal(task_state(lab, child), JQ_STATE_WAITING);
+    advance_ms(lab, 1000);
+    report_success(lab, lease_task(lab, "worker-1"));
+    report_success(lab, lease_task(lab, "worker-1"));
+    assert_int_equal(task_state(lab, child), JQ_STATE_READY);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* Two operators replay at once: their letters take places in one line, so the rate holds for both together. */
 static void two_replays_share_one_line(void **state) {
     (void)state;
@@ -257,7 +280,7 @@ int main(void) {
         cmocka_unit_test(only_dead_letters_are_edited), cmocka_unit_test(second_editor_is_told),
         cmocka_unit_test(bad_edits_are_refused),        cmocka_unit_test(log_keeps_the_edited_body),
         cmocka_unit_test(replay_is_spread_over_time),   cmocka_unit_test(two_replays_share_one_line),
-        cmocka_unit_test(replayed_twice_is_a_conflict),
+        cmocka_unit_test(replayed_twice_is_a_conflict), cmocka_unit_test(replayed_parent_frees_its_children),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
