@@ -28,7 +28,9 @@
     X(BREAKER_LEAK, "a half-open breaker lets everything through")                                                     \
     X(SCHEDULE_TWICE, "a due time is not settled when it has made its task")                                           \
     X(SHED_HIGH, "the highest task is shed")                                                                           \
-    X(UNTIL_LEASED, "until_done holds only until the task is leased")
+    X(UNTIL_LEASED, "until_done holds only until the task is leased")                                                  \
+    X(LIMIT_PLUS_ONE, "a limit lets one more run at once")                                                             \
+    X(FAST_RATE, "a rate lets through twice as much")
 
 enum jq_canary {
     CANARY_NONE,

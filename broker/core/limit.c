@@ -82,7 +82,8 @@ static void meter_check(struct jq_core *core, uint32_t ref) {
     const int64_t opens_ms = meter_opens_ms(core, meter);
     meter_set_timer(core, ref, opens_ms);
     meter_set_closed(core, meter,
-                     opens_ms > core->now_ms || (limit->concurrency > 0 && meter->running >= limit->concurrency));
+                     opens_ms > core->now_ms ||
+                         (limit->concurrency > 0 && meter->running >= limit->concurrency + CANARY(LIMIT_PLUS_ONE)));
 }
 
 static uint32_t meter_make(struct jq_core *core, uint32_t limit, enum jq_scope_kind kind) {
@@ -151,7 +152,7 @@ static void meter_take(struct jq_core *core, uint32_t ref, int64_t now_ms) {
         const bool own = limit->meter == ref;
         core->digest -= own ? limit_hash(core, limit) : 0;
         const int64_t from_us = meter->due_us > now_ms * US_PER_MS ? meter->due_us : now_ms * US_PER_MS;
-        meter->due_us = from_us + interval_us(limit);
+        meter->due_us = from_us + interval_us(limit) / (CANARY(FAST_RATE) ? 2 : 1);
         core->digest += own ? limit_hash(core, limit) : 0;
     }
     meter_check(core, ref);

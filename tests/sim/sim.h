@@ -197,6 +197,7 @@ struct sim_task {
     uint32_t parent_count, met; /* met: bit per parent */
     uint8_t on;
     uint64_t flow;
+    char group[4];
     uint32_t ended_as; /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
@@ -240,6 +241,19 @@ struct sim_call { /* an attempt of a handler that ended */
 struct sim_schedule {
     int64_t due_ms; /* the last that made a task, or was settled when it was set */
 };
+struct sim_limit {
+    char scope[24];
+    bool set;
+    uint32_t concurrency, burst;
+    int64_t interval_us; /* between two starts; 0: no rate */
+    uint32_t since;      /* of `started`: those before do not count */
+};
+struct sim_start { /* of a task */
+    int64_t at_ms;
+    uint16_t queue;
+    char handler[8], group[4];
+};
+enum { SIM_LIMITS_MAX = 32 };
 enum { SIM_BREAKERS_MAX = 16, SIM_SCHEDULES_MAX = 64 };
 enum { SIM_QUEUES_MAX = 64, SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
 struct sim_oracle {
@@ -261,6 +275,10 @@ struct sim_oracle {
     uint32_t breaker_count;
     struct sim_call *calls;
     uint32_t call_count, call_capacity;
+    struct sim_limit limits[SIM_LIMITS_MAX];
+    uint32_t limit_count;
+    struct sim_start *started;
+    uint32_t started_count, started_capacity;
     struct sim_schedule schedules[SIM_SCHEDULES_MAX];
     struct sim_key *keys;
     uint32_t key_count, key_capacity;
@@ -393,6 +411,11 @@ void *oracle_grown(void *array, uint32_t count, uint32_t *capacity, size_t item_
 /* sim_keys.c: keys of submits, marks of queues */
 void keys_record(struct sim *sim, const struct jq_record *record);
 void keys_check(struct sim *sim, const struct jq_record *record);
+
+/* sim_limits.c: limits of concurrency and rate */
+void limits_record(struct sim *sim, const struct jq_record *record);
+void limits_check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record);
+void limits_forget(struct sim *sim);
 
 /* sim_ties.c: tasks that wait for others, and flows of tasks */
 void ties_submitted(struct sim *sim, struct sim_task *task, const struct jq_record *record); /* places it */

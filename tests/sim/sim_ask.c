@@ -11,6 +11,9 @@ static const char *const queues[] = {"a", "b", "b.c", "d"};
 static const char *const workers[] = {"w0", "w1", "w2", "w3"};
 static const char *const handlers[] = {"h0", "h1"};
 static const char *const services[] = {"s0", "s1"};
+static const char *const groups[] = {"g0", "g1", "g2"};
+static const char *const scopes[] = {"queue:a",    "queue:b",    "queue:b.c", "handler:h0", "handler:h1",
+                                     "group:a/g0", "group:b/g1", "group:a/*", "group:d/*"};
 static const char *const schedules[] = {"n0", "n1", "n2"};
 
 static struct jq_str pick(struct sim *sim, const char *const *texts, size_t count) {
@@ -50,6 +53,9 @@ static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
                                     .retry_base_ms = 100,
                                     .retry_cap_ms = 2000,
                                     .result_ttl_ms = !sim->swarm.forgetful && sim_detail(sim, 3) ? 86400000 : 3000};
+    if (sim_detail(sim, 2)) {
+        item->group = pick(sim, groups, 3);
+    }
     make_body(sim, request, at);
 }
 
@@ -199,6 +205,19 @@ static void make_schedule(struct sim *sim, struct sim_request *request) {
     def->task = request->items[0];
 }
 
+static void make_limit(struct sim *sim, struct sim_request *request) {
+    request->r.op = sim_detail(sim, 4) ? JQ_OP_LIMIT_SET : JQ_OP_LIMIT_RM;
+    request->r.u.limit.scope = pick(sim, scopes, sizeof(scopes) / sizeof(scopes[0]));
+    if (sim_detail(sim, 3)) {
+        request->r.u.limit.concurrency = 1 + (uint32_t)sim_detail(sim, 4);
+    }
+    if (request->r.u.limit.concurrency == 0 || sim_detail(sim, 2)) {
+        request->r.u.limit.rate =
+            (struct jq_rate){1 + (uint32_t)sim_detail(sim, 20), 100 + (int64_t)sim_detail(sim, 3000)};
+        request->r.u.limit.burst = 1 + (uint32_t)sim_detail(sim, 5);
+    }
+}
+
 static void make_edit(struct sim *sim, struct sim_request *request) {
     request->r.op = JQ_OP_DEAD_EDIT;
     make_item(sim, request, 0);
@@ -226,7 +245,7 @@ static void cancel_flow(struct sim *sim, struct sim_request *request) {
 }
 
 static void make_operation(struct sim *sim, struct sim_request *request) {
-    switch (sim_detail(sim, 13)) {
+    switch (sim_detail(sim, 15)) {
     case 0:
     case 1: make_ids(sim, request, JQ_OP_TASK_CANCEL); break;
     case 2: make_ids(sim, request, JQ_OP_DEAD_REPLAY); break;
@@ -241,20 +260,23 @@ static void make_operation(struct sim *sim, struct sim_request *request) {
     case 9: make_edit(sim, request); break;
     case 10: cancel_flow(sim, request); break;
     case 11: make_ids(sim, request, JQ_OP_WAIT); break;
+    case 12:
+    case 13: make_limit(sim, request); break;
     default: make_look(sim, request); break;
     }
 }
 
 /* In a calm: queues run, workers take work, breakers close and nothing new is begun, so that all tasks can end. */
 static void make_peace(struct sim *sim, struct sim_request *request, uint64_t turn) {
-    if (turn % 4 == 0) {
-        make_set(sim, request, JQ_OP_QUEUE_SET, jq_str_of(queues[turn / 4 % 4]));
-    } else if (turn % 4 == 1) {
-        make_set(sim, request, JQ_OP_WORKER_DRAIN, jq_str_of(workers[turn / 4 % 4]));
-    } else if (turn % 4 == 2) {
-        make_set(sim, request, JQ_OP_SCHEDULE_RM, jq_str_of(schedules[turn / 4 % 3]));
-    } else {
-        make_breaker(sim, request, turn / 4 % 8, false);
+    const uint64_t which = turn / 5;
+    switch (turn % 5) {
+    case 0: make_set(sim, request, JQ_OP_QUEUE_SET, jq_str_of(queues[which % 4])); break;
+    case 1: make_set(sim, request, JQ_OP_WORKER_DRAIN, jq_str_of(workers[which % 4])); break;
+    case 2: make_set(sim, request, JQ_OP_SCHEDULE_RM, jq_str_of(schedules[which % 3])); break;
+    case 3: make_breaker(sim, request, which % 8, false); return;
+    default:
+        request->r.op = JQ_OP_LIMIT_RM;
+        request->r.u.limit.scope = jq_str_of(scopes[which % (sizeof(scopes) / sizeof(scopes[0]))]);
         return;
     }
     request->r.u.named.on = false;

@@ -38,6 +38,7 @@ void oracle_fini(struct sim *sim) {
     free(sim->oracle.keys);
     free(sim->oracle.flows);
     free(sim->oracle.calls);
+    free(sim->oracle.started);
     free(sim->oracle.answers);
 }
 
@@ -115,6 +116,7 @@ void oracle_forget_records(struct sim *sim) {
     oracle->dead = 0;
     oracle->key_count = 0;
     gates_forget(sim);
+    limits_forget(sim);
     for (uint32_t i = 0; i < oracle->flow_count; i++) {
         oracle->flows[i].phase = 0;
     }
@@ -122,11 +124,16 @@ void oracle_forget_records(struct sim *sim) {
 
 /* ---- the records about tasks ---- */
 
+static void text_take(char *out, size_t size, struct jq_str text) {
+    (void)snprintf(out, size, "%.*s", (int)text.size, text.data);
+}
+
 static void submitted(struct sim *sim, const struct jq_record *record) {
     struct sim_task *task = oracle_task(sim, record->u.task_submitted.task.value);
     if (task->place != SIM_UNKNOWN) {
         sim_fail(sim, "task %" PRIu64 ": its id was issued twice", task->id);
     }
+    text_take(task->group, sizeof(task->group), record->u.task_submitted.group);
     task->queue = record->u.task_submitted.queue;
     task->class_index = record->u.task_submitted.class_index;
     task->priority = record->u.task_submitted.priority;
@@ -173,6 +180,7 @@ static void revived(struct sim *sim, struct sim_task *task, int64_t ready_ms) {
 static void renewed(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
     const struct jq_bytes body = record->u.task_renewed.body;
     oracle_leave(sim, task);
+    text_take(task->group, sizeof(task->group), record->u.task_renewed.group);
     task->queue = record->u.task_renewed.queue;
     task->class_index = record->u.task_renewed.class_index;
     task->options = record->u.task_renewed.options;
@@ -232,10 +240,6 @@ static void task_record(struct sim *sim, const struct jq_record *record) {
 }
 
 /* ---- the other records ---- */
-
-static void text_take(char *out, size_t size, struct jq_str text) {
-    (void)snprintf(out, size, "%.*s", (int)text.size, text.data);
-}
 
 static void registered(struct sim *sim, const struct jq_record *record) {
     struct sim_holder *holder = &sim->oracle.holders[record->u.worker_registered.worker];
@@ -306,6 +310,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
         other_record(sim, record);
     }
     keys_record(sim, record);
+    limits_record(sim, record);
     ties_record(sim, record);
     gates_record(sim, record);
 }

@@ -65,8 +65,8 @@ static bool earlier(const struct sim_task *a, const struct sim_task *b) {
 /* What the worker could have got just as well: the same queue, handler and need, and ready. */
 static bool rivals(const struct sim_task *a, const struct sim_task *b, const struct sim_holder *holder,
                    int64_t now_ms) {
-    return a != b && a->queue == b->queue && a->class_index == b->class_index && !a->eta && a->ready_ms <= now_ms &&
-           (a->losses == 0 || holder->suspects == 0);
+    return a != b && a->queue == b->queue && a->class_index == b->class_index && strcmp(a->group, b->group) == 0 &&
+           !a->eta && a->ready_ms <= now_ms && (a->losses == 0 || holder->suspects == 0);
 }
 
 /* Priority is strict in a queue, then the key decides; but for a task that is ready for longer than the aging interval, and for
@@ -129,6 +129,7 @@ static void check_leased(struct sim *sim, const struct sim_task *task, const str
     check_amounts(sim, task, record);
     check_order(sim, task, record);
     ties_check_leased(sim, task);
+    limits_check_leased(sim, task, record);
     gates_check_leased(sim, task, record);
 }
 
