@@ -41,13 +41,9 @@ static void render_tasks(struct jq_buf *out, const struct jq_server_row *row) {
     const struct {
         const char *state;
         uint64_t count;
-    } states[] = {{"waiting", row->waiting},
-                  {"blocked", row->blocked},
-                  {"scheduled", row->scheduled},
-                  {"ready", row->ready},
-                  {"running", row->running},
-                  {"dead", row->dead},
-                  {"finished", row->tasks_finished}};
+    } states[] = {
+        {"waiting", row->waiting}, {"blocked", row->blocked}, {"scheduled", row->scheduled},    {"ready", row->ready},
+        {"running", row->running}, {"dead", row->dead},       {"finished", row->tasks_finished}};
     for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
         jq_buf_append_format(out, "jqmesh_tasks{state=\"%s\"} %" PRIu64 "\n", states[i].state, states[i].count);
     counter(out, "tasks_submitted_total", "Tasks accepted.", row->submitted_total);

@@ -117,19 +117,40 @@ static void fill_commit(struct jq_pack *pack, void *ctx) {
     jq_pack_field_uint(pack, &jq_message_flow_commit, JQ_AT_FLOW_COMMIT_COUNT, staging->flow->count);
 }
 
+/* *ret_wait_ms: what a broker without room asks for. */
+static enum jq_err commit_once(struct staging *staging, int64_t deadline_ms, int64_t *ret_wait_ms,
+                               struct jq_error *reterr) {
+    struct jq_flight flight;
+    struct jq_pack pack;
+    enum jq_err err = jq_flight_begin(staging->client, &flight, "flow.commit", 2, deadline_ms, &pack, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    fill_commit(&pack, staging);
+    jq_flight_send(&flight);
+    err = jq_flight_finish(&flight, deadline_ms, reterr);
+    err = err == JQ_OK ? jq_refusal(&flight.view, reterr) : err;
+    *ret_wait_ms = flight.view.retry_after_ms > BUSY_WAIT_MIN_MS ? flight.view.retry_after_ms : BUSY_WAIT_MIN_MS;
+    jq_flight_end(&flight);
+    return err;
+}
+
+/* The time that was asked for, and a random half more. */
+static int64_t spread(struct jq_client *client, int64_t wait_ms) {
+    pthread_mutex_lock(&client->lock);
+    const int64_t more_ms = (int64_t)jq_rng_below(&client->rng, (uint64_t)wait_ms / 2 + 1);
+    pthread_mutex_unlock(&client->lock);
+    return wait_ms + more_ms;
+}
+
 /* Asks again while a queue is too full for all of it: each time under a new id, for the answer was an answer. */
 static enum jq_err commit(struct staging *staging, struct jq_error *reterr) {
     struct jq_client *client = staging->client;
     const int64_t deadline_ms = jq_flight_now_ms() + client->timeout_ms;
     for (;;) {
-        struct jq_flight flight;
-        const enum jq_err err = jq_client_call(client, &flight, "flow.commit", 2, fill_commit, staging, 0, reterr);
-        if (err == JQ_OK) {
-            jq_flight_end(&flight);
-        }
-        pthread_mutex_lock(&client->lock);
-        const int64_t wait_ms = BUSY_WAIT_MIN_MS + (int64_t)jq_rng_below(&client->rng, 500);
-        pthread_mutex_unlock(&client->lock);
+        int64_t wait_ms = BUSY_WAIT_MIN_MS;
+        const enum jq_err err = commit_once(staging, deadline_ms, &wait_ms, reterr);
+        wait_ms = spread(client, wait_ms);
         if (err != JQ_ERR_BUSY || jq_flight_now_ms() + wait_ms >= deadline_ms) {
             return err;
         }

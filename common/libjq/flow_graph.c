@@ -61,16 +61,22 @@ jq_task_id jq_flow_task_id(const struct jq_flow *flow, size_t place) {
 }
 
 static bool grow_tasks(struct jq_flow *flow) {
+    const size_t capacity = flow->capacity ? flow->capacity * 2 : 64;
     if (flow->count < flow->capacity) {
         return true;
     }
-    const size_t capacity = flow->capacity ? flow->capacity * 2 : 64;
     struct jq_task_spec *tasks = realloc(flow->tasks, capacity * sizeof(*tasks));
-    flow->tasks = tasks ? tasks : flow->tasks;
+    if (!tasks) {
+        return false;
+    }
+    flow->tasks = tasks;
     const char **labels = realloc((void *)flow->labels, capacity * sizeof(*labels));
-    flow->labels = labels ? labels : flow->labels;
-    flow->capacity = tasks && labels ? capacity : flow->capacity;
-    return tasks && labels;
+    if (!labels) {
+        return false;
+    }
+    flow->labels = labels;
+    flow->capacity = capacity;
+    return true;
 }
 
 enum jq_err jq_flow_add(struct jq_flow *flow, const char *label, const struct jq_task_spec *task, size_t *ret_place,
@@ -157,9 +163,19 @@ enum jq_err jq_flow_chord(struct jq_flow *flow, const struct jq_task_spec *tasks
 
 /* ---- a file ---- */
 
+/* Room for one more text that is freed with the flow. */
+static bool grow_files(struct jq_flow *flow) {
+    void **files = realloc((void *)flow->files, (flow->file_count + 1) * sizeof(*files));
+    if (!files) {
+        return false;
+    }
+    flow->files = files;
+    return true;
+}
+
 static enum jq_err read_file(struct jq_flow *flow, const char *path, char **ret_text, size_t *ret_size,
                              struct jq_error *reterr) {
-    FILE *file = fopen(path, "rb");
+    FILE *file = grow_files(flow) ? fopen(path, "rb") : NULL;
     if (!file) {
         return jq_fail_errno(reterr, errno, "%s", path);
     }
@@ -167,9 +183,7 @@ static enum jq_err read_file(struct jq_flow *flow, const char *path, char **ret_
     const bool known = fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) && status.st_size < FILE_SIZE_MAX;
     const size_t size = known ? (size_t)status.st_size : 0;
     char *text = malloc(size + 1);
-    void **files = realloc((void *)flow->files, (flow->file_count + 1) * sizeof(*files));
-    flow->files = files ? files : flow->files;
-    const bool whole = known && text && files && fread(text, 1, size, file) == size;
+    const bool whole = known && text && fread(text, 1, size, file) == size;
     fclose(file);
     if (!whole) {
         free(text);

@@ -8,14 +8,10 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import msgpack
-from lib.bed import TestCase, shell, wait_until
-
-# Fails until the file named by its argument is there.
-PICKY = 'test -e "$0" || exit 65; echo done'
+from lib.bed import TestCase, shell
 
 HANDLERS = {
     "say": shell('cat; echo " from $JQ_TASK"'),
-    "picky": "command = /bin/sh -c '{script}' {path}",
     "sum": "command = /bin/cat parents.json\nstdin = none",
     "env": shell('echo "$JQ_PARENTS"') + "\nstdin = none",
     "wait": "command = /bin/sleep 300\nstdin = none",
@@ -143,6 +139,18 @@ class Flows(TestCase):
         code, _, err = self.bed.run_jqctl("task", "submit", "say", "--after", "99999")
         self.assertNotEqual(code, 0)
         self.assertIn("after: task 99999: never submitted, or forgotten", err)
+
+
+class FullQueue(TestCase):
+    def test_a_queue_without_room_takes_nothing_of_a_flow(self):
+        """The flow is too much for the queue: jqctl says busy when its time is over, nothing of it is there; a smaller one is taken."""
+        self.bed.start_broker({"limits.depth_max": "3"})
+        for count, code in ((4, 75), (3, 0)):
+            path = self.bed.write("flow.json", json.dumps({"tasks": [{"handler": "none"}] * count}))
+            got, out, err = self.bed.run_jqctl("flow", "submit", path, "--timeout", "400ms")
+            self.assertEqual(got, code, err)
+            self.assertEqual(len(self.bed.ask("task", "ls")["items"]), 0 if code else count)
+        self.assertIn("no room for the whole flow", self.bed.run_jqctl("flow", "submit", path, "--timeout", "400ms")[2])
 
 
 if __name__ == "__main__":
