@@ -167,7 +167,7 @@ static enum jq_err commit(struct staging *staging, struct jq_error *reterr) {
 enum jq_err jq_flow_submit(struct jq_client *client, struct jq_flow *flow, jq_task_id *ret_flow,
                            struct jq_error *reterr) {
     struct staging staging = {.client = client, .flow = flow};
-    struct jq_error scratch;
+    struct jq_error scratch = {.code = JQ_OK};
     struct jq_error *why = reterr ? reterr : &scratch;
     if (flow->count == 0) {
         return jq_fail(why, JQ_ERR_INVALID, "flow: no tasks");

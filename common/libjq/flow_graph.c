@@ -37,10 +37,11 @@ void jq_flow_free(struct jq_flow *flow) {
     if (!flow) {
         return;
     }
-    for (size_t i = 0; i < flow->file_count; i++) {
-        free(flow->files[i]);
+    while (flow->files) {
+        struct jq_flow_file *file = flow->files;
+        flow->files = file->next;
+        free(file);
     }
-    free((void *)flow->files);
     free(flow->tasks);
     free((void *)flow->labels);
     free(flow->edges);
@@ -163,35 +164,27 @@ enum jq_err jq_flow_chord(struct jq_flow *flow, const struct jq_task_spec *tasks
 
 /* ---- a file ---- */
 
-/* Room for one more text that is freed with the flow. */
-static bool grow_files(struct jq_flow *flow) {
-    void **files = realloc((void *)flow->files, (flow->file_count + 1) * sizeof(*files));
-    if (!files) {
-        return false;
-    }
-    flow->files = files;
-    return true;
-}
-
-static enum jq_err read_file(struct jq_flow *flow, const char *path, char **ret_text, size_t *ret_size,
+/* The text lives until the flow is freed. */
+static enum jq_err read_file(struct jq_flow *flow, const char *path, const char **ret_text, size_t *ret_size,
                              struct jq_error *reterr) {
-    FILE *file = grow_files(flow) ? fopen(path, "rb") : NULL;
+    FILE *file = fopen(path, "rb");
     if (!file) {
         return jq_fail_errno(reterr, errno, "%s", path);
     }
     struct stat status;
     const bool known = fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) && status.st_size < FILE_SIZE_MAX;
     const size_t size = known ? (size_t)status.st_size : 0;
-    char *text = malloc(size + 1);
-    const bool whole = known && text && fread(text, 1, size, file) == size;
+    struct jq_flow_file *kept = malloc(sizeof(*kept) + size + 1);
+    const bool whole = known && kept && fread(kept->text, 1, size, file) == size;
     fclose(file);
     if (!whole) {
-        free(text);
+        free(kept);
         return jq_fail(reterr, JQ_ERR_INVALID, "%s: not a file of at most %d bytes that can be read", path,
                        FILE_SIZE_MAX);
     }
-    flow->files[flow->file_count++] = text;
-    *ret_text = text;
+    kept->next = flow->files;
+    flow->files = kept;
+    *ret_text = kept->text;
     *ret_size = size;
     return JQ_OK;
 }
@@ -199,7 +192,7 @@ static enum jq_err read_file(struct jq_flow *flow, const char *path, char **ret_
 enum jq_err jq_flow_map_file(struct jq_flow *flow, const char *path, const struct jq_task_spec *task, size_t *ret_first,
                              size_t *ret_count, struct jq_error *reterr) {
     const size_t first = flow->count;
-    char *text = NULL;
+    const char *text = NULL;
     size_t size = 0;
     enum jq_err err = read_file(flow, path, &text, &size, reterr);
     for (size_t at = 0; err == JQ_OK && at < size;) {

@@ -9,6 +9,11 @@ struct jq_flow_edge {
     uint32_t task, parent; /* places */
 };
 
+struct jq_flow_file {
+    struct jq_flow_file *next;
+    char text[];
+};
+
 struct jq_flow {
     char name[JQ_NAME_SIZE_MAX + 1];
     struct jq_task_spec *tasks;
@@ -16,8 +21,7 @@ struct jq_flow {
     size_t count, capacity;
     struct jq_flow_edge *edges;
     size_t edge_count, edge_capacity;
-    void **files; /* what jq_flow_map_file() read */
-    size_t file_count;
+    struct jq_flow_file *files;    /* what jq_flow_map_file() read */
     jq_task_id first;              /* once it is submitted */
     uint32_t *turns;               /* once it is sorted: place -> turn */
     uint32_t *order;               /* turn -> place */
