@@ -648,7 +648,10 @@
     X(JQ_AT_SERVER_WAITING, "waiting", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for others")                     \
     X(JQ_AT_SERVER_BLOCKED, "blocked", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for one that is dead")           \
     X(JQ_AT_SERVER_FLOWS, "flows", UINT, REQUIRED, 0, ANY, NULL, "remembered, or being staged")                        \
-    X(JQ_AT_SERVER_BREAKERS_OPEN, "breakers_open", UINT, REQUIRED, 0, ANY, NULL, "circuit breakers open or half-open")
+    X(JQ_AT_SERVER_BREAKERS_OPEN, "breakers_open", UINT, REQUIRED, 0, ANY, NULL, "circuit breakers open or half-open") \
+    X(JQ_AT_SERVER_SCHEDULES, "schedules", UINT, REQUIRED, 0, ANY, NULL, "")                                           \
+    X(JQ_AT_SERVER_TROUBLED, "schedules_troubled", UINT, REQUIRED, 0, ANY, NULL, "schedules that cannot submit")       \
+    X(JQ_AT_SERVER_MISSED, "schedules_missed_total", UINT, REQUIRED, 0, ANY, NULL, "due times that were passed over")
 
 /* ---- the other two sockets --------------------------------------------------------------------------------------- */
 

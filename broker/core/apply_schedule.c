@@ -77,6 +77,7 @@ static void forget(struct jq_core *core, uint32_t index) {
     if (schedule->timer != 0) {
         jq_heap_remove(&core->schedules.timers, schedule->timer);
     }
+    core->schedules.troubled -= schedule->trouble != NULL;
     core->schedules.bytes -= schedule->size;
     core->extra_bytes -= schedule->size;
     core->schedules.used_count--;

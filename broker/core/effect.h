@@ -229,6 +229,8 @@ struct jq_server_row {
     uint64_t retried_total, lost_total, crashed_total, shed_total, withheld_total;
     uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, withheld, senders;
     uint32_t breakers_open; /* or half-open */
+    uint32_t schedules, schedules_troubled;
+    uint64_t schedules_missed_total;
     uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn;
     bool draining, memory_busy, disk_busy;
 };

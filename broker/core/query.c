@@ -321,6 +321,8 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     ret_row->waiting = core->waiting_count;
     ret_row->blocked = core->blocked_count;
     ret_row->flows = core->flows.used_count;
+    ret_row->schedules = core->schedules.used_count;
+    ret_row->schedules_troubled = core->schedules.troubled;
     ret_row->tasks_live =
         core->waiting_count + core->blocked_count + core->scheduled_count + core->ready_count + core->running_count;
     ret_row->tasks_finished = core->finished_count;

@@ -28,20 +28,27 @@ static void set_timer(struct jq_core *core, uint32_t index, int64_t wall_ms) {
     }
 }
 
+static void set_trouble(struct jq_core *core, uint32_t index, const char *trouble) {
+    struct schedule *schedule = &core->schedules.items[index];
+    core->schedules.troubled += (trouble != NULL) - (uint32_t)(schedule->trouble != NULL);
+    schedule->trouble = trouble;
+}
+
 void schedule_plan(struct jq_core *core, uint32_t index) {
     struct schedule *schedule = &core->schedules.items[index];
     const struct jq_schedule_state *state = &schedule->state;
     const struct jq_zone *zone = schedule_zone(core, schedule->def.zone);
+    const char *trouble = NULL;
     schedule->next_wall_ms = 0;
-    schedule->trouble = NULL;
     if (!schedule->readable) {
-        schedule->trouble = "this version cannot read when it is due";
+        trouble = "this version cannot read when it is due";
     } else if (!zone) {
-        schedule->trouble = "there is no such time zone here";
+        trouble = "there is no such time zone here";
     } else if (!jq_cron_next(&schedule->cron, zone, state->anchor_wall_ms, state->settled_wall_ms,
                              &schedule->next_wall_ms)) {
-        schedule->trouble = "it is never due";
+        trouble = "it is never due";
     }
+    set_trouble(core, index, trouble);
     set_timer(core, index, state->paused ? 0 : schedule->next_wall_ms);
 }
 
@@ -132,6 +139,7 @@ static void settle(struct jq_core *core, uint32_t index, int64_t due_wall_ms, ui
     struct jq_schedule_state state = core->schedules.items[index].state;
     state.settled_wall_ms = due_wall_ms;
     state.missed += missed;
+    core->totals.schedules_missed_total += missed;
     state.skipped += skipped;
     move_to(core, index, &state);
     if (missed > 0) {
@@ -156,7 +164,7 @@ static bool take(struct jq_core *core, uint32_t index, int64_t due_wall_ms) {
         return true;
     }
     schedule_plan(core, index);
-    schedule->trouble = refused.reason;
+    set_trouble(core, index, refused.reason);
     set_timer(core, index, core->wall_ms + JQ_SCHEDULE_RETRY_MS);
     return false;
 }

@@ -51,6 +51,7 @@ struct schedules {
     uint64_t bytes; /* of all definitions */
     struct jq_strmap names;
     struct jq_heap timers; /* S: by wall time */
+    uint32_t troubled;     /* S: with a trouble */
 };
 
 struct jq_core;

@@ -484,6 +484,9 @@ static void pack_server_room(struct row_map *map, const struct jq_server_row *se
     row_uint(map, JQ_AT_SERVER_WAITING, server->waiting);
     row_uint(map, JQ_AT_SERVER_BLOCKED, server->blocked);
     row_uint(map, JQ_AT_SERVER_FLOWS, server->flows);
+    row_uint(map, JQ_AT_SERVER_SCHEDULES, server->schedules);
+    row_uint(map, JQ_AT_SERVER_TROUBLED, server->schedules_troubled);
+    row_uint(map, JQ_AT_SERVER_MISSED, server->schedules_missed_total);
 }
 
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply) {

@@ -83,6 +83,9 @@ static void render_broker(struct jq_buf *out, const struct jq_metrics_snapshot *
     gauge(out, "submits_withheld", "Submits that wait for room in a full queue.", row->withheld);
     gauge(out, "senders", "Senders in the request window.", row->senders);
     gauge(out, "keys", "Idempotency keys remembered.", row->keys);
+    gauge(out, "schedules", "Schedules.", row->schedules);
+    gauge(out, "schedules_troubled", "Schedules that cannot submit, such as for want of a time zone.",
+          row->schedules_troubled);
     gauge(out, "memory_bytes", "Memory of the core.", row->memory_bytes);
     gauge(out, "memory_max_bytes", "Memory of the core at which submits are refused.", row->memory_max);
     gauge(out, "memory_busy", "1 while submits are refused for memory.", row->memory_busy);

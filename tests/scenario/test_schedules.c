@@ -113,6 +113,12 @@ static void expect_counts(struct lab *lab, const char *name, uint64_t fired, uin
                  (unsigned long long)row->state.missed, (unsigned long long)row->state.skipped);
 }
 
+static void expect_troubled(struct lab *lab, uint32_t count) {
+    struct jq_server_row row;
+    jq_core_status(lab->core, &row);
+    assert_int_equal(row.schedules_troubled, count);
+}
+
 /* The broker is down for so long. */
 static void down_ms(struct lab *lab, int64_t ms) {
     lab->now_ms += ms;
@@ -320,12 +326,14 @@ static void a_zone_that_is_gone_is_told_and_waited_for(void **state) {
     advance_ms(lab, 2 * HOUR);
     assert_string_equal(show(lab, "report")->trouble, "there is no such time zone here");
     assert_true(show(lab, "report")->next_wall_ms == 0);
+    expect_troubled(lab, 1);
     expect_counts(lab, "report", 0, 0, 0);
     zones.berlin = berlin;
     struct jq_event event = {.type = JQ_EVENT_ZONES};
     lab_step(lab, &event);
     advance_ms(lab, 0);
     assert_null(show(lab, "report")->trouble);
+    expect_troubled(lab, 0);
     expect_counts(lab, "report", 1, 1, 0);
     end(lab, &zones);
 }
