@@ -53,7 +53,7 @@ class KillUnderLoad(TestCase):
     def setUp(self):
         super().setUp()
         # Workers are killed on purpose, so no task may be taken for a poison one.
-        self.bed.start_broker({"retry.crash_limit": "1000", "retry.lost_limit": "1000", "liveness.liveness": "2s"})
+        self.bed.start_broker({"retry.crash_limit": "255", "retry.lost_limit": "255", "liveness.liveness": "2s"})
         self.workers = [self.bed.start_worker(f"w{i}", HANDLER) for i in range(2)]
         self.submitters = [Submitter(self.bed, i) for i in range(CLIENTS)]
 

@@ -168,6 +168,11 @@ pub const Checks = struct {
         step.dependOn(&run.step);
     }
 
+    pub fn addTorture(checks: Checks) void {
+        const step = checks.b.step("torture", "Torture real processes: kills, stops, failing disks, crowds (-- --seconds N, NAME..)");
+        _ = checks.addScript(step, "tests/torture/run.py");
+    }
+
     pub fn addModel(checks: Checks) void {
         const b = checks.b;
         const step = b.step("model", "Check the model of leases exhaustively with spin (-- --full: minutes, some GiB)");

@@ -20,4 +20,5 @@ pub fn declare(b: *std.Build) void {
     checks.addSanitize();
     checks.addFuzz();
     checks.addModel();
+    checks.addTorture();
 }
