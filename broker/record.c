@@ -78,13 +78,42 @@ static void decode_queue_defined(struct jq_reader *in, struct jq_record *record)
     record->u.queue_defined.name = jq_read_str(in, JQ_NAME_SIZE_MAX);
 }
 
+/* A bit for each setting, then the values of those that have one, in the order of the bits. */
+static uint32_t settings_of(const struct jq_queue_set *set) {
+    return (set->paused ? JQ_QUEUE_SETTING_PAUSED : 0u) | (set->draining ? JQ_QUEUE_SETTING_DRAINING : 0u) |
+           (set->paused_until_wall_ms ? JQ_QUEUE_SETTING_UNTIL : 0u) |
+           (set->depth_max ? JQ_QUEUE_SETTING_DEPTH_MAX : 0u) | (set->weight ? JQ_QUEUE_SETTING_WEIGHT : 0u);
+}
 static void encode_queue_set(const struct jq_record *record, struct jq_buf *out) {
+    const struct jq_queue_set *set = &record->u.queue_set.set;
+    const uint32_t given = settings_of(set);
     jq_buf_append_varint(out, record->u.queue_set.queue);
-    jq_buf_append_u8(out, record->u.queue_set.paused);
+    jq_buf_append_varint(out, given);
+    if (given & JQ_QUEUE_SETTING_UNTIL) {
+        put_time(out, set->paused_until_wall_ms, record->time_ms);
+    }
+    if (given & JQ_QUEUE_SETTING_DEPTH_MAX) {
+        jq_buf_append_varint(out, set->depth_max);
+    }
+    if (given & JQ_QUEUE_SETTING_WEIGHT) {
+        jq_buf_append_varint(out, set->weight);
+    }
 }
 static void decode_queue_set(struct jq_reader *in, struct jq_record *record) {
+    struct jq_queue_set *set = &record->u.queue_set.set;
     record->u.queue_set.queue = (uint16_t)get_bounded(in, UINT16_MAX);
-    record->u.queue_set.paused = jq_read_u8(in) != 0;
+    const uint64_t given = get_bounded(in, JQ_QUEUE_SETTING_END - 1);
+    set->paused = given & JQ_QUEUE_SETTING_PAUSED;
+    set->draining = given & JQ_QUEUE_SETTING_DRAINING;
+    if (given & JQ_QUEUE_SETTING_UNTIL) {
+        set->paused_until_wall_ms = get_time(in, record->time_ms);
+    }
+    if (given & JQ_QUEUE_SETTING_DEPTH_MAX) {
+        set->depth_max = jq_read_varint(in);
+    }
+    if (given & JQ_QUEUE_SETTING_WEIGHT) {
+        set->weight = (uint32_t)get_bounded(in, UINT32_MAX);
+    }
 }
 
 /* Beside the index: a want follows. */
@@ -547,6 +576,15 @@ static void decode_limit_removed(struct jq_reader *in, struct jq_record *record)
     record->u.limit_removed.scope = jq_read_str(in, JQ_SCOPE_SIZE_MAX);
 }
 
+static void encode_moved(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.task_moved.task.value);
+    jq_buf_append_varint(out, record->u.task_moved.queue);
+}
+static void decode_moved(struct jq_reader *in, struct jq_record *record) {
+    record->u.task_moved.task = (jq_task_id){jq_read_varint(in)};
+    record->u.task_moved.queue = (uint16_t)get_bounded(in, UINT16_MAX);
+}
+
 /* ---- the table ---- */
 
 static const struct codec codecs[JQ_RECORD_TYPE_END] = {
@@ -588,6 +626,9 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_SCHEDULE_MOVED] = {"schedule_moved", encode_schedule_moved, decode_schedule_moved, false},
     [JQ_RECORD_LIMIT_SET] = {"limit_set", encode_limit_set, decode_limit_set, false},
     [JQ_RECORD_LIMIT_REMOVED] = {"limit_removed", encode_limit_removed, decode_limit_removed, false},
+    [JQ_RECORD_TASK_HELD] = {"task_held", encode_task, decode_task, false},
+    [JQ_RECORD_TASK_RELEASED] = {"task_released", encode_task, decode_task, false},
+    [JQ_RECORD_TASK_MOVED] = {"task_moved", encode_moved, decode_moved, false},
 };
 
 static const struct codec *codec_of(uint8_t type) {

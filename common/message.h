@@ -12,6 +12,7 @@
 #include "common/message_fields.h"
 #include "common/types.h"
 #include "common/vocab.h"
+#include "common/where.h"
 
 enum {
     JQ_PROTOCOL_VERSION = 1,
@@ -41,6 +42,8 @@ enum {
 #define JQ_WALL_MS_MAX     UINT64_C(253402300799999) /* the end of the year 9999 */
 #define JQ_INTERVAL_US_MAX UINT64_C(86400000000)     /* one a day */
 #define JQ_BACKOFF_MS_MAX  UINT64_C(2592000000)      /* thirty days */
+#define JQ_DEPTH_MAX       UINT64_C(1000000000)
+#define JQ_WEIGHT_MAX      UINT64_C(1000)
 #define JQ_U32_MAX         UINT64_C(4294967295)
 #define JQ_UINT_ANY        UINT64_MAX
 
@@ -128,11 +131,13 @@ struct jq_message {
     X(why, JQ_FIELDS_WHY, false)                                                                                       \
     X(task_cancel, JQ_FIELDS_TASK_CANCEL, false)                                                                       \
     X(task_ids, JQ_FIELDS_TASK_IDS, false)                                                                             \
+    X(task_move, JQ_FIELDS_TASK_MOVE, false)                                                                           \
     X(many_reply, JQ_FIELDS_MANY_REPLY, false)                                                                         \
     X(queue_ls, JQ_FIELDS_QUEUE_LS, false)                                                                             \
     X(queues_reply, JQ_FIELDS_QUEUES_REPLY, false)                                                                     \
     X(queue, JQ_FIELDS_QUEUE, false)                                                                                   \
     X(queue_set, JQ_FIELDS_QUEUE_SET, false)                                                                           \
+    X(worker_ls, JQ_FIELDS_WORKER_LS, false)                                                                           \
     X(worker_show, JQ_FIELDS_WORKER_SHOW, false)                                                                       \
     X(worker_drain, JQ_FIELDS_WORKER_DRAIN, false)                                                                     \
     X(workers_reply, JQ_FIELDS_WORKERS_REPLY, false)                                                                   \
@@ -201,9 +206,9 @@ extern const size_t jq_messages_count;
     X(9, "task.cancel", CLIENT, true, task_cancel, many_reply, "cancel tasks, running ones too")                       \
     X(10, "dead.replay", ADMIN, true, dead_replay, many_reply, "dead letters back into their queues")                  \
     X(11, "dead.rm", ADMIN, true, task_ids, many_reply, "forget dead letters")                                         \
-    X(12, "queue.ls", OBSERVER, false, queue_ls, queues_reply, "all queues, or one")                                   \
-    X(13, "queue.set", ADMIN, true, queue_set, many_reply, "pause or resume a queue")                                  \
-    X(14, "worker.ls", OBSERVER, false, none, workers_reply, "all workers")                                            \
+    X(12, "queue.ls", OBSERVER, false, queue_ls, queues_reply, "a page of queues, or one")                             \
+    X(13, "queue.set", ADMIN, true, queue_set, many_reply, "pause, drain or tune a queue")                             \
+    X(14, "worker.ls", OBSERVER, false, worker_ls, workers_reply, "a page of workers")                                 \
     X(15, "worker.show", OBSERVER, false, worker_show, workers_reply, "one worker, with facts and handlers")           \
     X(16, "worker.drain", ADMIN, true, worker_drain, many_reply, "give a worker nothing more, or again")               \
     X(17, "server.status", OBSERVER, false, none, server, "the broker's numbers")                                      \
@@ -229,7 +234,11 @@ extern const size_t jq_messages_count;
     X(35, "schedule.show", OBSERVER, false, schedule_name, schedules_reply, "one schedule, its task, its next times")  \
     X(36, "limit.set", ADMIN, true, limit_set, many_reply, "so many at a time, so many in so long; replaces")          \
     X(37, "limit.ls", OBSERVER, false, limit_ls, limits_reply, "a page of limits")                                     \
-    X(38, "limit.rm", ADMIN, true, limit_rm, many_reply, "no limit any more")
+    X(38, "limit.rm", ADMIN, true, limit_rm, many_reply, "no limit any more")                                          \
+    X(39, "task.hold", ADMIN, true, task_ids, many_reply, "keep tasks that wait from being handed out")                \
+    X(40, "task.release", ADMIN, true, task_ids, many_reply, "let held tasks go")                                      \
+    X(41, "task.move", ADMIN, true, task_move, many_reply, "tasks that wait into another queue")                       \
+    X(42, "task.rm", ADMIN, true, task_ids, many_reply, "forget tasks that have ended")
 
 struct jq_op_info {
     uint8_t number;

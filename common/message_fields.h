@@ -248,7 +248,8 @@
     X(JQ_AT_TASK_LS_QUEUE, "queue", NAME, 0, 0, 0, NULL, "only of this queue")                                         \
     X(JQ_AT_TASK_LS_HANDLER, "handler", NAME, 0, 0, 0, NULL, "only of this handler")                                   \
     X(JQ_AT_TASK_LS_STATES, "states", WORDS, 0, 0, 16, NULL,                                                           \
-      "only in one of these states, by name; dead letters are `[\"dead\"]`")
+      "only in one of these states, by name; dead letters are `[\"dead\"]`")                                           \
+    X(JQ_AT_TASK_LS_WHERE, "where", TEXT, 0, 1, JQ_WHERE_SIZE_MAX, NULL, "only those that this selects, below")
 
 #define JQ_FIELDS_TASKS_REPLY(X)                                                                                       \
     X(JQ_AT_TASKS_REPLY_NEXT, "next", UINT, 0, 0, ANY, NULL, "ask on with `after` = next; absent: that was all")       \
@@ -311,17 +312,30 @@
     X(JQ_AT_WHY_COUNT, "count", UINT, 0, 1, ANY, NULL, "of the worker lines: workers of which it is true")
 
 #define JQ_FIELDS_TASK_CANCEL(X)                                                                                       \
-    X(JQ_AT_TASK_CANCEL_IDS, "ids", TASKS, REQUIRED, 1, JQ_IDS_COUNT_MAX, NULL, "")                                    \
+    X(JQ_AT_TASK_CANCEL_IDS, "ids", TASKS, 0, 1, JQ_IDS_COUNT_MAX, NULL, "these tasks")                                \
     X(JQ_AT_TASK_CANCEL_GRACE, "grace_ms", UINT, 0, 0, JQ_BACKOFF_MS_MAX, NULL,                                        \
-      "of running ones: between SIGTERM and SIGKILL; default 5000")
+      "of running ones: between SIGTERM and SIGKILL; default 5000")                                                    \
+    X(JQ_AT_TASK_CANCEL_WHERE, "where", TEXT, 0, 1, JQ_WHERE_SIZE_MAX, NULL, "or all that this selects, below")        \
+    X(JQ_AT_TASK_CANCEL_DRY_RUN, "dry_run", BOOL, 0, 0, 0, NULL, "with where: only count them, do nothing")
 
-#define JQ_FIELDS_TASK_IDS(X) X(JQ_AT_TASK_IDS_IDS, "ids", TASKS, REQUIRED, 1, JQ_IDS_COUNT_MAX, NULL, "")
+#define JQ_FIELDS_TASK_IDS(X)                                                                                          \
+    X(JQ_AT_TASK_IDS_IDS, "ids", TASKS, 0, 1, JQ_IDS_COUNT_MAX, NULL, "these tasks")                                   \
+    X(JQ_AT_TASK_IDS_WHERE, "where", TEXT, 0, 1, JQ_WHERE_SIZE_MAX, NULL, "or all that this selects, below")           \
+    X(JQ_AT_TASK_IDS_DRY_RUN, "dry_run", BOOL, 0, 0, 0, NULL, "with where: only count them, do nothing")
+
+#define JQ_FIELDS_TASK_MOVE(X)                                                                                         \
+    X(JQ_AT_TASK_MOVE_IDS, "ids", TASKS, 0, 1, JQ_IDS_COUNT_MAX, NULL, "these tasks")                                  \
+    X(JQ_AT_TASK_MOVE_WHERE, "where", TEXT, 0, 1, JQ_WHERE_SIZE_MAX, NULL, "or all that this selects, below")          \
+    X(JQ_AT_TASK_MOVE_DRY_RUN, "dry_run", BOOL, 0, 0, 0, NULL, "with where: only count them, do nothing")              \
+    X(JQ_AT_TASK_MOVE_QUEUE, "queue", NAME, REQUIRED, 0, 0, NULL, "where they wait from now on")
 
 #define JQ_FIELDS_DEAD_REPLAY(X)                                                                                       \
-    X(JQ_AT_DEAD_REPLAY_IDS, "ids", TASKS, REQUIRED, 1, JQ_IDS_COUNT_MAX, NULL, "")                                    \
+    X(JQ_AT_DEAD_REPLAY_IDS, "ids", TASKS, 0, 1, JQ_IDS_COUNT_MAX, NULL, "these tasks")                                \
     X(JQ_AT_DEAD_REPLAY_INTERVAL, "interval_us", UINT, 0, 1, JQ_INTERVAL_US_MAX, NULL,                                 \
       "they become ready one by one, so many microseconds apart, behind those of earlier replays with an interval; "   \
-      "default: all at once")
+      "default: all at once")                                                                                          \
+    X(JQ_AT_DEAD_REPLAY_WHERE, "where", TEXT, 0, 1, JQ_WHERE_SIZE_MAX, NULL, "or all that this selects, below")        \
+    X(JQ_AT_DEAD_REPLAY_DRY_RUN, "dry_run", BOOL, 0, 0, 0, NULL, "with where: only count them, do nothing")
 
 #define JQ_FIELDS_DEAD_EDIT(X)                                                                                         \
     X(JQ_AT_DEAD_EDIT_ID, "id", UINT, REQUIRED, 1, ANY, NULL, "what is not given stays as it is")                      \
@@ -342,15 +356,21 @@
 
 #define JQ_FIELDS_MANY_REPLY(X)                                                                                        \
     X(JQ_AT_MANY_REPLY_COUNT, "count", UINT, REQUIRED, 0, ANY, NULL, "that were done")                                 \
-    X(JQ_AT_MANY_REPLY_EXCEPTIONS, "exceptions", LIST, 0, 0, ANY, &jq_message_exception, "that were not")
+    X(JQ_AT_MANY_REPLY_EXCEPTIONS, "exceptions", LIST, 0, 0, ANY, &jq_message_exception, "that were not")              \
+    X(JQ_AT_MANY_REPLY_MATCHED, "matched", UINT, 0, 0, ANY, NULL, "with where: tasks that it selected")                \
+    X(JQ_AT_MANY_REPLY_WHY, "why", TEXT, 0, 0, ANY, NULL,                                                              \
+      "with where: why the first of those that were not done was not")                                                 \
+    X(JQ_AT_MANY_REPLY_SAMPLES, "samples", TASKS, 0, 0, ANY, NULL, "with where: the first ids; absent after a resend")
 
 /* ---- queues and workers ------------------------------------------------------------------------------------------ */
 
-#define JQ_FIELDS_QUEUE_LS(X) X(JQ_AT_QUEUE_LS_NAME, "name", NAME, 0, 0, 0, NULL, "only this queue")
+#define JQ_FIELDS_QUEUE_LS(X)                                                                                          \
+    X(JQ_AT_QUEUE_LS_NAME, "name", NAME, 0, 0, 0, NULL, "only this queue")                                             \
+    X(JQ_AT_QUEUE_LS_AFTER, "after", UINT, 0, 0, JQ_U32_MAX, NULL, "go on behind this place; default 0")
 
 #define JQ_FIELDS_QUEUES_REPLY(X)                                                                                      \
     X(JQ_AT_QUEUES_REPLY_QUEUES, "queues", LIST, REQUIRED, 0, ANY, &jq_message_queue, "")                              \
-    X(JQ_AT_QUEUES_REPLY_LEFT_OUT, "left_out", UINT, 0, 0, ANY, NULL, "rows that the frame could not hold")
+    X(JQ_AT_QUEUES_REPLY_NEXT, "next", UINT, 0, 0, ANY, NULL, "ask on with `after` = next; absent: that was all")
 
 #define JQ_FIELDS_QUEUE(X)                                                                                             \
     X(JQ_AT_QUEUE_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                                        \
@@ -372,11 +392,25 @@
     X(JQ_AT_QUEUE_DRAIN, "drain_per_s", NUMBER, REQUIRED, 0, 0, NULL, "tasks that leave it in a second, of late")      \
     X(JQ_AT_QUEUE_OLDEST, "oldest_ready_ms", UINT, 0, 0, ANY, NULL, "age of its oldest ready task; absent: none")      \
     X(JQ_AT_QUEUE_WAITING, "waiting", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for others")                      \
-    X(JQ_AT_QUEUE_BLOCKED, "blocked", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for one that is dead")
+    X(JQ_AT_QUEUE_BLOCKED, "blocked", UINT, REQUIRED, 0, ANY, NULL, "tasks that wait for one that is dead")            \
+    X(JQ_AT_QUEUE_UNTIL, "paused_until_ms", UINT, 0, 0, ANY, NULL, "UTC: the pause ends then; absent: on resume")      \
+    X(JQ_AT_QUEUE_DRAINING, "draining", BOOL, 0, 0, 0, NULL, "it takes no new tasks")                                  \
+    X(JQ_AT_QUEUE_WEIGHT, "weight", UINT, 0, 0, ANY, NULL, "its share of the leases beside other queues")              \
+    X(JQ_AT_QUEUE_HELD, "held", UINT, 0, 0, ANY, NULL, "tasks of `scheduled` that somebody holds")
 
 #define JQ_FIELDS_QUEUE_SET(X)                                                                                         \
     X(JQ_AT_QUEUE_SET_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                                    \
-    X(JQ_AT_QUEUE_SET_PAUSED, "paused", BOOL, REQUIRED, 0, 0, NULL, "")
+    X(JQ_AT_QUEUE_SET_PAUSED, "paused", BOOL, 0, 0, 0, NULL, "nothing of it is leased")                                \
+    X(JQ_AT_QUEUE_SET_UNTIL, "until_ms", UINT, 0, 1, JQ_WALL_MS_MAX, NULL,                                             \
+      "with paused: the pause ends by itself then, UTC, over restarts too")                                            \
+    X(JQ_AT_QUEUE_SET_DRAINING, "draining", BOOL, 0, 0, 0, NULL, "it takes no new tasks, and works on")                \
+    X(JQ_AT_QUEUE_SET_DEPTH_MAX, "depth_max", UINT, 0, 0, JQ_DEPTH_MAX, NULL,                                          \
+      "tasks it takes before it is busy; 0: as configured")                                                            \
+    X(JQ_AT_QUEUE_SET_WEIGHT, "weight", UINT, 0, 0, JQ_WEIGHT_MAX, NULL,                                               \
+      "its share of the leases beside other queues; 0: as configured")
+
+#define JQ_FIELDS_WORKER_LS(X)                                                                                         \
+    X(JQ_AT_WORKER_LS_AFTER, "after", UINT, 0, 0, JQ_U32_MAX, NULL, "go on behind this place; default 0")
 
 #define JQ_FIELDS_WORKER_SHOW(X) X(JQ_AT_WORKER_SHOW_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")
 
@@ -386,7 +420,7 @@
 
 #define JQ_FIELDS_WORKERS_REPLY(X)                                                                                     \
     X(JQ_AT_WORKERS_REPLY_WORKERS, "workers", LIST, REQUIRED, 0, ANY, &jq_message_worker, "")                          \
-    X(JQ_AT_WORKERS_REPLY_LEFT_OUT, "left_out", UINT, 0, 0, ANY, NULL, "rows that the frame could not hold")
+    X(JQ_AT_WORKERS_REPLY_NEXT, "next", UINT, 0, 0, ANY, NULL, "ask on with `after` = next; absent: that was all")
 
 #define JQ_FIELDS_WORKER(X)                                                                                            \
     X(JQ_AT_WORKER_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                                       \

@@ -289,6 +289,14 @@ bool jq_token_may_queue(const struct jq_token *token, struct jq_str queue) {
     return matches_any(&token->queues, queue);
 }
 
+bool jq_token_may_all_queues(const struct jq_token *token) {
+    for (size_t i = 0; i < token->queues.count; i++) {
+        if (jq_str_equal(jq_str_of(token->queues.items[i]), JQ_STR("*")))
+            return true;
+    }
+    return false;
+}
+
 bool jq_token_may_handler(const struct jq_token *token, struct jq_str handler) {
     return matches_any(&token->handlers, handler);
 }

@@ -54,6 +54,7 @@ const struct jq_token *jq_tokens_find(const struct jq_tokens *tokens, struct jq_
 
 bool jq_token_may_queue(const struct jq_token *token, struct jq_str queue);
 bool jq_token_may_handler(const struct jq_token *token, struct jq_str handler);
+bool jq_token_may_all_queues(const struct jq_token *token); /* `*` is among its globs */
 
 /* A new token, and the line that admits it. `queues` and `handlers` are as in the file. */
 enum jq_err jq_token_new(char ret_text[JQ_TOKEN_TEXT_SIZE], struct jq_error *reterr);

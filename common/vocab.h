@@ -25,7 +25,8 @@
     X(JQ_REPLY_DRAINING, 11, "draining")                                                                               \
     X(JQ_REPLY_UNAVAILABLE, 12, "unavailable")
 
-/* Where a task is in its life (semantics.md). Final are succeeded, dead, cancelled and expired. */
+/* Where a task is in its life (semantics.md). Final are succeeded, dead, cancelled and expired. One that has not begun, and that
+ * somebody holds, is shown as held. */
 #define JQ_STATE_LIST(X)                                                                                               \
     X(JQ_STATE_NONE, 0, "none")                                                                                        \
     X(JQ_STATE_WAITING, 1, "waiting")                                                                                  \
@@ -37,7 +38,8 @@
     X(JQ_STATE_DEAD, 7, "dead")                                                                                        \
     X(JQ_STATE_CANCELLED, 8, "cancelled")                                                                              \
     X(JQ_STATE_EXPIRED, 9, "expired")                                                                                  \
-    X(JQ_STATE_BLOCKED, 10, "blocked") /* it waits for a task that is dead, and may be replayed */
+    X(JQ_STATE_BLOCKED, 10, "blocked") /* it waits for a task that is dead, and may be replayed */                     \
+    X(JQ_STATE_HELD, 11, "held")
 
 /* How an attempt ended: the error classes of semantics.md, and the three ends that are no error of the handler. */
 #define JQ_OUTCOME_LIST(X)                                                                                             \

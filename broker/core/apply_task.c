@@ -52,6 +52,7 @@ static void leave(struct jq_core *core, uint32_t ref) {
     switch ((enum jq_state)task->state) {
     case JQ_STATE_SCHEDULED:
         queue->scheduled--;
+        queue->held -= (task->flags & TASK_FLAG_HELD) != 0;
         core->scheduled_count--;
         queued_remove(core, ref);
         break;
@@ -76,6 +77,7 @@ static void leave(struct jq_core *core, uint32_t ref) {
         queued_remove(core, ref);
         roots_remove(core, ref);
         break;
+    case JQ_STATE_HELD:
     case JQ_STATE_NONE: break;
     }
 }
@@ -92,10 +94,28 @@ static void enter_wait(struct jq_core *core, uint32_t ref) {
     }
 }
 
+/* Held: scheduled, with no time at which it would become ready; but it may expire. */
+static void enter_held(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    const struct side *side = task_side_if(core, task);
+    task->state = JQ_STATE_SCHEDULED;
+    core->queues[task->queue].scheduled++;
+    core->queues[task->queue].held++;
+    core->scheduled_count++;
+    queued_add(core, ref);
+    if (side && side->expires_wall_ms > 0) {
+        task_set_timer(core, ref, side->expires_wall_ms, true);
+    }
+}
+
 /* Scheduled, or ready at once when its time has come. `now_ms` is the record's time. */
 static void enter_queue(struct jq_core *core, uint32_t ref, int64_t now_ms) {
     struct task *task = task_at(core, ref);
     const bool eta = task->flags & TASK_FLAG_ETA;
+    if (task->flags & TASK_FLAG_HELD) {
+        enter_held(core, ref);
+        return;
+    }
     if (!eta && task->at_ms <= now_ms) {
         task_make_ready(core, ref);
         return;
@@ -311,7 +331,7 @@ static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_reco
     leave(core, ref);
     release_key(core, task, true);
     edges_unlink(core, ref);
-    task->flags = (uint8_t)(task->flags & ~TASK_FLAG_ETA);
+    task->flags = (uint8_t)(task->flags & ~(TASK_FLAG_ETA | TASK_FLAG_HELD));
     task->state = record->u.task_ended.state;
     task->outcome = record->u.task_ended.outcome;
     task->attempts = record->u.task_ended.attempts;
@@ -414,6 +434,43 @@ void task_drop(struct jq_core *core, uint32_t ref) {
     task_remove(core, ref);
 }
 
+static bool waits(const struct task *task) {
+    return task->state == JQ_STATE_WAITING || task->state == JQ_STATE_BLOCKED;
+}
+
+/* A task that waits for others stays where it is: the flag counts when it would enter its queue. */
+static void apply_held(struct jq_core *core, uint32_t ref) {
+    struct task *task = task_at(core, ref);
+    const bool waiting = waits(task);
+    if (!waiting) {
+        leave(core, ref);
+    }
+    task->flags |= TASK_FLAG_HELD;
+    if (!waiting) {
+        enter_held(core, ref);
+    }
+}
+
+static void apply_released(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    const bool waiting = waits(task);
+    if (!waiting) {
+        leave(core, ref);
+    }
+    task->flags = (uint8_t)(task->flags & ~TASK_FLAG_HELD);
+    if (!waiting) {
+        enter_queue(core, ref, record->time_ms);
+    }
+}
+
+static void apply_moved(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    group_move(core, task, record->u.task_moved.queue);
+    task->queue = record->u.task_moved.queue;
+    enter_queue(core, ref, record->time_ms);
+}
+
 /* ---- which fact fits which state ---- */
 
 /* A dead letter that others wait for ends as cancelled when it is removed. */
@@ -425,18 +482,15 @@ static bool may_end(const struct task *task, const struct jq_record *record) {
     return !jq_state_is_final(task->state) || (task->state == JQ_STATE_DEAD && end == JQ_STATE_CANCELLED);
 }
 
-static bool waits(const struct task *task) {
-    return task->state == JQ_STATE_WAITING || task->state == JQ_STATE_BLOCKED;
-}
-
 static bool fits(struct jq_core *core, const struct task *task, const struct jq_record *record) {
     const enum jq_state state = task->state;
     const bool queued = state == JQ_STATE_SCHEDULED || state == JQ_STATE_READY;
     const bool leased = state == JQ_STATE_RUNNING || state == JQ_STATE_CANCELLING;
+    const bool held = task->flags & TASK_FLAG_HELD;
     switch (record->type) {
-    case JQ_RECORD_TASK_DUE: return state == JQ_STATE_SCHEDULED && (task->flags & TASK_FLAG_ETA);
+    case JQ_RECORD_TASK_DUE: return state == JQ_STATE_SCHEDULED && (task->flags & TASK_FLAG_ETA) && !held;
     case JQ_RECORD_TASK_LEASED:
-        return queued && units_valid(record->u.task_leased.units) && record->u.task_leased.worker > 0 &&
+        return queued && !held && units_valid(record->u.task_leased.units) && record->u.task_leased.worker > 0 &&
                record->u.task_leased.worker < core->worker_count && core->workers[record->u.task_leased.worker].used;
     case JQ_RECORD_TASK_RETRIED: return leased;
     case JQ_RECORD_TASK_CANCELLING: return state == JQ_STATE_RUNNING;
@@ -456,6 +510,9 @@ static bool fits(struct jq_core *core, const struct task *task, const struct jq_
     case JQ_RECORD_TASK_FORGOTTEN: return jq_state_is_final(state) && !node_is_waited_for(core, task);
     case JQ_RECORD_EDGE_DECIDED: return waits(task) && edge_find(core, task, record->u.edge_decided.parent) != 0;
     case JQ_RECORD_TASK_FREED: return waits(task) && node_if(core, task)->undecided == 0;
+    case JQ_RECORD_TASK_HELD: return (queued || waits(task)) && !held;
+    case JQ_RECORD_TASK_RELEASED: return held;
+    case JQ_RECORD_TASK_MOVED: return queued && record->u.task_moved.queue < core->queue_count;
     default: return false;
     }
 }
@@ -473,6 +530,9 @@ static void apply_fact(struct jq_core *core, uint32_t ref, const struct jq_recor
     case JQ_RECORD_TASK_RENEWED: apply_renewed(core, ref, record); break;
     case JQ_RECORD_EDGE_DECIDED: apply_edge(core, ref, record); break;
     case JQ_RECORD_TASK_FREED: apply_freed(core, ref, record); break;
+    case JQ_RECORD_TASK_HELD: apply_held(core, ref); break;
+    case JQ_RECORD_TASK_RELEASED: apply_released(core, ref, record); break;
+    case JQ_RECORD_TASK_MOVED: apply_moved(core, ref, record); break;
     default: break;
     }
 }

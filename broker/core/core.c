@@ -38,7 +38,8 @@ void jq_core_config_init(struct jq_core_config *config) {
                                                   .failure_percent = 50,
                                                   .cool_down_ms = 30000,
                                                   .cool_down_max_ms = 600000,
-                                                  .probes = 3}};
+                                                  .probes = 3},
+                                      .slice_tasks = 4096};
 }
 
 /* ---- where heaps keep the positions of their refs ---- */
@@ -154,6 +155,7 @@ enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed,
     core->worker_count = 1; /* index 0 is none */
     core->sender_count = 1;
     core->next_survey_ms = INT64_MAX;
+    core->queue_wake_wall_ms = INT64_MAX;
     core->disk_free_bytes = UINT64_MAX;
     tables_init(core);
     jq_buf_init(&core->units, JQ_LEASE_UNITS_SIZE_MAX);
@@ -284,6 +286,7 @@ static void free_tables(struct jq_core *core) {
         }
         free(core->senders[at].answers);
     }
+    jobs_free(core);
 }
 
 static void free_workers(struct jq_core *core) {

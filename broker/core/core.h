@@ -59,6 +59,7 @@ struct jq_core_config {
     uint32_t flows_max;    /* flows of which some task is remembered */
     int64_t flow_stage_ms; /* after which a flow that was begun and not committed is dropped */
     struct jq_breaker_config breaker;
+    uint32_t slice_tasks;                 /* tasks that a selection looks at in one step */
     int64_t dead_ttl_ms;                  /* 0: dead letters stay until removed */
     const struct jq_queue_config *queues; /* borrowed for the core's life */
     uint32_t queue_count;

@@ -99,9 +99,12 @@ struct jq_member_row {
 
 struct jq_queue_row {
     struct jq_str name;
-    bool paused;
+    uint32_t place; /* where a page that ends with it goes on */
+    struct jq_queue_set set;
+    uint32_t weight; /* in force */
     uint64_t scheduled, ready, running, dead, finished;
     uint64_t waiting, blocked;
+    uint64_t held;                        /* of those scheduled */
     uint64_t depth_max, bytes, bytes_max; /* bytes_max 0: none */
     enum jq_queue_policy policy;
     bool full;
@@ -113,6 +116,7 @@ struct jq_queue_row {
 
 struct jq_worker_row {
     struct jq_str name;
+    uint32_t place; /* as of a queue */
     struct jq_uuid id;
     bool draining, registered, alive;
     uint32_t leases, parked;
@@ -154,6 +158,7 @@ struct jq_limit_row {
     X(JQ_WHY_PARENT_DEAD, "parent_dead")             /* detail: a task that is dead, and may be replayed */            \
     X(JQ_WHY_WAITS_FOR, "waits_for")                 /* detail: a task that must end before, and its state */          \
     X(JQ_WHY_MORE_PARENTS, "more_parents")           /* number: of further tasks that it waits for */                  \
+    X(JQ_WHY_HELD, "held")                           /* somebody holds it */                                           \
     X(JQ_WHY_NOT_DUE, "not_due")                     /* detail: delay, eta or backoff; number: ms to go */             \
     X(JQ_WHY_QUEUE_PAUSED, "queue_paused")           /* detail: the queue */                                           \
     X(JQ_WHY_LIMIT_FULL, "limit_full")               /* detail: its scope; number: how many may run, and do */         \
@@ -278,14 +283,21 @@ struct jq_reply_effect {
             const struct jq_exception *exceptions;
             size_t exception_count;
             uint32_t count; /* items that were done */
-        } many;             /* cancel, replay, rm, and the sets with count 1 */
+            bool selection; /* a where was given; then no exceptions: */
+            uint64_t matched;
+            const char *why;           /* of the first that matched and could not be done; NULL: none */
+            const jq_task_id *samples; /* the first that matched */
+            size_t sample_count;
+        } many; /* what is done to tasks, and the sets with count 1 */
         struct {
             const struct jq_queue_row *rows;
             size_t count;
+            uint32_t next; /* queue.ls: ask on with after = next; 0: that was all */
         } queues;
         struct {
             const struct jq_worker_row *rows;
             size_t count;
+            uint32_t next; /* worker.ls: likewise */
         } workers;
         struct {
             const struct jq_breaker_row *rows;
@@ -345,7 +357,12 @@ enum jq_news_type {
     JQ_NEWS_TASK_RENEWED,    /* a later submit of its key took its place */
     JQ_NEWS_SCHEDULE_MISSED, /* number: due times that were passed over */
     JQ_NEWS_QUEUE_FULL,      /* a queue has reached a mark of its own (number 1), or is down at the low one (0) */
-    JQ_NEWS_LIMIT_SET        /* name: its scope; number 1 set, 0 removed */
+    JQ_NEWS_LIMIT_SET,       /* name: its scope; number 1 set, 0 removed */
+    JQ_NEWS_QUEUE_DRAINING,  /* number 1: it takes no new tasks, 0: it does again */
+    JQ_NEWS_QUEUE_TUNED,     /* its weight or its depth */
+    JQ_NEWS_TASK_HELD,
+    JQ_NEWS_TASK_RELEASED,
+    JQ_NEWS_TASK_MOVED /* name: the queue it is in now */
 };
 struct jq_news {
     enum jq_news_type type;

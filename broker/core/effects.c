@@ -36,7 +36,7 @@ void news_task(struct jq_core *core, enum jq_news_type type, const struct task *
                    .task = {task->id},
                    .name = leased ? worker_at(core, lease_at(core, task->lease)->worker)->name
                                   : core->queues[task->queue].name,
-                   .state = (enum jq_state)task->state,
+                   .state = task_shown(task),
                    .outcome = (enum jq_outcome)task->outcome,
                    .number =
                        (type == JQ_NEWS_TASK_RETRIED || type == JQ_NEWS_TASK_REVIVED) && task->at_ms > core->now_ms

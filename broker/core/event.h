@@ -6,9 +6,11 @@
 #ifndef JQ_BROKER_CORE_EVENT_H
 #define JQ_BROKER_CORE_EVENT_H
 
+#include "broker/core/record.h"
 #include "common/limit.h"
 #include "common/types.h"
 #include "common/vocab.h"
+#include "common/where.h"
 
 /* Requests that reach the core. Those marked W change something and go through the request window. */
 #define JQ_OP_LIST(X)                                                                                                  \
@@ -50,7 +52,11 @@
     X(JQ_OP_SCHEDULE_SHOW, 35, "schedule.show")                                                                        \
     X(JQ_OP_LIMIT_SET, 36, "limit.set") /* W */                                                                        \
     X(JQ_OP_LIMIT_LS, 37, "limit.ls")                                                                                  \
-    X(JQ_OP_LIMIT_RM, 38, "limit.rm") /* W */
+    X(JQ_OP_LIMIT_RM, 38, "limit.rm")         /* W */                                                                  \
+    X(JQ_OP_TASK_HOLD, 39, "task.hold")       /* W */                                                                  \
+    X(JQ_OP_TASK_RELEASE, 40, "task.release") /* W */                                                                  \
+    X(JQ_OP_TASK_MOVE, 41, "task.move")       /* W */                                                                  \
+    X(JQ_OP_TASK_RM, 42, "task.rm")           /* W */
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -220,13 +226,17 @@ struct jq_request {
             uint32_t limit;
             struct jq_str queue, handler; /* empty: any */
             uint32_t states;              /* bit per enum jq_state; 0: any */
+            const struct jq_where *where; /* NULL: any */
         } list;
         struct {
             const jq_task_id *ids;
             size_t count;
             uint32_t grace_ms;
-            int64_t interval_us; /* dead.replay: they become ready one by one, so far apart; 0: all at once */
-        } tasks;                 /* cancel, dead.replay, dead.rm */
+            int64_t interval_us;          /* dead.replay: they become ready one by one, so far apart; 0: all at once */
+            const struct jq_where *where; /* instead of ids; NULL: those of ids */
+            bool dry_run;                 /* with where: only count */
+            struct jq_str to;             /* the queue of a move */
+        } tasks;                          /* cancel, hold, release, move, rm, dead.replay, dead.rm */
         struct {
             jq_task_id id;
             uint64_t version;           /* of the body that was seen, as jq_task_row.body.lsn; 0: whatever it is */
@@ -240,9 +250,16 @@ struct jq_request {
             bool not_closed;    /* ls: only those */
         } breaker;
         struct {
+            uint64_t after; /* events behind this one; 0: from now on */
+            uint32_t limit;
+            int64_t wait_ms;
+            const struct jq_where *where; /* NULL: all */
+        } events;
+        struct {
             struct jq_str name;
-            bool on; /* queue.set: paused; worker.drain: draining */
-        } named;     /* queue.ls (name may be empty), queue.set, worker.show, worker.drain, schedule.* but set and ls */
+            bool on;        /* worker.drain: draining */
+            uint32_t after; /* queue.ls, worker.ls: go on behind this place */
+        } named; /* queue.ls (name may be empty), worker.ls, worker.show, worker.drain, schedule.* but set and ls */
         struct {
             struct jq_schedule_def def;
             bool pause_given, paused; /* not given: as it was */
@@ -256,6 +273,11 @@ struct jq_request {
         struct {
             uint64_t after; /* rows behind the one of that number */
         } page;             /* limit.ls */
+        struct {
+            struct jq_str name;
+            uint32_t given; /* bits of enum jq_queue_setting: the others stay as they are */
+            struct jq_queue_set set;
+        } queue_set;
     } u;
 };
 

@@ -62,10 +62,13 @@ static void explain_breakers(const struct jq_core *core, uint16_t class_index, s
 
 /* What the task itself waits for. */
 static void explain_task(struct jq_core *core, const struct task *task, struct explanation *out) {
-    if (task->state == JQ_STATE_SCHEDULED) {
-        const bool eta = task->flags & TASK_FLAG_ETA;
-        const char *cause = task->attempts > 0 ? "backoff" : (eta ? "eta" : "delay");
-        explain_add(out, JQ_WHY_NOT_DUE, jq_str_of(cause), task->at_ms - (eta ? core->wall_ms : core->now_ms));
+    const bool eta = task->flags & TASK_FLAG_ETA, held = task->flags & TASK_FLAG_HELD;
+    const int64_t left_ms = task->at_ms - (eta ? core->wall_ms : core->now_ms);
+    if (held) {
+        explain_add(out, JQ_WHY_HELD, JQ_STR(""), 0);
+    }
+    if (task->state == JQ_STATE_SCHEDULED && (left_ms > 0 || !held)) {
+        explain_add(out, JQ_WHY_NOT_DUE, jq_str_of(task->attempts > 0 ? "backoff" : (eta ? "eta" : "delay")), left_ms);
     }
 }
 

@@ -208,6 +208,7 @@ static enum flow_count count_of(const struct task *task) {
     case JQ_STATE_NONE:
     case JQ_STATE_WAITING: return FLOW_COUNT_WAITING;
     case JQ_STATE_BLOCKED: return FLOW_COUNT_BLOCKED;
+    case JQ_STATE_HELD:
     case JQ_STATE_SCHEDULED:
     case JQ_STATE_READY: return FLOW_COUNT_QUEUED;
     case JQ_STATE_RUNNING:

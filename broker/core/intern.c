@@ -33,7 +33,8 @@ int queue_find(const struct jq_core *core, struct jq_str name) {
 
 /* A queue that nobody would miss. */
 static bool queue_idle(const struct queue *queue) {
-    return queue->used && !queue->paused && !queue->declared && queue->withheld_head == 0 && queue->group_count == 0 &&
+    return queue->used && !queue_is_set(queue) && !queue->declared && queue->withheld_head == 0 &&
+           queue->group_count == 0 &&
            queue->scheduled + queue->ready + queue->running + queue->dead + queue->finished == 0;
 }
 
@@ -66,12 +67,6 @@ void queue_configure(struct jq_core *core, uint16_t at, const struct jq_queue_co
     core->queues[at].declared = true;
 }
 
-static void queue_set_paused(struct jq_core *core, uint16_t at) {
-    struct jq_record record = {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.queue = at, .paused = true}};
-    emit(core, &record);
-    news_name(core, JQ_NEWS_QUEUE_SET, core->queues[at].name, true);
-}
-
 /* The pause is a fact of its own in the log: a resume that follows it there holds, whatever the configuration says. */
 static void queue_define(struct jq_core *core, uint16_t at, struct jq_str name, const struct jq_queue_config *config) {
     struct jq_record record = {.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {.queue = at, .name = name}};
@@ -80,7 +75,7 @@ static void queue_define(struct jq_core *core, uint16_t at, struct jq_str name, 
         queue_configure(core, at, config);
     }
     if (config && config->paused) {
-        queue_set_paused(core, at);
+        queue_put(core, at, &(struct jq_queue_set){.paused = true});
     }
 }
 
@@ -103,7 +98,14 @@ enum jq_reply queue_intern(struct jq_core *core, struct jq_str name, uint16_t *r
 
 uint64_t queue_hash(const struct jq_core *core, uint16_t at) {
     const struct queue *queue = &core->queues[at];
-    return jq_hash_combine(text_hash(queue->name), (uint64_t)at << 8 | (uint64_t)queue->paused << 1 | 1);
+    const struct jq_queue_set *set = &queue->set;
+    uint64_t hash = jq_hash_combine(text_hash(queue->name), (uint64_t)at << 8 | (uint64_t)set->paused << 1 | 1);
+    if (set->draining || set->weight || set->depth_max || set->paused_until_wall_ms) {
+        hash = jq_hash_combine(hash, (uint64_t)set->weight << 1 | set->draining);
+        hash = jq_hash_combine(hash, set->depth_max);
+        hash = jq_hash_combine(hash, (uint64_t)set->paused_until_wall_ms);
+    }
+    return hash;
 }
 
 /* ---- classes ---- */
@@ -252,9 +254,13 @@ static enum jq_err apply_queue_set(struct jq_core *core, const struct jq_record 
         return jq_fail(reterr, JQ_ERR_CORRUPT, "queue %u set but not defined", at);
     }
     core->digest -= queue_hash(core, at);
-    core->queues[at].paused = record->u.queue_set.paused;
+    core->queues[at].set = record->u.queue_set.set;
     core->digest += queue_hash(core, at);
-    queue_block(core, at, BLOCK_PAUSED, record->u.queue_set.paused);
+    queue_block(core, at, BLOCK_PAUSED, record->u.queue_set.set.paused);
+    const int64_t until_ms = record->u.queue_set.set.paused_until_wall_ms;
+    if (until_ms > 0 && until_ms < core->queue_wake_wall_ms) {
+        core->queue_wake_wall_ms = until_ms;
+    }
     return JQ_OK;
 }
 

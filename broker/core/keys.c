@@ -37,6 +37,25 @@ uint64_t key_hash(const struct key *key) {
     return jq_hash_combine(hash, (uint64_t)key->expires_ms);
 }
 
+struct jq_str key_scoped(struct jq_str queue, struct jq_str key, char out[KEY_SCOPED_SIZE_MAX]) {
+    size_t scope = 0;
+    JQ_CHECK(queue.size <= JQ_NAME_SIZE_MAX && key.size <= JQ_KEY_SIZE_MAX);
+    while (scope < queue.size && queue.data[scope] != '.') {
+        scope++;
+    }
+    memcpy(out, queue.data, scope);
+    out[scope] = '\0';
+    if (key.size > 0) {
+        memcpy(out + scope + 1, key.data, key.size);
+    }
+    return (struct jq_str){out, scope + 1 + key.size};
+}
+
+uint32_t key_of(const struct jq_core *core, struct jq_str queue, struct jq_str key) {
+    char buffer[KEY_SCOPED_SIZE_MAX];
+    return key_find(core, key_scoped(queue, key, buffer));
+}
+
 static void timer_moved(void *ctx, uint32_t ref, uint32_t position) {
     struct jq_core *core = ctx;
     key_at(core, ref)->newer = position;

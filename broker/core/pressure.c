@@ -165,7 +165,8 @@ uint64_t queue_depth(const struct queue *queue) {
 }
 
 uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue) {
-    return queue->depth_max ? queue->depth_max : core->config.depth_max;
+    const uint64_t configured = queue->depth_max ? queue->depth_max : core->config.depth_max;
+    return queue->set.depth_max ? queue->set.depth_max : configured;
 }
 
 uint64_t queue_bytes_max(const struct jq_core *core, const struct queue *queue) {

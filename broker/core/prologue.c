@@ -6,8 +6,9 @@ static void say_tables(struct jq_core *core) {
         struct jq_record defined = {.type = JQ_RECORD_QUEUE_DEFINED,
                                     .u.queue_defined = {.queue = (uint16_t)i, .name = core->queues[i].name}};
         emit(core, &defined);
-        if (core->queues[i].paused) {
-            struct jq_record set = {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.queue = (uint16_t)i, .paused = true}};
+        if (queue_is_set(&core->queues[i])) {
+            struct jq_record set = {.type = JQ_RECORD_QUEUE_SET,
+                                    .u.queue_set = {.queue = (uint16_t)i, .set = core->queues[i].set}};
             emit(core, &set);
         }
     }

@@ -14,7 +14,7 @@ static void lease_columns(const struct jq_core *core, const struct task *task, s
 void task_row(const struct jq_core *core, const struct task *task, struct jq_task_row *ret_row) {
     const struct side *side = task_side_if(core, task);
     *ret_row = (struct jq_task_row){.id = {task->id},
-                                    .state = (enum jq_state)task->state,
+                                    .state = task_shown(task),
                                     .outcome = (enum jq_outcome)task->outcome,
                                     .queue = core->queues[task->queue].name,
                                     .handler = core->classes[task->class_index].handler,
@@ -73,62 +73,62 @@ void task_show_request(struct jq_core *core, const struct jq_request *request) {
     tasks_reply(core, request, &row, 1, 0);
 }
 
-/* ---- task.ls: ids upwards, a bounded stretch at a time ---- */
+/* ---- task.ls: a bounded stretch at a time ---- */
 
 static bool wanted(const struct jq_core *core, const struct task *task, const struct jq_request *request) {
     const uint32_t states = request->u.list.states;
     const struct jq_str queue = request->u.list.queue, handler = request->u.list.handler;
-    return (states == 0 || (states & 1u << task->state)) &&
+    return (states == 0 || (states & 1u << task_shown(task))) &&
            (queue.size == 0 || jq_str_equal(queue, core->queues[task->queue].name)) &&
            (handler.size == 0 || jq_str_equal(handler, core->classes[task->class_index].handler));
 }
 
-/* Dead letters stand in a list of their own: found without looking at the living. */
-static void dead_ls(struct jq_core *core, const struct jq_request *request, uint32_t limit) {
-    struct jq_task_row rows[ROWS_MAX];
-    size_t count = 0;
-    uint32_t ref = core->dead_head;
-    const uint32_t after = request->u.list.after.value ? task_find(core, request->u.list.after) : 0;
-    if (after != 0 && task_at(core, after)->state == JQ_STATE_DEAD) {
-        ref = task_at(core, after)->next;
+/* Where this page starts. NULL, or why it cannot. */
+static const char *page_begin(struct jq_core *core, const struct jq_request *request, const struct jq_where *where,
+                              struct walk *ret_walk) {
+    const jq_task_id after = request->u.list.after;
+    const char *reason = walk_begin(core, where, ret_walk);
+    if (reason) {
+        return reason;
     }
-    uint64_t next = 0;
-    for (int scanned = 0; ref != 0; scanned++) {
-        if (count == limit || scanned == SCANNED_MAX) {
-            break;
-        }
-        const struct task *task = task_at(core, ref);
-        if (wanted(core, task, request)) {
-            task_row(core, task, &rows[count++]);
-        }
-        next = task->id;
-        ref = task->next;
+    if (!ret_walk->dead && request->u.list.states == 1u << JQ_STATE_DEAD && ret_walk->key.size == 0) {
+        ret_walk->dead = ret_walk->last > 0; /* found without looking at the living */
+        ret_walk->ref = core->dead_head;
     }
-    tasks_reply(core, request, rows, count, ref != 0 ? next : 0);
+    const uint32_t last = ret_walk->dead && after.value ? task_find(core, after) : 0;
+    if (last != 0 && task_at(core, last)->state == JQ_STATE_DEAD) {
+        ret_walk->ref = task_at(core, last)->next;
+    }
+    if (!ret_walk->dead && after.value >= ret_walk->id) {
+        ret_walk->id = after.value + 1;
+    }
+    return NULL;
 }
 
 void task_ls_request(struct jq_core *core, const struct jq_request *request) {
+    static const struct jq_where everything = {.count = 0};
+    const struct jq_where *where = request->u.list.where ? request->u.list.where : &everything;
     const uint32_t limit =
         request->u.list.limit > 0 && request->u.list.limit < ROWS_MAX ? request->u.list.limit : ROWS_MAX;
-    if (request->u.list.states == 1u << JQ_STATE_DEAD) {
-        dead_ls(core, request, limit);
+    struct jq_task_row rows[ROWS_MAX];
+    struct walk walk;
+    const char *reason = page_begin(core, request, where, &walk);
+    if (reason) {
+        reply_refuse(core, request, JQ_REPLY_INVALID, "where", reason);
         return;
     }
-    struct jq_task_row rows[ROWS_MAX];
     size_t count = 0;
-    uint64_t id = request->u.list.after.value + 1;
-    for (int scanned = 0; id < core->next_id && count < limit && scanned < SCANNED_MAX; scanned++) {
-        const uint32_t ref = task_find(core, (jq_task_id){id});
-        if (ref == 0 && jq_map_get(&core->id_pages, id / ID_PAGE_COUNT, UINT32_MAX) == UINT32_MAX) {
-            id = (id / ID_PAGE_COUNT + 1) * ID_PAGE_COUNT; /* nothing left of this page */
-            continue;
-        }
-        if (ref != 0 && wanted(core, task_at(core, ref), request)) {
+    uint32_t budget = SCANNED_MAX, ref = 0;
+    while (count < limit && walk_next(core, where, &walk, &budget, &ref)) {
+        if (wanted(core, task_at(core, ref), request)) {
             task_row(core, task_at(core, ref), &rows[count++]);
         }
-        id++;
     }
-    tasks_reply(core, request, rows, count, id < core->next_id ? id - 1 : 0);
+    uint64_t next = walk.id - 1;
+    if (walk.dead && walk.ref != 0) { /* the letter before the one that is next */
+        next = task_at(core, task_at(core, walk.ref)->prev)->id;
+    }
+    tasks_reply(core, request, rows, count, walk_over(&walk) ? 0 : next);
 }
 
 /* ---- queues ---- */
@@ -149,7 +149,10 @@ static int64_t oldest_ready_ms(struct jq_core *core, const struct queue *queue) 
 
 static void queue_row(struct jq_core *core, const struct queue *queue, struct jq_queue_row *ret_row) {
     *ret_row = (struct jq_queue_row){.name = queue->name,
-                                     .paused = queue->paused,
+                                     .place = (uint32_t)(queue - core->queues) + 1,
+                                     .held = queue->held,
+                                     .set = queue->set,
+                                     .weight = queue_weight(queue),
                                      .scheduled = queue->scheduled,
                                      .ready = queue->ready,
                                      .running = queue->running,
@@ -170,22 +173,40 @@ static void queue_row(struct jq_core *core, const struct queue *queue, struct jq
                                      .oldest_ready_ms = oldest_ready_ms(core, queue)};
 }
 
-void queue_ls_request(struct jq_core *core, const struct jq_request *request) {
-    struct jq_queue_row rows[QUEUE_ROWS_MAX];
-    const struct jq_str name = request->u.named.name;
-    size_t count = 0;
-    for (uint32_t i = 0; i < core->queue_count && count < QUEUE_ROWS_MAX; i++) {
-        if (core->queues[i].used && (name.size == 0 || jq_str_equal(name, core->queues[i].name))) {
-            queue_row(core, &core->queues[i], &rows[count++]);
-        }
-    }
-    if (name.size > 0 && count == 0) {
+static void queues_reply(struct jq_core *core, const struct jq_request *request, const struct jq_queue_row *rows,
+                         size_t count, uint32_t next) {
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = request->op,
+                                          .u.queues = {.rows = rows, .count = count, .next = next}};
+    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+}
+
+static void queue_show(struct jq_core *core, const struct jq_request *request) {
+    struct jq_queue_row row;
+    const int at = queue_find(core, request->u.named.name);
+    if (at < 0) {
         reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "name", "no such queue");
         return;
     }
-    const struct jq_reply_effect reply = {
-        .call = request->call, .request = request->id, .op = request->op, .u.queues = {.rows = rows, .count = count}};
-    reply_send(core, &reply, JQ_EFFECT_DURABLE);
+    queue_row(core, &core->queues[at], &row);
+    queues_reply(core, request, &row, 1, 0);
+}
+
+void queue_ls_request(struct jq_core *core, const struct jq_request *request) {
+    struct jq_queue_row rows[QUEUE_ROWS_MAX];
+    size_t count = 0;
+    uint32_t at = request->u.named.after;
+    if (request->u.named.name.size > 0) {
+        queue_show(core, request);
+        return;
+    }
+    for (; at < core->queue_count && count < QUEUE_ROWS_MAX; at++) {
+        if (core->queues[at].used) {
+            queue_row(core, &core->queues[at], &rows[count++]);
+        }
+    }
+    queues_reply(core, request, rows, count, at < core->queue_count ? at : 0);
 }
 
 /* ---- workers ---- */
@@ -214,6 +235,7 @@ struct worker_scratch {
 static void worker_row(const struct jq_core *core, const struct worker *worker, struct worker_scratch *scratch,
                        bool whole, struct jq_worker_row *row) {
     *row = (struct jq_worker_row){.name = worker->name,
+                                  .place = (uint32_t)(worker - core->workers),
                                   .id = worker->id,
                                   .draining = worker->draining,
                                   .registered = worker->profile != NULL,
@@ -242,9 +264,11 @@ static void worker_row(const struct jq_core *core, const struct worker *worker, 
 }
 
 static void workers_reply(struct jq_core *core, const struct jq_request *request, const struct jq_worker_row *rows,
-                          size_t count) {
-    const struct jq_reply_effect reply = {
-        .call = request->call, .request = request->id, .op = request->op, .u.workers = {.rows = rows, .count = count}};
+                          size_t count, uint32_t next) {
+    const struct jq_reply_effect reply = {.call = request->call,
+                                          .request = request->id,
+                                          .op = request->op,
+                                          .u.workers = {.rows = rows, .count = count, .next = next}};
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 
@@ -285,7 +309,7 @@ static void worker_show(struct jq_core *core, const struct jq_request *request) 
     struct jq_worker_row row;
     worker_row(core, worker_at(core, index), &scratch, true, &row);
     worker_units(core, worker_at(core, index), &units, &row);
-    workers_reply(core, request, &row, 1);
+    workers_reply(core, request, &row, 1, 0);
 }
 
 void worker_ls_request(struct jq_core *core, const struct jq_request *request) {
@@ -297,13 +321,14 @@ void worker_ls_request(struct jq_core *core, const struct jq_request *request) {
     struct jq_worker_row *rows = calloc(WORKER_ROWS_MAX, sizeof(*rows));
     JQ_CHECK(scratch && rows);
     size_t count = 0;
-    for (uint32_t i = 1; i < core->worker_count && count < WORKER_ROWS_MAX; i++) {
-        if (core->workers[i].used) {
-            worker_row(core, worker_at(core, i), &scratch[count], false, &rows[count]);
+    uint32_t at = request->u.named.after + (request->u.named.after < UINT32_MAX);
+    for (; at < core->worker_count && count < WORKER_ROWS_MAX; at++) {
+        if (core->workers[at].used) {
+            worker_row(core, worker_at(core, at), &scratch[count], false, &rows[count]);
             count++;
         }
     }
-    workers_reply(core, request, rows, count);
+    workers_reply(core, request, rows, count, at < core->worker_count ? at - 1 : 0);
     free(rows);
     free(scratch);
 }

@@ -50,6 +50,9 @@ enum jq_record_type {
     JQ_RECORD_SCHEDULE_SET = 48,
     JQ_RECORD_SCHEDULE_FORGOTTEN = 49,
     JQ_RECORD_SCHEDULE_MOVED = 50,
+    JQ_RECORD_TASK_HELD = 52,
+    JQ_RECORD_TASK_RELEASED = 53,
+    JQ_RECORD_TASK_MOVED = 54,
     JQ_RECORD_KEY_FORGOTTEN = 66,
     JQ_RECORD_TASK_RENEWED = 67,
     JQ_RECORD_TYPE_END /* one past the last */
@@ -102,6 +105,24 @@ struct jq_schedule_state {
     bool paused;
 };
 
+/* What operators have set of a queue: it stays over restarts and comes before the configuration. All zero: nothing. */
+struct jq_queue_set {
+    bool paused;                  /* nothing of it is leased */
+    bool draining;                /* it takes no new tasks */
+    int64_t paused_until_wall_ms; /* 0: until somebody resumes it */
+    uint64_t depth_max;           /* 0: as configured */
+    uint32_t weight;              /* 0: as configured */
+};
+/* Which of them is meant, or set: in requests and in the record's bytes. */
+enum jq_queue_setting {
+    JQ_QUEUE_SETTING_PAUSED = 1,
+    JQ_QUEUE_SETTING_DRAINING = 2,
+    JQ_QUEUE_SETTING_UNTIL = 4,
+    JQ_QUEUE_SETTING_DEPTH_MAX = 8,
+    JQ_QUEUE_SETTING_WEIGHT = 16,
+    JQ_QUEUE_SETTING_END = 32 /* one past the last */
+};
+
 struct jq_record {
     enum jq_record_type type;
     int64_t time_ms; /* core time of the step that made it */
@@ -121,7 +142,7 @@ struct jq_record {
         } queue_defined;
         struct {
             uint16_t queue;
-            bool paused;
+            struct jq_queue_set set; /* all of it */
         } queue_set;
         struct {
             uint16_t class_index;
@@ -304,6 +325,13 @@ struct jq_record {
         struct {
             struct jq_str scope;
         } limit_removed;
+        struct {
+            jq_task_id task;
+        } task_held; /* also of TASK_RELEASED */
+        struct {
+            jq_task_id task;
+            uint16_t queue; /* where it waits from now on; its order key, priority and id stay */
+        } task_moved;
     } u;
 };
 

@@ -59,6 +59,7 @@ void finished_add(struct jq_core *core, uint32_t ref) {
 void finished_remove(struct jq_core *core, uint32_t ref) {
     const struct task *task = task_at(core, ref);
     if (task->state == JQ_STATE_DEAD) {
+        walks_pass(core, ref);
         chain_remove(core, &core->dead_head, &core->dead_tail, ref);
         core->dead_count--;
         core->queues[task->queue].dead--;
@@ -75,7 +76,7 @@ void finished_remove(struct jq_core *core, uint32_t ref) {
     }
 }
 
-static void forget(struct jq_core *core, uint32_t ref) {
+void task_forget(struct jq_core *core, uint32_t ref) {
     news_task(core, JQ_NEWS_TASK_FORGOTTEN, task_at(core, ref));
     struct jq_record record = {.type = JQ_RECORD_TASK_FORGOTTEN, .u.task_forgotten = {{task_at(core, ref)->id}}};
     emit(core, &record);
@@ -86,7 +87,7 @@ void dead_remove(struct jq_core *core, uint32_t ref) {
     if (node_is_waited_for(core, task_at(core, ref))) {
         task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
     } else {
-        forget(core, ref);
+        task_forget(core, ref);
     }
 }
 
@@ -100,7 +101,7 @@ void finished_expire(struct jq_core *core) {
         if (node_is_waited_for(core, task_at(core, core->options[first->ref].head))) {
             break; /* a few steps more, and all is decided */
         }
-        forget(core, core->options[first->ref].head);
+        task_forget(core, core->options[first->ref].head);
     }
     for (int i = 0; i < FORGOTTEN_PER_STEP_MAX && core->config.dead_ttl_ms > 0 && core->dead_head != 0; i++) {
         if (task_at(core, core->dead_head)->at_ms + core->config.dead_ttl_ms > core->now_ms) {

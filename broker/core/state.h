@@ -30,6 +30,7 @@ enum {
     LEASES_PER_ANSWER_MAX = 1024,
     SHUNS_MAX = 8,  /* of one worker at a time; beyond, the one that ends first is forgotten */
     AGING_TURN = 8, /* every eighth lease of a queue */
+    JOBS_MAX = 16,  /* selections under way */
     TOKEN_COUNTER_BITS = 44,
 };
 
@@ -38,6 +39,7 @@ enum task_flag {
     TASK_FLAG_IN_TREE = 2,    /* I: in its bucket's tree, not in its list */
     TASK_FLAG_WALL_TIMER = 4, /* I: its timer is in the wall heap */
     TASK_FLAG_KEYED = 128,    /* I: a key stands for it until something becomes of it, in core->bound_keys */
+    TASK_FLAG_HELD = 8,       /* D: waiting, scheduled or ready, but handed out only when it is released */
 };
 
 /* Why something is not handed out now. What is blocked leaves the indexes that dispatch looks at: a search never walks over it.
@@ -190,7 +192,7 @@ struct seat {
 struct queue {
     struct jq_str name;             /* D, owned */
     bool used;                      /* D */
-    bool paused;                    /* D */
+    struct jq_queue_set set;        /* D */
     uint8_t blocks;                 /* I: enum block_reason */
     bool hot;                       /* S: in core->hot_queues */
     uint16_t levels_used;           /* I: bit per priority */
@@ -207,9 +209,10 @@ struct queue {
     struct level levels[LEVEL_COUNT];
     uint64_t scheduled, ready, running, dead, finished; /* I */
     uint64_t waiting, blocked;                          /* I: staged ones are not counted */
+    uint64_t held;                                      /* I: of those scheduled */
     uint64_t submitted_total, ended_total;              /* S */
     uint64_t queued_bytes;                              /* I: records of its tasks that have not begun */
-    uint64_t depth_max, bytes_max;                      /* S: 0: the broker's */
+    uint64_t depth_max, bytes_max;                      /* S: as configured; 0: the broker's */
     uint8_t policy;                                     /* S: enum jq_queue_policy */
     bool full;                                          /* S: above a mark, and not yet down at the low one */
     bool roomy;                                         /* S: in core->roomy */
@@ -217,7 +220,7 @@ struct queue {
     uint64_t shed_total;                                /* S */
     uint32_t withheld_head, withheld_tail;              /* S: submits in the order in which they came */
     uint32_t withheld_count;                            /* S */
-    uint32_t weight;                                    /* S: 0: 1 */
+    uint32_t weight;                                    /* S: as configured; 0: 1 */
     bool declared;                                      /* S: the configuration names it */
     int64_t drain_mark_ms;                              /* S: start of the window in which drain_count counts */
     uint64_t drain_count;
@@ -436,6 +439,7 @@ struct jq_core {
 
     struct queue *queues;
     uint32_t queue_count;
+    int64_t queue_wake_wall_ms; /* I: no pause ends before it */
     struct class_entry *classes;
     uint32_t class_count;
     struct options_entry *options;
@@ -521,6 +525,8 @@ struct jq_core {
     uint32_t waiters_due_count, waiters_due_capacity;
 
     struct schedules schedules;
+    struct job *jobs[JOBS_MAX]; /* S */
+    uint32_t job_count, job_turn;
 
     struct segment *segments;
     uint32_t segment_count, segment_capacity;
@@ -570,6 +576,8 @@ void task_remove(struct jq_core *core, uint32_t ref); /* entry, id, body and sid
 struct side *task_side(struct jq_core *core, struct task *task); /* makes it */
 const struct side *task_side_if(const struct jq_core *core, const struct task *task);
 void task_set_error(struct jq_core *core, struct task *task, struct jq_str error); /* empty: none; only by apply */
+enum jq_state
+task_shown(const struct task *task); /* its state as people are told it: held goes before where it waits */
 uint64_t task_hash(const struct jq_core *core, const struct task *task);
 void task_set_timer(struct jq_core *core, uint32_t ref, int64_t at_ms, bool wall);
 void task_clear_timer(struct jq_core *core, uint32_t ref);
@@ -667,6 +675,10 @@ uint32_t key_find(const struct jq_core *core, struct jq_str text);
 static inline struct key *key_at(const struct jq_core *core, uint32_t ref) {
     return jq_slab_at(&core->keys, ref);
 }
+uint32_t key_of(const struct jq_core *core, struct jq_str queue, struct jq_str key); /* 0: none */
+/* Keys are unique inside a namespace, the first part of a queue's name: "ns" 0 "key". */
+enum { KEY_SCOPED_SIZE_MAX = JQ_NAME_SIZE_MAX + 1 + JQ_KEY_SIZE_MAX };
+struct jq_str key_scoped(struct jq_str queue, struct jq_str key, char out[KEY_SCOPED_SIZE_MAX]);
 void keys_init(struct jq_core *core);
 void keys_fini(struct jq_core *core);
 /* The key of a submit. True: it is bound to the task, whose flag TASK_FLAG_KEYED is the caller's to set. */
@@ -869,6 +881,42 @@ void withheld_drop_pipe(struct jq_core *core, uint64_t pipe);
 void withheld_stop(struct jq_core *core);
 void withheld_free(struct jq_core *core);
 
+/* ---- act.c: what people do to tasks ---- */
+struct act {
+    enum jq_op op;
+    uint32_t grace_ms;
+    uint16_t queue;      /* of a move: set by act_prepare() */
+    int64_t interval_us; /* of a replay: 0: all at once */
+};
+enum jq_reply act_prepare(struct jq_core *core, struct act *act, struct jq_str to, const char **ret_reason);
+const char *task_act(struct jq_core *core, const struct act *act, uint32_t ref); /* NULL, or why not */
+void tasks_request(struct jq_core *core, const struct jq_request *request);
+
+/* ---- select.c: all tasks that a where selects ---- */
+/* The way along the smallest index that the terms allow. The key is lent by the where. */
+struct walk {
+    uint64_t id, last;
+    bool dead;    /* along the dead letters: */
+    uint32_t ref; /* the next of them; 0: that was the last */
+    struct jq_str key;
+};
+static inline bool walk_over(const struct walk *walk) {
+    return walk->dead ? walk->ref == 0 : walk->id > walk->last;
+}
+void task_subject(const struct jq_core *core, const struct task *task, struct jq_where_subject *ret_subject);
+const char *walk_begin(struct jq_core *core, const struct jq_where *where,
+                       struct walk *ret_walk); /* NULL, or why not */
+/* The next task that matches; false: none among the *budget looked at, or the walk is over. */
+bool walk_next(struct jq_core *core, const struct jq_where *where, struct walk *walk, uint32_t *budget,
+               uint32_t *ret_ref);
+void walks_pass(struct jq_core *core, uint32_t ref); /* this dead letter leaves its list */
+void select_request(struct jq_core *core, const struct jq_request *request);
+void jobs_step(struct jq_core *core);
+int64_t jobs_deadline_ms(const struct jq_core *core);
+void jobs_drop_pipe(struct jq_core *core, uint64_t pipe);
+void jobs_stop(struct jq_core *core);
+void jobs_free(struct jq_core *core);
+
 /* ---- control.c ---- */
 /* True: the request has had its answer. Else its items begin to be decided: exceptions are empty. */
 bool answered_before(struct jq_core *core, const struct jq_request *request);
@@ -876,14 +924,18 @@ void many_done(struct jq_core *core, const struct jq_request *request, uint32_t 
 void many_reply(struct jq_core *core, const struct jq_request *request, uint32_t count);
 bool task_cancel(struct jq_core *core, uint32_t ref, uint32_t grace_ms); /* false: it has ended */
 const char *not_dead_reason(enum jq_state state);
-void cancel_request(struct jq_core *core, const struct jq_request *request);
-void dead_replay_request(struct jq_core *core, const struct jq_request *request);
-void dead_rm_request(struct jq_core *core, const struct jq_request *request);
-void queue_set_request(struct jq_core *core, const struct jq_request *request);
 void worker_drain_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- dead_edit.c ---- */
 void dead_edit_request(struct jq_core *core, const struct jq_request *request);
+
+/* ---- queues.c: what operators set of queues ---- */
+void queue_set_request(struct jq_core *core, const struct jq_request *request);
+void queue_put(struct jq_core *core, uint16_t queue, const struct jq_queue_set *set); /* records and tells it */
+bool queue_is_set(const struct queue *queue);                                         /* anything but as configured */
+uint32_t queue_weight(const struct queue *queue);
+void queues_wake(struct jq_core *core); /* those whose pause has come to its end */
+int64_t queues_deadline_ms(const struct jq_core *core);
 
 /* ---- wait.c ---- */
 void wait_request(struct jq_core *core, const struct jq_request *request);
@@ -903,6 +955,7 @@ void task_row(const struct jq_core *core, const struct task *task, struct jq_tas
 void explain_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- retain.c: what has ended and when it is forgotten ---- */
+void task_forget(struct jq_core *core, uint32_t ref); /* one that has ended, and that nobody waits for */
 void dead_remove(struct jq_core *core, uint32_t ref); /* a dead letter that others wait for is cancelled instead */
 void finished_add(struct jq_core *core, uint32_t ref);
 void finished_remove(struct jq_core *core, uint32_t ref);

@@ -71,6 +71,7 @@ static void time_passes(struct jq_core *core) {
     breakers_expire(core);
     wake_due(core);
     wake_wall_due(core);
+    queues_wake(core);
     schedules_fire(core);
     limits_sweep(core);
     limits_expire(core);
@@ -91,9 +92,9 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_TASK_SHOW] = task_show_request,
         [JQ_OP_TASK_LS] = task_ls_request,
         [JQ_OP_TASK_EXPLAIN] = explain_request,
-        [JQ_OP_TASK_CANCEL] = cancel_request,
-        [JQ_OP_DEAD_REPLAY] = dead_replay_request,
-        [JQ_OP_DEAD_RM] = dead_rm_request,
+        [JQ_OP_TASK_CANCEL] = tasks_request,
+        [JQ_OP_DEAD_REPLAY] = tasks_request,
+        [JQ_OP_DEAD_RM] = tasks_request,
         [JQ_OP_QUEUE_LS] = queue_ls_request,
         [JQ_OP_QUEUE_SET] = queue_set_request,
         [JQ_OP_WORKER_LS] = worker_ls_request,
@@ -121,6 +122,10 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_LIMIT_SET] = limit_set_request,
         [JQ_OP_LIMIT_LS] = limit_ls_request,
         [JQ_OP_LIMIT_RM] = limit_rm_request,
+        [JQ_OP_TASK_HOLD] = tasks_request,
+        [JQ_OP_TASK_RELEASE] = tasks_request,
+        [JQ_OP_TASK_MOVE] = tasks_request,
+        [JQ_OP_TASK_RM] = tasks_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -143,6 +148,7 @@ static void on_pipe_gone(struct jq_core *core, uint64_t pipe) {
     waits_drop_pipe(core, pipe);
     flow_waits_drop_pipe(core, pipe);
     withheld_drop_pipe(core, pipe);
+    jobs_drop_pipe(core, pipe);
 }
 
 static void on_stop(struct jq_core *core) {
@@ -153,11 +159,12 @@ static void on_stop(struct jq_core *core) {
     waits_stop(core);
     flow_waits_stop(core);
     withheld_stop(core);
+    jobs_stop(core);
 }
 
 static void on_event(struct jq_core *core, const struct jq_event *event) {
     switch (event->type) {
-    case JQ_EVENT_TIME: break;
+    case JQ_EVENT_TIME: jobs_step(core); break;
     case JQ_EVENT_REQUEST: on_request(core, &event->u.request); break;
     case JQ_EVENT_PIPE_GONE: on_pipe_gone(core, event->u.pipe_gone.pipe); break;
     case JQ_EVENT_SURVEY_RESPONSE: survey_response(core, &event->u.survey); break;
@@ -213,6 +220,8 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     if (wall_ms != INT64_MAX) {
         deadline_ms = least(deadline_ms, wall_ms - (core->wall_ms - core->now_ms));
     }
+    deadline_ms = least(deadline_ms, queues_deadline_ms(core));
+    deadline_ms = least(deadline_ms, jobs_deadline_ms(core));
     deadline_ms = least(deadline_ms, liveness_deadline_ms(core));
     deadline_ms = least(deadline_ms, limits_deadline_ms(core));
     deadline_ms = least(deadline_ms, finished_deadline_ms(core));

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-enum { RETRY_AFTER_UNKNOWN_MS = 1000, KEY_TEXT_MAX = 320, REASON_SIZE = 80 };
+enum { RETRY_AFTER_UNKNOWN_MS = 1000, REASON_SIZE = 80 };
 
 static bool same_text(struct jq_str a, struct jq_str b) {
     return (a.data == b.data && a.size == b.size) || jq_str_equal(a, b);
@@ -70,9 +70,8 @@ static const char *intern_class(struct jq_core *core, const struct jq_submit_ite
 }
 
 /* A group is made by the record of the task that names it first: here it is only counted. */
-static bool group_has_room(const struct jq_core *core, const struct jq_submit_item *item, uint16_t queue) {
-    return item->group.size == 0 || core->groups.used_count < core->config.groups_max ||
-           group_find(core, queue, item->group) != 0;
+bool group_has_room(const struct jq_core *core, struct jq_str group, uint16_t queue) {
+    return group.size == 0 || core->groups.used_count < core->config.groups_max || group_find(core, queue, group) != 0;
 }
 
 /* False: refused. */
@@ -82,8 +81,12 @@ bool batch_intern(struct jq_core *core, const struct jq_submit_item *item, uint3
         refuse_item(core, index, JQ_REPLY_NOT_FOUND, "queue", "not declared", 0);
         return false;
     }
+    if (verdict == JQ_REPLY_OK && core->queues[batch->queue].set.draining) {
+        refuse_item(core, index, JQ_REPLY_DRAINING, "queue", "the queue is draining: it takes no new tasks", 0);
+        return false;
+    }
     const char *full = verdict == JQ_REPLY_OK ? intern_class(core, item, batch) : "queues_max reached";
-    if (!full && !group_has_room(core, item, batch->queue)) {
+    if (!full && !group_has_room(core, item->group, batch->queue)) {
         full = "groups_max reached";
     }
     if (full) {
@@ -93,18 +96,6 @@ bool batch_intern(struct jq_core *core, const struct jq_submit_item *item, uint3
 }
 
 /* ---- keys ---- */
-
-/* Keys are unique inside a namespace, the first part of the queue's name: "ns" 0 "key". */
-static struct jq_str scoped_key(const struct jq_submit_item *item, char out[KEY_TEXT_MAX]) {
-    size_t scope = 0;
-    while (scope < item->queue.size && item->queue.data[scope] != '.') {
-        scope++;
-    }
-    memcpy(out, item->queue.data, scope);
-    out[scope] = '\0';
-    memcpy(out + scope + 1, item->key.data, item->key.size);
-    return (struct jq_str){out, scope + 1 + item->key.size};
-}
 
 static bool is_bound(enum jq_unique unique) {
     return unique != JQ_UNIQUE_NONE && unique != JQ_UNIQUE_THROTTLE;
@@ -120,8 +111,8 @@ static const struct key *key_standing(const struct jq_core *core, struct jq_str 
 }
 
 bool submit_key_known(struct jq_core *core, const struct jq_submit_item *item) {
-    char buffer[KEY_TEXT_MAX];
-    return item->key.size > 0 && key_standing(core, scoped_key(item, buffer)) != NULL;
+    char buffer[KEY_SCOPED_SIZE_MAX];
+    return item->key.size > 0 && key_standing(core, key_scoped(item->queue, item->key, buffer)) != NULL;
 }
 
 static int64_t key_expires_ms(const struct jq_core *core, const struct jq_submit_item *item) {
@@ -314,8 +305,8 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
         refuse_item(core, index, JQ_REPLY_BUSY, mark, reason, RETRY_AFTER_UNKNOWN_MS);
         return;
     }
-    char buffer[KEY_TEXT_MAX];
-    const struct jq_str key = item->key.size ? scoped_key(item, buffer) : (struct jq_str){NULL, 0};
+    char buffer[KEY_SCOPED_SIZE_MAX];
+    const struct jq_str key = item->key.size ? key_scoped(item->queue, item->key, buffer) : (struct jq_str){NULL, 0};
     if (key_answers(core, item, index, batch, key)) {
         return;
     }

@@ -28,6 +28,7 @@ struct jq_record batch_record(struct jq_core *core, const struct jq_submit_item 
                               jq_task_id id);
 
 /* The first parts of two queues' names are the same. */
+bool group_has_room(const struct jq_core *core, struct jq_str group, uint16_t queue);
 bool same_namespace(struct jq_str a, struct jq_str b);
 
 /* `count` ids in a row; the first. */

@@ -129,6 +129,11 @@ void task_set_error(struct jq_core *core, struct task *task, struct jq_str error
     }
 }
 
+enum jq_state task_shown(const struct task *task) {
+    const enum jq_state state = (enum jq_state)task->state;
+    return task->flags & TASK_FLAG_HELD ? JQ_STATE_HELD : state;
+}
+
 bool task_suspect(const struct jq_core *core, const struct task *task) {
     const struct side *side = task_side_if(core, task);
     return side && side->losses > 0;
@@ -160,7 +165,7 @@ uint64_t task_hash(const struct jq_core *core, const struct task *task) {
     const uint8_t state = task->state == JQ_STATE_READY ? (uint8_t)JQ_STATE_SCHEDULED : task->state;
     const uint64_t small = (uint64_t)state << 56 | (uint64_t)task->priority << 48 | (uint64_t)task->attempts << 40 |
                            (uint64_t)task->crashes << 32 | (uint64_t)task->outcome << 24 | (uint64_t)task->runs << 8 |
-                           (uint64_t)(task->flags & TASK_FLAG_ETA);
+                           (uint64_t)(task->flags & (TASK_FLAG_ETA | TASK_FLAG_HELD));
     const uint64_t place = (uint64_t)task->options << 32 | (uint64_t)task->queue << 16 | task->class_index;
     uint64_t sum = task->id + (uint64_t)task->at_ms * SPREAD_AT + (uint64_t)task->first_ready_ms * SPREAD_READY +
                    small * SPREAD_SMALL + place * SPREAD_PLACE;

@@ -55,6 +55,17 @@ static bool permit_limit(const struct jq_token *token, struct jq_str text) {
                                           : jq_token_may_queue(token, scope.name);
 }
 
+/* A selection reaches further than ids that somebody knows: it must name a queue that the token may touch. */
+static bool permit_where(const struct jq_token *token, const struct jq_request *request) {
+    struct jq_str queue;
+    return jq_where_exact(request->u.tasks.where, JQ_WHERE_QUEUE, &queue) && jq_token_may_queue(token, queue);
+}
+
+static bool is_about_tasks(enum jq_op op) {
+    return op == JQ_OP_TASK_CANCEL || op == JQ_OP_DEAD_REPLAY || op == JQ_OP_DEAD_RM || op == JQ_OP_TASK_HOLD ||
+           op == JQ_OP_TASK_RELEASE || op == JQ_OP_TASK_MOVE || op == JQ_OP_TASK_RM;
+}
+
 enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct jq_op_info *op,
                              struct jq_request *request, const char **ret_field, const char **ret_reason) {
     bool allowed = true;
@@ -76,11 +87,14 @@ enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct 
             jq_token_may_queue(principal->token, task->queue) && jq_token_may_handler(principal->token, task->handler);
         *ret_field = "task";
     } else if (request->op == JQ_OP_QUEUE_SET) {
-        allowed = jq_token_may_queue(principal->token, request->u.named.name);
+        allowed = jq_token_may_queue(principal->token, request->u.queue_set.name);
         *ret_field = "name";
     } else if (request->op == JQ_OP_LIMIT_SET || request->op == JQ_OP_LIMIT_RM) {
         allowed = permit_limit(principal->token, request->u.limit.scope);
         *ret_field = "scope";
+    } else if (is_about_tasks(request->op) && request->u.tasks.where && !jq_token_may_all_queues(principal->token)) {
+        allowed = permit_where(principal->token, request);
+        *ret_field = "where";
     }
     *ret_reason = "the token does not allow it";
     return allowed ? JQ_REPLY_OK : JQ_REPLY_FORBIDDEN;

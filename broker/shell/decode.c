@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 39, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 43, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -88,6 +88,23 @@ bool jq_decode_limits(struct jq_decoder *decoder, uint64_t soft_ms, uint64_t har
                         "%" PRIu64 " is above hard_limit_ms, %" PRIu64, soft_ms, hard_ms);
 }
 
+bool jq_decode_where(struct jq_decoder *decoder, const struct jq_values *values, unsigned place,
+                     const struct jq_where **ret_where) {
+    struct jq_error error;
+    *ret_where = NULL;
+    if (!jq_given(values, place))
+        return true;
+    struct jq_where *where = jq_decode_array(decoder, 1, sizeof(*where));
+    if (!where)
+        return false;
+    const enum jq_err err = jq_where_parse(jq_value_text(values, place), where, &error);
+    if (err != JQ_OK)
+        return jq_fault_set(&decoder->fault, err == JQ_ERR_TOO_BIG ? JQ_REPLY_TOO_BIG : JQ_REPLY_INVALID, "where", "%s",
+                            jq_decode_reason(&error, "where"));
+    *ret_where = where;
+    return true;
+}
+
 int64_t jq_decode_wait_ms(const struct jq_decoder *decoder, const struct jq_values *values, unsigned place) {
     const uint64_t wait_ms = jq_value_uint(values, place, 0);
     const uint64_t max_ms = (uint64_t)decoder->config.wait_ms_max;
@@ -138,37 +155,93 @@ static bool decode_task_ls(struct jq_decoder *decoder, const struct jq_values *v
     request->u.list.limit = (uint32_t)jq_value_uint(values, JQ_AT_TASK_LS_LIMIT, JQ_LIST_COUNT_DEFAULT);
     request->u.list.queue = jq_value_text(values, JQ_AT_TASK_LS_QUEUE);
     request->u.list.handler = jq_value_text(values, JQ_AT_TASK_LS_HANDLER);
-    return read_states(decoder, jq_value_object(values, JQ_AT_TASK_LS_STATES), &request->u.list.states);
+    return read_states(decoder, jq_value_object(values, JQ_AT_TASK_LS_STATES), &request->u.list.states) &&
+           jq_decode_where(decoder, values, JQ_AT_TASK_LS_WHERE, &request->u.list.where);
+}
+
+/* Which tasks: by their ids, or by what selects them. */
+static bool read_tasks(struct jq_decoder *decoder, const struct jq_values *values, unsigned ids_place,
+                       unsigned where_place, unsigned dry_run_place, struct jq_request *request) {
+    const msgpack_object *ids = jq_value_object(values, ids_place);
+    request->u.tasks.dry_run = jq_value_bool(values, dry_run_place);
+    if (!jq_decode_where(decoder, values, where_place, &request->u.tasks.where))
+        return false;
+    if (ids && request->u.tasks.where)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "ids", "either ids or where");
+    if (!ids && !request->u.tasks.where)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "ids", "missing: ids, or where");
+    if (ids && request->u.tasks.dry_run)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "dry_run", "goes with where");
+    return !ids || jq_decode_ids(decoder, ids, &request->u.tasks.ids, &request->u.tasks.count);
 }
 
 static bool decode_task_cancel(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     request->u.tasks.grace_ms = (uint32_t)jq_value_uint(values, JQ_AT_TASK_CANCEL_GRACE, JQ_GRACE_MS_DEFAULT);
-    return jq_decode_ids(decoder, values->at[JQ_AT_TASK_CANCEL_IDS].object, &request->u.tasks.ids,
-                         &request->u.tasks.count);
+    return read_tasks(decoder, values, JQ_AT_TASK_CANCEL_IDS, JQ_AT_TASK_CANCEL_WHERE, JQ_AT_TASK_CANCEL_DRY_RUN,
+                      request);
 }
 
 static bool decode_dead_replay(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     request->u.tasks.interval_us = (int64_t)jq_value_uint(values, JQ_AT_DEAD_REPLAY_INTERVAL, 0);
-    return jq_decode_ids(decoder, values->at[JQ_AT_DEAD_REPLAY_IDS].object, &request->u.tasks.ids,
-                         &request->u.tasks.count);
+    return read_tasks(decoder, values, JQ_AT_DEAD_REPLAY_IDS, JQ_AT_DEAD_REPLAY_WHERE, JQ_AT_DEAD_REPLAY_DRY_RUN,
+                      request);
 }
 
 static bool decode_task_ids(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
-    return jq_decode_ids(decoder, values->at[JQ_AT_TASK_IDS_IDS].object, &request->u.tasks.ids,
-                         &request->u.tasks.count);
+    return read_tasks(decoder, values, JQ_AT_TASK_IDS_IDS, JQ_AT_TASK_IDS_WHERE, JQ_AT_TASK_IDS_DRY_RUN, request);
 }
 
-_Static_assert(JQ_AT_QUEUE_LS_NAME == 0 && JQ_AT_QUEUE_SET_NAME == 0 && JQ_AT_WORKER_SHOW_NAME == 0 &&
-                   JQ_AT_WORKER_DRAIN_NAME == 0 && JQ_AT_QUEUE_SET_PAUSED == 1 && JQ_AT_WORKER_DRAIN_DRAINING == 1,
-               "decode_named() reads all four");
+static bool decode_task_move(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    request->u.tasks.to = values->at[JQ_AT_TASK_MOVE_QUEUE].text;
+    return read_tasks(decoder, values, JQ_AT_TASK_MOVE_IDS, JQ_AT_TASK_MOVE_WHERE, JQ_AT_TASK_MOVE_DRY_RUN, request);
+}
 
-_Static_assert(JQ_AT_SCHEDULE_NAME_NAME == 0 && JQ_AT_SCHEDULE_PAUSE_NAME == 0 && JQ_AT_SCHEDULE_PAUSE_PAUSED == 1,
-               "decode_named() reads these too");
+_Static_assert(JQ_AT_WORKER_SHOW_NAME == 0 && JQ_AT_WORKER_DRAIN_NAME == 0 && JQ_AT_WORKER_DRAIN_DRAINING == 1 &&
+                   JQ_AT_SCHEDULE_NAME_NAME == 0 && JQ_AT_SCHEDULE_PAUSE_NAME == 0 && JQ_AT_SCHEDULE_PAUSE_PAUSED == 1,
+               "decode_named() reads all of them");
 
 static bool decode_named(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     (void)decoder;
-    request->u.named.name = jq_value_text(values, JQ_AT_QUEUE_SET_NAME);
-    request->u.named.on = jq_value_bool(values, JQ_AT_QUEUE_SET_PAUSED);
+    request->u.named.name = jq_value_text(values, JQ_AT_WORKER_DRAIN_NAME);
+    request->u.named.on = jq_value_bool(values, JQ_AT_WORKER_DRAIN_DRAINING);
+    return true;
+}
+
+static bool decode_worker_ls(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    (void)decoder;
+    request->u.named.after = (uint32_t)jq_value_uint(values, JQ_AT_WORKER_LS_AFTER, 0);
+    return true;
+}
+
+static bool decode_queue_ls(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    (void)decoder;
+    request->u.named.name = jq_value_text(values, JQ_AT_QUEUE_LS_NAME);
+    request->u.named.after = (uint32_t)jq_value_uint(values, JQ_AT_QUEUE_LS_AFTER, 0);
+    return true;
+}
+
+static bool decode_queue_set(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    static const struct {
+        unsigned place;
+        enum jq_queue_setting setting;
+    } settings[] = {{JQ_AT_QUEUE_SET_PAUSED, JQ_QUEUE_SETTING_PAUSED},
+                    {JQ_AT_QUEUE_SET_UNTIL, JQ_QUEUE_SETTING_UNTIL},
+                    {JQ_AT_QUEUE_SET_DRAINING, JQ_QUEUE_SETTING_DRAINING},
+                    {JQ_AT_QUEUE_SET_DEPTH_MAX, JQ_QUEUE_SETTING_DEPTH_MAX},
+                    {JQ_AT_QUEUE_SET_WEIGHT, JQ_QUEUE_SETTING_WEIGHT}};
+    struct jq_queue_set *set = &request->u.queue_set.set;
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        request->u.queue_set.given |= jq_given(values, settings[i].place) ? settings[i].setting : 0u;
+    request->u.queue_set.name = jq_value_text(values, JQ_AT_QUEUE_SET_NAME);
+    set->paused = jq_value_bool(values, JQ_AT_QUEUE_SET_PAUSED);
+    set->draining = jq_value_bool(values, JQ_AT_QUEUE_SET_DRAINING);
+    set->paused_until_wall_ms = (int64_t)jq_value_uint(values, JQ_AT_QUEUE_SET_UNTIL, 0);
+    set->depth_max = jq_value_uint(values, JQ_AT_QUEUE_SET_DEPTH_MAX, 0);
+    set->weight = (uint32_t)jq_value_uint(values, JQ_AT_QUEUE_SET_WEIGHT, 0);
+    if (request->u.queue_set.given == 0)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "paused", "nothing is set");
+    if (set->paused_until_wall_ms > 0 && !set->paused)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "until_ms", "goes with paused: true");
     return true;
 }
 
@@ -199,9 +272,9 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_TASK_CANCEL] = decode_task_cancel,
     [JQ_OP_DEAD_REPLAY] = decode_dead_replay,
     [JQ_OP_DEAD_RM] = decode_task_ids,
-    [JQ_OP_QUEUE_LS] = decode_named,
-    [JQ_OP_QUEUE_SET] = decode_named,
-    [JQ_OP_WORKER_LS] = decode_nothing,
+    [JQ_OP_QUEUE_LS] = decode_queue_ls,
+    [JQ_OP_QUEUE_SET] = decode_queue_set,
+    [JQ_OP_WORKER_LS] = decode_worker_ls,
     [JQ_OP_WORKER_SHOW] = decode_named,
     [JQ_OP_WORKER_DRAIN] = decode_named,
     [JQ_OP_SERVER_STATUS] = decode_nothing,
@@ -226,6 +299,10 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_LIMIT_SET] = jq_decode_limit_set,
     [JQ_OP_LIMIT_LS] = jq_decode_limit_ls,
     [JQ_OP_LIMIT_RM] = jq_decode_limit_rm,
+    [JQ_OP_TASK_HOLD] = decode_task_ids,
+    [JQ_OP_TASK_RELEASE] = decode_task_ids,
+    [JQ_OP_TASK_MOVE] = decode_task_move,
+    [JQ_OP_TASK_RM] = decode_task_ids,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

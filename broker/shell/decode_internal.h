@@ -50,6 +50,10 @@ jq_decode_body jq_decode_limit_rm;
 /* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
 void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);
 
+/* A selection, where one is given; else NULL. False: the fault says why. */
+bool jq_decode_where(struct jq_decoder *decoder, const struct jq_values *values, unsigned place,
+                     const struct jq_where **ret_where);
+
 /* A time to wait, as far as it is granted. */
 int64_t jq_decode_wait_ms(const struct jq_decoder *decoder, const struct jq_values *values, unsigned place);
 

@@ -147,8 +147,28 @@ static void encode_report(struct encoder *encoder, const struct jq_reply_effect 
                          verdicts);
 }
 
+static void encode_selection(struct encoder *encoder, const struct jq_reply_effect *reply) {
+    const struct jq_message *message = &jq_message_many_reply;
+    struct jq_pack *pack = &encoder->pack;
+    jq_pack_map(pack, 2 + (reply->u.many.why ? 1U : 0U) + (reply->u.many.sample_count > 0 ? 1U : 0U));
+    jq_pack_field_uint(pack, message, JQ_AT_MANY_REPLY_COUNT, reply->u.many.count);
+    jq_pack_field_uint(pack, message, JQ_AT_MANY_REPLY_MATCHED, reply->u.many.matched);
+    if (reply->u.many.why)
+        jq_pack_field_str(pack, message, JQ_AT_MANY_REPLY_WHY, jq_str_of(reply->u.many.why));
+    if (reply->u.many.sample_count == 0)
+        return;
+    jq_pack_key(pack, message, JQ_AT_MANY_REPLY_SAMPLES);
+    jq_pack_array(pack, reply->u.many.sample_count);
+    for (size_t i = 0; i < reply->u.many.sample_count; i++)
+        jq_pack_uint(pack, reply->u.many.samples[i].value);
+}
+
 static void encode_many(struct encoder *encoder, const struct jq_reply_effect *reply) {
     const size_t exceptions = reply->u.many.exception_count;
+    if (reply->u.many.selection) {
+        encode_selection(encoder, reply);
+        return;
+    }
     jq_pack_map(&encoder->pack, exceptions > 0 ? 2 : 1);
     jq_pack_field_uint(&encoder->pack, &jq_message_many_reply, JQ_AT_MANY_REPLY_COUNT, reply->u.many.count);
     pack_last_exceptions(encoder, &jq_message_many_reply, JQ_AT_MANY_REPLY_EXCEPTIONS, reply->u.many.exceptions,
@@ -198,6 +218,10 @@ static encode_body *const body_writers[JQ_OP_END] = {
     [JQ_OP_LIMIT_SET] = encode_many,
     [JQ_OP_LIMIT_LS] = encode_limits,
     [JQ_OP_LIMIT_RM] = encode_many,
+    [JQ_OP_TASK_HOLD] = encode_many,
+    [JQ_OP_TASK_RELEASE] = encode_many,
+    [JQ_OP_TASK_MOVE] = encode_many,
+    [JQ_OP_TASK_RM] = encode_many,
 };
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,

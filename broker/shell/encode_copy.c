@@ -213,6 +213,13 @@ static void put_schedules(struct sink *sink, struct jq_reply_effect *reply) {
     }
 }
 
+static void put_many(struct sink *sink, struct jq_reply_effect *reply) {
+    put_exceptions(sink, &reply->u.many.exceptions, reply->u.many.exception_count);
+    put_text(sink, &reply->u.many.why);
+    reply->u.many.samples =
+        put_array(sink, reply->u.many.samples, reply->u.many.sample_count, sizeof(*reply->u.many.samples));
+}
+
 static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     switch (reply->op) {
     case JQ_OP_SCHEDULE_LS:
@@ -238,7 +245,7 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_FLOW_COMMIT:
     case JQ_OP_REGISTER:
     case JQ_OP_SERVER_STATUS: break; /* They borrow nothing. */
-    default: put_exceptions(sink, &reply->u.many.exceptions, reply->u.many.exception_count); break;
+    default: put_many(sink, reply); break;
     }
 }
 

@@ -183,6 +183,14 @@ static void finish_list(struct row_map *map, size_t hole, size_t packed, size_t 
     row_end(map);
 }
 
+/* How a page ends: with the place to go on behind, where there is more. */
+static void finish_page(struct row_map *map, size_t hole, size_t packed, uint64_t next, unsigned next_place) {
+    jq_pack_end(map->pack, hole, packed);
+    if (next > 0)
+        row_uint(map, next_place, next);
+    row_end(map);
+}
+
 void encode_explain(struct encoder *encoder, const struct jq_reply_effect *reply) {
     struct row_map map = row_begin(&encoder->pack, &jq_message_explain_reply);
     row_key(&map, JQ_AT_EXPLAIN_REPLY_TASK);
@@ -204,7 +212,7 @@ void encode_explain(struct encoder *encoder, const struct jq_reply_effect *reply
 static void pack_queue(struct encoder *encoder, const struct jq_queue_row *queue) {
     struct row_map map = row_begin(&encoder->pack, &jq_message_queue);
     row_str(&map, JQ_AT_QUEUE_NAME, queue->name);
-    row_bool(&map, JQ_AT_QUEUE_PAUSED, queue->paused);
+    row_bool(&map, JQ_AT_QUEUE_PAUSED, queue->set.paused);
     row_uint(&map, JQ_AT_QUEUE_SCHEDULED, queue->scheduled);
     row_uint(&map, JQ_AT_QUEUE_READY, queue->ready);
     row_uint(&map, JQ_AT_QUEUE_RUNNING, queue->running);
@@ -225,6 +233,11 @@ static void pack_queue(struct encoder *encoder, const struct jq_queue_row *queue
         row_ms(&map, JQ_AT_QUEUE_OLDEST, queue->oldest_ready_ms);
     row_uint(&map, JQ_AT_QUEUE_WAITING, queue->waiting);
     row_uint(&map, JQ_AT_QUEUE_BLOCKED, queue->blocked);
+    if (queue->set.paused_until_wall_ms > 0)
+        row_ms(&map, JQ_AT_QUEUE_UNTIL, queue->set.paused_until_wall_ms);
+    row_bool(&map, JQ_AT_QUEUE_DRAINING, queue->set.draining);
+    row_uint(&map, JQ_AT_QUEUE_WEIGHT, queue->weight);
+    row_uint(&map, JQ_AT_QUEUE_HELD, queue->held);
     row_end(&map);
 }
 
@@ -239,7 +252,9 @@ void encode_queues(struct encoder *encoder, const struct jq_reply_effect *reply)
         if (!encode_row_fits(encoder, start))
             break;
     }
-    finish_list(&map, hole, packed, reply->u.queues.count, JQ_AT_QUEUES_REPLY_LEFT_OUT);
+    const bool cut = packed > 0 && packed < reply->u.queues.count;
+    finish_page(&map, hole, packed, cut ? reply->u.queues.rows[packed - 1].place : reply->u.queues.next,
+                JQ_AT_QUEUES_REPLY_NEXT);
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
@@ -391,7 +406,9 @@ void encode_workers(struct encoder *encoder, const struct jq_reply_effect *reply
         if (!encode_row_fits(encoder, start))
             break;
     }
-    finish_list(&map, hole, packed, reply->u.workers.count, JQ_AT_WORKERS_REPLY_LEFT_OUT);
+    const bool cut = packed > 0 && packed < reply->u.workers.count;
+    finish_page(&map, hole, packed, cut ? reply->u.workers.rows[packed - 1].place : reply->u.workers.next,
+                JQ_AT_WORKERS_REPLY_NEXT);
 }
 
 /* ---- breakers ---------------------------------------------------------------------------------------------------- */

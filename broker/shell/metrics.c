@@ -60,7 +60,7 @@ void jq_metrics_snapshot_queues(struct jq_metrics_snapshot *snapshot, const stru
         snapshot->queues[snapshot->queue_count++] = (struct jq_metrics_queue){
             .name_at = name_at,
             .name_size = rows[i].name.size,
-            .paused = rows[i].paused,
+            .paused = rows[i].set.paused,
             .scheduled = rows[i].scheduled,
             .ready = rows[i].ready,
             .running = rows[i].running,

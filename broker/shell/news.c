@@ -59,6 +59,9 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     case JQ_NEWS_TASK_FORGOTTEN: tell_task(JQ_LOG_LEVEL_DEBUG, "task forgotten", news); break;
     case JQ_NEWS_TASK_EDITED: tell_task(JQ_LOG_LEVEL_INFO, "dead letter edited", news); break;
     case JQ_NEWS_BREAKER_SET: tell_breaker(metrics, news); break;
+    case JQ_NEWS_TASK_HELD: tell_task(JQ_LOG_LEVEL_DEBUG, "task held", news); break;
+    case JQ_NEWS_TASK_RELEASED: tell_task(JQ_LOG_LEVEL_DEBUG, "task released", news); break;
+    case JQ_NEWS_TASK_MOVED: tell_task(JQ_LOG_LEVEL_DEBUG, "task moved", news); break;
     case JQ_NEWS_TASK_RETRIED:
         count_outcome(metrics->retries, news->outcome);
         tell_task(JQ_LOG_LEVEL_DEBUG, "task to be retried", news);
@@ -89,6 +92,10 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     case JQ_NEWS_QUEUE_FULL:
         JQ_LOG_WARN(news->number != 0 ? "queue full" : "queue has room again", JQ_F_TEXT("queue", news->name));
         break;
+    case JQ_NEWS_QUEUE_DRAINING:
+        JQ_LOG_INFO("queue draining", JQ_F_TEXT("queue", news->name), JQ_F_BOOL("on", news->number != 0));
+        break;
+    case JQ_NEWS_QUEUE_TUNED: JQ_LOG_INFO("queue tuned", JQ_F_TEXT("queue", news->name)); break;
     case JQ_NEWS_MARK:
         JQ_LOG_WARN("watermark", JQ_F_TEXT("mark", news->name), JQ_F_BOOL("above", news->number != 0));
         break;

@@ -199,12 +199,21 @@ static void write_replay_reply(struct jq_buf *out) {
     encode(out, (struct jq_reply_effect){.op = JQ_OP_DEAD_REPLAY, .request = 8, .u.many.count = 2});
 }
 
+static void write_hold_reply(struct jq_buf *out) {
+    static const jq_task_id samples[] = {{65537}, {65538}};
+    encode(out, (struct jq_reply_effect){
+                    .op = JQ_OP_TASK_HOLD,
+                    .request = 8,
+                    .u.many = {.selection = true, .matched = 2, .samples = samples, .sample_count = 2}});
+}
+
 static void write_queues_reply(struct jq_buf *out) {
     static const struct jq_queue_row row = {.name = TEXT("default"),
                                             .ready = 12,
                                             .running = 2,
                                             .finished = 300,
                                             .depth_max = 1000000,
+                                            .weight = 1,
                                             .submitted_total = 314,
                                             .ended_total = 300,
                                             .drain_per_s = 41.5,
@@ -470,10 +479,16 @@ const struct example examples[] = {
     REQUEST("dead.rm", "8", task_ids, "{\"ids\": [65537, 65538]}"),
     REQUEST("dead.edit", "8", dead_edit,
         "{\"id\": 65537, \"version\": 4096, \"payload\": h'81a466696c65a3612e63', \"priority\": 7, \"retry\": {\"max\": 5}}"),
+    REQUEST("task.hold", "8", task_ids, "{\"where\": \"queue=cad state=ready handler=cad.*\", \"dry_run\": true}"),
+    REPLY("task.hold reply", write_hold_reply, many_reply),
+    REQUEST("task.release", "8", task_ids, "{\"ids\": [65537]}"),
+    REQUEST("task.move", "8", task_move, "{\"where\": \"queue=cad age>1h\", \"queue\": \"night\"}"),
+    REQUEST("task.rm", "8", task_ids, "{\"where\": \"state=dead error~OCC\"}"),
     REQUEST("queue.ls", "9", queue_ls, "{}"),
     REPLY("queue.ls reply", write_queues_reply, queues_reply),
-    REQUEST("queue.set", "9", queue_set, "{\"name\": \"default\", \"paused\": true}"),
-    REQUEST("worker.ls", "10", none, "{}"),
+    REQUEST("queue.set", "9", queue_set,
+        "{\"name\": \"default\", \"paused\": true, \"until_ms\": 1767326645000, \"weight\": 3}"),
+    REQUEST("worker.ls", "10", worker_ls, "{}"),
     REPLY("worker.ls reply", write_worker_ls_reply, workers_reply),
     REQUEST("worker.show", "11", worker_show, "{\"name\": \"w1\"}"),
     REPLY("worker.show reply", write_worker_show_reply, workers_reply),

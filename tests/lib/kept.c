@@ -197,6 +197,13 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_SCHEDULE_PAUSE:
     case JQ_OP_LIMIT_SET:
     case JQ_OP_LIMIT_RM:
+    case JQ_OP_TASK_HOLD:
+    case JQ_OP_TASK_RELEASE:
+    case JQ_OP_TASK_MOVE:
+    case JQ_OP_TASK_RM:
+        reply->u.many.why = keep_text(kept, reply->u.many.why);
+        reply->u.many.samples =
+            keep(kept, reply->u.many.samples, reply->u.many.sample_count * sizeof(*reply->u.many.samples));
         reply->u.many.exceptions = keep_exceptions(kept, reply->u.many.exceptions, reply->u.many.exception_count);
         break;
     case JQ_OP_FLOW_SHOW:

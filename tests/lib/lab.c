@@ -305,8 +305,14 @@ enum jq_reply cancel_task(struct lab *lab, jq_task_id task) {
 
 enum jq_reply set_named(struct lab *lab, enum jq_op op, const char *name, bool on) {
     struct jq_request request = lab_request(lab, op);
-    request.u.named.name = jq_str_of(name);
-    request.u.named.on = on;
+    if (op == JQ_OP_QUEUE_SET) {
+        request.u.queue_set.name = jq_str_of(name);
+        request.u.queue_set.given = JQ_QUEUE_SETTING_PAUSED;
+        request.u.queue_set.set.paused = on;
+    } else {
+        request.u.named.name = jq_str_of(name);
+        request.u.named.on = on;
+    }
     return verdict_of(lab_ask(lab, &request));
 }
 

@@ -62,6 +62,13 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
         break;
     case JQ_NEWS_FLOW_CANCELLING: jq_buf_append_format(out, "flow %" PRIu64 " cancelling", news->task.value); break;
     case JQ_NEWS_FLOW_FORGOTTEN: jq_buf_append_format(out, "flow %" PRIu64 " forgotten", news->task.value); break;
+    case JQ_NEWS_TASK_HELD: jq_buf_append_format(out, "task %" PRIu64 " held", news->task.value); break;
+    case JQ_NEWS_TASK_RELEASED:
+        jq_buf_append_format(out, "task %" PRIu64 " released: %s", news->task.value, jq_state_name(news->state));
+        break;
+    case JQ_NEWS_TASK_MOVED:
+        jq_buf_append_format(out, "task %" PRIu64 " moved to %.*s", news->task.value, JQ_STR_ARG(news->name));
+        break;
     case JQ_NEWS_WORKER_DEAD:
         jq_buf_append_format(out, "worker %.*s dead: %" PRId64 " surveys unanswered", JQ_STR_ARG(news->name),
                              news->number);
@@ -88,6 +95,10 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
     case JQ_NEWS_QUEUE_FULL:
         jq_buf_append_format(out, "queue %.*s %s", JQ_STR_ARG(news->name), news->number ? "full" : "has room again");
         break;
+    case JQ_NEWS_QUEUE_DRAINING:
+        jq_buf_append_format(out, "queue %.*s %s", JQ_STR_ARG(news->name), news->number ? "draining" : "not draining");
+        break;
+    case JQ_NEWS_QUEUE_TUNED: jq_buf_append_format(out, "queue %.*s tuned", JQ_STR_ARG(news->name)); break;
     case JQ_NEWS_MARK:
         jq_buf_append_format(out, "%.*s %s", JQ_STR_ARG(news->name), news->number ? "reached" : "clear again");
         break;

@@ -178,8 +178,15 @@ static void make_ids(struct sim *sim, struct sim_request *request, enum jq_op op
 
 static void make_set(struct sim *sim, struct sim_request *request, enum jq_op op, struct jq_str name) {
     request->r.op = op;
-    request->r.u.named.name = name;
-    request->r.u.named.on = sim_detail(sim, 3) == 0;
+    const bool on = sim_detail(sim, 3) == 0;
+    if (op == JQ_OP_QUEUE_SET) {
+        request->r.u.queue_set.name = name;
+        request->r.u.queue_set.given = JQ_QUEUE_SETTING_PAUSED;
+        request->r.u.queue_set.set.paused = on;
+    } else {
+        request->r.u.named.name = name;
+        request->r.u.named.on = on;
+    }
 }
 
 static void make_breaker(struct sim *sim, struct sim_request *request, uint64_t which, bool trip) {
@@ -279,7 +286,11 @@ static void make_peace(struct sim *sim, struct sim_request *request, uint64_t tu
         request->r.u.limit.scope = jq_str_of(scopes[which % (sizeof(scopes) / sizeof(scopes[0]))]);
         return;
     }
-    request->r.u.named.on = false;
+    if (request->r.op == JQ_OP_QUEUE_SET) {
+        request->r.u.queue_set.set.paused = false;
+    } else {
+        request->r.u.named.on = false;
+    }
 }
 
 struct sim_request *ask_new(struct sim *sim, uint32_t actor) {

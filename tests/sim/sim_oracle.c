@@ -257,7 +257,7 @@ static void other_record(struct sim *sim, const struct jq_record *record) {
         text_take(oracle->queues[record->u.queue_defined.queue], sizeof(oracle->queues[0]),
                   record->u.queue_defined.name);
         break;
-    case JQ_RECORD_QUEUE_SET: oracle->paused[record->u.queue_set.queue] = record->u.queue_set.paused; break;
+    case JQ_RECORD_QUEUE_SET: oracle->paused[record->u.queue_set.queue] = record->u.queue_set.set.paused; break;
     case JQ_RECORD_CLASS_DEFINED: {
         struct sim_class *entry = &oracle->classes[record->u.class_defined.class_index];
         text_take(entry->handler, sizeof(entry->handler), record->u.class_defined.handler);

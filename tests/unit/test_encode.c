@@ -291,18 +291,19 @@ static void a_shown_task_is_never_too_big(void **state) {
     assert_false(jq_view_given(jq_view_get(shown, "payload")));
 }
 
-/* Lists of queues, workers and handlers that are too long are cut, and say by how much. */
-static void long_lists_say_how_many_were_left_out(void **state) {
+/* Lists of queues and workers that are too long are cut, and say where to go on; a worker's handlers, how many are left out. */
+static void long_lists_say_how_they_go_on(void **state) {
     struct bench *bench = *state;
     static struct jq_queue_row queues[1000];
     static struct jq_handler_def handlers[256];
     for (size_t i = 0; i < 1000; i++)
-        queues[i] = (struct jq_queue_row){.name = JQ_STR("q"), .oldest_ready_ms = -1, .depth_max = UINT64_MAX};
-    struct jq_reply_effect reply = {.op = JQ_OP_QUEUE_LS, .u.queues = {.rows = queues, .count = 1000}};
+        queues[i] = (struct jq_queue_row){
+            .name = JQ_STR("q"), .place = (uint32_t)(i + 7), .oldest_ready_ms = -1, .depth_max = UINT64_MAX};
+    struct jq_reply_effect reply = {.op = JQ_OP_QUEUE_LS, .u.queues = {.rows = queues, .count = 1000, .next = 5000}};
     struct jq_view body = encode(bench, &reply);
     const size_t count = jq_view_count(jq_view_get(body, "queues"));
-    assert_in_range(count, 300, 999);
-    assert_int_equal(jq_view_uint(body, "left_out", 0), 1000 - count);
+    assert_in_range(count, 200, 999);
+    assert_int_equal(jq_view_uint(body, "next", 0), count - 1 + 7);
     assert_false(jq_view_given(jq_view_get(jq_view_at(jq_view_get(body, "queues"), 0), "oldest_ready_ms")));
 
     for (size_t i = 0; i < 256; i++)
@@ -448,7 +449,7 @@ int main(void) {
         cmocka_unit_test(a_long_page_says_where_to_go_on),
         cmocka_unit_test(a_wait_leaves_out_what_does_not_fit),
         cmocka_unit_test(a_shown_task_is_never_too_big),
-        cmocka_unit_test(long_lists_say_how_many_were_left_out),
+        cmocka_unit_test(long_lists_say_how_they_go_on),
         cmocka_unit_test(refusals_say_what_is_known),
         cmocka_unit_test(every_why_has_a_word),
         cmocka_unit_test(a_copy_outlives_the_step),

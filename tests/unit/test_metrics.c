@@ -65,7 +65,7 @@ static void family_of(const char *line, char ret_name[NAME_SIZE]) {
 static void exposition_is_well_formed(void **state) {
     (void)state;
     const struct jq_queue_row rows[] = {{.name = JQ_STR("mail"), .ready = 3},
-                                        {.name = JQ_STR("cad.step"), .paused = true}};
+                                        {.name = JQ_STR("cad.step"), .set.paused = true}};
     jq_metrics_snapshot_queues(&snapshot, rows, 2);
     char announced[NAME_SIZE] = "";
     char help[NAME_SIZE] = "";
@@ -92,7 +92,7 @@ static void exposition_is_well_formed(void **state) {
 static void values_are_told(void **state) {
     (void)state;
     const struct jq_queue_row rows[] = {{.name = JQ_STR("mail"), .ready = 3, .oldest_ready_ms = 1500},
-                                        {.name = JQ_STR("cad.step"), .paused = true, .oldest_ready_ms = -1}};
+                                        {.name = JQ_STR("cad.step"), .set.paused = true, .oldest_ready_ms = -1}};
     snapshot.server.epoch = 7;
     snapshot.server.running = 2;
     snapshot.server.ended_total[JQ_STATE_DEAD] = 5;

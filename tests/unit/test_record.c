@@ -21,8 +21,9 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_PROLOGUE_END, .u.prologue_end = {77, UINT64_MAX}},
     {.type = JQ_RECORD_IDS_RESERVED, .u.ids_reserved = {65537}},
     {.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {3, {"mail.out", 8}}},
-    {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {3, true}},
     {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {4, {"work", 4}, {"cpu=1", 5}, {"", 0}}},
+    {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {3, {.paused = true}}},
+    {.type = JQ_RECORD_QUEUE_SET, .time_ms = 5000, .u.queue_set = {3, {true, true, 9000, 1000, 7}}},
     {.type = JQ_RECORD_OPTIONS_DEFINED, .u.options_defined = {5, {1, 2, UINT32_MAX, 4, 5, 6}}},
     {.type = JQ_RECORD_WORKER_REGISTERED, .u.worker_registered = {6, {{1}}, {{2}}, UINT64_MAX, {"w", 1}}},
     {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {6, true}},
@@ -80,8 +81,19 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_SCHEDULE_MOVED, .u.schedule_moved = {7, {1, -2, 3, {UINT64_MAX}, 5, 6, 7, false}}},
     {.type = JQ_RECORD_LIMIT_SET, .u.limit_set = {{"queue:q", 7}, 3, {100, 3600000}, 2, -5}},
     {.type = JQ_RECORD_LIMIT_REMOVED, .u.limit_removed = {{"queue:q", 7}}},
+    {.type = JQ_RECORD_TASK_HELD, .u.task_held = {{1}}},
+    {.type = JQ_RECORD_TASK_RELEASED, .u.task_held = {{1}}},
+    {.type = JQ_RECORD_TASK_MOVED, .u.task_moved = {{1}, 2}},
 };
 enum { EXAMPLE_COUNT = sizeof(examples) / sizeof(examples[0]) };
+
+static const struct jq_record *example_of(enum jq_record_type type) {
+    size_t at = 0;
+    while (examples[at].type != type) {
+        at++;
+    }
+    return &examples[at];
+}
 
 static struct jq_buf encoded(const struct jq_record *example, int64_t time_ms) {
     struct jq_buf out;
@@ -126,7 +138,7 @@ static void every_type_survives_the_way_there_and_back(void **state) {
 static void fields_come_back_as_they_were(void **state) {
     struct jq_record record;
     (void)state;
-    struct jq_buf out = encoded(&examples[14], NOW_MS);
+    struct jq_buf out = encoded(example_of(JQ_RECORD_TASK_SUBMITTED), NOW_MS);
     assert_int_equal(decode(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &record), JQ_OK);
     assert_int_equal(record.u.task_submitted.task.value, UINT64_C(1) << 56);
     assert_int_equal(record.u.task_submitted.queue, 1);
@@ -223,7 +235,7 @@ static void clock_record_moves_the_time(void **state) {
 /* A body is given only if its own checksum holds: one changed bit in it is found. */
 static void damaged_body_is_found(void **state) {
     (void)state;
-    struct jq_buf out = encoded(&examples[14], NOW_MS);
+    struct jq_buf out = encoded(example_of(JQ_RECORD_TASK_SUBMITTED), NOW_MS);
     struct jq_bytes found;
     assert_int_equal(jq_record_body(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &found, NULL), JQ_OK);
     assert_int_equal(found.size, 8);
@@ -231,7 +243,7 @@ static void damaged_body_is_found(void **state) {
     out.data[out.size - 6] ^= 1;
     assert_int_equal(jq_record_body(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &found, NULL), JQ_ERR_CORRUPT);
     jq_buf_fini(&out);
-    out = encoded(&examples[16], NOW_MS);
+    out = encoded(example_of(JQ_RECORD_TASK_DUE), NOW_MS);
     assert_int_equal(jq_record_body(JQ_RECORD_TASK_DUE, jq_buf_bytes(&out), &found, NULL), JQ_OK);
     assert_int_equal(found.size, 0);
     jq_buf_fini(&out);

@@ -15,9 +15,9 @@ _jqctl() {
     esac
     case "$noun $verb" in
     ' ') words='task flow queue limit worker dead breaker schedule journal server token completion' ;;
-    'task ') words='submit ls show explain wait cancel' ;;
+    'task ') words='submit ls show explain wait cancel retry hold release move rm' ;;
     'flow ') words='submit map ls show wait cancel' ;;
-    'queue ') words='ls show pause resume' ;;
+    'queue ') words='ls show pause resume drain purge set' ;;
     'limit ') words='ls set rm' ;;
     'worker ') words='ls show drain' ;;
     'dead ') words='ls show edit replay rm' ;;
@@ -52,11 +52,12 @@ _jqctl() {
         --header) return ;;
         esac ;;
     'task ls')
-        words='--queue --handler --state --limit --after'
+        words='--queue --handler --state --where --limit --after'
         case $prev in
         --queue) return ;;
         --handler) return ;;
-        --state) mapfile -t COMPREPLY < <(compgen -W 'waiting blocked scheduled ready running cancelling succeeded dead cancelled expired' -- "$cur"); return ;;
+        --state) mapfile -t COMPREPLY < <(compgen -W 'waiting blocked scheduled held ready running cancelling succeeded dead cancelled expired' -- "$cur"); return ;;
+        --where) return ;;
         --limit) return ;;
         --after) return ;;
         esac ;;
@@ -73,9 +74,36 @@ _jqctl() {
         case $prev in
         esac ;;
     'task cancel')
-        words='--grace'
+        words='--where --dry-run --yes --grace'
         case $prev in
+        --where) return ;;
         --grace) return ;;
+        esac ;;
+    'task retry')
+        words='--where --dry-run --yes'
+        case $prev in
+        --where) return ;;
+        esac ;;
+    'task hold')
+        words='--where --dry-run --yes'
+        case $prev in
+        --where) return ;;
+        esac ;;
+    'task release')
+        words='--where --dry-run --yes'
+        case $prev in
+        --where) return ;;
+        esac ;;
+    'task move')
+        words='--to --where --dry-run --yes'
+        case $prev in
+        --to) return ;;
+        --where) return ;;
+        esac ;;
+    'task rm')
+        words='--where --dry-run --yes'
+        case $prev in
+        --where) return ;;
         esac ;;
     'flow submit')
         words='--wait'
@@ -116,12 +144,27 @@ _jqctl() {
         case $prev in
         esac ;;
     'queue pause')
-        words=''
+        words='--until'
         case $prev in
+        --until) return ;;
         esac ;;
     'queue resume')
         words=''
         case $prev in
+        esac ;;
+    'queue drain')
+        words='--undo'
+        case $prev in
+        esac ;;
+    'queue purge')
+        words='--dry-run --yes'
+        case $prev in
+        esac ;;
+    'queue set')
+        words='--weight --depth-max'
+        case $prev in
+        --weight) return ;;
+        --depth-max) return ;;
         esac ;;
     'limit ls')
         words=''
@@ -151,8 +194,9 @@ _jqctl() {
         case $prev in
         esac ;;
     'dead ls')
-        words='--queue --handler --limit --after'
+        words='--where --queue --handler --limit --after'
         case $prev in
+        --where) return ;;
         --queue) return ;;
         --handler) return ;;
         --limit) return ;;
@@ -185,8 +229,9 @@ _jqctl() {
         --handler) return ;;
         esac ;;
     'dead rm')
-        words='--all --queue --handler --yes'
+        words='--where --dry-run --all --queue --handler --yes'
         case $prev in
+        --where) return ;;
         --queue) return ;;
         --handler) return ;;
         esac ;;

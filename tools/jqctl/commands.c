@@ -16,7 +16,8 @@ const struct jqctl_option jqctl_options[] = {
 };
 const size_t jqctl_options_count = sizeof(jqctl_options) / sizeof(jqctl_options[0]);
 
-#define STATES "waiting blocked scheduled ready running cancelling succeeded dead cancelled expired"
+#define WHERE_HELP "All that this selects, such as 'queue=cad state=dead age>1h error~OCC handler=cad.*'."
+#define STATES     "waiting blocked scheduled held ready running cancelling succeeded dead cancelled expired"
 
 static const struct jqctl_option submit_options[] = {
     {"payload", 'p', "JSON|@FILE|-",
@@ -53,11 +54,13 @@ static const struct jqctl_option list_options[] = {
     {"queue", 'q', "NAME", "Only of this queue.", NULL},
     {"handler", 0, "NAME", "Only of this handler.", NULL},
     {"state", 0, "STATE[,STATE..]", "Only in one of these states.", STATES},
+    {"where", 0, "TERMS", WHERE_HELP, NULL},
     {"limit", 'l', "N", "At most so many (100); 0: all.", NULL},
     {"after", 0, "ID", "Go on behind this task.", NULL},
 };
 
 static const struct jqctl_option dead_list_options[] = {
+    {"where", 0, "TERMS", WHERE_HELP, NULL},
     {"queue", 'q', "NAME", "Only of this queue.", NULL},
     {"handler", 0, "NAME", "Only of this handler.", NULL},
     {"limit", 'l', "N", "At most so many (100); 0: all.", NULL},
@@ -65,6 +68,8 @@ static const struct jqctl_option dead_list_options[] = {
 };
 
 static const struct jqctl_option dead_options[] = {
+    {"where", 0, "TERMS", WHERE_HELP, NULL},
+    {"dry-run", 0, NULL, "With --where: only count them, and show the first ids.", NULL},
     {"all", 'a', NULL, "All of them.", NULL},
     {"queue", 'q', "NAME", "With --all: only of this queue.", NULL},
     {"handler", 0, "NAME", "With --all: only of this handler.", NULL},
@@ -108,7 +113,30 @@ static const struct jqctl_option wait_options[] = {
     {"result", 'r', NULL, "Of one task: print its result alone, as `task submit --wait` does.", NULL},
 };
 
+#define SELECT_OPTIONS                                                                                                 \
+    {"where", 0, "TERMS", WHERE_HELP, NULL},                                                                           \
+        {"dry-run", 0, NULL, "With --where: only count them, and show the first ids.", NULL}, {                        \
+        "yes", 'y', NULL, "With --where: do not ask.", NULL                                                            \
+    }
+
+static const struct jqctl_option select_options[] = {SELECT_OPTIONS};
+
+static const struct jqctl_option move_options[] = {
+    {"to", 0, "QUEUE", "The queue where they wait from now on.", NULL},
+    SELECT_OPTIONS,
+};
+
+static const struct jqctl_option purge_options[] = {
+    {"dry-run", 0, NULL, "Only count them, and show the first ids.", NULL},
+    {"yes", 'y', NULL, "Do not ask.", NULL},
+};
+
 static const struct jqctl_option cancel_options[] = {
+    SELECT_OPTIONS,
+    {"grace", 0, "DURATION", "Of running ones: between SIGTERM and SIGKILL.", NULL},
+};
+
+static const struct jqctl_option flow_cancel_options[] = {
     {"grace", 0, "DURATION", "Of running ones: between SIGTERM and SIGKILL.", NULL},
 };
 
@@ -167,6 +195,19 @@ static const struct jqctl_option schedule_next_options[] = {
     {"from", 0, "TIME", "After this time (RFC 3339) instead of now.", NULL},
 };
 
+static const struct jqctl_option pause_options[] = {
+    {"until", 'u', "TIME", "Resume by itself at this time (RFC 3339), or after this span (30m).", NULL},
+};
+
+static const struct jqctl_option queue_drain_options[] = {
+    {"undo", 0, NULL, "Take tasks again.", NULL},
+};
+
+static const struct jqctl_option queue_set_options[] = {
+    {"weight", 0, "N", "Its share of the leases beside other queues, 1 to 1000; 0: as configured.", NULL},
+    {"depth-max", 0, "N", "Tasks it takes before it is busy; 0: as configured.", NULL},
+};
+
 static const struct jqctl_option dump_options[] = {
     {"from", 0, "LSN", "Only records from there on.", NULL},
     {"type", 0, "TYPE", "Only records of this type, such as task_ended.", NULL},
@@ -210,7 +251,15 @@ const struct jqctl_command jqctl_commands[] = {
     {"task", "explain", "ID", 1, 1, "Say why a task is not running.", NO_OPTIONS, jqctl_task_explain},
     {"task", "wait", "ID..", 1, ANY, "Wait until tasks have ended; fails unless all succeeded.", OPTIONS(wait_options),
      jqctl_task_wait},
-    {"task", "cancel", "ID..", 1, ANY, "Cancel tasks, running ones too.", OPTIONS(cancel_options), jqctl_task_cancel},
+    {"task", "cancel", "[ID..]", 0, ANY, "Cancel tasks, running ones too.", OPTIONS(cancel_options), jqctl_task_cancel},
+    {"task", "retry", "[ID..]", 0, ANY, "Put dead tasks back into their queues.", OPTIONS(select_options),
+     jqctl_task_retry},
+    {"task", "hold", "[ID..]", 0, ANY, "Keep tasks that wait from being handed out.", OPTIONS(select_options),
+     jqctl_task_hold},
+    {"task", "release", "[ID..]", 0, ANY, "Let held tasks go.", OPTIONS(select_options), jqctl_task_release},
+    {"task", "move", "[ID..]", 0, ANY, "Move tasks that wait into another queue.", OPTIONS(move_options),
+     jqctl_task_move},
+    {"task", "rm", "[ID..]", 0, ANY, "Forget tasks that have ended.", OPTIONS(select_options), jqctl_task_rm},
     {"flow", "submit", "FILE|-", 1, 1, "Submit a flow, a document of JSON or msgpack; prints its id.",
      OPTIONS(flow_submit_options), jqctl_flow_submit},
     {"flow", "map", "HANDLER FILE", 2, 2,
@@ -220,12 +269,17 @@ const struct jqctl_command jqctl_commands[] = {
     {"flow", "show", "ID", 1, 1, "Draw a flow with the states of its tasks.", NO_OPTIONS, jqctl_flow_show},
     {"flow", "wait", "ID", 1, 1, "Wait until a flow has ended, or is blocked; fails unless it succeeded.", NO_OPTIONS,
      jqctl_flow_wait},
-    {"flow", "cancel", "ID", 1, 1, "Cancel all of a flow, running tasks too.", OPTIONS(cancel_options),
+    {"flow", "cancel", "ID", 1, 1, "Cancel all of a flow, running tasks too.", OPTIONS(flow_cancel_options),
      jqctl_flow_cancel},
     {"queue", "ls", "", 0, 0, "List queues.", NO_OPTIONS, jqctl_queue_ls},
     {"queue", "show", "NAME", 1, 1, "Show one queue.", NO_OPTIONS, jqctl_queue_show},
-    {"queue", "pause", "NAME..", 1, ANY, "Hand nothing of a queue out.", NO_OPTIONS, jqctl_queue_pause},
+    {"queue", "pause", "NAME..", 1, ANY, "Hand nothing of a queue out.", OPTIONS(pause_options), jqctl_queue_pause},
     {"queue", "resume", "NAME..", 1, ANY, "Hand it out again.", NO_OPTIONS, jqctl_queue_resume},
+    {"queue", "drain", "NAME..", 1, ANY, "Take no new tasks; what is there is worked off.",
+     OPTIONS(queue_drain_options), jqctl_queue_drain},
+    {"queue", "purge", "NAME", 1, 1, "Cancel all that waits in a queue.", OPTIONS(purge_options), jqctl_queue_purge},
+    {"queue", "set", "NAME..", 1, ANY, "Change what a queue is given; it stays over restarts.",
+     OPTIONS(queue_set_options), jqctl_queue_set},
     {"limit", "ls", "", 0, 0, "List limits, and what they hold back.", NO_OPTIONS, jqctl_limit_ls},
     {"limit", "set", "SCOPE", 1, 1,
      "Limit queue:NAME, handler:NAME, group:QUEUE/NAME, or each group by 'group:QUEUE/*'.", OPTIONS(limit_options),

@@ -73,9 +73,26 @@ static int do_all(struct jqctl *ctl, const struct jqctl_many *many, const char *
     return code;
 }
 
+/* Of what is selected, the dead letters. */
+static int do_where(struct jqctl *ctl, const struct jqctl_many *many) {
+    const char *where = jqctl_value(&ctl->args, "where");
+    char narrowed[JQ_WHERE_SIZE_MAX + 1];
+    if (!where)
+        return jqctl_fail(EX_USAGE, "--dry-run goes with --where");
+    if (ctl->args.operand_count > 0 || jqctl_given(&ctl->args, "all") || jqctl_given(&ctl->args, "queue") ||
+        jqctl_given(&ctl->args, "handler"))
+        return jqctl_fail(EX_USAGE, "either ids, or --all, or --where, which may name queue and handler");
+    const int size = snprintf(narrowed, sizeof(narrowed), "%s state=dead", where);
+    if (size < 0 || (size_t)size >= sizeof(narrowed))
+        return jqctl_fail(EX_USAGE, "--where: longer than %d bytes", JQ_WHERE_SIZE_MAX);
+    return jqctl_do_where(ctl, many, narrowed);
+}
+
 static int do_some(struct jqctl *ctl, const struct jqctl_many *many, const char *verb) {
     jq_task_id *ids = NULL;
     size_t count = 0;
+    if (jqctl_given(&ctl->args, "where") || jqctl_given(&ctl->args, "dry-run"))
+        return do_where(ctl, many);
     if (jqctl_given(&ctl->args, "all"))
         return do_all(ctl, many, verb);
     if (jqctl_given(&ctl->args, "queue") || jqctl_given(&ctl->args, "handler"))
@@ -89,8 +106,11 @@ static int do_some(struct jqctl *ctl, const struct jqctl_many *many, const char 
 }
 
 int jqctl_dead_replay(struct jqctl *ctl) {
-    struct jqctl_many many = {
-        .op = "dead.replay", .done = "replayed", .kind = "dead.replayed", .message = &jq_message_dead_replay};
+    struct jqctl_many many = {.op = "dead.replay",
+                              .verb = "Replay",
+                              .done = "replayed",
+                              .kind = "dead.replayed",
+                              .message = &jq_message_dead_replay};
     const char *rate = jqctl_value(&ctl->args, "rate");
     struct jq_error error;
     if (rate && jqctl_rate_parse(jq_str_of(rate), &many.interval_us, &error) != JQ_OK)
@@ -100,6 +120,6 @@ int jqctl_dead_replay(struct jqctl *ctl) {
 
 int jqctl_dead_rm(struct jqctl *ctl) {
     const struct jqctl_many many = {
-        .op = "dead.rm", .done = "removed", .kind = "dead.removed", .message = &jq_message_task_ids};
+        .op = "dead.rm", .verb = "Remove", .done = "removed", .kind = "dead.removed", .message = &jq_message_task_ids};
     return do_some(ctl, &many, "Remove");
 }

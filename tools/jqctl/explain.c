@@ -45,6 +45,7 @@ static const struct {
     {"parent_dead", ABOUT_TASK, "It is blocked by task %d: replay that (`jqctl dead replay`), or remove it.", NULL},
     {"waits_for", ABOUT_TASK, "It waits for task %d.", NULL},
     {"more_parents", ABOUT_TASK, "It waits for %n more.", NULL},
+    {"held", ABOUT_TASK, "Somebody holds it; `jqctl task release` lets it go.", NULL},
     {"not_due", ABOUT_TASK, "It is not due for another %t (%d).", NULL},
     {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on.", NULL},
     {"limit_full", ABOUT_TASK, "The limit %d is full: %n run, and the next starts when one of them ends.", NULL},

@@ -90,6 +90,9 @@ static const struct jqctl_column record_columns[] = {
     {"skipped", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"paused", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
     {"draining", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
+    {"paused_until_ms", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"depth_max", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"weight", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"grace_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
     {"sender", NULL, JQCTL_UUID, JQCTL_TABLE, NULL},
     {"request", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
@@ -325,12 +328,23 @@ static void fields_of_class(struct dump *dump, const struct jq_record *record) {
         jqctl_made_str(&dump->made, "want", record->u.class_defined.want);
 }
 
+static void made_queue_set(struct jqctl_made *made, const struct jq_queue_set *set) {
+    jqctl_made_bool(made, "paused", set->paused);
+    jqctl_made_bool(made, "draining", set->draining);
+    if (set->paused_until_wall_ms > 0)
+        made_ms(made, "paused_until_ms", set->paused_until_wall_ms);
+    if (set->depth_max > 0)
+        jqctl_made_uint(made, "depth_max", set->depth_max);
+    if (set->weight > 0)
+        jqctl_made_uint(made, "weight", set->weight);
+}
+
 static void fields_of_queue(struct dump *dump, const struct jq_record *record) {
     if (record->type == JQ_RECORD_QUEUE_DEFINED)
         name_set(&dump->queues, record->u.queue_defined.queue, record->u.queue_defined.name);
     made_name(&dump->made, &dump->queues, "queue", "queue_index", record->u.queue_defined.queue);
     if (record->type == JQ_RECORD_QUEUE_SET)
-        jqctl_made_bool(&dump->made, "paused", record->u.queue_set.paused);
+        made_queue_set(&dump->made, &record->u.queue_set.set);
 }
 
 static void fields_of_trim(struct dump *dump, const struct jq_record *record) {
@@ -437,9 +451,15 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         made_ms(made, "ready_in_ms", record->u.task_replayed.ready_at_ms - record->time_ms);
         made_ms(made, "ready_at_ms", record->u.task_replayed.ready_at_ms);
         break;
+    case JQ_RECORD_TASK_MOVED:
+        made_task(made, record->u.task_moved.task);
+        made_name(made, &dump->queues, "queue", "queue_index", record->u.task_moved.queue);
+        break;
     case JQ_RECORD_TASK_DUE:
     case JQ_RECORD_TASK_REVIVED:
     case JQ_RECORD_TASK_FREED:
+    case JQ_RECORD_TASK_HELD:
+    case JQ_RECORD_TASK_RELEASED:
     case JQ_RECORD_TASK_FORGOTTEN: made_task(made, record->u.task_due.task); break;
     case JQ_RECORD_EDGE_DECIDED: fields_of_edge(made, record); break;
     case JQ_RECORD_FLOW_CUT:

@@ -100,6 +100,12 @@ int jqctl_flow_ls(struct jqctl *ctl);
 int jqctl_flow_show(struct jqctl *ctl);
 int jqctl_flow_wait(struct jqctl *ctl);
 int jqctl_flow_cancel(struct jqctl *ctl);
+int jqctl_task_retry(struct jqctl *ctl);
+int jqctl_task_hold(struct jqctl *ctl);
+int jqctl_task_release(struct jqctl *ctl);
+int jqctl_task_move(struct jqctl *ctl);
+int jqctl_task_rm(struct jqctl *ctl);
+int jqctl_queue_purge(struct jqctl *ctl);
 int jqctl_queue_ls(struct jqctl *ctl); /* queue.c */
 int jqctl_queue_show(struct jqctl *ctl);
 int jqctl_queue_pause(struct jqctl *ctl);
@@ -107,6 +113,8 @@ int jqctl_queue_resume(struct jqctl *ctl);
 int jqctl_limit_ls(struct jqctl *ctl); /* limit.c */
 int jqctl_limit_set(struct jqctl *ctl);
 int jqctl_limit_rm(struct jqctl *ctl);
+int jqctl_queue_drain(struct jqctl *ctl);
+int jqctl_queue_set(struct jqctl *ctl);
 int jqctl_worker_ls(struct jqctl *ctl); /* worker.c */
 int jqctl_worker_show(struct jqctl *ctl);
 int jqctl_worker_drain(struct jqctl *ctl);

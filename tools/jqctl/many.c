@@ -1,7 +1,8 @@
-/* many.c - requests about many tasks, and jqctl task cancel. */
+/* many.c - requests about many tasks: jqctl task cancel, retry, hold, release, move, rm, and queue purge. */
 #include "tools/jqctl/many.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/text.h"
@@ -33,10 +34,20 @@ static void fill(struct jq_pack *pack, void *ctx) {
     jq_pack_array(pack, doing->count);
     for (size_t i = 0; i < doing->count; i++)
         jq_pack_uint(pack, doing->ids[i].value);
-    if (doing->many->grace_ms > 0)
-        jq_pack_field_ms(pack, &jq_message_task_cancel, JQ_AT_TASK_CANCEL_GRACE, doing->many->grace_ms);
-    if (doing->many->interval_us > 0)
-        jq_pack_field_ms(pack, &jq_message_dead_replay, JQ_AT_DEAD_REPLAY_INTERVAL, doing->many->interval_us);
+    jqctl_fill_many(pack, doing->many);
+}
+
+size_t jqctl_many_fields(const struct jqctl_many *many) {
+    return (many->grace_ms > 0 ? 1U : 0U) + (many->interval_us > 0 ? 1U : 0U) + (many->queue ? 1U : 0U);
+}
+
+void jqctl_fill_many(struct jq_pack *pack, const struct jqctl_many *many) {
+    if (many->grace_ms > 0)
+        jq_pack_field_ms(pack, &jq_message_task_cancel, JQ_AT_TASK_CANCEL_GRACE, many->grace_ms);
+    if (many->interval_us > 0)
+        jq_pack_field_ms(pack, &jq_message_dead_replay, JQ_AT_DEAD_REPLAY_INTERVAL, many->interval_us);
+    if (many->queue)
+        jq_pack_field_str(pack, &jq_message_task_move, JQ_AT_TASK_MOVE_QUEUE, jq_str_of(many->queue));
 }
 
 /* `exception` is absent for a task with which it was done. */
@@ -75,7 +86,7 @@ static int do_all(struct doing *doing, const jq_task_id *ids, size_t count) {
         doing->ids = ids + at;
         doing->count = count - at < JQ_IDS_COUNT_MAX ? count - at : JQ_IDS_COUNT_MAX;
         const int code = jqctl_call(doing->ctl, &flight, doing->many->op, doing->many->op,
-                                    1U + (doing->many->grace_ms > 0) + (doing->many->interval_us > 0), fill, doing);
+                                    1 + jqctl_many_fields(doing->many), fill, doing);
         if (code != JQCTL_DONE)
             return code;
         take_answer(doing, flight.view.body);
@@ -103,14 +114,87 @@ int jqctl_do_many(struct jqctl *ctl, const struct jqctl_many *many, const jq_tas
     return code;
 }
 
-int jqctl_task_cancel(struct jqctl *ctl) {
-    struct jqctl_many many = {
-        .op = "task.cancel", .done = "cancelled", .kind = "task.cancelled", .message = &jq_message_task_cancel};
+static int do_ids(struct jqctl *ctl, const struct jqctl_many *many) {
     jq_task_id *ids = NULL;
     size_t count = 0;
-    int code = jqctl_option_duration(ctl, "grace", &many.grace_ms);
-    code = code == JQCTL_DONE ? jqctl_operand_ids(ctl, &ids, &count) : code;
-    code = code == JQCTL_DONE ? jqctl_do_many(ctl, &many, ids, count) : code;
+    if (jqctl_given(&ctl->args, "dry-run"))
+        return jqctl_fail(EX_USAGE, "--dry-run goes with --where");
+    if (ctl->args.operand_count == 0)
+        return jqctl_fail(EX_USAGE, "which ones? jqctl task %s ID.., or --where", ctl->args.command->verb);
+    int code = jqctl_operand_ids(ctl, &ids, &count);
+    code = code == JQCTL_DONE ? jqctl_do_many(ctl, many, ids, count) : code;
     free(ids);
     return code;
+}
+
+int jqctl_do_tasks(struct jqctl *ctl, const struct jqctl_many *many) {
+    const char *where = jqctl_value(&ctl->args, "where");
+    if (where && ctl->args.operand_count > 0)
+        return jqctl_fail(EX_USAGE, "either ids or --where");
+    return where ? jqctl_do_where(ctl, many, where) : do_ids(ctl, many);
+}
+
+int jqctl_task_cancel(struct jqctl *ctl) {
+    struct jqctl_many many = {.op = "task.cancel",
+                              .verb = "Cancel",
+                              .done = "cancelled",
+                              .kind = "task.cancelled",
+                              .message = &jq_message_task_cancel};
+    const int code = jqctl_option_duration(ctl, "grace", &many.grace_ms);
+    return code == JQCTL_DONE ? jqctl_do_tasks(ctl, &many) : code;
+}
+
+int jqctl_task_retry(struct jqctl *ctl) {
+    const struct jqctl_many many = {.op = "dead.replay",
+                                    .verb = "Retry",
+                                    .done = "put back into their queues",
+                                    .kind = "dead.replayed",
+                                    .message = &jq_message_dead_replay};
+    return jqctl_do_tasks(ctl, &many);
+}
+
+int jqctl_task_hold(struct jqctl *ctl) {
+    const struct jqctl_many many = {
+        .op = "task.hold", .verb = "Hold", .done = "held", .kind = "task.held", .message = &jq_message_task_ids};
+    return jqctl_do_tasks(ctl, &many);
+}
+
+int jqctl_task_release(struct jqctl *ctl) {
+    const struct jqctl_many many = {.op = "task.release",
+                                    .verb = "Release",
+                                    .done = "released",
+                                    .kind = "task.released",
+                                    .message = &jq_message_task_ids};
+    return jqctl_do_tasks(ctl, &many);
+}
+
+int jqctl_task_move(struct jqctl *ctl) {
+    const struct jqctl_many many = {.op = "task.move",
+                                    .verb = "Move",
+                                    .done = "moved",
+                                    .kind = "task.moved",
+                                    .message = &jq_message_task_move,
+                                    .queue = jqctl_value(&ctl->args, "to")};
+    return many.queue ? jqctl_do_tasks(ctl, &many) : jqctl_fail(EX_USAGE, "where to? --to QUEUE");
+}
+
+int jqctl_task_rm(struct jqctl *ctl) {
+    const struct jqctl_many many = {
+        .op = "task.rm", .verb = "Remove", .done = "removed", .kind = "task.removed", .message = &jq_message_task_ids};
+    return jqctl_do_tasks(ctl, &many);
+}
+
+/* What waits in the queue is cancelled; what runs goes on, and what has ended stays for as long as it would have. */
+int jqctl_queue_purge(struct jqctl *ctl) {
+    const struct jqctl_many many = {.op = "task.cancel",
+                                    .verb = "Cancel",
+                                    .done = "cancelled",
+                                    .kind = "queue.purged",
+                                    .message = &jq_message_task_cancel};
+    char where[JQ_NAME_SIZE_MAX + 64];
+    const struct jq_str name = jq_str_of(ctl->args.operands[0]);
+    if (!jq_name_valid(name))
+        return jqctl_fail(EX_USAGE, "a queue's name is 1 to 64 of a-z 0-9 _ . -");
+    snprintf(where, sizeof(where), "queue=%.*s state=waiting,blocked,scheduled,ready,held", JQ_STR_ARG(name));
+    return jqctl_do_where(ctl, &many, where);
 }

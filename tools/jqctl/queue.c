@@ -1,14 +1,20 @@
-/* queue.c - jqctl queue: listed, shown, paused, resumed. */
+/* queue.c - jqctl queue: listed, shown, paused, resumed, drained, set. */
 #include <stdio.h>
 
-#include "tools/jqctl/print.h"
+#include "common/clock.h"
+#include "common/text.h"
+#include "tools/jqctl/pages.h"
+#include "tools/jqctl/when.h"
 
 static const struct jqctl_column queue_columns[] = {
     {"name", "queue", JQCTL_TEXT, JQCTL_BOTH, NULL},
     {"paused", "paused", JQCTL_FLAG, JQCTL_BOTH, NULL},
+    {"paused_until_ms", "until", JQCTL_TIME, JQCTL_SHEET, NULL},
+    {"draining", "draining", JQCTL_FLAG, JQCTL_BOTH, NULL},
     {"waiting", "waiting", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"blocked", "blocked", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"scheduled", "scheduled", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"held", "held", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"ready", "ready", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"running", "running", JQCTL_COUNT, JQCTL_BOTH, NULL},
     {"dead", "dead", JQCTL_COUNT, JQCTL_BOTH, NULL},
@@ -17,6 +23,7 @@ static const struct jqctl_column queue_columns[] = {
     {"oldest_ready_ms", "oldest", JQCTL_SPAN, JQCTL_BOTH, NULL},
     {"full", "full", JQCTL_FLAG, JQCTL_BOTH, NULL},
     {"withheld", "withheld", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"weight", "weight", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"depth_max", "takes", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"bytes", "bytes", JQCTL_SIZE, JQCTL_SHEET, NULL},
     {"bytes_max", "takes bytes", JQCTL_SIZE, JQCTL_SHEET, NULL},
@@ -27,26 +34,18 @@ static const struct jqctl_column queue_columns[] = {
 };
 static const struct jqctl_columns queue_row = JQCTL_COLUMNS(queue_columns);
 
-static void fill_name(struct jq_pack *pack, void *ctx) {
-    jq_pack_field_str(pack, &jq_message_queue_ls, JQ_AT_QUEUE_LS_NAME, jq_str_of(ctx));
+int jqctl_queue_ls(struct jqctl *ctl) {
+    const struct jqctl_pages pages = {.op = "queue.ls",
+                                      .rows = "queues",
+                                      .kind = "queue.list",
+                                      .columns = &queue_row,
+                                      .message = &jq_message_queue_ls,
+                                      .after_place = JQ_AT_QUEUE_LS_AFTER};
+    return jqctl_pages_list(ctl, &pages);
 }
 
-int jqctl_queue_ls(struct jqctl *ctl) {
-    struct jq_flight flight;
-    struct jqctl_list list;
-    const int code = jqctl_call(ctl, &flight, "queues", "queue.ls", 0, NULL, NULL);
-    if (code != JQCTL_DONE)
-        return code;
-    const struct jq_view queues = jq_view_get(flight.view.body, "queues");
-    const uint64_t left_out = jq_view_uint(flight.view.body, "left_out", 0);
-    jqctl_list_begin(&list, ctl, &queue_row, "queue.list");
-    for (size_t i = 0; i < jq_view_count(queues); i++)
-        jqctl_list_row(&list, jq_view_at(queues, i));
-    jqctl_list_end(&list, NULL, NULL);
-    if (left_out > 0)
-        jqctl_note("%llu queues more did not fit the answer", (unsigned long long)left_out);
-    jq_flight_end(&flight);
-    return JQCTL_DONE;
+static void fill_name(struct jq_pack *pack, void *ctx) {
+    jq_pack_field_str(pack, &jq_message_queue_ls, JQ_AT_QUEUE_LS_NAME, jq_str_of(ctx));
 }
 
 int jqctl_queue_show(struct jqctl *ctl) {
@@ -63,36 +62,99 @@ int jqctl_queue_show(struct jqctl *ctl) {
     return JQCTL_DONE;
 }
 
+/* ---- what is set --------------------------------------------------------------------------------------------------------- */
+
+/* What is asked of each queue that is named: a field for each bit in `given`. */
 struct setting {
     const char *name;
-    bool paused;
+    unsigned given; /* by the place of the field */
+    bool paused, draining;
+    int64_t until_ms;
+    uint64_t depth_max, weight;
 };
 
-static void fill_set(struct jq_pack *pack, void *ctx) {
-    const struct setting *setting = ctx;
-    jq_pack_field_str(pack, &jq_message_queue_set, JQ_AT_QUEUE_SET_NAME, jq_str_of(setting->name));
-    jq_pack_field_bool(pack, &jq_message_queue_set, JQ_AT_QUEUE_SET_PAUSED, setting->paused);
+static bool asks(const struct setting *setting, unsigned place) {
+    return setting->given & 1U << place;
 }
 
-static int set_all(struct jqctl *ctl, bool paused) {
+static void fill_set(struct jq_pack *pack, void *ctx) {
+    const struct jq_message *message = &jq_message_queue_set;
+    const struct setting *setting = ctx;
+    jq_pack_field_str(pack, message, JQ_AT_QUEUE_SET_NAME, jq_str_of(setting->name));
+    if (asks(setting, JQ_AT_QUEUE_SET_PAUSED))
+        jq_pack_field_bool(pack, message, JQ_AT_QUEUE_SET_PAUSED, setting->paused);
+    if (asks(setting, JQ_AT_QUEUE_SET_UNTIL))
+        jq_pack_field_ms(pack, message, JQ_AT_QUEUE_SET_UNTIL, setting->until_ms);
+    if (asks(setting, JQ_AT_QUEUE_SET_DRAINING))
+        jq_pack_field_bool(pack, message, JQ_AT_QUEUE_SET_DRAINING, setting->draining);
+    if (asks(setting, JQ_AT_QUEUE_SET_DEPTH_MAX))
+        jq_pack_field_uint(pack, message, JQ_AT_QUEUE_SET_DEPTH_MAX, setting->depth_max);
+    if (asks(setting, JQ_AT_QUEUE_SET_WEIGHT))
+        jq_pack_field_uint(pack, message, JQ_AT_QUEUE_SET_WEIGHT, setting->weight);
+}
+
+static int set_all(struct jqctl *ctl, struct setting *setting, const char *done) {
     for (size_t i = 0; i < ctl->args.operand_count; i++) {
-        struct setting setting = {ctl->args.operands[i], paused};
         char what[JQ_NAME_SIZE_MAX + 16];
         struct jq_flight flight;
-        snprintf(what, sizeof(what), "queue %.64s", setting.name);
-        const int code = jqctl_call(ctl, &flight, what, "queue.set", 2, fill_set, &setting);
+        setting->name = ctl->args.operands[i];
+        snprintf(what, sizeof(what), "queue %.64s", setting->name);
+        const int code = jqctl_call(ctl, &flight, what, "queue.set", 1 + (size_t)__builtin_popcount(setting->given),
+                                    fill_set, setting);
         if (code != JQCTL_DONE)
             return code;
         jq_flight_end(&flight);
-        jqctl_note("%s is %s", what, paused ? "paused" : "resumed");
+        jqctl_note("%s %s", what, done);
     }
     return JQCTL_DONE;
 }
 
+/* A moment, or a span from now on. */
+static int option_until(const struct jqctl *ctl, struct setting *setting) {
+    const char *text = jqctl_value(&ctl->args, "until");
+    struct jq_error error;
+    int64_t span_ms = 0;
+    if (!text)
+        return JQCTL_DONE;
+    setting->given |= 1U << JQ_AT_QUEUE_SET_UNTIL;
+    if (jq_text_parse_duration(jq_str_of(text), &span_ms, NULL) == JQ_OK) {
+        setting->until_ms = jq_clock_wall_ms() + span_ms;
+        return JQCTL_DONE;
+    }
+    if (jqctl_when_parse(jq_str_of(text), &setting->until_ms, &error) != JQ_OK)
+        return jqctl_fail(EX_USAGE, "--until: %s; a span such as 30m would do too", error.message);
+    return JQCTL_DONE;
+}
+
 int jqctl_queue_pause(struct jqctl *ctl) {
-    return set_all(ctl, true);
+    struct setting setting = {.given = 1U << JQ_AT_QUEUE_SET_PAUSED, .paused = true};
+    const int code = option_until(ctl, &setting);
+    return code == JQCTL_DONE ? set_all(ctl, &setting, "is paused") : code;
 }
 
 int jqctl_queue_resume(struct jqctl *ctl) {
-    return set_all(ctl, false);
+    struct setting setting = {.given = 1U << JQ_AT_QUEUE_SET_PAUSED};
+    return set_all(ctl, &setting, "is resumed");
+}
+
+int jqctl_queue_drain(struct jqctl *ctl) {
+    struct setting setting = {.given = 1U << JQ_AT_QUEUE_SET_DRAINING, .draining = !jqctl_given(&ctl->args, "undo")};
+    return set_all(ctl, &setting, setting.draining ? "drains: it takes no new tasks" : "takes tasks again");
+}
+
+static int option_number(const struct jqctl *ctl, const char *name, uint64_t max, unsigned place,
+                         struct setting *setting, uint64_t *ret_value) {
+    if (jqctl_given(&ctl->args, name))
+        setting->given |= 1U << place;
+    return jqctl_option_uint(ctl, name, max, ret_value);
+}
+
+int jqctl_queue_set(struct jqctl *ctl) {
+    struct setting setting = {.given = 0};
+    int code = option_number(ctl, "weight", JQ_WEIGHT_MAX, JQ_AT_QUEUE_SET_WEIGHT, &setting, &setting.weight);
+    if (code == JQCTL_DONE)
+        code = option_number(ctl, "depth-max", JQ_DEPTH_MAX, JQ_AT_QUEUE_SET_DEPTH_MAX, &setting, &setting.depth_max);
+    if (code == JQCTL_DONE && setting.given == 0)
+        code = jqctl_fail(EX_USAGE, "what is to be set? --weight, --depth-max");
+    return code == JQCTL_DONE ? set_all(ctl, &setting, "is set") : code;
 }

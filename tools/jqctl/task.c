@@ -37,13 +37,16 @@ static void fill_page(struct jq_pack *pack, void *ctx) {
         jq_pack_field_str(pack, &jq_message_task_ls, JQ_AT_TASK_LS_HANDLER, jq_str_of(filter->handler));
     if (filter->states)
         fill_states(pack, filter->states);
+    if (filter->where)
+        jq_pack_field_str(pack, &jq_message_task_ls, JQ_AT_TASK_LS_WHERE, jq_str_of(filter->where));
 }
 
 int jqctl_task_page(struct jqctl *ctl, const struct jqctl_filter *filter, void (*on_row)(void *ctx, struct jq_view row),
                     void *ctx, uint64_t *ret_next) {
     struct jqctl_filter copy = *filter;
     struct jq_flight flight;
-    const size_t fields = 2U + (filter->queue != NULL) + (filter->handler != NULL) + (filter->states != NULL);
+    const size_t fields =
+        2U + (filter->queue != NULL) + (filter->handler != NULL) + (filter->states != NULL) + (filter->where != NULL);
     const int code = jqctl_call(ctl, &flight, "tasks", "task.ls", fields, fill_page, &copy);
     if (code != JQCTL_DONE)
         return code;
@@ -77,7 +80,7 @@ static int check_states(const char *states) {
         if (!jq_state_of_name(word, &state) || state == JQ_STATE_NONE)
             return jqctl_fail(
                 EX_USAGE,
-                "--state: no state \"%.*s\"; there are waiting, blocked, scheduled, ready, running, cancelling, "
+                "--state: no state \"%.*s\"; there are waiting, blocked, scheduled, held, ready, running, cancelling, "
                 "succeeded, dead, cancelled and expired",
                 (int)(word.size < 64 ? word.size : 64), word.data);
         states = comma ? comma + 1 : NULL;
@@ -111,8 +114,10 @@ static int walk_pages(struct jqctl *ctl, struct jqctl_filter *filter, uint64_t l
 
 int jqctl_task_list(struct jqctl *ctl, const char *states, const char *kind) {
     uint64_t limit = LIST_LIMIT_DEFAULT, next = 0;
-    struct jqctl_filter filter = {
-        .queue = jqctl_value(&ctl->args, "queue"), .handler = jqctl_value(&ctl->args, "handler"), .states = states};
+    struct jqctl_filter filter = {.queue = jqctl_value(&ctl->args, "queue"),
+                                  .handler = jqctl_value(&ctl->args, "handler"),
+                                  .states = states,
+                                  .where = jqctl_value(&ctl->args, "where")};
     struct jqctl_list list;
     int code = jqctl_option_uint(ctl, "limit", UINT64_MAX / 2, &limit);
     code = code == JQCTL_DONE ? option_after(ctl, &filter.after) : code;

@@ -16,6 +16,7 @@ struct jqctl_filter {
     const char *queue;   /* NULL: any */
     const char *handler; /* NULL: any */
     const char *states;  /* names between commas; NULL: any */
+    const char *where;   /* a selection; NULL: any */
 };
 
 /* Asks for one page; `on_row` is called for each row. *ret_next: where to go on, 0: that was all. */

@@ -1,7 +1,7 @@
 /* worker.c - jqctl worker: listed, shown, drained. */
 #include <stdio.h>
 
-#include "tools/jqctl/print.h"
+#include "tools/jqctl/pages.h"
 
 static const struct jqctl_column handler_columns[] = {
     {"name", "handler", JQCTL_TEXT, JQCTL_TABLE, NULL},
@@ -40,21 +40,13 @@ static const struct jqctl_columns worker_row = JQCTL_COLUMNS(row_columns);
 static const struct jqctl_columns worker_whole = JQCTL_COLUMNS(whole_columns);
 
 int jqctl_worker_ls(struct jqctl *ctl) {
-    struct jq_flight flight;
-    struct jqctl_list list;
-    const int code = jqctl_call(ctl, &flight, "workers", "worker.ls", 0, NULL, NULL);
-    if (code != JQCTL_DONE)
-        return code;
-    const struct jq_view workers = jq_view_get(flight.view.body, "workers");
-    const uint64_t left_out = jq_view_uint(flight.view.body, "left_out", 0);
-    jqctl_list_begin(&list, ctl, &worker_row, "worker.list");
-    for (size_t i = 0; i < jq_view_count(workers); i++)
-        jqctl_list_row(&list, jq_view_at(workers, i));
-    jqctl_list_end(&list, NULL, NULL);
-    if (left_out > 0)
-        jqctl_note("%llu workers more did not fit the answer", (unsigned long long)left_out);
-    jq_flight_end(&flight);
-    return JQCTL_DONE;
+    const struct jqctl_pages pages = {.op = "worker.ls",
+                                      .rows = "workers",
+                                      .kind = "worker.list",
+                                      .columns = &worker_row,
+                                      .message = &jq_message_worker_ls,
+                                      .after_place = JQ_AT_WORKER_LS_AFTER};
+    return jqctl_pages_list(ctl, &pages);
 }
 
 struct named {

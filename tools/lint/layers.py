@@ -5,7 +5,10 @@ import re
 
 import tree
 
-PURE_COMMON = {f"common/{name}.h" for name in "types err list heap map hash rng need limit bytes buf vocab civil cron zone".split()}
+PURE_COMMON = {
+    f"common/{name}.h"
+    for name in "types err list heap map hash rng need limit bytes buf vocab civil cron zone where".split()
+}
 PURE_SYSTEM = set("inttypes.h limits.h stdalign.h stdarg.h stdbool.h stddef.h stdint.h stdlib.h string.h".split())
 
 # Folder or file prefix -> prefixes of this project's headers that it may include. The first prefix that fits decides.

@@ -1,0 +1,42 @@
+#include "tools/jqctl/pages.h"
+
+struct asking {
+    const struct jqctl_pages *pages;
+    uint64_t after;
+};
+
+static void fill_after(struct jq_pack *pack, void *ctx) {
+    const struct asking *asking = ctx;
+    jq_pack_field_uint(pack, asking->pages->message, asking->pages->after_place, asking->after);
+}
+
+static int list_page(struct jqctl *ctl, struct asking *asking, struct jqctl_list *list) {
+    struct jq_flight flight;
+    const char *op = asking->pages->op;
+    const int code = jqctl_call(ctl, &flight, asking->pages->rows, op, 1, fill_after, asking);
+    if (code != JQCTL_DONE)
+        return code;
+    const struct jq_view rows = jq_view_get(flight.view.body, asking->pages->rows);
+    for (size_t i = 0; i < jq_view_count(rows); i++)
+        jqctl_list_row(list, jq_view_at(rows, i));
+    asking->after = jq_view_uint(flight.view.body, "next", 0);
+    jq_flight_end(&flight);
+    return JQCTL_DONE;
+}
+
+int jqctl_pages_list(struct jqctl *ctl, const struct jqctl_pages *pages) {
+    struct asking asking = {.pages = pages};
+    struct jqctl_list list;
+    int code = jqctl_connect(ctl);
+    if (code != JQCTL_DONE)
+        return code;
+    jqctl_list_begin(&list, ctl, pages->columns, pages->kind);
+    do {
+        code = list_page(ctl, &asking, &list);
+    } while (code == JQCTL_DONE && asking.after != 0);
+    if (code != JQCTL_DONE && list.total == 0)
+        jqctl_list_drop(&list);
+    else
+        jqctl_list_end(&list, NULL, NULL);
+    return code;
+}

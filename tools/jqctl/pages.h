@@ -1,0 +1,18 @@
+/* pages.h - lists that come page by page: each answer says where the next one goes on. */
+#ifndef JQ_TOOLS_JQCTL_PAGES_H
+#define JQ_TOOLS_JQCTL_PAGES_H
+
+#include "tools/jqctl/print.h"
+
+struct jqctl_pages {
+    const char *op, *rows; /* on the wire; the field of the answer that holds the rows */
+    const char *kind;      /* of the document */
+    const struct jqctl_columns *columns;
+    const struct jq_message *message; /* of the request */
+    unsigned after_place;             /* its field that says where to go on */
+};
+
+/* Asks for all pages and prints them as one list. */
+int jqctl_pages_list(struct jqctl *ctl, const struct jqctl_pages *pages);
+
+#endif
