@@ -180,7 +180,7 @@ class Bed:
         for handler, lines in handlers.items():
             with open(os.path.join(folder, handler + ".conf"), "w", encoding="utf-8") as file:
                 notes = "" if "write =" in lines else f"write = {self.folder}\n"  # Tests' handlers leave notes there.
-                file.write(f"[handler {handler}]\n{notes}{lines}\n")
+                file.write(f"[handler {handler}]\n{lines}\n{notes}")
         chosen = {
             "worker.name": name,
             "worker.request": self.request,
