@@ -175,11 +175,11 @@ static int64_t lane_age(const struct jq_core *core, const struct lane *lane) {
 }
 
 static void turn_moved(void *ctx, uint32_t ref, uint32_t position) {
-    lane_at(ctx, ref)->turn_place = position;
+    ((struct jq_core *)ctx)->lane_places[ref].turn = position;
 }
 
 static void age_moved(void *ctx, uint32_t ref, uint32_t position) {
-    lane_at(ctx, ref)->age_place = position;
+    ((struct jq_core *)ctx)->lane_places[ref].age = position;
 }
 
 static uint64_t bucket_key(const struct bucket *bucket) {
@@ -212,14 +212,19 @@ void bucket_give(struct jq_core *core, uint32_t ref) {
     }
 }
 
-/* The level's entry says what stands first in the bucket. */
+/* The level's entry says what stands first in the bucket. Where groups take turns the turn decides: the task itself, which would
+ * have to be fetched from afar, is left to be looked at when its turn has come. */
 static void entry_set_turn(struct jq_core *core, const struct bucket *bucket) {
     const struct jq_heap_entry *next = jq_heap_min(&bucket->turns);
-    const struct task *first = task_at(core, lane_first(core, lane_at(core, next->ref), false));
     struct level_entry *entry = entry_of(core, bucket);
     entry->turn = (uint64_t)next->key;
-    entry->first_ready_ms = first->first_ready_ms;
-    entry->id = first->id;
+    entry->first_ready_ms = INT64_MIN;
+    entry->id = 0;
+    if (bucket->turns.count == 1) {
+        const struct task *first = task_at(core, lane_first(core, lane_at(core, next->ref), false));
+        entry->first_ready_ms = first->first_ready_ms;
+        entry->id = first->id;
+    }
 }
 
 static void entry_set_oldest(struct jq_core *core, const struct bucket *bucket) {
@@ -234,7 +239,7 @@ void bucket_open_lane(struct jq_core *core, uint32_t ref) {
     if (bucket->place == 0) {
         level_add(core, lane->bucket);
     }
-    if (lane->turn_place == 1) {
+    if (core->lane_places[ref].turn == 1) {
         entry_set_turn(core, bucket);
     }
     entry_set_oldest(core, bucket);
@@ -243,9 +248,9 @@ void bucket_open_lane(struct jq_core *core, uint32_t ref) {
 void bucket_close_lane(struct jq_core *core, uint32_t ref) {
     const struct lane *lane = lane_at(core, ref);
     struct bucket *bucket = bucket_at(core, lane->bucket);
-    const bool was_next = lane->turn_place == 1;
-    jq_heap_remove(&bucket->turns, lane->turn_place);
-    jq_heap_remove(&bucket->ages, lane->age_place);
+    const bool was_next = core->lane_places[ref].turn == 1;
+    jq_heap_remove(&bucket->turns, core->lane_places[ref].turn);
+    jq_heap_remove(&bucket->ages, core->lane_places[ref].age);
     if (bucket->turns.count == 0) {
         level_remove(core, bucket);
         return;
@@ -259,15 +264,15 @@ void bucket_close_lane(struct jq_core *core, uint32_t ref) {
 void bucket_head_changed(struct jq_core *core, uint32_t ref) {
     const struct lane *lane = lane_at(core, ref);
     struct bucket *bucket = bucket_at(core, lane->bucket);
-    if (lane->turn_place == 0) {
+    if (!lane_open(core, ref)) {
         return;
     }
     const int64_t age = lane_age(core, lane);
-    if (age < bucket->ages.entries[lane->age_place - 1].key) {
-        jq_heap_update(&bucket->ages, lane->age_place, age);
+    if (age < bucket->ages.entries[core->lane_places[ref].age - 1].key) {
+        jq_heap_update(&bucket->ages, core->lane_places[ref].age, age);
         entry_set_oldest(core, bucket);
     }
-    if (lane->turn_place == 1) {
+    if (core->lane_places[ref].turn == 1) {
         entry_set_turn(core, bucket);
     }
 }

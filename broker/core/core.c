@@ -390,6 +390,7 @@ void jq_core_free(struct jq_core *core) {
     free(core->hot);
     free(core->hot_queues);
     free(core->open_classes);
+    free(core->lane_places);
     free(core->searched);
     free(core->asking);
     free(core->parked);

@@ -129,6 +129,8 @@ uint32_t lane_of(const struct jq_core *core, const struct task *task) {
 static uint32_t lane_make(struct jq_core *core, const struct task *task) {
     const uint32_t ref = jq_slab_take(&core->lanes);
     struct lane *lane = lane_at(core, ref);
+    core->lane_places = array_grow(core->lane_places, ref, &core->lane_place_capacity, sizeof(*core->lane_places));
+    core->lane_places[ref] = (struct lane_place){0, 0};
     *lane = (struct lane){.bucket = bucket_take(core, task), .group = task->group};
     if (lane->group != 0) {
         struct group *group = group_at(core, lane->group);
@@ -144,7 +146,7 @@ static uint32_t lane_make(struct jq_core *core, const struct task *task) {
 
 static void lane_drop(struct jq_core *core, const struct task *task, uint32_t ref) {
     const struct lane *lane = lane_at(core, ref);
-    if (lane->turn_place != 0) {
+    if (lane_open(core, ref)) {
         bucket_close_lane(core, ref);
     }
     if (lane->prev != 0) {
@@ -212,7 +214,7 @@ void ready_add(struct jq_core *core, uint32_t ref) {
     core->classes[task->class_index].ready++;
     core->ready_count++;
     core->queues[task->queue].ready++;
-    if (lane->turn_place != 0 && core->queues[task->queue].blocks == 0) {
+    if (lane_open(core, lane_ref) && core->queues[task->queue].blocks == 0) {
         class_heat(core, task->class_index);
     }
 }

@@ -148,8 +148,13 @@ struct lane {
     uint32_t bucket, group; /* group 0: tasks that name none take turns like one */
     uint32_t head, tail, root, suspects;
     uint32_t count;
-    uint32_t turn_place, age_place; /* in its bucket's heaps, + 1; 0: its group is blocked */
-    uint32_t prev, next;            /* lanes of its group */
+    uint32_t prev, next; /* lanes of its group */
+};
+
+/* Where a lane stands in its bucket's heaps, + 1; 0: its group is blocked. Apart from the lanes, and therefore dense: a heap that moves
+ * its entries about touches these, not the lanes. */
+struct lane_place {
+    uint32_t turn, age;
 };
 
 /* The lanes of one (queue, priority, class). The keys of both heaps are lower bounds, for turns and ages only grow: they are set
@@ -168,7 +173,7 @@ struct bucket {
 /* What a search must know of a bucket before it looks there. */
 struct level_entry {
     uint64_t turn;          /* lower bound */
-    int64_t first_ready_ms; /* with id: the first task of the lane that has that turn */
+    int64_t first_ready_ms; /* with id: the first task of the lane that has that turn, or a lower bound too */
     uint64_t id;
     int64_t oldest_ms; /* lower bound of first_ready_ms over all its lanes */
     uint32_t bucket;
@@ -451,7 +456,9 @@ struct jq_core {
     struct jq_strmap group_names; /* queue's index in two bytes, name */
     struct jq_strmap limit_names; /* scope */
     uint32_t limit_count, group_limits;
-    uint32_t group_sweep;               /* S: the next group that may have to change its meter; 0: none */
+    uint32_t group_sweep;           /* S: the next group that may have to change its meter; 0: none */
+    struct lane_place *lane_places; /* by lane */
+    uint32_t lane_place_capacity;
     uint64_t *open_classes;             /* a bit per class: not blocked, and something to hand out */
     uint64_t *searched;                 /* scratch of a search: a bit per class */
     struct jq_heap timers, wall_timers; /* tasks, by core and by wall time */
@@ -588,6 +595,9 @@ void segment_unpin(struct jq_core *core, uint64_t lsn);
 /* ---- ready.c: lanes ---- */
 static inline struct lane *lane_at(const struct jq_core *core, uint32_t ref) {
     return jq_slab_at(&core->lanes, ref);
+}
+static inline bool lane_open(const struct jq_core *core, uint32_t ref) {
+    return core->lane_places[ref].turn != 0;
 }
 void ready_add(struct jq_core *core, uint32_t ref);
 void ready_remove(struct jq_core *core, uint32_t ref);
