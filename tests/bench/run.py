@@ -249,6 +249,23 @@ class Bench:
         ratios = [numbers(line)["ratio"] for line in out.splitlines() if "ratio=" in line]
         self.add("FreeCAD tasks, zygote over a process per task", ratios, "times", 10)
 
+    def core(self):
+        """What the core alone costs, beside a backlog and over many kinds of tasks: bench_core.c."""
+        large = int(10000000 * self.scale)
+        small, loaded, explains, leases = [], [], [], []
+        for _ in range(min(self.runs, 2)):
+            small.append(load("bench_core", "backlog", 1000))
+            loaded.append(load("bench_core", "backlog", large))
+            explains.append(loaded[-1]["explain_worst_ms"])
+            leases.append(max(load("bench_core", "classes", queues)["lease_us"] for queues in (1, 1000)))
+        for part in ("submit", "lease", "report"):
+            for runs, count in ((small, 1000), (loaded, large)):
+                self.add("core: %s with %s queued" % (part, shown(count)), [run[part + "_ns"] for run in runs], "ns/task", None)
+        ratios = [many["all_ns"] / few["all_ns"] for few, many in zip(small, loaded)]
+        self.add("    all three: how many times as much", ratios, "", 2, min)
+        self.add("    task explain there, the slowest", explains, "ms", 10, min)
+        self.add("core: lease, 1,000 classes, 1,000 workers", leases, "us", 50, min)
+
     def references(self):
         rates = [sample["rate"] for sample in self.sync]
         self.add("F, write+fdatasync of 200 bytes", rates, "/s", None)
@@ -271,13 +288,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, 2 runs: to see that it works")
-    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,freecad")
+    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,core,freecad")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="jqbench-", dir=os.environ.get("JQ_BENCH_DIR", "/var/tmp"))
     bench = Bench(folder, 2 if args.quick else args.runs, 0.1 if args.quick else 1)
     figures = {"submit": bench.submit, "single": bench.singles, "fsync": lambda: bench.end_to_end("fsync", 180000),
                "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "memory": bench.memory,
-               "restart": bench.restart, "freecad": bench.freecad}
+               "restart": bench.restart, "core": bench.core, "freecad": bench.freecad}
     only = [name for name in args.only.split(",") if name] or list(figures)
     for name in only:
         if name not in figures:

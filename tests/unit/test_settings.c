@@ -223,8 +223,9 @@ static char *path_of(const char *file) {
 /* The handlers that are shipped parse, and are complete. */
 static void the_shipped_handlers_are_good(void **state) {
     (void)state;
-    static const char *const names[] = {"cad.drawing",   "cad.interference", "cad.massprops", "cad.param", "cad.step2stl",
-                                        "cad.thumbnail", "cad.variants",     "extsort",       "sha256",    "zstd"};
+    static const char *const names[] = {
+        "cad.drawing",   "cad.interference", "cad.massprops", "cad.param", "cad.step2stl",
+        "cad.thumbnail", "cad.variants",     "extsort",       "sha256",    "zstd"};
     struct jq_worker_settings settings = {0};
     struct jq_error error = {0};
     char *const assignment = path_of("conf/handlers.d");
