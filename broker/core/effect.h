@@ -170,6 +170,7 @@ struct jq_limit_row {
     X(JQ_WHY_NO_WORKER_FREE, "no_worker_free")       /* some could, none has room now */                               \
     X(JQ_WHY_NEXT, "next")                           /* nothing stands in its way */                                   \
     X(JQ_WHY_HOLDS_WORKER, "holds_worker")           /* worker; detail: the offer short there; number: thousandths */  \
+    X(JQ_WHY_HOLDS_ROOM, "holds_room")               /* worker: has room for it, and has not asked yet */              \
     X(JQ_WHY_WORKER_RESERVED, "worker_reserved")     /* detail: the task for which it is kept */                       \
     X(JQ_WHY_WORKER_NO_ROOM, "worker_no_room")       /* detail: the offer; number: thousandths short, the least */     \
     X(JQ_WHY_WORKER_NOT_ASKING, "worker_not_asking") /* no poll is parked, or it wants nothing */                      \

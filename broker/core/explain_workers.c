@@ -2,7 +2,6 @@
  * come first, and a dozen lines must do.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/core/explain.h"
@@ -55,11 +54,10 @@ static void count_in(struct crowd *crowd, struct alike *group, struct jq_str wor
 }
 
 /* Of a text that is made for it: kept in the place of the group which may be made of it. */
-static struct alike *group_of_text(struct crowd *crowd, enum jq_why why, const char *text, size_t size) {
-    const bool room = crowd->group_count < GROUPS_MAX;
-    struct jq_str detail = {text, size};
-    if (room) {
-        memcpy(crowd->texts[crowd->group_count], text, size);
+static struct alike *group_of_text(struct crowd *crowd, enum jq_why why, struct jq_str text) {
+    struct jq_str detail = {text.data, text.size < EXPLAIN_DETAIL_BYTES ? text.size : EXPLAIN_DETAIL_BYTES};
+    if (crowd->group_count < GROUPS_MAX) {
+        memcpy(crowd->texts[crowd->group_count], detail.data, detail.size);
         detail.data = crowd->texts[crowd->group_count];
     }
     return group_of(crowd, why, detail);
@@ -68,23 +66,20 @@ static struct alike *group_of_text(struct crowd *crowd, enum jq_why why, const c
 static struct alike *group_of_term(struct crowd *crowd, const struct jq_need_term *term) {
     char text[EXPLAIN_DETAIL_BYTES];
     const size_t size = jq_need_term_format(term, text, sizeof(text));
-    return group_of_text(crowd, JQ_WHY_WORKER_FAILS_TERM, text, size < sizeof(text) ? size : sizeof(text) - 1);
+    return group_of_text(crowd, JQ_WHY_WORKER_FAILS_TERM,
+                         (struct jq_str){text, size < sizeof(text) ? size : sizeof(text) - 1});
 }
 
 /* What it accepts: "freecad gpu". */
-static struct alike *group_of_accept(const struct jq_core *core, const struct profile *profile, struct crowd *crowd) {
-    char text[EXPLAIN_DETAIL_BYTES];
-    size_t size = 0;
+static struct alike *group_of_accept(struct jq_core *core, const struct profile *profile, struct crowd *crowd) {
+    jq_buf_clear(&core->reasons);
     for (uint32_t i = 0; i < core->resource_count; i++) {
-        const struct jq_str name = core->resources[i];
-        if (profile->accept >> i & 1 && size + 1 + name.size < sizeof(text)) {
-            text[size] = ' ';
-            size += size > 0;
-            memcpy(text + size, name.data, name.size);
-            size += name.size;
+        if (profile->accept >> i & 1) {
+            jq_buf_append_text(&core->reasons, core->reasons.size > 0 ? JQ_STR(" ") : JQ_STR(""));
+            jq_buf_append_text(&core->reasons, core->resources[i]);
         }
     }
-    return group_of_text(crowd, JQ_WHY_WORKER_ACCEPTS, text, size);
+    return group_of_text(crowd, JQ_WHY_WORKER_ACCEPTS, jq_buf_str(&core->reasons));
 }
 
 /* An alternative that it could run but does not take says more than one that it cannot run. */
@@ -151,9 +146,9 @@ static void no_room(struct jq_core *core, const struct worker *worker, const str
         return;
     }
     const struct reservation *kept = reservation_of_worker(core, (uint32_t)(worker - core->workers));
-    char id[24];
-    const int size = snprintf(id, sizeof(id), "%" PRIu64, task_at(core, kept->task)->id);
-    count_in(crowd, group_of_text(crowd, JQ_WHY_WORKER_RESERVED, id, (size_t)size), worker->name, 0);
+    jq_buf_clear(&core->reasons);
+    jq_buf_append_format(&core->reasons, "%" PRIu64, task_at(core, kept->task)->id);
+    count_in(crowd, group_of_text(crowd, JQ_WHY_WORKER_RESERVED, jq_buf_str(&core->reasons)), worker->name, 0);
 }
 
 /* The worker that is kept for this task, and what it lacks there still. */
@@ -164,8 +159,9 @@ static void explain_kept(struct jq_core *core, const struct task *task, uint32_t
         uint8_t resource = 0;
         const int64_t least = least_short(worker, profile_plan(core, worker->profile, task->class_index), &resource);
         const bool lacks = least < INT64_MAX;
-        explain_add(out, JQ_WHY_HOLDS_WORKER, lacks ? core->resources[resource] : JQ_STR(""), lacks ? least : 0)
-            ->worker = worker->name;
+        struct jq_why_line *line = explain_add(out, lacks ? JQ_WHY_HOLDS_WORKER : JQ_WHY_HOLDS_ROOM,
+                                               lacks ? core->resources[resource] : JQ_STR(""), lacks ? least : 0);
+        line->worker = worker->name;
     }
 }
 

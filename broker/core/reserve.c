@@ -84,7 +84,8 @@ static void weigh(struct jq_core *core, uint32_t index, uint16_t class_index, st
         best->fits = true;
         return;
     }
-    const int64_t lacks = worker->hold ? INT64_MAX : shortage(worker, plan);
+    /* Where nothing runs nothing will end: what is short there is short by the worker's own word. */
+    const int64_t lacks = worker->hold || worker->lease_count == 0 ? INT64_MAX : shortage(worker, plan);
     if (lacks < INT64_MAX &&
         (best->worker == 0 || lacks < best->lacks ||
          (lacks == best->lacks && worker->lease_count < worker_at(core, best->worker)->lease_count))) {
@@ -179,12 +180,19 @@ static bool group_blocked(const struct jq_core *core, const struct task *task) {
     return task->group != 0 && group_at(core, task->group)->blocks != 0;
 }
 
+/* It has drained, and yet there is no room. */
+static bool is_in_vain(struct jq_core *core, const struct worker *worker, const struct task *task) {
+    return worker->lease_count == 0 &&
+           plan_fits_whole(worker, profile_plan(core, worker->profile, task->class_index)) < 0;
+}
+
 /* A task that may not run does not keep a worker from others, nor is a worker kept that is given nothing. */
-static bool is_void(const struct jq_core *core, const struct reservation *reservation) {
+static bool is_void(struct jq_core *core, const struct reservation *reservation) {
     const struct task *task = task_at(core, reservation->task);
     const struct worker *worker = worker_at(core, reservation->worker);
-    return worker->blocks != 0 || asks_for_nothing(worker) || core->queues[task->queue].blocks != 0 ||
-           core->classes[task->class_index].blocks != 0 || group_blocked(core, task) || task_suspect(core, task);
+    return is_in_vain(core, worker, task) || worker->blocks != 0 || asks_for_nothing(worker) ||
+           core->queues[task->queue].blocks != 0 || core->classes[task->class_index].blocks != 0 ||
+           group_blocked(core, task) || task_suspect(core, task);
 }
 
 void reservations_check(struct jq_core *core) {

@@ -9,6 +9,8 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib.bed import TestCase, wait_until
 
+UNITS_WORKER = os.path.join(os.environ.get("JQ_TEST_BIN", ""), "units_worker")
+
 # Leaves a note that names its unit, and waits until it may go.
 HOLDS = """
 import os, sys, time
@@ -99,6 +101,20 @@ class Placement(TestCase):
         self.bed.write(os.path.join("notes", "go"), "")
         for task in (running, waiting):
             self.assertEqual(self.bed.wait_for_state(task, "succeeded")["attempts"], 0)
+
+    def test_a_job_in_c_is_told_its_units(self):
+        """jq_job_units(): one of gpu=[4,9]; with `accept` the worker takes nothing that reserves none."""
+        if not os.path.exists(UNITS_WORKER):
+            self.skipTest("JQ_TEST_BIN does not name the folder of helpers: run by `zig build e2e`")
+        environment = {"JQ_SERVER": self.bed.request, "JQ_SURVEY": self.bed.survey}
+        self.bed.process("units", [UNITS_WORKER], environment).start()
+        self.bed.wait_for_worker("units")
+        plain = self.bed.submit("tell")
+        task = self.bed.submit("tell", "--need", "gpu=1")
+        self.assertEqual(self.bed.wait_for_state(task, "succeeded")["detail"]["result"], {"text": "gpu 4"})
+        both = self.bed.submit("tell", "--need", "gpu=2")
+        self.assertEqual(self.bed.wait_for_state(both, "succeeded")["detail"]["result"], {"text": "2 gpus"})
+        self.assertIn("units accepts only tasks that reserve gpu", self.explained(plain))
 
     def test_wants_are_shown_and_bad_ones_refused(self):
         """A want stands in its task; one that does not parse is refused by name, and nothing of the task is stored."""

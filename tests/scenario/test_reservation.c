@@ -222,6 +222,33 @@ static void reservation_ends_with_its_worker(void **state) {
     }
 }
 
+/* A worker that says it has less than it offers is not kept for ever: drained and still without room, it is given to others. */
+static void worker_that_never_has_room_is_not_kept(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    jq_task_id large;
+    const struct jq_amount told = {JQ_STR("cpu"), 3000};
+    jq_lease_token running = begin(lab, &large);
+    running = pass_small_ones(lab, running, 30000);
+    const jq_task_id small = submit_sized(lab, "cpu=2", 5);
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(report_success(lab, running), JQ_REPLY_OK);
+    for (int i = 0; i < 3; i++) {
+        struct jq_request poll = poll_of(lab, "worker-1", 1, 0);
+        poll.u.lease.free = &told;
+        poll.u.lease.free_count = 1;
+        const struct jq_reply_effect *reply = lab_ask(lab, &poll);
+        take_leases(lab_worker(lab, "worker-1"), reply);
+        if (reply->u.lease.count > 0) {
+            assert_int_equal(reply->u.lease.items[0].task.value, small.value);
+            lab_free(lab);
+            return;
+        }
+        advance_ms(lab, 1000);
+    }
+    fail_msg("the worker is kept in vain");
+}
+
 /* A restart forgets who was kept for whom; the task, which has been ready for long, has a worker kept again as soon as it is passed. */
 static void reservation_comes_back_after_a_restart(void **state) {
     (void)state;
@@ -275,6 +302,7 @@ int main(void) {
         cmocka_unit_test(another_worker_may_take_it_first),
         cmocka_unit_test(reservation_ends_with_what_it_is_for),
         cmocka_unit_test(reservation_ends_with_its_worker),
+        cmocka_unit_test(worker_that_never_has_room_is_not_kept),
         cmocka_unit_test(reservation_comes_back_after_a_restart),
         cmocka_unit_test(the_worker_that_lacks_least_is_kept),
     };

@@ -59,6 +59,7 @@ static const struct {
     {"no_worker_free", ABOUT_WORKERS, "There are workers that could run it, but none is free now:", NULL},
     {"next", ABOUT_WORKERS, "A worker is free for it.", NULL},
     {"holds_worker", ABOUT_TASK, "Worker %w is kept for it until it has room: %d is short by %a.", NULL},
+    {"holds_room", ABOUT_TASK, "Worker %w is kept for it, and has room: it gets it when it asks.", NULL},
     {"worker_reserved", ABOUT_WORKER, "has room, but keeps it for task %d",
      "have room, but keep it for task %d (%w for one)"},
     {"worker_no_room", ABOUT_WORKER, "is short of %d by %a", "are short of %d; the least of all is %w, by %a"},
