@@ -161,7 +161,7 @@ static void edges_around(const struct jq_zone_rule *rule, int64_t year, struct e
 struct jq_zone_span jq_zone_rule_span(const struct jq_zone_rule *rule, int64_t at_s) {
     if (!rule->daylight)
         return (struct jq_zone_span){INT64_MIN, INT64_MAX, rule->standard_s};
-    struct edge edges[EDGES_COUNT];
+    struct edge edges[EDGES_COUNT] = {{0, 0}};
     size_t next = 1;
     edges_around(rule, jq_civil_of_s(at_s + rule->standard_s).year, edges);
     while (next + 1 < EDGES_COUNT && edges[next].at_s <= at_s)

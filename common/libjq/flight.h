@@ -83,9 +83,6 @@ void jq_client_wait(struct jq_client *client, int64_t until_ms);
 /* Frees it; a flight that still flies is cancelled and waited for. */
 void jq_flight_end(struct jq_flight *flight);
 
-/* One task as the protocol carries it (message `task`). */
-void jq_task_pack(struct jq_pack *pack, const struct jq_task_spec *task);
-
 /* Turns a refusal into an error: JQ_OK for status ok. */
 enum jq_err jq_refusal(const struct jq_reply_view *view, struct jq_error *reterr);
 enum jq_err jq_err_of_reply(enum jq_reply status);
