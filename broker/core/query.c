@@ -193,19 +193,24 @@ static void queue_show(struct jq_core *core, const struct jq_request *request) {
     queues_reply(core, request, &row, 1, 0);
 }
 
+size_t jq_core_queue_rows(struct jq_core *core, uint32_t *at, struct jq_queue_row *ret_rows, size_t max) {
+    size_t count = 0;
+    for (; *at < core->queue_count && count < max; ++*at) {
+        if (core->queues[*at].used) {
+            queue_row(core, &core->queues[*at], &ret_rows[count++]);
+        }
+    }
+    return count;
+}
+
 void queue_ls_request(struct jq_core *core, const struct jq_request *request) {
     struct jq_queue_row rows[QUEUE_ROWS_MAX];
-    size_t count = 0;
     uint32_t at = request->u.named.after;
     if (request->u.named.name.size > 0) {
         queue_show(core, request);
         return;
     }
-    for (; at < core->queue_count && count < QUEUE_ROWS_MAX; at++) {
-        if (core->queues[at].used) {
-            queue_row(core, &core->queues[at], &rows[count++]);
-        }
-    }
+    const size_t count = jq_core_queue_rows(core, &at, rows, QUEUE_ROWS_MAX);
     queues_reply(core, request, rows, count, at < core->queue_count ? at : 0);
 }
 

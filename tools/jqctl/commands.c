@@ -215,6 +215,10 @@ static const struct jqctl_option dump_options[] = {
     {"limit", 'l', "N", "At most so many; 0: all.", NULL},
 };
 
+static const struct jqctl_option state_options[] = {
+    {"at", 0, "TIME", "The moment (RFC 3339); without it, the end of the log.", NULL},
+};
+
 static const struct jqctl_option repair_options[] = {
     {"copy", 0, "FOLDER", "Where the copy goes; made anew (DIR.before-repair-SECONDS).", NULL},
     {"yes", 'y', NULL, "Do not ask.", NULL},
@@ -318,6 +322,8 @@ const struct jqctl_command jqctl_commands[] = {
     {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),
      jqctl_journal_dump},
     {"journal", "stat", "[DIR]", 0, 1, "Count what is in it.", NO_OPTIONS, jqctl_journal_stat},
+    {"journal", "state", "[DIR]", 0, 1, "What the broker knew at a moment: how many tasks, in which queues and states.",
+     OPTIONS(state_options), jqctl_journal_state},
     {"journal", "repair", "[DIR]", 0, 1, "End a damaged log before its damage; a copy of it is kept.",
      OPTIONS(repair_options), jqctl_journal_repair},
     {"server", "status", "", 0, 0, "Show the broker's numbers.", NO_OPTIONS, jqctl_server_status},

@@ -139,6 +139,7 @@ int jqctl_journal_verify(struct jqctl *ctl); /* journal.c */
 int jqctl_journal_stat(struct jqctl *ctl);
 int jqctl_journal_dump(struct jqctl *ctl);   /* journal_dump.c */
 int jqctl_journal_repair(struct jqctl *ctl); /* journal_repair.c */
+int jqctl_journal_state(struct jqctl *ctl);  /* journal_state.c */
 int jqctl_server_status(struct jqctl *ctl);  /* server.c */
 int jqctl_server_wait(struct jqctl *ctl);
 int jqctl_token_new(struct jqctl *ctl);        /* token.c */
