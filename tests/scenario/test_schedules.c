@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "broker/record.h"
 #include "common/civil.h"
 #include "common/zone.h"
 #include "tests/lib/lab.h"
@@ -170,8 +171,7 @@ static void the_next_times_are_told(void **state) {
     end(lab, &zones);
 }
 
-/* Every due time fires exactly once, however often the broker is killed and started, and wherever the log was cut: a task and the
- * step of its schedule are one record. */
+/* Every due time fires exactly once, however often the broker is killed and started. */
 static void restarts_fire_nothing_twice_and_leave_nothing_out(void **state) {
     struct zones zones;
     struct lab *lab = lab_at_noon(&zones);
@@ -186,6 +186,55 @@ static void restarts_fire_nothing_twice_and_leave_nothing_out(void **state) {
     assert_int_equal(queued(lab), (uint64_t)passed);
     expect_counts(lab, "often", (uint64_t)passed, 0, 0);
     end(lab, &zones);
+}
+
+/* A lab whose log is that of `whole` as far as its first `count` records. */
+static struct lab *lab_of_cut(struct lab *whole, struct zones *zones, size_t count) {
+    struct lab *lab = lab_at_noon(zones);
+    int64_t time_ms = 0;
+    corelog_fini(&lab->log);
+    corelog_init(&lab->log, &lab->config);
+    for (size_t i = 0; i < count; i++) {
+        const struct corelog_entry *entry = &whole->log.entries[i];
+        const struct jq_bytes bytes = {whole->log.bytes.data + entry->at, entry->size};
+        struct jq_record record;
+        bool clock = false;
+        assert_int_equal(jq_record_decode(entry->type, bytes, &time_ms, &record, &clock, NULL), JQ_OK);
+        if (!clock)
+            corelog_append(&lab->log, &record);
+    }
+    jq_core_free(lab->core);
+    assert_int_equal(jq_core_new(&lab->config, 5, &lab->core, NULL), JQ_OK);
+    assert_int_equal(corelog_replay(&lab->log, lab->core, NULL), JQ_OK);
+    lab->epoch = whole->epoch;
+    lab->now_ms = time_ms;
+    lab->client_request = whole->client_request;
+    restart_broker(lab);
+    return lab;
+}
+
+/* The log may end after any record: a task and the step of its schedule are one, so there is no cut that has one of them alone. */
+static void every_cut_fires_each_due_time_once(void **state) {
+    struct zones zones;
+    struct lab *whole = lab_at_noon(&zones);
+    (void)state;
+    set_simply(whole, "often", "@every 10s", JQ_CATCH_UP_ALL);
+    const size_t set_count = whole->log.count;
+    for (int i = 0; i < 3; i++) {
+        advance_ms(whole, 25 * SECOND);
+        submit_task(whole, "other");
+        lab_prologue(whole);
+    }
+    for (size_t count = set_count; count <= whole->log.count; count++) {
+        struct zones others;
+        struct lab *lab = lab_of_cut(whole, &others, count);
+        advance_ms(lab, 95 * SECOND - lab->now_ms);
+        expect_counts(lab, "often", 9, 0, 0);
+        const uint64_t by_hand = queued(lab) - 9;
+        assert_in_range(by_hand, 0, 3);
+        end(lab, &others);
+    }
+    end(whole, &zones);
 }
 
 /* A log that has left its beginning behind still knows every schedule: each prologue states them again. */
@@ -557,6 +606,7 @@ int main(void) {
         cmocka_unit_test(each_due_time_makes_one_task),
         cmocka_unit_test(the_next_times_are_told),
         cmocka_unit_test(restarts_fire_nothing_twice_and_leave_nothing_out),
+        cmocka_unit_test(every_cut_fires_each_due_time_once),
         cmocka_unit_test(a_prologue_states_schedules_again),
         cmocka_unit_test(what_was_missed_follows_the_policy),
         cmocka_unit_test(a_little_late_is_not_missed),
