@@ -137,6 +137,9 @@ struct jq_message {
     X(queues_reply, JQ_FIELDS_QUEUES_REPLY, false)                                                                     \
     X(queue, JQ_FIELDS_QUEUE, false)                                                                                   \
     X(queue_set, JQ_FIELDS_QUEUE_SET, false)                                                                           \
+    X(events_read, JQ_FIELDS_EVENTS_READ, false)                                                                       \
+    X(events_reply, JQ_FIELDS_EVENTS_REPLY, false)                                                                     \
+    X(event, JQ_FIELDS_EVENT, false)                                                                                   \
     X(worker_ls, JQ_FIELDS_WORKER_LS, false)                                                                           \
     X(worker_show, JQ_FIELDS_WORKER_SHOW, false)                                                                       \
     X(worker_drain, JQ_FIELDS_WORKER_DRAIN, false)                                                                     \
@@ -238,7 +241,8 @@ extern const size_t jq_messages_count;
     X(39, "task.hold", ADMIN, true, task_ids, many_reply, "keep tasks that wait from being handed out")                \
     X(40, "task.release", ADMIN, true, task_ids, many_reply, "let held tasks go")                                      \
     X(41, "task.move", ADMIN, true, task_move, many_reply, "tasks that wait into another queue")                       \
-    X(42, "task.rm", ADMIN, true, task_ids, many_reply, "forget tasks that have ended")
+    X(42, "task.rm", ADMIN, true, task_ids, many_reply, "forget tasks that have ended")                                \
+    X(43, "events.read", OBSERVER, false, events_read, events_reply, "what has changed (a long poll)")
 
 struct jq_op_info {
     uint8_t number;

@@ -687,6 +687,35 @@
     X(JQ_AT_SERVER_TROUBLED, "schedules_troubled", UINT, REQUIRED, 0, ANY, NULL, "schedules that cannot submit")       \
     X(JQ_AT_SERVER_MISSED, "schedules_missed_total", UINT, REQUIRED, 0, ANY, NULL, "due times that were passed over")
 
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+#define JQ_FIELDS_EVENTS_READ(X)                                                                                       \
+    X(JQ_AT_EVENTS_READ_AFTER, "after", UINT, 0, 0, ANY, NULL, "events behind this one; 0 or absent: from now on")     \
+    X(JQ_AT_EVENTS_READ_LIMIT, "limit", UINT, 0, 1, JQ_LIST_COUNT_MAX, NULL, "rows at most; the broker gives 200")     \
+    X(JQ_AT_EVENTS_READ_WAIT, "wait_ms", UINT, 0, 0, ANY, NULL, "default 0: answered at once; cut to wait_max_ms")     \
+    X(JQ_AT_EVENTS_READ_WHERE, "where", TEXT, 0, 1, JQ_WHERE_SIZE_MAX, NULL, "only those that this selects, above")
+
+#define JQ_FIELDS_EVENTS_REPLY(X)                                                                                      \
+    X(JQ_AT_EVENTS_REPLY_EVENTS, "events", LIST, REQUIRED, 0, ANY, &jq_message_event, "in order")                      \
+    X(JQ_AT_EVENTS_REPLY_NEXT, "next", UINT, REQUIRED, 0, ANY, NULL, "ask on with `after` = next")                     \
+    X(JQ_AT_EVENTS_REPLY_GAP, "gap", UINT, 0, 0, ANY, NULL,                                                            \
+      "events behind `after` up to this one are gone: the broker keeps only the last; absent: none are missing")
+
+#define JQ_FIELDS_EVENT(X)                                                                                             \
+    X(JQ_AT_EVENT_SEQ, "seq", UINT, REQUIRED, 0, ANY, NULL,                                                            \
+      "ascending, over restarts too: the LSN of its record, or one more than that of the event before")                \
+    X(JQ_AT_EVENT_TIME, "time_ms", UINT, REQUIRED, 0, ANY, NULL, "UTC")                                                \
+    X(JQ_AT_EVENT_EVENT, "event", TEXT, REQUIRED, 1, 32, NULL, "what happened, such as `task.ended`")                  \
+    X(JQ_AT_EVENT_TASK, "task", UINT, 0, 1, ANY, NULL, "its id; of a flow: the id of the flow")                        \
+    X(JQ_AT_EVENT_QUEUE, "queue", TEXT, 0, 0, ANY, NULL, "")                                                           \
+    X(JQ_AT_EVENT_HANDLER, "handler", TEXT, 0, 0, ANY, NULL, "")                                                       \
+    X(JQ_AT_EVENT_STATE, "state", TEXT, 0, 1, 16, NULL, "of the task, afterwards")                                     \
+    X(JQ_AT_EVENT_OUTCOME, "outcome", TEXT, 0, 1, 32, NULL, "of the last attempt, or of the end")                      \
+    X(JQ_AT_EVENT_ATTEMPTS, "attempts", UINT, 0, 0, ANY, NULL, "that failed")                                          \
+    X(JQ_AT_EVENT_WORKER, "worker", TEXT, 0, 0, ANY, NULL, "while it runs; of the worker's own events")                \
+    X(JQ_AT_EVENT_NAME, "name", TEXT, 0, 0, ANY, NULL, "of a mark, breaker, schedule, limit or flow")                  \
+    X(JQ_AT_EVENT_NUMBER, "number", UINT, 0, 0, ANY, NULL, "task.retried: ready in so many ms; and others")
+
 /* ---- the other two sockets --------------------------------------------------------------------------------------- */
 
 #define JQ_FIELDS_SURVEY(X)                                                                                            \

@@ -196,6 +196,7 @@ enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, s
 void emit(struct jq_core *core, struct jq_record *record) {
     record->time_ms = core->now_ms;
     core->output->record(core->output->ctx, record);
+    core->emitted_lsn = record->lsn;
     struct jq_error error;
     const enum jq_err err = apply_record(core, record, &error);
     JQ_CHECK(err == JQ_OK);

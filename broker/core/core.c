@@ -39,7 +39,8 @@ void jq_core_config_init(struct jq_core_config *config) {
                                                   .cool_down_ms = 30000,
                                                   .cool_down_max_ms = 600000,
                                                   .probes = 3},
-                                      .slice_tasks = 4096};
+                                      .slice_tasks = 4096,
+                                      .events_max = 65536};
 }
 
 /* ---- where heaps keep the positions of their refs ---- */
@@ -201,6 +202,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
     core->now_ms = now_ms;
     core->stepped_ms = now_ms;
     core->awake_ms = now_ms;
+    events_start(core);
     core->wall_ms = wall_ms;
     if (!CANARY(LATE_IDS)) {
         ids_reserve(core, 0);
@@ -287,6 +289,7 @@ static void free_tables(struct jq_core *core) {
         free(core->senders[at].answers);
     }
     jobs_free(core);
+    events_free(core);
 }
 
 static void free_workers(struct jq_core *core) {

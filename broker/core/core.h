@@ -60,6 +60,7 @@ struct jq_core_config {
     int64_t flow_stage_ms; /* after which a flow that was begun and not committed is dropped */
     struct jq_breaker_config breaker;
     uint32_t slice_tasks;                 /* tasks that a selection looks at in one step */
+    uint32_t events_max;                  /* of the last events, kept for those who follow; 0: none */
     int64_t dead_ttl_ms;                  /* 0: dead letters stay until removed */
     const struct jq_queue_config *queues; /* borrowed for the core's life */
     uint32_t queue_count;

@@ -241,6 +241,8 @@ struct jq_server_row {
     bool draining, memory_busy, disk_busy;
 };
 
+struct jq_event_row; /* below, with the news */
+
 struct jq_reply_effect {
     uint64_t call;
     uint64_t request;
@@ -315,6 +317,12 @@ struct jq_reply_effect {
             size_t count;
             uint64_t next; /* ask on with after = next; 0: that was all */
         } limits;
+        struct {
+            const struct jq_event_row *rows;
+            size_t count;
+            uint64_t next; /* ask on with after = next */
+            uint64_t gap;  /* events behind `after` up to this one are gone; 0: none */
+        } events;
         struct jq_server_row server;
         struct {
             uint64_t flow;
@@ -377,6 +385,24 @@ struct jq_news {
     enum jq_breaker_kind breaker_kind;
     enum jq_breaker_state breaker_state;
     bool by_operator; /* BREAKER_SET: open because one said so */
+};
+
+/* "task.ended"; for those that say on or off, a name each. `number` is that of the news, or the state of a breaker. */
+const char *jq_news_name(enum jq_news_type type, int64_t number);
+
+/* One line of events.read. Texts that do not belong to it are empty. */
+struct jq_event_row {
+    uint64_t seq; /* ascending; goes on over restarts */
+    int64_t wall_ms;
+    const char *event;
+    jq_task_id task; /* of a flow: its first */
+    struct jq_str queue, handler, worker;
+    struct jq_str name; /* of what is neither task, queue nor worker */
+    enum jq_state state;
+    enum jq_outcome outcome;
+    int priority;
+    uint32_t attempts;
+    int64_t number;
 };
 
 enum jq_effect_type {

@@ -45,6 +45,7 @@ void news_task(struct jq_core *core, enum jq_news_type type, const struct task *
                    .attempts = task->attempts,
                    .crashes = task->crashes,
                    .losses = side ? side->losses : 0u}};
+    event_note(core, &effect.u.news, task);
     core->output->effect(core->output->ctx, &effect);
 }
 
@@ -56,6 +57,7 @@ void news_parent(struct jq_core *core, enum jq_news_type type, const struct task
                                                 .name = core->queues[task->queue].name,
                                                 .state = (enum jq_state)task->state,
                                                 .number = (int64_t)parent->id}};
+    event_note(core, &effect.u.news, task);
     core->output->effect(core->output->ctx, &effect);
 }
 
@@ -64,6 +66,7 @@ void news_flow(struct jq_core *core, enum jq_news_type type, const struct flow *
         .type = JQ_EFFECT_NEWS,
         .level = JQ_EFFECT_AT_ONCE,
         .u.news = {.type = type, .task = {flow->first}, .name = flow->name, .number = flow->total}};
+    event_note(core, &effect.u.news, NULL);
     core->output->effect(core->output->ctx, &effect);
 }
 
@@ -77,12 +80,14 @@ void news_breaker(struct jq_core *core, const struct breaker *breaker) {
                    .breaker_state = (enum jq_breaker_state)breaker->state,
                    .by_operator = breaker->by_operator,
                    .number = breaker->until_ms > 0 ? breaker->until_ms - core->now_ms : 0}};
+    event_note(core, &effect.u.news, NULL);
     core->output->effect(core->output->ctx, &effect);
 }
 
 void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number) {
     const struct jq_effect effect = {
         .type = JQ_EFFECT_NEWS, .level = JQ_EFFECT_AT_ONCE, .u.news = {.type = type, .name = name, .number = number}};
+    event_note(core, &effect.u.news, NULL);
     core->output->effect(core->output->ctx, &effect);
 }
 

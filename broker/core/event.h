@@ -56,7 +56,8 @@
     X(JQ_OP_TASK_HOLD, 39, "task.hold")       /* W */                                                                  \
     X(JQ_OP_TASK_RELEASE, 40, "task.release") /* W */                                                                  \
     X(JQ_OP_TASK_MOVE, 41, "task.move")       /* W */                                                                  \
-    X(JQ_OP_TASK_RM, 42, "task.rm")           /* W */
+    X(JQ_OP_TASK_RM, 42, "task.rm")           /* W */                                                                  \
+    X(JQ_OP_EVENTS_READ, 43, "events.read")
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };

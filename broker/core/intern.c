@@ -230,6 +230,7 @@ static enum jq_err apply_queue_defined(struct jq_core *core, const struct jq_rec
             return JQ_OK; /* re-stated by a prologue */
         }
         limit_unbind_queue(core, at);
+        events_forget(core);
         core->digest -= queue_hash(core, at);
         JQ_CHECK(jq_strmap_remove(&core->queue_names, queue->name));
         free((char *)(uintptr_t)queue->name.data);
@@ -273,6 +274,7 @@ void class_free(struct class_entry *entry) {
 }
 
 static void class_clear(struct jq_core *core, uint16_t at) {
+    events_forget(core);
     struct class_entry *entry = &core->classes[at];
     char buffer[CLASS_KEY_SIZE_MAX];
     limit_unbind_class(core, at);

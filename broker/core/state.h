@@ -532,6 +532,12 @@ struct jq_core {
     uint32_t waiters_due_count, waiters_due_capacity;
 
     struct schedules schedules;
+    struct event *events;                /* S: a ring of config.events_max; NULL: none are kept */
+    uint64_t events_oldest, events_end;  /* S: positions, which only grow */
+    uint64_t event_seq, events_gone_seq; /* S: of the last; of the last that is gone */
+    uint64_t emitted_lsn;                /* I: of the last record */
+    struct event_reader **readers;       /* S */
+    uint32_t reader_count, reader_capacity;
     struct job *jobs[JOBS_MAX]; /* S */
     uint32_t job_count, job_turn;
 
@@ -926,6 +932,17 @@ int64_t jobs_deadline_ms(const struct jq_core *core);
 void jobs_drop_pipe(struct jq_core *core, uint64_t pipe);
 void jobs_stop(struct jq_core *core);
 void jobs_free(struct jq_core *core);
+
+/* ---- events.c: what has changed lately, for those who follow ---- */
+void event_note(struct jq_core *core, const struct jq_news *news, const struct task *task); /* NULL: of no task */
+void events_forget(struct jq_core *core);
+void events_start(struct jq_core *core);
+void events_free(struct jq_core *core);
+void events_request(struct jq_core *core, const struct jq_request *request);
+void events_flush(struct jq_core *core);
+int64_t events_deadline_ms(const struct jq_core *core);
+void events_drop_pipe(struct jq_core *core, uint64_t pipe);
+void events_stop(struct jq_core *core);
 
 /* ---- control.c ---- */
 /* True: the request has had its answer. Else its items begin to be decided: exceptions are empty. */

@@ -126,6 +126,7 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_TASK_RELEASE] = tasks_request,
         [JQ_OP_TASK_MOVE] = tasks_request,
         [JQ_OP_TASK_RM] = tasks_request,
+        [JQ_OP_EVENTS_READ] = events_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -149,6 +150,7 @@ static void on_pipe_gone(struct jq_core *core, uint64_t pipe) {
     flow_waits_drop_pipe(core, pipe);
     withheld_drop_pipe(core, pipe);
     jobs_drop_pipe(core, pipe);
+    events_drop_pipe(core, pipe);
 }
 
 static void on_stop(struct jq_core *core) {
@@ -160,6 +162,7 @@ static void on_stop(struct jq_core *core) {
     flow_waits_stop(core);
     withheld_stop(core);
     jobs_stop(core);
+    events_stop(core);
 }
 
 static void on_event(struct jq_core *core, const struct jq_event *event) {
@@ -200,6 +203,7 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     waiters_flush(core);
     waits_expire(core);
     flow_waits_step(core);
+    events_flush(core);
     core->output = NULL;
 }
 
@@ -222,6 +226,7 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     }
     deadline_ms = least(deadline_ms, queues_deadline_ms(core));
     deadline_ms = least(deadline_ms, jobs_deadline_ms(core));
+    deadline_ms = least(deadline_ms, events_deadline_ms(core));
     deadline_ms = least(deadline_ms, liveness_deadline_ms(core));
     deadline_ms = least(deadline_ms, limits_deadline_ms(core));
     deadline_ms = least(deadline_ms, finished_deadline_ms(core));

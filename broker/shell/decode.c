@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 43, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 44, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -252,6 +252,13 @@ static bool decode_schedule_ls(struct jq_decoder *decoder, const struct jq_value
     return true;
 }
 
+static bool decode_events_read(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    request->u.events.after = jq_value_uint(values, JQ_AT_EVENTS_READ_AFTER, 0);
+    request->u.events.limit = (uint32_t)jq_value_uint(values, JQ_AT_EVENTS_READ_LIMIT, JQ_LIST_COUNT_MAX);
+    request->u.events.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_EVENTS_READ_WAIT);
+    return jq_decode_where(decoder, values, JQ_AT_EVENTS_READ_WHERE, &request->u.events.where);
+}
+
 static bool decode_nothing(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     (void)decoder;
     (void)values;
@@ -303,6 +310,7 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_TASK_RELEASE] = decode_task_ids,
     [JQ_OP_TASK_MOVE] = decode_task_move,
     [JQ_OP_TASK_RM] = decode_task_ids,
+    [JQ_OP_EVENTS_READ] = decode_events_read,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

@@ -222,6 +222,7 @@ static encode_body *const body_writers[JQ_OP_END] = {
     [JQ_OP_TASK_RELEASE] = encode_many,
     [JQ_OP_TASK_MOVE] = encode_many,
     [JQ_OP_TASK_RM] = encode_many,
+    [JQ_OP_EVENTS_READ] = encode_events,
 };
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,

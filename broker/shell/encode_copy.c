@@ -220,6 +220,19 @@ static void put_many(struct sink *sink, struct jq_reply_effect *reply) {
         put_array(sink, reply->u.many.samples, reply->u.many.sample_count, sizeof(*reply->u.many.samples));
 }
 
+static void put_events(struct sink *sink, struct jq_reply_effect *reply) {
+    struct jq_event_row scratch;
+    reply->u.events.rows = put_array(sink, reply->u.events.rows, reply->u.events.count, sizeof(scratch));
+    for (size_t i = 0; i < reply->u.events.count; i++) {
+        struct jq_event_row *row = ELEMENT(sink, reply->u.events.rows, i, scratch);
+        put_text(sink, &row->event);
+        put_str(sink, &row->queue);
+        put_str(sink, &row->handler);
+        put_str(sink, &row->worker);
+        put_str(sink, &row->name);
+    }
+}
+
 static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     switch (reply->op) {
     case JQ_OP_SCHEDULE_LS:
@@ -245,6 +258,7 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_FLOW_COMMIT:
     case JQ_OP_REGISTER:
     case JQ_OP_SERVER_STATUS: break; /* They borrow nothing. */
+    case JQ_OP_EVENTS_READ: put_events(sink, reply); break;
     default: put_many(sink, reply); break;
     }
 }

@@ -22,6 +22,7 @@ void encode_flows(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_breakers(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_schedules(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_limits(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_events(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply);
 
 /* The list of exceptions, in at most about `budget` bytes: longer reasons are shortened, then left out. */

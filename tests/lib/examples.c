@@ -207,6 +207,20 @@ static void write_hold_reply(struct jq_buf *out) {
                     .u.many = {.selection = true, .matched = 2, .samples = samples, .sample_count = 2}});
 }
 
+static void write_events_reply(struct jq_buf *out) {
+    const struct jq_event_row row = {.seq = 41084,
+                                     .wall_ms = wall_ms,
+                                     .event = "task.ended",
+                                     .task = {65537},
+                                     .queue = JQ_STR("default"),
+                                     .handler = JQ_STR("zstd"),
+                                     .state = JQ_STATE_DEAD,
+                                     .outcome = JQ_OUTCOME_PROCESS_FAILURE,
+                                     .attempts = 3};
+    encode(out, (struct jq_reply_effect){
+                    .op = JQ_OP_EVENTS_READ, .request = 12, .u.events = {.rows = &row, .count = 1, .next = 41084}});
+}
+
 static void write_queues_reply(struct jq_buf *out) {
     static const struct jq_queue_row row = {.name = TEXT("default"),
                                             .ready = 12,
@@ -510,6 +524,8 @@ const struct example examples[] = {
     REPLY("schedule.ls reply", write_schedule_ls_reply, schedules_reply),
     REQUEST("schedule.show", "14", schedule_name, "{\"name\": \"report\"}"),
     REPLY("schedule.show reply", write_schedule_show_reply, schedules_reply),
+    REQUEST("events.read", "12", events_read, "{\"after\": 40960, \"wait_ms\": 20000, \"where\": \"state=dead\"}"),
+    REPLY("events.read reply", write_events_reply, events_reply),
     REQUEST("server.status", "12", none, "{}"),
     REPLY("server.status reply", write_server_reply, server),
     REQUEST("flow.begin", "13", flow_begin, "{\"count\": 3, \"name\": \"nightly\"}"),

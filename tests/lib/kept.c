@@ -161,6 +161,18 @@ static void keep_schedules(struct kept *kept, struct jq_reply_effect *reply) {
     reply->u.schedules.rows = rows;
 }
 
+static void keep_events(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_event_row *rows = keep(kept, reply->u.events.rows, reply->u.events.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.events.count; i++) {
+        rows[i].event = keep_text(kept, rows[i].event);
+        keep_str(kept, &rows[i].queue);
+        keep_str(kept, &rows[i].handler);
+        keep_str(kept, &rows[i].worker);
+        keep_str(kept, &rows[i].name);
+    }
+    reply->u.events.rows = rows;
+}
+
 static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     reply->field = keep_text(kept, reply->field);
     reply->reason = keep_text(kept, reply->reason);
@@ -183,6 +195,7 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_BREAKER_SHOW: keep_breakers(kept, reply); break;
     case JQ_OP_SCHEDULE_LS:
     case JQ_OP_SCHEDULE_SHOW: keep_schedules(kept, reply); break;
+    case JQ_OP_EVENTS_READ: keep_events(kept, reply); break;
     case JQ_OP_TASK_CANCEL:
     case JQ_OP_DEAD_REPLAY:
     case JQ_OP_DEAD_RM:

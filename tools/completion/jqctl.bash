@@ -4,7 +4,7 @@ _jqctl() {
     local noun='' verb='' words='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -z $noun ]]; then
-            [[ ' task flow queue limit worker dead breaker schedule journal server token completion ' == *" $word "* ]] && noun=$word
+            [[ ' task flow queue limit worker dead breaker schedule events journal server token completion ' == *" $word "* ]] && noun=$word
         elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
     case $prev in
@@ -14,7 +14,7 @@ _jqctl() {
         --timeout) return ;;
     esac
     case "$noun $verb" in
-    ' ') words='task flow queue limit worker dead breaker schedule journal server token completion' ;;
+    ' ') words='task flow queue limit worker dead breaker schedule events journal server token completion' ;;
     'task ') words='submit ls show explain wait cancel retry hold release move rm' ;;
     'flow ') words='submit map ls show wait cancel' ;;
     'queue ') words='ls show pause resume drain purge set' ;;
@@ -23,6 +23,7 @@ _jqctl() {
     'dead ') words='ls show edit replay rm' ;;
     'breaker ') words='ls show trip reset' ;;
     'schedule ') words='ls show set rm pause resume run next' ;;
+    'events ') words='follow' ;;
     'journal ') words='verify dump stat repair' ;;
     'server ') words='status wait' ;;
     'token ') words='new' ;;
@@ -302,6 +303,13 @@ _jqctl() {
         --zone) return ;;
         --count) return ;;
         --from) return ;;
+        esac ;;
+    'events follow')
+        words='--where --after --limit'
+        case $prev in
+        --where) return ;;
+        --after) return ;;
+        --limit) return ;;
         esac ;;
     'journal verify')
         words=''

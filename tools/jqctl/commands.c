@@ -126,6 +126,12 @@ static const struct jqctl_option move_options[] = {
     SELECT_OPTIONS,
 };
 
+static const struct jqctl_option events_options[] = {
+    {"where", 0, "TERMS", "Only those that this selects, such as 'event=task.ended state=dead queue=cad'.", NULL},
+    {"after", 0, "SEQ", "Go on behind this event, as far back as the broker remembers (from now on).", NULL},
+    {"limit", 'l', "N", "End after so many.", NULL},
+};
+
 static const struct jqctl_option purge_options[] = {
     {"dry-run", 0, NULL, "Only count them, and show the first ids.", NULL},
     {"yes", 'y', NULL, "Do not ask.", NULL},
@@ -240,6 +246,7 @@ const struct jqctl_noun jqctl_nouns[] = {
     {"dead", "Dead letters: tasks that failed for good"},
     {"breaker", "Circuit breakers of handlers, workers and services: handler:NAME, worker:NAME, service:NAME"},
     {"schedule", "Schedules: tasks that are submitted by the clock"},
+    {"events", "Events: every change of state"},
     {"journal", "The journal on disk, read without a broker; DIR is its folder (/var/lib/jqmesh)"},
     {"server", "The broker"},
     {"token", "Access tokens"},
@@ -317,6 +324,8 @@ const struct jqctl_command jqctl_commands[] = {
     {"schedule", "run", "NAME", 1, 1, "Submit its task now, besides; prints its id.", NO_OPTIONS, jqctl_schedule_run},
     {"schedule", "next", "WHEN", 1, 1, "Print when an expression is due, without a broker.",
      OPTIONS(schedule_next_options), jqctl_schedule_next},
+    {"events", "follow", "", 0, 0, "Print what happens, as it happens; with --json a JSON object a line.",
+     OPTIONS(events_options), jqctl_events_follow},
     {"journal", "verify", "[DIR]", 0, 1, "Check every block and record; fails if one is damaged.", NO_OPTIONS,
      jqctl_journal_verify},
     {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),
