@@ -245,7 +245,7 @@ static void backlog(uint64_t count) {
         lease_ns += counts ? b : 0;
         report_ns += counts ? c : 0;
     }
-    const double tasks = (double)ROUNDS * BATCH;
+    const double tasks = (double)((uint64_t)ROUNDS * BATCH);
     printf("queued=%" PRIu64 " submit_ns=%.0f lease_ns=%.0f report_ns=%.0f all_ns=%.0f", count,
            (double)submit_ns / tasks, (double)lease_ns / tasks, (double)report_ns / tasks,
            (double)(submit_ns + lease_ns + report_ns) / tasks);
@@ -301,7 +301,7 @@ static void classes(uint32_t queues) {
     }
     qsort(took_ns, POLLS, sizeof(took_ns[0]), by_value);
     printf("classes=%d workers=%d queues=%" PRIu32 " lease_us=%.2f p99_us=%.2f\n", CLASSES, WORKERS, queues,
-           (double)sum_ns / POLLS / 1000, (double)took_ns[POLLS - POLLS / 100] / 1000);
+           (double)(sum_ns / POLLS) / 1000, (double)took_ns[POLLS - POLLS / 100] / 1000);
     jq_core_free(bench->core);
     free(bench);
 }

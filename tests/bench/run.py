@@ -267,6 +267,8 @@ class Bench:
         self.add("core: lease, 1,000 classes, 1,000 workers", leases, "us", 50, min)
 
     def references(self):
+        if not self.sync:  # nothing was measured that touches the disk
+            return
         rates = [sample["rate"] for sample in self.sync]
         self.add("F, write+fdatasync of 200 bytes", rates, "/s", None)
         self.add("    p50", [sample["p50_us"] for sample in self.sync], "us", None)
