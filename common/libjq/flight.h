@@ -87,8 +87,9 @@ void jq_flight_end(struct jq_flight *flight);
 enum jq_err jq_refusal(const struct jq_reply_view *view, struct jq_error *reterr);
 enum jq_err jq_err_of_reply(enum jq_reply status);
 
-/* submit.c: what a task takes of a frame at most; what can be known to be wrong before. */
+/* submit.c: what a task takes of a frame at most; a task as the protocol carries it; what can be known to be wrong before. */
 size_t jq_task_size(const struct jq_task_spec *task);
+void jq_task_pack(struct jq_pack *pack, const struct jq_task_spec *task);
 enum jq_err jq_task_check(const struct jq_task_spec *tasks, size_t count, struct jq_error *reterr);
 
 /* Begin, pack by `fill`, send, wait: for requests with one answer. On JQ_OK the view is in *flight, which the caller ends. */
