@@ -40,7 +40,7 @@ enum {
 };
 #define JQ_SPAN_MS_MAX     UINT64_C(315576000000)    /* ten years */
 #define JQ_WALL_MS_MAX     UINT64_C(253402300799999) /* the end of the year 9999 */
-#define JQ_INTERVAL_US_MAX UINT64_C(86400000000)     /* one a day */
+#define JQ_INTERVAL_US_MAX UINT64_C(31622400000000)  /* a year */
 #define JQ_BACKOFF_MS_MAX  UINT64_C(2592000000)      /* thirty days */
 #define JQ_DEPTH_MAX       UINT64_C(1000000000)
 #define JQ_WEIGHT_MAX      UINT64_C(1000)

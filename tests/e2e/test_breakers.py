@@ -143,7 +143,7 @@ class DeadLetters(TestCase):
         states = [self.bed.task(task)["state"] for task in tasks]
         self.assertEqual(states[1:], ["scheduled", "scheduled"])
         wait_until("the first has run again", lambda: self.bed.task(tasks[0])["state"] == "dead")
-        for rate, reason in (("0/s", "would never end"), ("10", "is no rate"), ("2000000/s", "more than a million")):
+        for rate, reason in (("0/s", "a rate of zero"), ("10", "is no rate"), ("2000000/s", "1000000")):
             code, _, err = self.bed.run_jqctl("dead", "replay", "--all", "--yes", "--rate", rate)
             self.assertEqual(code, USAGE)
             self.assertIn(reason, err)

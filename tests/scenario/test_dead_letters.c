@@ -91,6 +91,26 @@ static void edited_letter_runs_as_edited(void **state) {
     lab_free(lab);
 }
 
+/* Its group goes with it into the other queue, where it takes turns with those of that name. */
+static void edited_letter_keeps_its_group(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.queue = JQ_STR("cad.in");
+    item.group = JQ_STR("acme");
+    const jq_task_id task = submit_item(lab, &item);
+    report_failure(lab, lease_task(lab, "worker-1"), JQ_OUTCOME_INVALID_INPUT, false);
+    item.queue = JQ_STR("cad.again");
+    assert_int_equal(edit(lab, task, 0, JQ_EDIT_QUEUE, &item)->status, JQ_REPLY_OK);
+    assert_true(jq_str_equal(task_row_of(lab, task).group, JQ_STR("acme")));
+    assert_int_equal(replay(lab, &task, 1, 0)->status, JQ_REPLY_OK);
+    restart_broker(lab);
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, task.value);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* Only what is given changes; an edit of nothing but the priority leaves the body where it was. */
 static void what_is_not_given_stays(void **state) {
     (void)state;
@@ -276,11 +296,17 @@ static void replayed_twice_is_a_conflict(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(edited_letter_runs_as_edited), cmocka_unit_test(what_is_not_given_stays),
-        cmocka_unit_test(only_dead_letters_are_edited), cmocka_unit_test(second_editor_is_told),
-        cmocka_unit_test(bad_edits_are_refused),        cmocka_unit_test(log_keeps_the_edited_body),
-        cmocka_unit_test(replay_is_spread_over_time),   cmocka_unit_test(two_replays_share_one_line),
-        cmocka_unit_test(replayed_twice_is_a_conflict), cmocka_unit_test(replayed_parent_frees_its_children),
+        cmocka_unit_test(edited_letter_runs_as_edited),
+        cmocka_unit_test(what_is_not_given_stays),
+        cmocka_unit_test(edited_letter_keeps_its_group),
+        cmocka_unit_test(only_dead_letters_are_edited),
+        cmocka_unit_test(second_editor_is_told),
+        cmocka_unit_test(bad_edits_are_refused),
+        cmocka_unit_test(log_keeps_the_edited_body),
+        cmocka_unit_test(replay_is_spread_over_time),
+        cmocka_unit_test(two_replays_share_one_line),
+        cmocka_unit_test(replayed_twice_is_a_conflict),
+        cmocka_unit_test(replayed_parent_frees_its_children),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

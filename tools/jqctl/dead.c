@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/limit.h"
 #include "tools/jqctl/many.h"
-#include "tools/jqctl/rate.h"
 #include "tools/jqctl/task.h"
 
 enum { PAGE_ROWS = 200 };
@@ -111,10 +111,12 @@ int jqctl_dead_replay(struct jqctl *ctl) {
                               .done = "replayed",
                               .kind = "dead.replayed",
                               .message = &jq_message_dead_replay};
-    const char *rate = jqctl_value(&ctl->args, "rate");
+    const char *text = jqctl_value(&ctl->args, "rate");
+    struct jq_rate rate;
     struct jq_error error;
-    if (rate && jqctl_rate_parse(jq_str_of(rate), &many.interval_us, &error) != JQ_OK)
+    if (text && jq_rate_parse(jq_str_of(text), &rate, &error) != JQ_OK)
         return jqctl_fail(EX_USAGE, "--rate: %s", error.message);
+    many.interval_us = text ? jq_rate_interval_us(rate) : 0;
     return do_some(ctl, &many, "Replay");
 }
 
