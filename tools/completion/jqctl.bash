@@ -24,7 +24,7 @@ _jqctl() {
     'breaker ') words='ls show trip reset' ;;
     'schedule ') words='ls show set rm pause resume run next' ;;
     'events ') words='follow' ;;
-    'journal ') words='verify dump stat repair' ;;
+    'journal ') words='verify dump stat state repair' ;;
     'server ') words='status wait' ;;
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
@@ -223,9 +223,10 @@ _jqctl() {
         --result-ttl) return ;;
         esac ;;
     'dead replay')
-        words='--rate --all --queue --handler --yes'
+        words='--rate --where --dry-run --all --queue --handler --yes'
         case $prev in
         --rate) return ;;
+        --where) return ;;
         --queue) return ;;
         --handler) return ;;
         esac ;;
@@ -326,6 +327,11 @@ _jqctl() {
     'journal stat')
         words=''
         case $prev in
+        esac ;;
+    'journal state')
+        words='--at'
+        case $prev in
+        --at) return ;;
         esac ;;
     'journal repair')
         words='--copy --yes'

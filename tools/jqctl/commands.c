@@ -78,6 +78,8 @@ static const struct jqctl_option dead_options[] = {
 
 static const struct jqctl_option replay_options[] = {
     {"rate", 0, "RATE", "Let them run one by one, at most so many: 10/s, 100/h; the broker spreads them.", NULL},
+    {"where", 0, "TERMS", WHERE_HELP, NULL},
+    {"dry-run", 0, NULL, "With --where: only count them, and show the first ids.", NULL},
     {"all", 'a', NULL, "All of them.", NULL},
     {"queue", 'q', "NAME", "With --all: only of this queue.", NULL},
     {"handler", 0, "NAME", "With --all: only of this handler.", NULL},
