@@ -190,9 +190,9 @@ static bool is_in_vain(struct jq_core *core, const struct worker *worker, const 
 static bool is_void(struct jq_core *core, const struct reservation *reservation) {
     const struct task *task = task_at(core, reservation->task);
     const struct worker *worker = worker_at(core, reservation->worker);
-    return is_in_vain(core, worker, task) || worker->blocks != 0 || asks_for_nothing(worker) ||
-           core->queues[task->queue].blocks != 0 || core->classes[task->class_index].blocks != 0 ||
-           group_blocked(core, task) || task_suspect(core, task);
+    return is_in_vain(core, worker, task) || worker_shuns_until_ms(core, worker, task->class_index) != 0 ||
+           worker->blocks != 0 || asks_for_nothing(worker) || core->queues[task->queue].blocks != 0 ||
+           core->classes[task->class_index].blocks != 0 || group_blocked(core, task) || task_suspect(core, task);
 }
 
 void reservations_check(struct jq_core *core) {

@@ -249,6 +249,26 @@ static void worker_that_never_has_room_is_not_kept(void **state) {
     fail_msg("the worker is kept in vain");
 }
 
+/* A worker whose host ran short of something under such a task takes none of them for a while, and is not kept for one. */
+static void worker_that_ran_short_is_not_kept(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    jq_task_id large;
+    jq_lease_token running = begin(lab, &large), token;
+    const jq_task_id second = submit_sized(lab, "cpu=4", 5);
+    running = pass_small_ones(lab, running, 30000);
+    assert_int_equal(report_success(lab, running), JQ_REPLY_OK);
+    const jq_lease_token first = lease_task(lab, "worker-1"); /* the large one, for there is room */
+    submit_sized(lab, "mem=1G", 5);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0); /* passes the second one */
+    assert_non_null(find_line(lab, second, JQ_WHY_HOLDS_WORKER));
+    assert_int_equal(report_failure(lab, first, JQ_OUTCOME_RESOURCE_EXHAUSTED, false), JQ_REPLY_OK);
+    const jq_task_id small = submit_sized(lab, "cpu=2", 5);
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, small.value);
+    assert_null(find_line(lab, second, JQ_WHY_HOLDS_WORKER));
+    lab_free(lab);
+}
+
 /* A restart forgets who was kept for whom; the task, which has been ready for long, has a worker kept again as soon as it is passed. */
 static void reservation_comes_back_after_a_restart(void **state) {
     (void)state;
@@ -303,6 +323,7 @@ int main(void) {
         cmocka_unit_test(reservation_ends_with_what_it_is_for),
         cmocka_unit_test(reservation_ends_with_its_worker),
         cmocka_unit_test(worker_that_never_has_room_is_not_kept),
+        cmocka_unit_test(worker_that_ran_short_is_not_kept),
         cmocka_unit_test(reservation_comes_back_after_a_restart),
         cmocka_unit_test(the_worker_that_lacks_least_is_kept),
     };
