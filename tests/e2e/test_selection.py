@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Selections, held tasks, queues that are set, and events, as an operator sees them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib.bed import Bed, TestCase, program
+
+USAGE = 64
+
+
+class Selections(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.bed.start_broker()
+
+    def states(self, *words):
+        return {str(row["id"]): row["state"] for row in self.bed.ask("task", "ls", *words)["items"]}
+
+    def said(self, *words):
+        """What a command that only acts says of it."""
+        code, _, err = self.bed.run_jqctl(*words)
+        self.assertEqual(code, 0, err)
+        return err
+
+    def submit(self, count, queue):
+        for _ in range(count):
+            self.bed.submit("work", "--queue", queue)
+
+    def test_a_where_is_counted_first_and_done_with_yes_alone(self):
+        """Without --yes and without a terminal nothing is done (64); a dry run counts and names the first; --yes does it."""
+        self.submit(3, "cad")
+        self.submit(1, "mail")
+        where = ("--where", "queue=cad state=ready handler=wo*")
+        done = self.bed.run_jqctl("task", "cancel", *where)
+        self.assertEqual(done[0], USAGE)
+        self.assertIn("--yes", done[2])
+        counted = self.bed.ask("task", "cancel", *where, "--dry-run")["item"]
+        self.assertEqual((counted["matched"], counted["done"]), (3, 0))
+        self.assertEqual(len(self.states("--where", "queue=cad state=ready")), 3)
+        self.assertIn("3 cancelled", self.said("task", "cancel", *where, "--yes"))
+        self.assertEqual(set(self.states("--queue", "cad").values()), {"cancelled"})
+        self.assertEqual(set(self.states("--queue", "mail").values()), {"ready"})
+        self.assertIn("3 removed", self.said("task", "rm", "--where", "state=cancelled", "--yes"))
+        slip = self.bed.run_jqctl("task", "ls", "--where", "queue=cad stat=ready")
+        self.assertNotEqual(slip[0], 0)
+        self.assertIn("column 11: 'stat=ready': no such field", slip[2])
+
+    def test_tasks_are_held_released_and_moved(self):
+        """A held task says so, in ls and in explain; it is moved as it is; released, it is ready in its new queue."""
+        self.submit(2, "cad")
+        self.bed.do("task", "hold", "--where", "queue=cad", "--yes")
+        held = self.states("--where", "state=held")
+        self.assertEqual(set(held.values()), {"held"})
+        self.assertEqual(len(held), 2)
+        first = sorted(held)[0]
+        self.assertIn("Somebody holds it", self.bed.run_jqctl("task", "explain", first)[1])
+        self.bed.do("task", "move", first, "--to", "night")
+        self.bed.do("task", "release", first)
+        self.assertEqual(self.states("--queue", "night"), {first: "ready"})
+
+    def test_queues_pause_until_drain_and_purge(self):
+        """A pause ends by itself; a draining queue refuses what is new and says why; a purge cancels what waits."""
+        self.bed.do("queue", "pause", "cad", "--until", "1s")
+        self.assertTrue(self.bed.ask("queue", "show", "cad")["item"]["paused"])
+        self.submit(2, "cad")
+        self.bed.do("queue", "drain", "cad")
+        refused = self.bed.run_jqctl("task", "submit", "work", "--queue", "cad")
+        self.assertNotEqual(refused[0], 0)
+        self.assertIn("draining", refused[2])
+        self.bed.do("queue", "drain", "cad", "--undo")
+        self.bed.do("queue", "set", "cad", "--weight", "7", "--depth-max", "2")
+        row = self.bed.ask("queue", "show", "cad")["item"]
+        self.assertEqual((row["weight"], row["depth_max"]), (7, 2))
+        self.assertEqual(self.bed.run_jqctl("queue", "purge", "cad")[0], USAGE)
+        self.assertIn("2 cancelled", self.said("queue", "purge", "cad", "--yes"))
+        end = time.monotonic() + 10
+        while self.bed.ask("queue", "show", "cad")["item"]["paused"]:
+            self.assertLess(time.monotonic(), end)
+
+    def test_events_are_followed_live(self):
+        """`jqctl events follow` prints what happens as it happens, and only what was asked for."""
+        follower = subprocess.Popen(
+            [program("jqctl"), "--server", self.bed.request, "events", "follow", "--json", "--limit", "2", "--after", "1",
+             "--where", "event=task.* queue=cad"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(follower.stdout.close)
+        self.submit(1, "mail")
+        self.submit(1, "cad")
+        self.bed.do("task", "cancel", "--where", "queue=cad", "--yes")
+        lines = [json.loads(line) for line in follower.communicate(timeout=20)[0].splitlines()]
+        self.assertEqual([line["event"] for line in lines], ["task.submitted", "task.ended"])
+        self.assertEqual({line["queue"] for line in lines}, {"cad"})
+        self.assertEqual(lines[1]["state"], "cancelled")
+
+
+if __name__ == "__main__":
+    unittest.main()
