@@ -285,7 +285,7 @@ static void decode_flow_of(struct jq_reader *in, uint8_t flags, struct jq_record
     }
 }
 
-static void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
+void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
     const bool key = record->u.task_submitted.key_expires_ms > 0,
                expires = record->u.task_submitted.expires_wall_ms > 0, group = record->u.task_submitted.group.size > 0;
     jq_buf_append_varint(out, record->u.task_submitted.task.value);
@@ -317,7 +317,7 @@ static void encode_submitted(const struct jq_record *record, struct jq_buf *out)
     }
     put_body(out, record->u.task_submitted.body);
 }
-static void decode_submitted(struct jq_reader *in, struct jq_record *record) {
+void decode_submitted(struct jq_reader *in, struct jq_record *record) {
     record->u.task_submitted.task = (jq_task_id){jq_read_varint(in)};
     const uint8_t flags = jq_read_u8(in);
     record->u.task_submitted.eta = flags & SUBMIT_ETA;
@@ -610,6 +610,9 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_TASK_ENDED] = {"task_ended", encode_ended, decode_ended, true},
     [JQ_RECORD_TASK_REVIVED] = {"task_revived", encode_task, decode_task, false},
     [JQ_RECORD_TASK_FORGOTTEN] = {"task_forgotten", encode_task, decode_task, false},
+    [JQ_RECORD_TASK_RELOCATED] = {"task_relocated", encode_task_relocated, decode_task_relocated, true},
+    [JQ_RECORD_REPORT_RELOCATED] = {"report_relocated", encode_report_relocated, decode_report_relocated, true},
+    [JQ_RECORD_KEY_RELOCATED] = {"key_relocated", encode_key_relocated, decode_key_relocated, false},
     [JQ_RECORD_FLOW_SET] = {"flow_set", encode_flow_set, decode_flow_set, false},
     [JQ_RECORD_FLOW_CUT] = {"flow_cut", encode_flow_cut, decode_flow_cut, false},
     [JQ_RECORD_FLOW_FORGOTTEN] = {"flow_forgotten", encode_flow_forgotten, decode_flow_forgotten, false},
@@ -683,11 +686,13 @@ enum jq_err jq_record_body(uint8_t type, struct jq_bytes bytes, struct jq_bytes 
     if (in.failed || in.at != in.end) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s record: bad length or value", codec->name);
     }
-    const struct jq_bytes body = type == JQ_RECORD_TASK_SUBMITTED ? record.u.task_submitted.body
-                                 : type == JQ_RECORD_TASK_RETRIED ? record.u.task_retried.body
-                                 : type == JQ_RECORD_TASK_EDITED  ? record.u.task_edited.body
-                                 : type == JQ_RECORD_TASK_RENEWED ? record.u.task_renewed.body
-                                                                  : record.u.task_ended.body;
+    const struct jq_bytes body = type == JQ_RECORD_TASK_SUBMITTED     ? record.u.task_submitted.body
+                                 : type == JQ_RECORD_TASK_RETRIED     ? record.u.task_retried.body
+                                 : type == JQ_RECORD_TASK_EDITED      ? record.u.task_edited.body
+                                 : type == JQ_RECORD_TASK_RENEWED     ? record.u.task_renewed.body
+                                 : type == JQ_RECORD_TASK_RELOCATED   ? record.u.task_relocated.submit.body
+                                 : type == JQ_RECORD_REPORT_RELOCATED ? record.u.report_relocated.body
+                                                                      : record.u.task_ended.body;
     struct jq_reader tail = jq_reader_of((struct jq_bytes){bytes.data + bytes.size - 4, 4});
     if (jq_read_u32(&tail) != jq_crc32c(0, body.data, body.size)) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "body of a %s record: checksum mismatch", codec->name);

@@ -39,6 +39,18 @@ static inline struct jq_bytes get_body(struct jq_reader *in) {
     return body;
 }
 
+/* ---- record.c ---- */
+void encode_submitted(const struct jq_record *record, struct jq_buf *out);
+void decode_submitted(struct jq_reader *in, struct jq_record *record);
+
+/* ---- record_moved.c ---- */
+void encode_task_relocated(const struct jq_record *record, struct jq_buf *out);
+void decode_task_relocated(struct jq_reader *in, struct jq_record *record);
+void encode_report_relocated(const struct jq_record *record, struct jq_buf *out);
+void decode_report_relocated(struct jq_reader *in, struct jq_record *record);
+void encode_key_relocated(const struct jq_record *record, struct jq_buf *out);
+void decode_key_relocated(struct jq_reader *in, struct jq_record *record);
+
 /* ---- record_key.c ---- */
 void encode_key_forgotten(const struct jq_record *record, struct jq_buf *out);
 void decode_key_forgotten(struct jq_reader *in, struct jq_record *record);

@@ -1,7 +1,7 @@
 /* apply.c - the only mutator of durable state: one function per fact. Reads no clock and no configuration but table sizes. */
 #include <stdlib.h>
 
-#include "broker/core/state.h"
+#include "broker/core/apply_task.h"
 #include "common/hash.h"
 
 /* ---- the log itself ---- */
@@ -165,6 +165,9 @@ enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, s
     case JQ_RECORD_LIMIT_SET:
     case JQ_RECORD_LIMIT_REMOVED: return apply_limit_record(core, record, reterr);
     case JQ_RECORD_WALL_OFFSET: apply_wall_offset(core, record); return JQ_OK;
+    case JQ_RECORD_TASK_RELOCATED:
+    case JQ_RECORD_REPORT_RELOCATED:
+    case JQ_RECORD_KEY_RELOCATED: return apply_moved_record(core, record, reterr);
     case JQ_RECORD_TASK_SUBMITTED:
     case JQ_RECORD_TASK_DUE:
     case JQ_RECORD_TASK_LEASED:

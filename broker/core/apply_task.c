@@ -2,7 +2,7 @@
  * and putting the new one in; queues, buckets, timers and the leases' owners follow as indexes. */
 #include <stdlib.h>
 
-#include "broker/core/state.h"
+#include "broker/core/apply_task.h"
 #include "common/hash.h"
 
 /* ---- leaving one state and entering another ---- */
@@ -83,7 +83,7 @@ static void leave(struct jq_core *core, uint32_t ref) {
 }
 
 /* Waiting, or blocked by one that is dead. */
-static void enter_wait(struct jq_core *core, uint32_t ref) {
+void task_enter_wait(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
     const struct side *side = task_side_if(core, task);
     task->state = node_if(core, task)->blocked > 0 ? JQ_STATE_BLOCKED : JQ_STATE_WAITING;
@@ -109,7 +109,7 @@ static void enter_held(struct jq_core *core, uint32_t ref) {
 }
 
 /* Scheduled, or ready at once when its time has come. `now_ms` is the record's time. */
-static void enter_queue(struct jq_core *core, uint32_t ref, int64_t now_ms) {
+void task_enter_queue(struct jq_core *core, uint32_t ref, int64_t now_ms) {
     struct task *task = task_at(core, ref);
     const bool eta = task->flags & TASK_FLAG_ETA;
     if (task->flags & TASK_FLAG_HELD) {
@@ -152,11 +152,11 @@ static void keep_report(struct jq_core *core, struct task *task, const struct jq
     }
     struct side *side = task_side(core, task);
     if (side->last_size != 0) {
-        segment_unpin(core, side->last_lsn);
+        segment_unpin(core, side->last_lsn, side->last_size);
     }
     side->last_lsn = record->lsn;
     side->last_size = record->size;
-    segment_pin(core, record->lsn);
+    segment_pin(core, record->lsn, record->size);
 }
 
 /* It waits for nobody any more. */
@@ -166,7 +166,7 @@ static void enter_free(struct jq_core *core, uint32_t ref, int64_t now_ms) {
         task->at_ms = task->at_ms > now_ms ? task->at_ms : now_ms;
         task->first_ready_ms = task->at_ms;
     }
-    enter_queue(core, ref, now_ms);
+    task_enter_queue(core, ref, now_ms);
 }
 
 /* ---- one function per fact ---- */
@@ -183,14 +183,15 @@ static enum jq_err apply_ties(struct jq_core *core, uint32_t ref, const struct j
     const enum jq_err err = flow > 0 ? flow_join(core, ref, flow, reterr) : JQ_OK;
     const struct node *node = node_if(core, task_at(core, ref));
     if (err == JQ_OK && node && (flow > 0 || node->undecided > 0)) {
-        enter_wait(core, ref);
+        task_enter_wait(core, ref);
     } else if (err == JQ_OK) {
-        enter_queue(core, ref, record->time_ms);
+        task_enter_queue(core, ref, record->time_ms);
     }
     return err;
 }
 
-static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+enum jq_err task_introduce(struct jq_core *core, const struct jq_record *record, uint32_t *ret_ref,
+                           struct jq_error *reterr) {
     const jq_task_id id = record->u.task_submitted.task;
     const uint16_t queue = record->u.task_submitted.queue, class_index = record->u.task_submitted.class_index;
     const uint32_t options = record->u.task_submitted.options;
@@ -217,13 +218,24 @@ static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record 
     if (record->u.task_submitted.expires_wall_ms > 0) {
         task_side(core, task)->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
     }
-    segment_pin(core, record->lsn);
+    segment_pin(core, record->lsn, record->size);
     core->classes[class_index].refs++;
     core->options[options].refs++;
+    *ret_ref = ref;
+    return JQ_OK;
+}
+
+static enum jq_err apply_submitted(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    uint32_t ref = 0;
+    enum jq_err err = task_introduce(core, record, &ref, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    struct task *task = task_at(core, ref);
     if (record->u.task_submitted.key_expires_ms > 0) {
         task->flags |= key_add(core, record) ? TASK_FLAG_KEYED : 0;
     }
-    const enum jq_err err = apply_ties(core, ref, record, reterr);
+    err = apply_ties(core, ref, record, reterr);
     if (err == JQ_OK) {
         flow_count(core, task, 1);
         core->digest += task_hash(core, task);
@@ -238,7 +250,7 @@ static void apply_edge(struct jq_core *core, uint32_t ref, const struct jq_recor
     if (node_if(core, task)->undecided == 0) {
         enter_free(core, ref, record->time_ms);
     } else {
-        enter_wait(core, ref);
+        task_enter_wait(core, ref);
     }
 }
 
@@ -272,10 +284,8 @@ static void release_key(struct jq_core *core, struct task *task, bool ended) {
     }
 }
 
-static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+void task_attach_lease(struct jq_core *core, uint32_t ref, const struct jq_record *record, bool starts) {
     struct task *task = task_at(core, ref);
-    leave(core, ref);
-    release_key(core, task, false);
     const uint32_t lease_ref = jq_slab_take(&core->leases);
     struct lease *lease = lease_at(core, lease_ref);
     struct worker *worker = worker_at(core, record->u.task_leased.worker);
@@ -301,11 +311,18 @@ static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_rec
     worker_reserve(core, worker, lease, true);
     task->lease = lease_ref;
     task->state = JQ_STATE_RUNNING;
-    task->at_ms = record->time_ms;
-    task->runs = (uint16_t)(task->runs + (task->runs < UINT16_MAX));
     core->queues[task->queue].running++;
     core->running_count++;
-    limits_leased(core, task, record->time_ms);
+    limits_leased(core, task, record->time_ms, starts);
+}
+
+static void apply_leased(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
+    struct task *task = task_at(core, ref);
+    leave(core, ref);
+    release_key(core, task, false);
+    task_attach_lease(core, ref, record, true);
+    task->at_ms = record->time_ms;
+    task->runs = (uint16_t)(task->runs + (task->runs < UINT16_MAX));
 }
 
 static void apply_retried(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
@@ -323,7 +340,7 @@ static void apply_retried(struct jq_core *core, uint32_t ref, const struct jq_re
     }
     keep_report(core, task, record, record->u.task_retried.body);
     task_set_error(core, task, record->u.task_retried.error);
-    enter_queue(core, ref, record->time_ms);
+    task_enter_queue(core, ref, record->time_ms);
 }
 
 static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
@@ -360,20 +377,20 @@ static void revive(struct jq_core *core, uint32_t ref, int64_t ready_at_ms, int6
         side->grace_ms = 0;
         side->expires_wall_ms = 0;
     }
-    enter_queue(core, ref, now_ms);
+    task_enter_queue(core, ref, now_ms);
 }
 
 /* The body that it has from now on stands elsewhere. Its submit is what brings it into being, so that record stays needed. */
 static void move_body(struct jq_core *core, struct task *task, const struct jq_record *record) {
     struct side *side = task_side(core, task);
+    segment_unpin(core, task->body_lsn, task->body_size);
     if (side->submit_lsn == 0) {
         side->submit_lsn = task->body_lsn;
-    } else {
-        segment_unpin(core, task->body_lsn);
+        segment_pin(core, side->submit_lsn, 0);
     }
     task->body_lsn = record->lsn;
     task->body_size = record->size;
-    segment_pin(core, record->lsn);
+    segment_pin(core, record->lsn, record->size);
 }
 
 static void apply_edited(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
@@ -414,7 +431,7 @@ static void apply_renewed(struct jq_core *core, uint32_t ref, const struct jq_re
     task->first_ready_ms = record->u.task_renewed.ready_at_ms;
     move_body(core, task, record);
     task_side(core, task)->expires_wall_ms = record->u.task_renewed.expires_wall_ms;
-    enter_queue(core, ref, record->time_ms);
+    task_enter_queue(core, ref, record->time_ms);
 }
 
 static void apply_cancelling(struct jq_core *core, uint32_t ref, const struct jq_record *record) {
@@ -459,7 +476,7 @@ static void apply_released(struct jq_core *core, uint32_t ref, const struct jq_r
     }
     task->flags = (uint8_t)(task->flags & ~TASK_FLAG_HELD);
     if (!waiting) {
-        enter_queue(core, ref, record->time_ms);
+        task_enter_queue(core, ref, record->time_ms);
     }
 }
 
@@ -468,7 +485,7 @@ static void apply_moved(struct jq_core *core, uint32_t ref, const struct jq_reco
     leave(core, ref);
     group_move(core, task, record->u.task_moved.queue);
     task->queue = record->u.task_moved.queue;
-    enter_queue(core, ref, record->time_ms);
+    task_enter_queue(core, ref, record->time_ms);
 }
 
 /* ---- which fact fits which state ---- */

@@ -19,6 +19,7 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .senders_max = 65536,
                                       .finished_max = 1000 * 1000,
                                       .parked_max = 20000,
+                                      .log_slack_bytes = UINT64_C(64) << 20,
                                       .withheld_max = 1024,
                                       .withheld_bytes_max = UINT64_C(64) << 20,
                                       .heartbeat_ms = 2000,
@@ -195,6 +196,9 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
                    const struct jq_output *output) {
     JQ_CHECK(!core->started && epoch > 0 && epoch < UINT64_C(1) << (64 - TOKEN_COUNTER_BITS));
     JQ_CHECK(now_ms >= core->now_ms);
+    if (core->replay_lsn > 0) {
+        edges_relink(core);
+    }
     core->started = true;
     core->partial = false;
     core->output = output;

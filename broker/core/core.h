@@ -48,6 +48,7 @@ struct jq_core_config {
     uint32_t classes_max, queues_max, groups_max, limits_max, options_max, workers_max, senders_max;
     uint64_t finished_max;
     uint32_t parked_max;         /* parked polls and waits */
+    uint64_t log_slack_bytes;    /* what the log may hold beyond twice what is live in it: a segment */
     uint32_t withheld_max;       /* submits that wait for room in a queue whose policy is block */
     uint64_t withheld_bytes_max; /* of them in all */
     int64_t heartbeat_ms, liveness_ms;

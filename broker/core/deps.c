@@ -254,3 +254,52 @@ size_t node_parents(const struct jq_core *core, const struct task *task, jq_task
     }
     return count;
 }
+
+/* ---- what is moved in the log ---- */
+
+bool edges_restore(struct jq_core *core, uint32_t ref, struct jq_bytes verdicts) {
+    const struct node *node = node_if(core, task_at(core, ref));
+    if (node->edge_count != verdicts.size) {
+        return false;
+    }
+    size_t i = 0;
+    for (uint32_t edge = node->edges; edge != 0; edge = edge_at(core, edge)->next_of) {
+        const uint8_t verdict = verdicts.data[i++];
+        if (verdict > JQ_EDGE_BLOCKED || (verdict == JQ_EDGE_MET) != (edge_at(core, edge)->verdict == JQ_EDGE_MET)) {
+            return false;
+        }
+        if (verdict == JQ_EDGE_BLOCKED) {
+            edge_set(core, edge, verdict);
+        }
+    }
+    return true;
+}
+
+/* A log that has lost its beginning may bring a child before its parent: the edges between them hang nowhere yet. */
+static void relink(struct jq_core *core, uint32_t ref) {
+    const struct node *node = node_if(core, task_at(core, ref));
+    if (!node || node->undecided == 0 || jq_state_is_final(task_at(core, ref)->state)) {
+        return;
+    }
+    for (uint32_t edge_ref = node->edges; edge_ref != 0; edge_ref = edge_at(core, edge_ref)->next_of) {
+        const struct edge *edge = edge_at(core, edge_ref);
+        const uint32_t parent = task_find_any(core, (jq_task_id){edge->parent});
+        if (edge->verdict != JQ_EDGE_MET && !edge->linked && parent != 0) {
+            node_make(core, parent);
+            edge_link(core, edge_ref, parent);
+            node_note(core, parent);
+        }
+    }
+}
+
+void edges_relink(struct jq_core *core) {
+    uint64_t cursor = 0, page = 0;
+    uint32_t at = 0;
+    while (jq_map_next(&core->id_pages, &cursor, &page, &at)) {
+        for (int i = 0; i < ID_PAGE_COUNT; i++) {
+            if (core->id_page_at[at][i] != 0) {
+                relink(core, core->id_page_at[at][i]);
+            }
+        }
+    }
+}

@@ -232,7 +232,7 @@ struct jq_server_row {
     uint32_t flows;
     uint64_t submitted_total, leased_total, ended_total[JQ_STATE_EXPIRED + 1], refused_total, duplicate_total,
         stale_total;
-    uint64_t retried_total, lost_total, crashed_total, shed_total, withheld_total;
+    uint64_t retried_total, lost_total, crashed_total, shed_total, withheld_total, moved_total;
     uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, withheld, senders;
     uint32_t breakers_open; /* or half-open */
     uint32_t schedules, schedules_troubled;
@@ -410,7 +410,8 @@ enum jq_effect_type {
     JQ_EFFECT_DROP,   /* the call is no longer wanted: free it without an answer */
     JQ_EFFECT_SURVEY, /* ask all workers */
     JQ_EFFECT_NOTICE, /* tell a worker by PUB that a command waits */
-    JQ_EFFECT_NEWS
+    JQ_EFFECT_NEWS,
+    JQ_EFFECT_READ_LOG /* bring the records of the log from here on, a slice of them: JQ_EVENT_LOG_READ */
 };
 
 struct jq_effect {
@@ -422,6 +423,9 @@ struct jq_effect {
         uint32_t survey;
         struct jq_str notice_worker;
         struct jq_news news;
+        struct {
+            uint64_t from_lsn, end_lsn; /* not beyond end_lsn */
+        } read_log;
     } u;
 };
 

@@ -304,12 +304,13 @@ enum jq_event_type {
     JQ_EVENT_REQUEST,
     JQ_EVENT_PIPE_GONE, /* a connection closed: its parked calls are dropped */
     JQ_EVENT_SURVEY_RESPONSE,
-    JQ_EVENT_WRITTEN, /* the log is written up to an LSN: lease answers before it have gone out */
-    JQ_EVENT_SEGMENT, /* a new segment starts: write a prologue */
-    JQ_EVENT_DISK,    /* free space and size of the log */
-    JQ_EVENT_ZONES,   /* what the configuration's zones say has changed */
-    JQ_EVENT_DAMAGED, /* what was leased cannot be handed out: its body in the log does not hold */
-    JQ_EVENT_STOP     /* no new work; parked calls are answered `draining` */
+    JQ_EVENT_WRITTEN,  /* the log is written up to an LSN: lease answers before it have gone out */
+    JQ_EVENT_SEGMENT,  /* a new segment starts: write a prologue */
+    JQ_EVENT_DISK,     /* free space and size of the log */
+    JQ_EVENT_ZONES,    /* what the configuration's zones say has changed */
+    JQ_EVENT_LOG_READ, /* the answer to JQ_EFFECT_READ_LOG */
+    JQ_EVENT_DAMAGED,  /* what was leased cannot be handed out: its body in the log does not hold */
+    JQ_EVENT_STOP      /* no new work; parked calls are answered `draining` */
 };
 
 struct jq_event {
@@ -328,6 +329,12 @@ struct jq_event {
         struct {
             uint64_t free_bytes, log_bytes;
         } disk;
+        struct {
+            uint64_t from_lsn;               /* as asked */
+            uint64_t next_lsn;               /* where to read on; from_lsn: it cannot be read */
+            const struct jq_record *records; /* with lsn and size: those that carry a body or a key */
+            size_t count;
+        } log_read;
         struct jq_held damaged;
     } u;
 };

@@ -203,6 +203,27 @@ enum jq_err flow_join(struct jq_core *core, uint32_t ref, uint64_t first, struct
     return JQ_OK;
 }
 
+/* A task that was moved in the log, and that a replay sees for the first time. `waits`: it has not been freed. */
+enum jq_err flow_rejoin(struct jq_core *core, uint32_t ref, uint64_t first, bool waits, struct jq_error *reterr) {
+    const struct task *task = task_at(core, ref);
+    uint32_t flow_ref = 0;
+    struct flow *flow = flow_find(core, first, &flow_ref);
+    if (!flow || task->id < first || task->id - first >= flow->total) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "task %llu: moved, but not of that flow", (unsigned long long)task->id);
+    }
+    node_make(core, ref);
+    node_if(core, task)->flow = flow_ref;
+    flow->remembered++;
+    if (flow->phase == JQ_FLOW_STAGED) {
+        queue_note(flow, task->queue);
+    }
+    if (waits && node_if(core, task)->undecided == 0) {
+        root_add(core, flow, ref);
+    }
+    flow_note(core, flow_ref);
+    return JQ_OK;
+}
+
 static enum flow_count count_of(const struct task *task) {
     switch ((enum jq_state)task->state) {
     case JQ_STATE_NONE:

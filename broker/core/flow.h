@@ -95,6 +95,9 @@ void node_note(struct jq_core *core, uint32_t ref);   /* its state or its lists 
 bool node_is_waited_for(const struct jq_core *core, const struct task *task);
 /* False: a parent that must be known is not. `after` as in the record of a submit. */
 bool edges_add(struct jq_core *core, uint32_t ref, uint8_t on, struct jq_bytes after);
+/* After edges_add(), of a task that is known by its record of being moved. False: not those edges. */
+bool edges_restore(struct jq_core *core, uint32_t ref, struct jq_bytes verdicts);
+void edges_relink(struct jq_core *core);               /* at the end of a replay that did not see the log's beginning */
 void edges_unlink(struct jq_core *core, uint32_t ref); /* it no longer waits */
 uint32_t edge_find(struct jq_core *core, const struct task *child, uint64_t parent);
 void edge_set(struct jq_core *core, uint32_t edge, uint8_t verdict);
@@ -107,6 +110,7 @@ size_t node_parents(const struct jq_core *core, const struct task *task, jq_task
 struct flow *flow_find(const struct jq_core *core, uint64_t first, uint32_t *ret_ref); /* NULL: none such */
 bool task_is_staged(const struct jq_core *core, const struct task *task);
 enum jq_err flow_join(struct jq_core *core, uint32_t ref, uint64_t first, struct jq_error *reterr);
+enum jq_err flow_rejoin(struct jq_core *core, uint32_t ref, uint64_t first, bool waits, struct jq_error *reterr);
 void flow_leave(struct jq_core *core, uint32_t ref); /* the task is forgotten */
 void flow_count(struct jq_core *core, const struct task *task, int by);
 void roots_remove(struct jq_core *core, uint32_t ref);

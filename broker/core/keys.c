@@ -89,7 +89,7 @@ static void drop(struct jq_core *core, uint32_t ref) {
     struct key *key = key_at(core, ref);
     core->digest -= key_hash(key);
     unchain(core, ref);
-    segment_unpin(core, key->lsn);
+    segment_unpin(core, key->lsn, key->size);
     core->extra_bytes -= (uint64_t)key->size + 32;
     free(key->text);
     jq_slab_give(&core->keys, ref);
@@ -129,7 +129,7 @@ bool key_add(struct jq_core *core, const struct jq_record *submitted) {
                         .expires_ms = submitted->u.task_submitted.key_expires_ms};
     JQ_CHECK(jq_map_put(&core->key_map, hash, ref));
     core->extra_bytes += text.size + 32;
-    segment_pin(core, submitted->lsn);
+    segment_pin(core, submitted->lsn, key->size);
     core->digest += key_hash(key);
     if (key->unique == JQ_UNIQUE_NONE) {
         append_to_list(core, ref);
@@ -139,6 +139,50 @@ bool key_add(struct jq_core *core, const struct jq_record *submitted) {
         JQ_CHECK(jq_map_put(&core->bound_keys, key->task, ref));
     }
     return key->unique != JQ_UNIQUE_NONE && key->unique != JQ_UNIQUE_THROTTLE;
+}
+
+uint32_t key_of_task(const struct jq_core *core, struct jq_str text, jq_task_id task) {
+    uint32_t ref = jq_map_get(&core->key_map, key_text_hash(core, text), 0);
+    while (ref != 0) {
+        const struct key *key = key_at(core, ref);
+        if (key->task == task.value && jq_str_equal(text, (struct jq_str){key->text, key->size})) {
+            break;
+        }
+        ref = key->chain;
+    }
+    return ref;
+}
+
+/* Out of the list, in which it is the first, or nearly: keys are moved in their order. */
+static void remove_from_list(struct jq_core *core, uint32_t ref) {
+    uint32_t before = 0, at = core->key_oldest;
+    while (at != ref) {
+        JQ_CHECK(at != 0);
+        before = at;
+        at = key_at(core, at)->newer;
+    }
+    const uint32_t newer = key_at(core, ref)->newer;
+    if (before != 0) {
+        key_at(core, before)->newer = newer;
+    } else {
+        core->key_oldest = newer;
+    }
+    if (newer == 0) {
+        core->key_newest = before;
+    }
+    key_at(core, ref)->newer = 0;
+}
+
+/* Its place in the log is another from now on; the list stays in the order of places. */
+void key_move(struct jq_core *core, uint32_t ref, uint64_t lsn) {
+    struct key *key = key_at(core, ref);
+    if (key->unique == JQ_UNIQUE_NONE) {
+        remove_from_list(core, ref);
+        append_to_list(core, ref);
+    }
+    segment_unpin(core, key->lsn, key->size);
+    key->lsn = lsn;
+    segment_pin(core, key->lsn, key->size);
 }
 
 bool key_outlives(struct jq_core *core, const struct task *task, bool ended) {

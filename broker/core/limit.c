@@ -144,11 +144,11 @@ uint64_t limit_hash(const struct jq_core *core, const struct limit *limit) {
 }
 
 /* The due time of a limit's own meter is in the digest. */
-static void meter_take(struct jq_core *core, uint32_t ref, int64_t now_ms) {
+static void meter_take(struct jq_core *core, uint32_t ref, int64_t now_ms, bool starts) {
     struct meter *meter = meter_at(core, ref);
     const struct limit *limit = limit_at(core, meter->limit);
     meter->running++;
-    if (limit->rate.count > 0) {
+    if (starts && limit->rate.count > 0) {
         const bool own = limit->meter == ref;
         core->digest -= own ? limit_hash(core, limit) : 0;
         const int64_t from_us = meter->due_us > now_ms * US_PER_MS ? meter->due_us : now_ms * US_PER_MS;
@@ -163,20 +163,20 @@ static void meter_give(struct jq_core *core, uint32_t ref) {
     meter_check(core, ref);
 }
 
-void limits_leased(struct jq_core *core, const struct task *task, int64_t now_ms) {
+void limits_leased(struct jq_core *core, const struct task *task, int64_t now_ms, bool starts) {
     const uint32_t queue = core->queues[task->queue].meter, handler = core->classes[task->class_index].meter;
     core->classes[task->class_index].running++;
     if (queue != 0) {
-        meter_take(core, queue, now_ms);
+        meter_take(core, queue, now_ms, starts);
     }
     if (handler != 0) {
-        meter_take(core, handler, now_ms);
+        meter_take(core, handler, now_ms, starts);
     }
     if (task->group != 0) {
         struct group *group = group_at(core, task->group);
         group->running++;
         if (group->meter != 0) {
-            meter_take(core, group->meter, now_ms);
+            meter_take(core, group->meter, now_ms, starts);
         }
     }
 }

@@ -53,6 +53,10 @@ enum jq_record_type {
     JQ_RECORD_TASK_HELD = 52,
     JQ_RECORD_TASK_RELEASED = 53,
     JQ_RECORD_TASK_MOVED = 54,
+    JQ_RECORD_TASK_RELOCATED =
+        60, /* all of a task, as it stands: its record in the log's oldest part is needed no more */
+    JQ_RECORD_REPORT_RELOCATED = 61,
+    JQ_RECORD_KEY_RELOCATED = 62,
     JQ_RECORD_KEY_FORGOTTEN = 66,
     JQ_RECORD_TASK_RENEWED = 67,
     JQ_RECORD_TYPE_END /* one past the last */
@@ -199,7 +203,7 @@ struct jq_record {
         struct {
             int64_t offset_ms; /* wall time - core time */
         } wall_offset;
-        struct {
+        struct jq_submit_fields {
             jq_task_id task;
             uint16_t queue;
             uint16_t class_index;
@@ -274,6 +278,35 @@ struct jq_record {
             struct jq_uuid sender; /* who stages it */
             struct jq_str name;
         } flow_set;
+        struct {
+            jq_task_id task;
+            struct jq_submit_fields submit; /* what it is; ready_at_ms: its at_ms; never a key, which moves by itself */
+            uint8_t state, outcome, attempts, crashes, losses, shortages;
+            uint16_t runs;
+            bool held;
+            int64_t first_ready_ms;
+            uint64_t body_lsn; /* where its body stands, and the size of that record; 0: here */
+            uint32_t body_size;
+            uint64_t last_lsn; /* the record with its last report; size 0: none */
+            uint32_t last_size;
+            uint32_t grace_ms;
+            uint32_t worker; /* while it is leased: as in task_leased; else 0 */
+            uint8_t alternative;
+            jq_lease_token token;
+            struct jq_bytes units;
+            struct jq_bytes verdicts; /* enum jq_edge_verdict of each of submit.after, in a byte */
+            struct jq_str error;      /* as in task_ended */
+        } task_relocated;
+        struct {
+            jq_task_id task;
+            struct jq_bytes body; /* of its last report */
+        } report_relocated;
+        struct {
+            jq_task_id task;
+            uint8_t unique;
+            int64_t expires_ms;
+            struct jq_str key; /* scope, 0 byte, key */
+        } key_relocated;
         struct {
             uint64_t flow;
             uint32_t keep; /* of its tasks: those behind are forgotten */

@@ -411,6 +411,13 @@ struct withheld {              /* S: a submit that meets full queues */
     uint32_t older, newer; /* of all */
 };
 
+struct move {         /* S: see move.c */
+    bool asked;       /* a slice is being read */
+    uint64_t next;    /* where it begins */
+    uint64_t end;     /* of the segment */
+    int64_t again_ms; /* not before */
+};
+
 struct shed_node { /* I: of a task that may be shed: see pressure.c */
     uint32_t task, left, right;
 };
@@ -418,6 +425,7 @@ struct shed_node { /* I: of a task that may be shed: see pressure.c */
 struct segment {
     uint64_t lsn;  /* of its prologue */
     uint64_t live; /* bodies and keys that stand in it */
+    uint64_t live_bytes;
 };
 
 struct jq_core {
@@ -543,6 +551,8 @@ struct jq_core {
 
     struct segment *segments;
     uint32_t segment_count, segment_capacity;
+    uint64_t live_bytes; /* I: of all of them */
+    struct move move;
 
     struct breakers breakers;
     int64_t replay_next_us; /* S: when the next dead letter of a replay with a rate is ready */
@@ -595,8 +605,9 @@ uint64_t task_hash(const struct jq_core *core, const struct task *task);
 void task_set_timer(struct jq_core *core, uint32_t ref, int64_t at_ms, bool wall);
 void task_clear_timer(struct jq_core *core, uint32_t ref);
 uint64_t tasks_memory_bytes(const struct jq_core *core);
-void segment_pin(struct jq_core *core, uint64_t lsn);
-void segment_unpin(struct jq_core *core, uint64_t lsn);
+/* `bytes` of the log at `lsn` are needed; the same is taken back by unpin. */
+void segment_pin(struct jq_core *core, uint64_t lsn, uint64_t bytes);
+void segment_unpin(struct jq_core *core, uint64_t lsn, uint64_t bytes);
 
 /* ---- ready.c: lanes ---- */
 static inline struct lane *lane_at(const struct jq_core *core, uint32_t ref) {
@@ -703,6 +714,8 @@ bool key_add(struct jq_core *core, const struct jq_record *submitted);
 bool key_outlives(struct jq_core *core, const struct task *task, bool ended);
 enum jq_err apply_key_forgotten(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
 uint64_t keys_digest(const struct jq_core *core);
+uint32_t key_of_task(const struct jq_core *core, struct jq_str text, jq_task_id task); /* 0: none */
+void key_move(struct jq_core *core, uint32_t ref, uint64_t lsn);
 void keys_forget_below(struct jq_core *core, uint64_t lsn);
 void keys_expire(struct jq_core *core);
 int64_t keys_deadline_ms(const struct jq_core *core);
@@ -781,7 +794,8 @@ static inline struct meter *meter_at(const struct jq_core *core, uint32_t ref) {
 uint32_t limit_find(const struct jq_core *core, struct jq_str scope); /* 0: none */
 uint64_t limit_hash(const struct jq_core *core, const struct limit *limit);
 enum jq_err apply_limit_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
-void limits_leased(struct jq_core *core, const struct task *task, int64_t now_ms);
+/* `starts` false: it has run on; the rates counted it when it started. */
+void limits_leased(struct jq_core *core, const struct task *task, int64_t now_ms, bool starts);
 void limits_ended(struct jq_core *core, const struct task *task);
 void limit_bind_queue(struct jq_core *core, uint16_t queue);
 void limit_unbind_queue(struct jq_core *core, uint16_t queue);
@@ -886,6 +900,11 @@ const char *queue_refuses_many(struct jq_core *core, uint16_t at, uint64_t count
 bool queue_withholds(struct jq_core *core, uint16_t queue);
 const char *broker_refuses(const struct jq_core *core, const char **ret_reason); /* the broker's mark, or NULL */
 void marks_note(struct jq_core *core);
+
+/* ---- move.c: what is live leaves the log's oldest part ---- */
+void move_work(struct jq_core *core); /* asks for a slice of it where the log is too long */
+void move_read(struct jq_core *core, const struct jq_event *event);
+int64_t move_deadline_ms(const struct jq_core *core);
 
 /* ---- withheld.c: submits that wait for room ---- */
 bool submit_withhold(struct jq_core *core, const struct jq_request *request); /* false: decide it now */

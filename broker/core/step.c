@@ -178,6 +178,7 @@ static void on_event(struct jq_core *core, const struct jq_event *event) {
         core->log_bytes = event->u.disk.log_bytes;
         break;
     case JQ_EVENT_ZONES: schedules_plan(core); break;
+    case JQ_EVENT_LOG_READ: move_read(core, event); break;
     case JQ_EVENT_DAMAGED: attempt_damaged(core, &event->u.damaged); break;
     case JQ_EVENT_STOP: on_stop(core); break;
     }
@@ -204,6 +205,7 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     waits_expire(core);
     flow_waits_step(core);
     events_flush(core);
+    move_work(core);
     core->output = NULL;
 }
 
@@ -231,6 +233,7 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     deadline_ms = least(deadline_ms, limits_deadline_ms(core));
     deadline_ms = least(deadline_ms, finished_deadline_ms(core));
     deadline_ms = least(deadline_ms, keys_deadline_ms(core));
+    deadline_ms = least(deadline_ms, move_deadline_ms(core));
     deadline_ms = least(deadline_ms, flows_deadline_ms(core));
     deadline_ms = least(deadline_ms, flow_waits_deadline_ms(core));
     deadline_ms = least(deadline_ms, breakers_deadline_ms(core));

@@ -87,14 +87,14 @@ static void side_set_error(struct jq_core *core, struct side *side, struct jq_st
 void task_remove(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
     JQ_CHECK(task->timer == 0 && task->lease == 0);
-    segment_unpin(core, task->body_lsn);
+    segment_unpin(core, task->body_lsn, task->body_size);
     if (task->side != 0) {
         struct side *side = jq_slab_at(&core->sides, task->side);
         if (side->last_size != 0) {
-            segment_unpin(core, side->last_lsn);
+            segment_unpin(core, side->last_lsn, side->last_size);
         }
         if (side->submit_lsn != 0) {
-            segment_unpin(core, side->submit_lsn);
+            segment_unpin(core, side->submit_lsn, 0);
         }
         free(side->progress);
         side->progress = NULL;
@@ -219,14 +219,19 @@ static struct segment *segment_of(struct jq_core *core, uint64_t lsn) {
     return &core->segments[low];
 }
 
-void segment_pin(struct jq_core *core, uint64_t lsn) {
-    segment_of(core, lsn)->live++;
+void segment_pin(struct jq_core *core, uint64_t lsn, uint64_t bytes) {
+    struct segment *segment = segment_of(core, lsn);
+    segment->live++;
+    segment->live_bytes += bytes;
+    core->live_bytes += bytes;
 }
 
-void segment_unpin(struct jq_core *core, uint64_t lsn) {
+void segment_unpin(struct jq_core *core, uint64_t lsn, uint64_t bytes) {
     struct segment *segment = segment_of(core, lsn);
-    JQ_CHECK(segment->live > 0);
+    JQ_CHECK(segment->live > 0 && segment->live_bytes >= bytes);
     segment->live--;
+    segment->live_bytes -= bytes;
+    core->live_bytes -= bytes;
 }
 
 uint64_t jq_core_needs_from(const struct jq_core *core) {

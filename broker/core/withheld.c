@@ -55,6 +55,7 @@ static size_t item_keep(struct jq_submit_item *item, uint8_t **place) {
     keep_text(&item->need, place, &total);
     keep_text(&item->want, place, &total);
     keep_text(&item->key, place, &total);
+    keep_text(&item->group, place, &total);
     const void *body = item->body.data;
     keep(&body, item->body.size, place, &total);
     item->body.data = body;

@@ -81,6 +81,11 @@ static void on_damaged(void *ctx, struct jq_held lease) {
     jq_inbox_push(jq_engine_inbox(broker->engine), &inbound->item);
 }
 
+static void on_read_log(void *ctx, uint64_t from_lsn, uint64_t end_lsn) {
+    struct jq_broker *broker = ctx;
+    jq_mover_ask(broker->mover, from_lsn, end_lsn);
+}
+
 static void on_news(void *ctx, const struct jq_news *news) {
     struct jq_broker *broker = ctx;
     jq_news_tell(&broker->metrics, news);
@@ -171,6 +176,7 @@ static enum jq_err make_engine(struct jq_broker *broker, struct jq_error *reterr
         .ctx = broker,
         .survey = on_survey,
         .news = on_news,
+        .read_log = on_read_log,
         .effect = on_effect,
         .release = on_release,
         .unsent_lsn = unsent_lsn,
@@ -184,6 +190,16 @@ static enum jq_err make_engine(struct jq_broker *broker, struct jq_error *reterr
     if (err == JQ_OK)
         err = jq_engine_new(&engine, &broker->engine, reterr);
     return err;
+}
+
+static enum jq_err start_mover(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_mover_config mover = {
+        .disk = jq_disk_posix(),
+        .dir = broker->settings->data_dir,
+        .metrics = &broker->metrics,
+        .inbox = jq_engine_inbox(broker->engine),
+    };
+    return jq_mover_start(&mover, &broker->mover, reterr);
 }
 
 static enum jq_err start_keeper(struct jq_broker *broker, struct jq_error *reterr) {
@@ -205,6 +221,8 @@ static enum jq_exit start_threads(struct jq_broker *broker) {
     enum jq_err err = make_engine(broker, &error);
     if (err == JQ_OK)
         err = start_keeper(broker, &error);
+    if (err == JQ_OK)
+        err = start_mover(broker, &error);
     if (err == JQ_OK)
         err = jq_engine_start(broker->engine, &error);
     return err == JQ_OK ? JQ_EXIT_OK : give_up(&error, JQ_EXIT_SOFTWARE);

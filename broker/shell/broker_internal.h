@@ -10,6 +10,7 @@
 #include "broker/shell/engine.h"
 #include "broker/shell/http.h"
 #include "broker/shell/keeper.h"
+#include "broker/shell/mover.h"
 #include "broker/shell/net.h"
 #include "broker/shell/restore.h"
 #include "broker/shell/survey.h"
@@ -30,6 +31,7 @@ struct jq_broker {
     struct jq_answers *answers;
     struct jq_engine *engine;
     struct jq_keeper *keeper;
+    struct jq_mover *mover;
     struct jq_net *net;
     _Atomic(struct jq_survey_shell *) surveys; /* NULL until it listens: the core may ask earlier */
     struct jq_http *http;

@@ -25,6 +25,8 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
     const struct jq_engine_config *config = &engine->config;
     if (effect->type == JQ_EFFECT_SURVEY) {
         config->survey(config->ctx, effect->u.survey);
+    } else if (effect->type == JQ_EFFECT_READ_LOG) {
+        config->read_log(config->ctx, effect->u.read_log.from_lsn, effect->u.read_log.end_lsn);
     } else if (effect->type == JQ_EFFECT_NEWS) {
         config->news(config->ctx, &effect->u.news);
     } else if (effect->type == JQ_EFFECT_REPLY && effect->u.reply.call == JQ_CALL_SNAPSHOT) {
@@ -88,7 +90,9 @@ static void follow_log(struct jq_engine *engine, uint64_t durable_lsn) {
         engine->config.rotated(engine->config.ctx);
         write_prologue(engine);
     }
-    if (engine->prologue_end_lsn != 0 && durable_lsn >= engine->prologue_end_lsn) {
+    /* An answer that was decided before the prologue may still have to read a body where it stood then. */
+    if (engine->prologue_end_lsn != 0 && durable_lsn >= engine->prologue_end_lsn &&
+        engine->config.unsent_lsn(engine->config.ctx) >= engine->prologue_end_lsn) {
         engine->prologue_end_lsn = 0;
         engine->config.disposable(engine->config.ctx, engine->prologue_needs_lsn);
     }

@@ -27,6 +27,7 @@ struct jq_engine_config {
     void *ctx; /* first argument of the callbacks */
 
     void (*survey)(void *ctx, uint32_t survey);
+    void (*read_log)(void *ctx, uint64_t from_lsn, uint64_t end_lsn);
     void (*news)(void *ctx, const struct jq_news *news);
     /* A reply, a drop or a notice. Returns what shall come out of `release` when the log has come far enough. `inbound`: the request
      * whose step made it, or NULL. */

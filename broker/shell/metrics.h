@@ -30,10 +30,11 @@ struct jq_metrics {
     atomic_uint_fast64_t replies[JQ_OP_END][JQ_REPLY_UNAVAILABLE + 1];
     atomic_uint_fast64_t retries[JQ_OUTCOME_END];
     atomic_uint_fast64_t ends[JQ_OUTCOME_END];
-    atomic_uint_fast64_t frames_invalid; /* could not be decoded */
-    atomic_uint_fast64_t frames_denied;  /* no, or not this, permission */
-    atomic_uint_fast64_t frames_busy;    /* above the mark of bytes in flight */
-    atomic_uint_fast64_t surveys;        /* sent */
+    atomic_uint_fast64_t slices_read, slices_damaged; /* of the log, read to be moved */
+    atomic_uint_fast64_t frames_invalid;              /* could not be decoded */
+    atomic_uint_fast64_t frames_denied;               /* no, or not this, permission */
+    atomic_uint_fast64_t frames_busy;                 /* above the mark of bytes in flight */
+    atomic_uint_fast64_t surveys;                     /* sent */
     atomic_uint_fast64_t survey_responses;
     atomic_uint_fast64_t survey_invalid;
     atomic_uint_fast64_t blocks, block_bytes, records; /* committed */

@@ -52,6 +52,7 @@ static void render_tasks(struct jq_buf *out, const struct jq_server_row *row) {
     counter(out, "tasks_leased_total", "Leases given.", row->leased_total);
     counter(out, "leases_lost_total", "Leases that ended with their worker.", row->lost_total);
     counter(out, "attempts_crashed_total", "Attempts that crashed.", row->crashed_total);
+    counter(out, "log_moved_total", "Tasks and reports written again at the log's head.", row->moved_total);
     counter(out, "tasks_shed_total", "Tasks dropped by full queues for others of higher priority.", row->shed_total);
     counter(out, "submits_withheld_total", "Submits that waited for room in a full queue.", row->withheld_total);
     counter(out, "reports_stale_total", "Reports under a lease that was no longer current.", row->stale_total);
@@ -119,6 +120,10 @@ static void render_counters(struct jq_buf *out, const struct jq_metrics *metrics
     counter(out, "log_records_total", "Records committed.", value_of(&metrics->records));
     counter(out, "log_rotations_total", "Segments begun since the start.", value_of(&metrics->rotations));
     counter(out, "log_segments_deleted_total", "Segments deleted.", value_of(&metrics->segments_deleted));
+    counter(out, "log_slices_read_total", "Slices of the log's oldest part read, to move what is live in it.",
+            value_of(&metrics->slices_read));
+    counter(out, "log_slices_damaged_total", "Such slices that could not be read whole.",
+            value_of(&metrics->slices_damaged));
     counter(out, "bodies_memory_total", "Bodies handed out from memory.", value_of(&metrics->bodies_memory));
     counter(out, "bodies_disk_total", "Bodies read back from the journal.", value_of(&metrics->bodies_disk));
     counter(out, "bodies_damaged_total", "Bodies whose checksum did not hold.", value_of(&metrics->bodies_damaged));

@@ -41,6 +41,38 @@ class LogSize(TestCase):
         self.assertGreater(int(task), ids[-1], "an id was given twice")
         self.bed.wait_for_state(task, "succeeded")
 
+    def test_a_long_lived_task_is_moved_and_the_log_stays_short(self):
+        """A task that waits keeps no more of the log than itself, over kill -9 in between; its payload is read back from its new place."""
+        settings = {"journal.segment_size": "1M", "journal.first_segment_size": "64k", "limits.finished_max": "5",
+                    "journal.retention_time": "0s"}
+        broker = self.bed.start_broker(settings)
+        waits = [self.bed.submit("cat", "--delay", "1h", "--key", f"k{i}", payload={"number": i}) for i in range(3)]
+        self.bed.start_worker("w", {"noop": "command = /bin/true\nstdin = none"})
+        client = self.bed.client()
+        for part in range(4):
+            for _ in range(40):
+                status, _ = client.ask("submit", {"tasks": [{"handler": "noop", "payload": PAYLOAD}]})
+                self.assertEqual(status, sp.OK)
+            if part in (1, 2):
+                broker.kill()
+                broker = self.bed.start_broker(settings)
+                client.close()
+                client = self.bed.client()
+        client.close()
+
+        def short():
+            status = self.bed.ask("server", "status")["item"]
+            return status["ready"] == 0 and status["running"] == 0 and len(self.segments()) <= 5
+
+        wait_until("the log is short", short, 30)
+        self.assertGreater(int(self.segments()[0].split(".")[0]), 0, "the first segment is still there")
+        broker.kill()
+        self.bed.start_broker(settings)
+        for i, task in enumerate(waits):
+            shown = self.bed.task(task)
+            self.assertEqual((shown["state"], shown["payload"]), ("scheduled", {"number": i}))
+            self.assertEqual(self.bed.submit("cat", "--delay", "1h", "--key", f"k{i}", payload={"number": i}), task)
+
 
 if __name__ == "__main__":
     unittest.main()

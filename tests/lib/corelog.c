@@ -82,6 +82,28 @@ enum jq_err corelog_replay(const struct corelog *log, struct jq_core *core, stru
     return JQ_OK;
 }
 
+size_t corelog_read(const struct corelog *log, const uint8_t *bytes, uint64_t from_lsn, uint64_t end_lsn,
+                    struct jq_record *records, size_t most, uint64_t *ret_next) {
+    size_t count = 0, i = log->first;
+    while (i < log->count && log->entries[i].lsn < from_lsn) {
+        i++;
+    }
+    for (; i < log->count && log->entries[i].lsn < end_lsn && count < most; i++) {
+        const struct corelog_entry *entry = &log->entries[i];
+        int64_t time_ms = entry->time_ms;
+        bool clock = false;
+        struct jq_error error;
+        const struct jq_bytes body = {bytes + entry->at, entry->size};
+        JQ_CHECK(jq_record_decode(entry->type, body, &time_ms, &records[count], &clock, &error) == JQ_OK);
+        if (!clock) {
+            records[count].lsn = entry->lsn;
+            records[count++].size = jq_record_size(entry->size);
+        }
+    }
+    *ret_next = i < log->count && log->entries[i].lsn < end_lsn ? log->entries[i].lsn : end_lsn;
+    return count;
+}
+
 void corelog_delete_below(struct corelog *log, uint64_t lsn) {
     while (log->first < log->count && log->entries[log->first].lsn < lsn) {
         log->first++;

@@ -34,6 +34,10 @@ void corelog_append(struct corelog *log, struct jq_record *record);
 /* The whole of the log (from `first` on) into a core that has not started. */
 enum jq_err corelog_replay(const struct corelog *log, struct jq_core *core, struct jq_error *reterr);
 
+/* At most `most` records of [from_lsn, end_lsn); their texts are lent by `bytes`, a copy of log->bytes. *ret_next: where to read on. */
+size_t corelog_read(const struct corelog *log, const uint8_t *bytes, uint64_t from_lsn, uint64_t end_lsn,
+                    struct jq_record *records, size_t most, uint64_t *ret_next);
+
 /* Deletes what stands below `lsn`. */
 void corelog_delete_below(struct corelog *log, uint64_t lsn);
 

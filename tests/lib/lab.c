@@ -9,7 +9,7 @@
 
 #include "common/hash.h"
 
-enum { TRACE_MAX = 1024 * 1024 };
+enum { TRACE_MAX = 1024 * 1024, LAB_SLICE_COUNT = 16 };
 
 static struct jq_uuid uuid_of(const char *text, uint64_t salt) {
     struct jq_uuid id;
@@ -35,6 +35,9 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
     } else if (effect->type == JQ_EFFECT_SURVEY) {
         lab->survey = effect->u.survey;
         lab->survey_wanted = true;
+    } else if (effect->type == JQ_EFFECT_READ_LOG) {
+        lab->read_from = effect->u.read_log.from_lsn;
+        lab->read_end = effect->u.read_log.end_lsn;
     } else if (effect->type == JQ_EFFECT_NOTICE) {
         lab->notices++;
     } else {
@@ -82,9 +85,27 @@ static void answer_survey(struct lab *lab, const struct lab_worker *worker, uint
     step_once(lab, &event);
 }
 
+static void bring_log(struct lab *lab) {
+    struct jq_record records[LAB_SLICE_COUNT];
+    struct jq_event event = {.type = JQ_EVENT_LOG_READ, .u.log_read = {.from_lsn = lab->read_from, .records = records}};
+    uint8_t *bytes = malloc(lab->log.bytes.size); /* the log may move while it grows */
+    assert_non_null(bytes);
+    memcpy(bytes, lab->log.bytes.data, lab->log.bytes.size);
+    event.u.log_read.count = corelog_read(&lab->log, bytes, lab->read_from, lab->read_end, records, LAB_SLICE_COUNT,
+                                          &event.u.log_read.next_lsn);
+    lab->read_from = 0;
+    lab->read_count++;
+    step_once(lab, &event);
+    free(bytes);
+}
+
 void lab_step(struct lab *lab, struct jq_event *event) {
     step_once(lab, event);
     tell_written(lab);
+    while (lab->read_from != 0) {
+        bring_log(lab);
+        tell_written(lab);
+    }
     while (lab->survey_wanted) {
         lab->survey_wanted = false;
         for (size_t i = 0; i < lab->worker_count; i++) {

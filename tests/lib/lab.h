@@ -47,7 +47,9 @@ struct lab {
     uint64_t client_request;
     struct jq_uuid client;
     struct kept *replies, **last_reply;
-    uint32_t survey; /* to be answered after this step */
+    uint64_t read_from, read_end; /* of the log, to be brought after this step; 0: none */
+    uint64_t read_count;          /* slices brought */
+    uint32_t survey;              /* to be answered after this step */
     bool survey_wanted;
     uint32_t notices;
     struct lab_worker workers[LAB_WORKERS_MAX];

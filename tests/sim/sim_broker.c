@@ -73,7 +73,7 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
         net_send_survey(sim, effect->u.survey);
         return;
     }
-    if (effect->type == JQ_EFFECT_NEWS || effect->type == JQ_EFFECT_NOTICE) {
+    if (effect->type == JQ_EFFECT_NEWS || effect->type == JQ_EFFECT_NOTICE || effect->type == JQ_EFFECT_READ_LOG) {
         return;
     }
     struct kept *kept = kept_copy(effect);

@@ -423,6 +423,20 @@ static void fields_of_limit(struct jqctl_made *made, const struct jq_record *rec
     }
 }
 
+/* A task that was moved to the log's head, as it stood then. */
+static void fields_of_moved(struct dump *dump, const struct jq_record *record) {
+    const struct jq_record submit = {.type = JQ_RECORD_TASK_SUBMITTED,
+                                     .time_ms = record->time_ms,
+                                     .u.task_submitted = record->u.task_relocated.submit};
+    fields_of_submitted(dump, &submit);
+    jqctl_made_text(&dump->made, "state", jq_state_name(record->u.task_relocated.state));
+    jqctl_made_text(&dump->made, "outcome", jq_outcome_name(record->u.task_relocated.outcome));
+    jqctl_made_uint(&dump->made, "attempts", record->u.task_relocated.attempts);
+    jqctl_made_uint(&dump->made, "crashes", record->u.task_relocated.crashes);
+    if (record->u.task_relocated.worker > 0)
+        made_name(&dump->made, &dump->workers, "worker", "worker_index", record->u.task_relocated.worker);
+}
+
 /* Of the records that have one or two. */
 static void fields_of_small(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
@@ -455,6 +469,14 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         made_task(made, record->u.task_moved.task);
         made_name(made, &dump->queues, "queue", "queue_index", record->u.task_moved.queue);
         break;
+    case JQ_RECORD_REPORT_RELOCATED:
+        made_task(made, record->u.report_relocated.task);
+        jqctl_made_uint(made, "body_bytes", record->u.report_relocated.body.size);
+        break;
+    case JQ_RECORD_KEY_RELOCATED:
+        made_task(made, record->u.key_relocated.task);
+        made_key(made, record->u.key_relocated.key);
+        break;
     case JQ_RECORD_TASK_DUE:
     case JQ_RECORD_TASK_REVIVED:
     case JQ_RECORD_TASK_FREED:
@@ -482,7 +504,7 @@ static void made_fields(struct dump *dump, const struct jq_record *record) {
         [JQ_RECORD_TASK_ENDED] = fields_of_ended,        [JQ_RECORD_TASK_EDITED] = fields_of_edited,
         [JQ_RECORD_BREAKER_SET] = fields_of_breaker,     [JQ_RECORD_SCHEDULE_SET] = fields_of_schedule,
         [JQ_RECORD_SCHEDULE_MOVED] = fields_of_schedule, [JQ_RECORD_SCHEDULE_FORGOTTEN] = fields_of_schedule,
-        [JQ_RECORD_TASK_RENEWED] = fields_of_renewed,
+        [JQ_RECORD_TASK_RENEWED] = fields_of_renewed,    [JQ_RECORD_TASK_RELOCATED] = fields_of_moved,
     };
     if (writers[record->type])
         writers[record->type](dump, record);
