@@ -83,7 +83,7 @@ static const struct jq_record examples[] = {
           .first_ready_ms = 5000}},
     {.type = JQ_RECORD_TASK_RELOCATED,
      .u.task_relocated = {.task = {9},
-                          .submit = {.task = {9}, .flow = 8, .on = 1, .after = {body_bytes, 2}, .expires_wall_ms = 7},
+                          .submit = {.task = {9}, .flow = 8, .on = 1, .after = {after_bytes, 2}, .expires_wall_ms = 7},
                           .state = 4,
                           .outcome = 5,
                           .attempts = 6,
