@@ -153,6 +153,7 @@ static void every_state_survives_its_move(void **state) {
     struct jq_submit_item eta = lab_item(), low = lab_item(), expires = lab_item();
     eta.eta_wall_ms = LAB_WALL_MS + 900000000;
     low.priority = 0;
+    low.group = JQ_STR("acme");
     expires.priority = 0;
     expires.expires_wall_ms = LAB_WALL_MS + INT64_C(8000000000);
 
