@@ -36,7 +36,7 @@ ABOUT = {
     "fuzz_conf": ["common/conf", "broker/settings", "worker/settings", "common/text"],
     "fuzz_reply": ["worker/exec/reply", "worker/freecad/wire", "common/json_read"],
     "fuzz_where": ["common/where"],
-    "fuzz_cron": ["common/cron", "common/zone"],
+    "fuzz_cron": ["common/cron", "common/zone", "common/limit", "common/civil"],
 }
 
 
