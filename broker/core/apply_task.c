@@ -112,7 +112,7 @@ static void enter_held(struct jq_core *core, uint32_t ref) {
 void task_enter_queue(struct jq_core *core, uint32_t ref, int64_t now_ms) {
     struct task *task = task_at(core, ref);
     const bool eta = task->flags & TASK_FLAG_ETA;
-    if (task->flags & TASK_FLAG_HELD) {
+    if (task->flags & TASK_FLAG_HELD && !CANARY(HELD_RUNS)) {
         enter_held(core, ref);
         return;
     }

@@ -30,7 +30,8 @@
     X(SHED_HIGH, "the highest task is shed")                                                                           \
     X(UNTIL_LEASED, "until_done holds only until the task is leased")                                                  \
     X(LIMIT_PLUS_ONE, "a limit lets one more run at once")                                                             \
-    X(FAST_RATE, "a rate lets through twice as much")
+    X(FAST_RATE, "a rate lets through twice as much")                                                                  \
+    X(HELD_RUNS, "a held task is ready when its time comes")
 
 enum jq_canary {
     CANARY_NONE,

@@ -60,6 +60,8 @@ struct sim_request {
     struct jq_request r;
     struct jq_submit_item items[SIM_ITEMS_MAX];
     char keys[SIM_ITEMS_MAX][8];
+    struct jq_where where;
+    bool selects; /* by where, not by ids */
     uint8_t bodies[SIM_ITEMS_MAX][1024 + JQ_SCHEDULE_DUE_SIZE];
     jq_task_id after[SIM_ITEMS_MAX][SIM_AFTER_MAX];
     struct jq_report reports[SIM_REPORTS_MAX];
@@ -198,6 +200,7 @@ struct sim_task {
     uint8_t on;
     uint64_t flow;
     char group[4];
+    bool held, rm_asked; /* an operator wanted it gone */
     uint32_t ended_as; /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
@@ -264,7 +267,7 @@ struct sim_oracle {
     uint32_t queued_capacity;
     uint32_t places[SIM_PLACES], dead;
     uint32_t depth[SIM_QUEUES_MAX];
-    bool paused[SIM_QUEUES_MAX];
+    struct jq_queue_set sets[SIM_QUEUES_MAX];
     char queues[SIM_QUEUES_MAX][8];
     struct sim_class classes[SIM_CLASSES_MAX];
     struct jq_options options[SIM_OPTIONS_MAX];
@@ -397,6 +400,7 @@ void worker_survey(struct sim *sim, struct sim_worker *worker, uint64_t survey);
 void oracle_fini(struct sim *sim);
 void oracle_forget_records(struct sim *sim); /* a new broker replays: what records say begins anew */
 void oracle_record(struct sim *sim, const struct jq_record *record, bool replay);
+void oracle_asked(struct sim *sim, const struct sim_request *request);
 void oracle_reply(struct sim *sim, const struct sim_request *request, const struct jq_reply_effect *reply);
 void oracle_promises(struct sim *sim); /* after a recovery and at the end */
 bool oracle_all_final(const struct sim *sim, uint64_t *ret_open);

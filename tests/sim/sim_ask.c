@@ -189,6 +189,35 @@ static void make_set(struct sim *sim, struct sim_request *request, enum jq_op op
     }
 }
 
+static void make_queue_set(struct sim *sim, struct sim_request *request) {
+    request->r.op = JQ_OP_QUEUE_SET;
+    request->r.u.queue_set.name = pick(sim, queues, 4);
+    request->r.u.queue_set.given = (uint32_t)sim_detail(sim, JQ_QUEUE_SETTING_END);
+    request->r.u.queue_set.set = (struct jq_queue_set){.paused = sim_detail(sim, 3) == 0,
+                                                       .draining = sim_detail(sim, 3) == 0,
+                                                       .depth_max = sim_detail(sim, 2) * 20,
+                                                       .weight = (uint32_t)sim_detail(sim, 4)};
+    if (request->r.u.queue_set.set.paused && sim_detail(sim, 2)) {
+        request->r.u.queue_set.set.paused_until_wall_ms = sim->now_ms + sim->wall_offset_ms + 4000;
+    }
+}
+
+/* What operators do to tasks, by their ids or by what they are. */
+static void make_selection(struct sim *sim, struct sim_request *request) {
+    static const enum jq_op ops[] = {JQ_OP_TASK_CANCEL, JQ_OP_TASK_HOLD, JQ_OP_TASK_HOLD,  JQ_OP_TASK_RELEASE,
+                                     JQ_OP_TASK_MOVE,   JQ_OP_TASK_RM,   JQ_OP_DEAD_REPLAY};
+    static const char *const wheres[] = {"queue=a",    "priority<3 handler=h0",  "state=ready queue=b",
+                                         "state=dead", "age>5s state=scheduled", "state=held"};
+    make_ids(sim, request, ops[sim_detail(sim, sizeof(ops) / sizeof(ops[0]))]);
+    request->selects = sim_detail(sim, 4) == 0;
+    request->r.u.tasks.dry_run = request->selects && sim_detail(sim, 4) == 0;
+    request->r.u.tasks.to = pick(sim, queues, 4);
+    if (request->selects) {
+        request->r.u.tasks.count = 0;
+        JQ_CHECK(jq_where_parse(pick(sim, wheres, 6), &request->where, NULL) == JQ_OK);
+    }
+}
+
 static void make_breaker(struct sim *sim, struct sim_request *request, uint64_t which, bool trip) {
     request->r.op = trip ? JQ_OP_BREAKER_TRIP : JQ_OP_BREAKER_RESET;
     request->r.u.breaker.kind = which < 2 ? JQ_BREAKER_HANDLER : which < 6 ? JQ_BREAKER_WORKER : JQ_BREAKER_SERVICE;
@@ -252,12 +281,12 @@ static void cancel_flow(struct sim *sim, struct sim_request *request) {
 }
 
 static void make_operation(struct sim *sim, struct sim_request *request) {
-    switch (sim_detail(sim, 15)) {
+    switch (sim_detail(sim, 18)) {
     case 0:
     case 1: make_ids(sim, request, JQ_OP_TASK_CANCEL); break;
     case 2: make_ids(sim, request, JQ_OP_DEAD_REPLAY); break;
     case 3: make_ids(sim, request, JQ_OP_DEAD_RM); break;
-    case 4: make_set(sim, request, JQ_OP_QUEUE_SET, pick(sim, queues, 4)); break;
+    case 4: make_queue_set(sim, request); break;
     case 5: make_set(sim, request, JQ_OP_WORKER_DRAIN, pick(sim, workers, 4)); break;
     case 6: make_breaker(sim, request, sim_detail(sim, 8), sim_detail(sim, 2)); break;
     case 7: make_schedule(sim, request); break;
@@ -269,26 +298,37 @@ static void make_operation(struct sim *sim, struct sim_request *request) {
     case 11: make_ids(sim, request, JQ_OP_WAIT); break;
     case 12:
     case 13: make_limit(sim, request); break;
+    case 14:
+    case 15:
+    case 16: make_selection(sim, request); break;
     default: make_look(sim, request); break;
     }
 }
 
-/* In a calm: queues run, workers take work, breakers close and nothing new is begun, so that all tasks can end. */
+/* In a calm: queues run, workers take work, breakers close, nobody holds anything and nothing new is begun, so that all tasks can
+ * end. */
 static void make_peace(struct sim *sim, struct sim_request *request, uint64_t turn) {
-    const uint64_t which = turn / 5;
-    switch (turn % 5) {
-    case 0: make_set(sim, request, JQ_OP_QUEUE_SET, jq_str_of(queues[which % 4])); break;
+    const uint64_t which = turn / 6;
+    switch (turn % 6) {
+    case 0:
+        request->r.op = JQ_OP_QUEUE_SET;
+        request->r.u.queue_set.name = jq_str_of(queues[which % 4]);
+        request->r.u.queue_set.given = JQ_QUEUE_SETTING_PAUSED | JQ_QUEUE_SETTING_DRAINING | JQ_QUEUE_SETTING_DEPTH_MAX;
+        break;
     case 1: make_set(sim, request, JQ_OP_WORKER_DRAIN, jq_str_of(workers[which % 4])); break;
     case 2: make_set(sim, request, JQ_OP_SCHEDULE_RM, jq_str_of(schedules[which % 3])); break;
     case 3: make_breaker(sim, request, which % 8, false); return;
+    case 4:
+        request->r.op = JQ_OP_TASK_RELEASE;
+        request->selects = true;
+        JQ_CHECK(jq_where_parse(JQ_STR("state=held"), &request->where, NULL) == JQ_OK);
+        return;
     default:
         request->r.op = JQ_OP_LIMIT_RM;
         request->r.u.limit.scope = jq_str_of(scopes[which % (sizeof(scopes) / sizeof(scopes[0]))]);
         return;
     }
-    if (request->r.op == JQ_OP_QUEUE_SET) {
-        request->r.u.queue_set.set.paused = false;
-    } else {
+    if (request->r.op == JQ_OP_WORKER_DRAIN) {
         request->r.u.named.on = false;
     }
 }
@@ -333,8 +373,15 @@ void ask_aim(struct sim_request *request) {
         break;
     case JQ_OP_WAIT: request->r.u.wait.ids = request->ids; break;
     case JQ_OP_TASK_CANCEL:
+    case JQ_OP_TASK_HOLD:
+    case JQ_OP_TASK_RELEASE:
+    case JQ_OP_TASK_MOVE:
+    case JQ_OP_TASK_RM:
     case JQ_OP_DEAD_REPLAY:
-    case JQ_OP_DEAD_RM: request->r.u.tasks.ids = request->ids; break;
+    case JQ_OP_DEAD_RM:
+        request->r.u.tasks.ids = request->ids;
+        request->r.u.tasks.where = request->selects ? &request->where : NULL;
+        break;
     default: break;
     }
 }

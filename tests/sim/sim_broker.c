@@ -216,6 +216,7 @@ void broker_deliver(struct sim *sim, struct sim_request *request) {
         return;
     }
     ask_aim(request);
+    oracle_asked(sim, request);
     call_open(sim, request);
     struct jq_event event = {.type = JQ_EVENT_REQUEST, .u.request = request->r};
     broker_event(sim, &event);

@@ -72,6 +72,9 @@ static void check_key(struct sim *sim, const struct jq_record *record) {
 }
 
 static uint64_t depth_max(const struct sim *sim, uint32_t queue) {
+    if (sim->oracle.sets[queue].depth_max > 0) {
+        return sim->oracle.sets[queue].depth_max;
+    }
     for (uint32_t i = 0; i < sim->config.queue_count; i++) {
         if (strcmp(sim->config.queues[i].name, sim->oracle.queues[queue]) == 0 && sim->config.queues[i].depth_max > 0) {
             return sim->config.queues[i].depth_max;
@@ -83,6 +86,11 @@ static uint64_t depth_max(const struct sim *sim, uint32_t queue) {
 /* A queue that is full takes no more. Flows come in whole: as much as there is room for. */
 static void check_depth(struct sim *sim, const struct jq_record *record) {
     const uint32_t queue = record->u.task_submitted.queue;
+    if (sim->oracle.sets[queue].draining && record->u.task_submitted.flow == 0 &&
+        record->u.task_submitted.schedule == 0) {
+        sim_fail(sim, "task %" PRIu64 " is taken into queue %s, which is being drained",
+                 record->u.task_submitted.task.value, sim->oracle.queues[queue]);
+    }
     if (record->u.task_submitted.flow == 0 && sim->oracle.depth[queue] >= depth_max(sim, queue)) {
         sim_fail(sim, "task %" PRIu64 " is taken into queue %s, which is full with %" PRIu32 " tasks",
                  record->u.task_submitted.task.value, sim->oracle.queues[queue], sim->oracle.depth[queue]);

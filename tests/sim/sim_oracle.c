@@ -111,7 +111,7 @@ void oracle_forget_records(struct sim *sim) {
     }
     memset(oracle->places, 0, sizeof(oracle->places));
     memset(oracle->depth, 0, sizeof(oracle->depth));
-    memset(oracle->paused, 0, sizeof(oracle->paused));
+    memset(oracle->sets, 0, sizeof(oracle->sets));
     memset(oracle->holders, 0, sizeof(oracle->holders));
     oracle->dead = 0;
     oracle->key_count = 0;
@@ -139,6 +139,7 @@ static void submitted(struct sim *sim, const struct jq_record *record) {
     task->priority = record->u.task_submitted.priority;
     task->options = record->u.task_submitted.options;
     task->eta = record->u.task_submitted.eta;
+    task->held = false;
     task->ready_ms = record->u.task_submitted.ready_at_ms;
     task->first_ready_ms = task->eta ? INT64_MAX : task->ready_ms;
     task->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
@@ -203,7 +204,7 @@ static void edited(struct sim_task *task, const struct jq_record *record) {
 static void ended(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
     oracle_leave(sim, task);
     task->state = (enum jq_state)record->u.task_ended.state;
-    task->eta = false;
+    task->eta = task->held = false;
     task->ended_ms = record->time_ms;
     task->ended_as |= 1u << task->state;
     oracle_enter(sim, task, SIM_FINAL);
@@ -231,6 +232,13 @@ static void task_record(struct sim *sim, const struct jq_record *record) {
     case JQ_RECORD_TASK_RETRIED: retried(sim, task, record); break;
     case JQ_RECORD_TASK_REVIVED: revived(sim, task, record->time_ms); break;
     case JQ_RECORD_TASK_REPLAYED: revived(sim, task, record->u.task_replayed.ready_at_ms); break;
+    case JQ_RECORD_TASK_HELD: task->held = true; break;
+    case JQ_RECORD_TASK_RELEASED: task->held = false; break;
+    case JQ_RECORD_TASK_MOVED:
+        oracle_leave(sim, task);
+        task->queue = record->u.task_moved.queue;
+        oracle_enter(sim, task, SIM_QUEUED);
+        break;
     case JQ_RECORD_TASK_EDITED: edited(task, record); break;
     case JQ_RECORD_TASK_RENEWED: renewed(sim, task, record); break;
     case JQ_RECORD_TASK_ENDED: ended(sim, task, record); break;
@@ -257,7 +265,7 @@ static void other_record(struct sim *sim, const struct jq_record *record) {
         text_take(oracle->queues[record->u.queue_defined.queue], sizeof(oracle->queues[0]),
                   record->u.queue_defined.name);
         break;
-    case JQ_RECORD_QUEUE_SET: oracle->paused[record->u.queue_set.queue] = record->u.queue_set.set.paused; break;
+    case JQ_RECORD_QUEUE_SET: oracle->sets[record->u.queue_set.queue] = record->u.queue_set.set; break;
     case JQ_RECORD_CLASS_DEFINED: {
         struct sim_class *entry = &oracle->classes[record->u.class_defined.class_index];
         text_take(entry->handler, sizeof(entry->handler), record->u.class_defined.handler);
@@ -275,8 +283,9 @@ static void other_record(struct sim *sim, const struct jq_record *record) {
 static bool about_task(const struct jq_record *record) {
     return (record->type >= JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN) ||
            record->type == JQ_RECORD_TASK_EDITED || record->type == JQ_RECORD_TASK_REPLAYED ||
-           record->type == JQ_RECORD_TASK_RENEWED || record->type == JQ_RECORD_EDGE_DECIDED ||
-           record->type == JQ_RECORD_TASK_FREED;
+           record->type == JQ_RECORD_TASK_RENEWED || record->type == JQ_RECORD_TASK_HELD ||
+           record->type == JQ_RECORD_TASK_RELEASED || record->type == JQ_RECORD_TASK_MOVED ||
+           record->type == JQ_RECORD_EDGE_DECIDED || record->type == JQ_RECORD_TASK_FREED;
 }
 
 static void say_record(struct sim *sim, const struct jq_record *record) {
@@ -397,6 +406,19 @@ static void items(struct sim *sim, const struct sim_request *request, const stru
         if (task->token == token && sim->oracle.holders[task->worker].worker + SIM_CLIENTS != request->actor) {
             sim_fail(sim, "task %" PRIu64 " is handed to a worker that does not hold it", task->id);
         }
+    }
+}
+
+/* Whoever asks for tasks to be removed may get that: in later steps too, where a selection names many. */
+void oracle_asked(struct sim *sim, const struct sim_request *request) {
+    if (request->r.op != JQ_OP_TASK_RM) {
+        return;
+    }
+    for (size_t i = 0; i < request->r.u.tasks.count; i++) {
+        oracle_task(sim, request->ids[i].value)->rm_asked = true;
+    }
+    for (uint32_t i = 0; i < sim->oracle.task_count && request->selects; i++) {
+        sim->oracle.tasks[i].rm_asked = true;
     }
 }
 

@@ -66,7 +66,7 @@ static bool earlier(const struct sim_task *a, const struct sim_task *b) {
 static bool rivals(const struct sim_task *a, const struct sim_task *b, const struct sim_holder *holder,
                    int64_t now_ms) {
     return a != b && a->queue == b->queue && a->class_index == b->class_index && strcmp(a->group, b->group) == 0 &&
-           !a->eta && a->ready_ms <= now_ms && (a->losses == 0 || holder->suspects == 0);
+           !a->eta && !a->held && a->ready_ms <= now_ms && (a->losses == 0 || holder->suspects == 0);
 }
 
 /* Priority is strict in a queue, then the key decides; but for a task that is ready for longer than the aging interval, and for
@@ -123,7 +123,12 @@ static void check_leased(struct sim *sim, const struct sim_task *task, const str
     if (task->expires_wall_ms > 0 && task->expires_wall_ms <= sim->now_ms + sim->wall_offset_ms) {
         sim_fail(sim, "task %" PRIu64 " is leased after it expired", task->id);
     }
-    if (sim->oracle.paused[task->queue]) {
+    if (task->held) {
+        sim_fail(sim, "task %" PRIu64 " is leased, and somebody holds it", task->id);
+    }
+    const struct jq_queue_set *set = &sim->oracle.sets[task->queue];
+    if (set->paused &&
+        (set->paused_until_wall_ms == 0 || set->paused_until_wall_ms > sim->now_ms + sim->wall_offset_ms)) {
         sim_fail(sim, "task %" PRIu64 " is leased from a paused queue", task->id);
     }
     check_amounts(sim, task, record);
@@ -205,7 +210,7 @@ static void check_forgotten(struct sim *sim, const struct sim_task *task, const 
         sim_fail(sim, "task %" PRIu64 " is forgotten before it ended", task->id);
     }
     const uint32_t finished = oracle->places[SIM_FINAL] - oracle->dead;
-    if (task->state != JQ_STATE_DEAD && finished <= sim->config.finished_max &&
+    if (task->state != JQ_STATE_DEAD && !task->rm_asked && finished <= sim->config.finished_max &&
         record->time_ms - task->ended_ms < oracle->options[task->options].result_ttl_ms) {
         sim_fail(sim, "task %" PRIu64 " is forgotten before its result's time", task->id);
     }
@@ -238,6 +243,12 @@ static void check_task(struct sim *sim, const struct jq_record *record) {
         }
         break;
     case JQ_RECORD_TASK_FORGOTTEN: check_forgotten(sim, task, record); break;
+    case JQ_RECORD_TASK_HELD:
+    case JQ_RECORD_TASK_MOVED:
+        if (task->place != SIM_QUEUED && (task->place != SIM_WAITING || record->type == JQ_RECORD_TASK_MOVED)) {
+            sim_fail(sim, "task %" PRIu64 " is held or moved, but does not wait", task->id);
+        }
+        break;
     default: break;
     }
 }
@@ -246,7 +257,8 @@ void rules_record(struct sim *sim, const struct jq_record *record) {
     if (record->type == JQ_RECORD_TASK_SUBMITTED) {
         check_submitted(sim, record);
     } else if ((record->type > JQ_RECORD_TASK_SUBMITTED && record->type <= JQ_RECORD_TASK_FORGOTTEN) ||
-               record->type == JQ_RECORD_TASK_REPLAYED || record->type == JQ_RECORD_TASK_EDITED) {
+               record->type == JQ_RECORD_TASK_REPLAYED || record->type == JQ_RECORD_TASK_EDITED ||
+               record->type == JQ_RECORD_TASK_HELD || record->type == JQ_RECORD_TASK_MOVED) {
         check_task(sim, record);
     }
     keys_check(sim, record);
@@ -273,6 +285,9 @@ static void check_rows(struct sim *sim, const struct jq_reply_effect *reply) {
         const struct jq_task_row *row = &reply->u.tasks.rows[i];
         const struct sim_task *task = oracle_task(sim, row->id.value);
         if (row->state == JQ_STATE_NONE) {
+            continue;
+        }
+        if (row->state == JQ_STATE_HELD && task->held && (task->place == SIM_QUEUED || task->place == SIM_WAITING)) {
             continue;
         }
         if (place_of(row->state) != task->place || (task->place == SIM_FINAL && row->state != task->state)) {
