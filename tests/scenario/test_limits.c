@@ -307,6 +307,32 @@ static void limits_are_bounded(void **state) {
     lab_free(lab);
 }
 
+/* The log forgets tasks and segments, not what a rate has counted: a broker that starts from what is left of it goes on where it was. */
+static void rate_outlives_the_segments_that_it_counted(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.result_ttl_ms = 1;
+    item.queue = JQ_STR("q");
+    assert_int_equal(set_limit(lab, "queue:q", 3, "1/m"), JQ_REPLY_OK);
+    assert_int_equal(set_limit(lab, "handler:work", 0, "2/m"), JQ_REPLY_OK);
+    submit_item(lab, &item); /* 1 */
+    assert_int_equal(run_one(lab), 1);
+    advance_ms(lab, 10000);
+    lab_prologue(lab); /* 1 is forgotten: nothing needs what stands before */
+    corelog_delete_below(&lab->log, jq_core_needs_from(lab->core));
+    assert_true(lab->log.first > 0);
+    restart_broker(lab);
+    assert_int_equal(limit_row_of(lab, "queue:q").opens_in_ms, 50000);
+    assert_int_equal(limit_row_of(lab, "queue:q").concurrency, 3);
+    const jq_task_id second = submit_item(lab, &item);
+    assert_int_equal(run_one(lab), 0);
+    advance_ms(lab, 50000);
+    assert_int_equal(run_one(lab), second.value);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queue_runs_so_many_at_a_time),
@@ -320,6 +346,7 @@ int main(void) {
         cmocka_unit_test(reasons_do_not_lift_each_other),
         cmocka_unit_test(lost_lease_gives_its_place_back),
         cmocka_unit_test(limits_are_bounded),
+        cmocka_unit_test(rate_outlives_the_segments_that_it_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
