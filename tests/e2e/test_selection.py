@@ -96,6 +96,13 @@ class Selections(TestCase):
         self.assertEqual([line["event"] for line in lines], ["task.submitted", "task.ended"])
         self.assertEqual({line["queue"] for line in lines}, {"cad"})
         self.assertEqual(lines[1]["state"], "cancelled")
+        code, out, err = self.bed.run_jqctl("events", "past", self.bed.data, "--json", "--since", "1h", "--where",
+                                            "event=task.* queue=cad")
+        self.assertEqual(code, 0, err)
+        past = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([(line["event"], line["task"]) for line in past],
+                         [(line["event"], line["task"]) for line in lines])
+        self.assertEqual(past[1]["seq"], lines[1]["seq"])
 
 
 if __name__ == "__main__":

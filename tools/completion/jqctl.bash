@@ -23,7 +23,7 @@ _jqctl() {
     'dead ') words='ls show edit replay rm' ;;
     'breaker ') words='ls show trip reset' ;;
     'schedule ') words='ls show set rm pause resume run next' ;;
-    'events ') words='follow' ;;
+    'events ') words='follow past' ;;
     'journal ') words='verify dump stat state repair' ;;
     'server ') words='status wait' ;;
     'token ') words='new' ;;
@@ -310,6 +310,13 @@ _jqctl() {
         case $prev in
         --where) return ;;
         --after) return ;;
+        --limit) return ;;
+        esac ;;
+    'events past')
+        words='--where --since --limit'
+        case $prev in
+        --where) return ;;
+        --since) return ;;
         --limit) return ;;
         esac ;;
     'journal verify')

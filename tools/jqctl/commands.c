@@ -128,6 +128,12 @@ static const struct jqctl_option move_options[] = {
     SELECT_OPTIONS,
 };
 
+static const struct jqctl_option past_options[] = {
+    {"where", 0, "TERMS", "Only those that this selects, such as 'event=task.ended state=dead queue=cad'.", NULL},
+    {"since", 0, "DURATION", "Only of the last so long.", NULL},
+    {"limit", 'l', "N", "At most so many.", NULL},
+};
+
 static const struct jqctl_option events_options[] = {
     {"where", 0, "TERMS", "Only those that this selects, such as 'event=task.ended state=dead queue=cad'.", NULL},
     {"after", 0, "SEQ", "Go on behind this event, as far back as the broker remembers (from now on).", NULL},
@@ -328,6 +334,8 @@ const struct jqctl_command jqctl_commands[] = {
      OPTIONS(schedule_next_options), jqctl_schedule_next},
     {"events", "follow", "", 0, 0, "Print what happens, as it happens; with --json a JSON object a line.",
      OPTIONS(events_options), jqctl_events_follow},
+    {"events", "past", "[DIR]", 0, 1, "Print what happened, out of the journal; DIR is its folder.",
+     OPTIONS(past_options), jqctl_events_past},
     {"journal", "verify", "[DIR]", 0, 1, "Check every block and record; fails if one is damaged.", NO_OPTIONS,
      jqctl_journal_verify},
     {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),

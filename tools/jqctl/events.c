@@ -3,8 +3,7 @@
 #include <stdio.h>
 
 #include "common/text.h"
-#include "tools/jqctl/columns.h"
-#include "tools/jqctl/print.h"
+#include "tools/jqctl/events.h"
 
 enum { LINE_SIZE_MAX = 64 * 1024, ANSWER_MS = JQ_WAIT_MS_MAX + 5000 };
 
@@ -39,11 +38,9 @@ static void fill(struct jq_pack *pack, void *ctx) {
         jq_pack_field_str(pack, &jq_message_events_read, JQ_AT_EVENTS_READ_WHERE, jq_str_of(following->where));
 }
 
-/* A JSON object a line, or a line for people. */
-static void print_event(struct following *following, struct jq_view row) {
-    struct jq_buf *line = &following->line;
+void jqctl_event_print(const struct jqctl *ctl, struct jq_buf *line, struct jq_view row) {
     char time[JQ_TIME_TEXT_SIZE];
-    if (following->ctl->json) {
+    if (ctl->json) {
         struct jq_json json;
         jq_json_init(&json, line);
         jqctl_write_present(&json, &event_row, row);
@@ -60,6 +57,10 @@ static void print_event(struct following *following, struct jq_view row) {
     }
     jq_buf_append_u8(line, '\n');
     jqctl_drain(line);
+}
+
+static void take_event(struct following *following, struct jq_view row) {
+    jqctl_event_print(following->ctl, &following->line, row);
     following->printed++;
 }
 
@@ -79,7 +80,7 @@ static int follow_once(struct following *following) {
         jqctl_note("events up to %" PRIu64 " are gone: the broker keeps only the last ones",
                    jq_view_uint(flight.view.body, "gap", 0));
     for (size_t i = 0; i < jq_view_count(events) && !enough(following); i++)
-        print_event(following, jq_view_at(events, i));
+        take_event(following, jq_view_at(events, i));
     (void)fflush(stdout);
     following->after = jq_view_uint(flight.view.body, "next", 0);
     jq_flight_end(&flight);

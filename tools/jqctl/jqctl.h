@@ -107,6 +107,7 @@ int jqctl_task_move(struct jqctl *ctl);
 int jqctl_task_rm(struct jqctl *ctl);
 int jqctl_queue_purge(struct jqctl *ctl);
 int jqctl_events_follow(struct jqctl *ctl); /* events.c */
+int jqctl_events_past(struct jqctl *ctl);   /* events_past.c */
 int jqctl_queue_ls(struct jqctl *ctl);      /* queue.c */
 int jqctl_queue_show(struct jqctl *ctl);
 int jqctl_queue_pause(struct jqctl *ctl);
