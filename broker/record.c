@@ -550,32 +550,6 @@ static void decode_breaker_set(struct jq_reader *in, struct jq_record *record) {
     record->u.breaker_set.handlers = jq_read_str(in, BREAKER_HANDLERS_MAX);
 }
 
-/* ---- limits ---- */
-
-static void encode_limit_set(const struct jq_record *record, struct jq_buf *out) {
-    jq_buf_append_str(out, record->u.limit_set.scope);
-    jq_buf_append_varint(out, record->u.limit_set.concurrency);
-    jq_buf_append_varint(out, record->u.limit_set.rate.count);
-    jq_buf_append_varint(out, (uint64_t)record->u.limit_set.rate.period_ms);
-    jq_buf_append_varint(out, record->u.limit_set.burst);
-    jq_buf_append_svarint(out, record->u.limit_set.due_us);
-}
-static void decode_limit_set(struct jq_reader *in, struct jq_record *record) {
-    record->u.limit_set.scope = jq_read_str(in, JQ_SCOPE_SIZE_MAX);
-    record->u.limit_set.concurrency = (uint32_t)get_bounded(in, UINT32_MAX);
-    record->u.limit_set.rate.count = (uint32_t)get_bounded(in, JQ_RATE_COUNT_MAX);
-    record->u.limit_set.rate.period_ms = (int64_t)get_bounded(in, JQ_RATE_PERIOD_MS_MAX);
-    record->u.limit_set.burst = (uint32_t)get_bounded(in, JQ_BURST_MAX);
-    record->u.limit_set.due_us = jq_read_svarint(in);
-}
-
-static void encode_limit_removed(const struct jq_record *record, struct jq_buf *out) {
-    jq_buf_append_str(out, record->u.limit_removed.scope);
-}
-static void decode_limit_removed(struct jq_reader *in, struct jq_record *record) {
-    record->u.limit_removed.scope = jq_read_str(in, JQ_SCOPE_SIZE_MAX);
-}
-
 static void encode_moved(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.task_moved.task.value);
     jq_buf_append_varint(out, record->u.task_moved.queue);

@@ -65,4 +65,10 @@ void decode_schedule_moved(struct jq_reader *in, struct jq_record *record);
 void encode_schedule_forgotten(const struct jq_record *record, struct jq_buf *out);
 void decode_schedule_forgotten(struct jq_reader *in, struct jq_record *record);
 
+/* ---- record_limit.c ---- */
+void encode_limit_set(const struct jq_record *record, struct jq_buf *out);
+void decode_limit_set(struct jq_reader *in, struct jq_record *record);
+void encode_limit_removed(const struct jq_record *record, struct jq_buf *out);
+void decode_limit_removed(struct jq_reader *in, struct jq_record *record);
+
 #endif
