@@ -201,7 +201,7 @@ struct sim_task {
     uint64_t flow;
     char group[4];
     bool held, rm_asked; /* an operator wanted it gone */
-    uint32_t ended_as; /* bit per final state that it ever was in, over all lives of the broker */
+    uint32_t ended_as;   /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
     uint64_t success_token;

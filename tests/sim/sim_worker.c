@@ -219,8 +219,10 @@ static void ask_lease(struct sim *sim, struct sim_worker *worker) {
 
 static void lie(struct sim *sim, struct sim_worker *worker) {
     struct sim_request *request = request_new(sim, worker, JQ_OP_REPORT);
-    worker->next_id--; /* of another sender */
-    request->r.sender = (struct jq_uuid){.bytes = {0xff, (uint8_t)sim_detail(sim, 256), (uint8_t)sim_detail(sim, 256)}};
+    worker->next_id--;                                          /* of another sender */
+    const uint64_t nobody = sim_detail(sim, UINT64_C(1) << 48); /* a sender that never asked anything */
+    memcpy(request->r.sender.bytes, &nobody, sizeof(nobody));
+    request->r.sender.bytes[15] = 0xff;
     request->r.id = 1 + sim_detail(sim, 3);
     request->r.done = 0;
     request->r.u.lease.session = worker->session;
