@@ -197,10 +197,11 @@ static void dead_letters_are_found_by_what_they_died_of(void **state) {
     config.slice_tasks = 2;
     struct lab *lab = lab_new_with(&config);
     submit_many(lab, "cad", 5);
-    submit_many(lab, "mail", 1);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 5; i++) {
         kill_next(lab, "w");
     }
+    submit_many(lab, "mail", 1);
+    kill_next(lab, "w");
     const char *where = "queue=cad state=dead age>1h error~OCC handler=work*";
     assert_int_equal(select_tasks(lab, JQ_OP_DEAD_REPLAY, where)->u.many.matched, 0);
     advance_ms(lab, 3600 * 1000 + 1);
