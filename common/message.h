@@ -10,6 +10,7 @@
 #define JQ_COMMON_MESSAGE_H
 
 #include "common/message_fields.h"
+#include "common/message_fields_control.h"
 #include "common/types.h"
 #include "common/vocab.h"
 #include "common/where.h"

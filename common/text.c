@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { QUOTED_SIZE_MAX = 60 };
 
@@ -209,23 +208,5 @@ char *jq_text_format_task_id(jq_task_id id, char place[JQ_TASK_ID_TEXT_SIZE]) {
         snprintf(place, JQ_TASK_ID_TEXT_SIZE, "%" PRIu64, sequence);
     else
         snprintf(place, JQ_TASK_ID_TEXT_SIZE, "%" PRIu64 "-%" PRIu64, group, sequence);
-    return place;
-}
-
-/* Within the years 0 to 9999, and so representable in every step below. */
-static bool is_date(int64_t wall_ms) {
-    return wall_ms >= INT64_C(-62167219200000) && wall_ms <= INT64_C(253402300799999);
-}
-
-char *jq_text_format_time(int64_t wall_ms, char place[JQ_TIME_TEXT_SIZE]) {
-    struct tm utc;
-    const int64_t part_ms = ((wall_ms % 1000) + 1000) % 1000;
-    const time_t seconds = is_date(wall_ms) ? (time_t)((wall_ms - part_ms) / 1000) : 0;
-    if (!is_date(wall_ms) || !gmtime_r(&seconds, &utc)) {
-        snprintf(place, JQ_TIME_TEXT_SIZE, "%" PRId64, wall_ms);
-        return place;
-    }
-    const size_t size = strftime(place, JQ_TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(place + size, JQ_TIME_TEXT_SIZE - size, ".%03uZ", (unsigned)part_ms);
     return place;
 }

@@ -1,4 +1,4 @@
-/* flow.h - inside the core: tasks that wait for others, and flows of tasks. Private to broker/core, included by state.h.
+/* flow.h - inside the core: tasks that wait for others, and flows of tasks. Private to broker/core, included by entries.h.
  *
  * A task that waits, is waited for, or belongs to a flow has a node; all others pay nothing. An edge says: the child waits for the
  * parent. It lives as long as the child, which can so be told what it waited for. While undecided it also hangs in one of two lists

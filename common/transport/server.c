@@ -173,8 +173,8 @@ static void call_received(struct jq_call *call) {
         pool_push(server, call); /* Only at the end of the process. */
         return;
     }
+    keep_enough_idle(server);
     if (rv != 0) {
-        keep_enough_idle(server);
         recycle(call);
         return;
     }
@@ -186,10 +186,9 @@ static void call_received(struct jq_call *call) {
         atomic_fetch_add(&server->orphaned, 1);
         jq_call_release_frame(call);
         recycle(call);
-    } else {
-        call_deliver(call);
+        return;
     }
-    keep_enough_idle(server); /* last: whoever asked is waiting */
+    call_deliver(call);
 }
 
 static void call_sent(struct jq_call *call) {
