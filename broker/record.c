@@ -648,6 +648,18 @@ enum jq_err jq_record_decode(uint8_t type, struct jq_bytes bytes, int64_t *time_
     return JQ_OK;
 }
 
+static struct jq_bytes body_of(const struct jq_record *record) {
+    switch (record->type) {
+    case JQ_RECORD_TASK_SUBMITTED: return record->u.task_submitted.body;
+    case JQ_RECORD_TASK_RETRIED: return record->u.task_retried.body;
+    case JQ_RECORD_TASK_EDITED: return record->u.task_edited.body;
+    case JQ_RECORD_TASK_RENEWED: return record->u.task_renewed.body;
+    case JQ_RECORD_TASK_RELOCATED: return record->u.task_relocated.submit.body;
+    case JQ_RECORD_REPORT_RELOCATED: return record->u.report_relocated.body;
+    default: return record->u.task_ended.body;
+    }
+}
+
 enum jq_err jq_record_body(uint8_t type, struct jq_bytes bytes, struct jq_bytes *ret_body, struct jq_error *reterr) {
     const struct codec *codec = codec_of(type);
     if (!codec || !codec->has_body) {
@@ -660,13 +672,7 @@ enum jq_err jq_record_body(uint8_t type, struct jq_bytes bytes, struct jq_bytes 
     if (in.failed || in.at != in.end) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s record: bad length or value", codec->name);
     }
-    const struct jq_bytes body = type == JQ_RECORD_TASK_SUBMITTED     ? record.u.task_submitted.body
-                                 : type == JQ_RECORD_TASK_RETRIED     ? record.u.task_retried.body
-                                 : type == JQ_RECORD_TASK_EDITED      ? record.u.task_edited.body
-                                 : type == JQ_RECORD_TASK_RENEWED     ? record.u.task_renewed.body
-                                 : type == JQ_RECORD_TASK_RELOCATED   ? record.u.task_relocated.submit.body
-                                 : type == JQ_RECORD_REPORT_RELOCATED ? record.u.report_relocated.body
-                                                                      : record.u.task_ended.body;
+    const struct jq_bytes body = body_of(&record);
     struct jq_reader tail = jq_reader_of((struct jq_bytes){bytes.data + bytes.size - 4, 4});
     if (jq_read_u32(&tail) != jq_crc32c(0, body.data, body.size)) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "body of a %s record: checksum mismatch", codec->name);

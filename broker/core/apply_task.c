@@ -211,6 +211,7 @@ enum jq_err task_introduce(struct jq_core *core, const struct jq_record *record,
     task->first_ready_ms = record->u.task_submitted.eta ? 0 : task->at_ms;
     task->options = options;
     task->queue = queue;
+    core->queues[queue].refs++;
     task->class_index = class_index;
     task->priority = record->u.task_submitted.priority;
     task->group = record->u.task_submitted.group.size ? group_take(core, queue, record->u.task_submitted.group) : 0;
@@ -399,7 +400,9 @@ static void apply_edited(struct jq_core *core, uint32_t ref, const struct jq_rec
     core->options[task->options].refs--;
     core->queues[task->queue].dead--;
     group_move(core, task, record->u.task_edited.queue);
+    core->queues[task->queue].refs--;
     task->queue = record->u.task_edited.queue;
+    core->queues[task->queue].refs++;
     task->class_index = record->u.task_edited.class_index;
     task->options = record->u.task_edited.options;
     task->priority = record->u.task_edited.priority;
@@ -421,7 +424,9 @@ static void apply_renewed(struct jq_core *core, uint32_t ref, const struct jq_re
     const struct jq_str name = record->u.task_renewed.group;
     task->group = name.size > 0 ? group_take(core, record->u.task_renewed.queue, name) : 0;
     group_give(core, group);
+    core->queues[task->queue].refs--;
     task->queue = record->u.task_renewed.queue;
+    core->queues[task->queue].refs++;
     task->class_index = record->u.task_renewed.class_index;
     task->options = record->u.task_renewed.options;
     task->priority = record->u.task_renewed.priority;
@@ -484,7 +489,9 @@ static void apply_moved(struct jq_core *core, uint32_t ref, const struct jq_reco
     struct task *task = task_at(core, ref);
     leave(core, ref);
     group_move(core, task, record->u.task_moved.queue);
+    core->queues[task->queue].refs--;
     task->queue = record->u.task_moved.queue;
+    core->queues[task->queue].refs++;
     task_enter_queue(core, ref, record->time_ms);
 }
 

@@ -215,6 +215,7 @@ struct queue {
     struct level levels[LEVEL_COUNT];
     uint64_t scheduled, ready, running, dead, finished; /* I */
     uint64_t waiting, blocked;                          /* I: staged ones are not counted */
+    uint64_t refs;                                      /* I: tasks of it in any state, staged ones too */
     uint64_t held;                                      /* I: of those scheduled */
     uint64_t submitted_total, ended_total;              /* S */
     uint64_t queued_bytes;                              /* I: records of its tasks that have not begun */

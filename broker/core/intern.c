@@ -34,8 +34,7 @@ int queue_find(const struct jq_core *core, struct jq_str name) {
 /* A queue that nobody would miss. */
 static bool queue_idle(const struct queue *queue) {
     return queue->used && !queue_is_set(queue) && !queue->declared && queue->withheld_head == 0 &&
-           queue->group_count == 0 &&
-           queue->scheduled + queue->ready + queue->running + queue->dead + queue->finished == 0;
+           queue->group_count == 0 && queue->refs == 0;
 }
 
 static int queue_place(const struct jq_core *core) {

@@ -103,6 +103,7 @@ void task_remove(struct jq_core *core, uint32_t ref) {
     }
     flow_leave(core, ref);
     node_remove(core, ref);
+    core->queues[task->queue].refs--;
     core->classes[task->class_index].refs--;
     core->options[task->options].refs--;
     group_give(core, task->group);

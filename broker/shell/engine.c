@@ -88,7 +88,9 @@ static void follow_log(struct jq_engine *engine, uint64_t durable_lsn) {
     if (rotations != engine->rotations) {
         engine->rotations = rotations;
         engine->config.rotated(engine->config.ctx);
-        write_prologue(engine);
+        /* A prologue that is larger than a segment makes rotations itself: answered by prologues they would never end. */
+        if (engine->prologue_end_lsn == 0 || durable_lsn >= engine->prologue_end_lsn)
+            write_prologue(engine);
     }
     /* An answer that was decided before the prologue may still have to read a body where it stood then. */
     if (engine->prologue_end_lsn != 0 && durable_lsn >= engine->prologue_end_lsn &&

@@ -48,6 +48,35 @@ static void task_waits_for_all_of_its_parents(void **state) {
     lab_free(lab);
 }
 
+/* The place of a queue is given away only when no task is in it, in whatever state: one that waits stays where it was submitted. */
+static void queue_of_a_waiting_task_is_not_given_away(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.queues_max = 2;
+    config.classes_max = 64;
+    config.options_max = 64;
+    struct lab *lab = lab_new_with(&config);
+    const jq_task_id parent = submit_task(lab, "cad.first");
+    struct jq_submit_item item = lab_item();
+    item.queue = JQ_STR("cad.second");
+    item.after = &parent;
+    item.after_count = 1;
+    const jq_task_id child = submit_item(lab, &item);
+    assert_int_equal(task_state(lab, child), JQ_STATE_WAITING);
+    struct jq_submit_item third = lab_item();
+    third.queue = JQ_STR("cad.third");
+    const struct jq_reply_effect *reply = submit_items(lab, &third, 1);
+    assert_int_equal(reply->u.submit.exception_count, 1);
+    assert_int_equal(reply->u.submit.exceptions[0].status, JQ_REPLY_BUSY);
+    struct jq_request show = lab_request(lab, JQ_OP_TASK_SHOW);
+    show.u.task.id = child;
+    reply = lab_ask(lab, &show);
+    assert_true(jq_str_equal(reply->u.tasks.rows[0].queue, JQ_STR("cad.second")));
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* A parent that has ended counts by how it ended; one that nobody knows is refused by its name, and so is another namespace's. */
 static void parents_that_have_ended_count_by_their_outcome(void **state) {
     (void)state;
@@ -225,6 +254,7 @@ static void log_without_the_parent_is_understood(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(task_waits_for_all_of_its_parents),
+        cmocka_unit_test(queue_of_a_waiting_task_is_not_given_away),
         cmocka_unit_test(parents_that_have_ended_count_by_their_outcome),
         cmocka_unit_test(dead_parent_blocks_until_it_is_replayed),
         cmocka_unit_test(cancelled_parent_ends_what_needs_it),

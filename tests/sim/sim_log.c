@@ -169,7 +169,8 @@ void log_synced(struct sim *sim) {
     }
     struct jq_event written = {.type = JQ_EVENT_WRITTEN, .u.written.lsn = broker->durable_lsn};
     broker_event(sim, &written);
-    if (broker->up && moved) {
+    /* As in the broker: a prologue larger than a segment must not be answered by another. */
+    if (broker->up && moved && broker->prologue_end_lsn == 0) {
         log_prologue(sim);
     }
 }

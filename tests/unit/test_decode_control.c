@@ -115,8 +115,9 @@ static void an_edit_says_what_it_gives(void **state) {
     assert_int_equal(request->u.edit.item.body.data[0], 0xc0); /* no payload */
     assert_int_equal(decode(bench, "dead.edit", "{\"id\": 7}"), JQ_OK);
     assert_int_equal(bench->request.u.edit.given, 0);
-    expect_refusal(bench, decode(bench, "dead.edit", "{\"id\": 7, \"need\": \"mem=1X\"}"), JQ_ERR_INVALID,
-                   JQ_REPLY_INVALID, "need", jq_decoder_refusal(bench->decoder)->reason);
+    assert_int_equal(decode(bench, "dead.edit", "{\"id\": 7, \"need\": \"mem=1X\"}"), JQ_ERR_INVALID);
+    assert_int_equal(jq_decoder_refusal(bench->decoder)->status, JQ_REPLY_INVALID);
+    assert_string_equal(jq_decoder_refusal(bench->decoder)->field, "need");
     assert_int_equal(decode(bench, "dead.replay", "{\"ids\": [7], \"interval_us\": 100000}"), JQ_OK);
     assert_int_equal(bench->request.u.tasks.interval_us, 100000);
     expect_refusal(bench, decode(bench, "dead.replay", "{\"ids\": [7], \"interval_us\": 0}"), JQ_ERR_INVALID,

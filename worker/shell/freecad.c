@@ -110,7 +110,7 @@ static void reads_fill(struct reads *reads, const struct jq_run *run, const char
 enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr) {
     const struct jq_zygotes *zygotes = run->worker->zygotes;
     char script[WORKER_PATH_MAX], final[WORKER_PATH_MAX];
-    struct reads reads;
+    struct reads reads = {.folder = ""};
     char folder[32];
     (void)snprintf(folder, sizeof(folder), "%llu", (unsigned long long)run->task.value);
     enum jq_err err = join(zygotes->scripts_dir, run->handler->script, script, reterr);
