@@ -81,8 +81,9 @@ static struct worker *worker_place(struct jq_core *core, uint32_t index) {
 
 static enum jq_err apply_worker_registered(struct jq_core *core, const struct jq_record *record,
                                            struct jq_error *reterr) {
-    while (core->partial && core->worker_count < record->u.worker_registered.worker) {
-        (void)worker_place(core, core->worker_count); /* those before it went long ago */
+    while (core->partial && core->worker_count < record->u.worker_registered.worker &&
+           worker_place(core, core->worker_count)) {
+        /* Those before it went long ago. */
     }
     struct worker *worker = worker_place(core, record->u.worker_registered.worker);
     if (!worker) {

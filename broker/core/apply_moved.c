@@ -202,7 +202,7 @@ static enum jq_err apply_key_relocated(struct jq_core *core, const struct jq_rec
                                                              .unique = record->u.key_relocated.unique,
                                                              .key = record->u.key_relocated.key,
                                                              .key_expires_ms = record->u.key_relocated.expires_ms}};
-    const bool bound = key_add(core, &submitted);
+    const bool bound = key_restore(core, &submitted);
     const uint32_t ref = bound ? task_find_any(core, record->u.key_relocated.task) : 0;
     if (ref != 0) {
         task_at(core, ref)->flags |= TASK_FLAG_KEYED;

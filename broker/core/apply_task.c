@@ -568,6 +568,7 @@ enum jq_err apply_task_record(struct jq_core *core, const struct jq_record *reco
     const jq_task_id id = record->u.task_due.task; /* the first field of all of them */
     const uint32_t ref = task_find(core, id);
     if (ref == 0 && core->partial) {
+        key_outlives_unknown(core, id, record->type);
         return JQ_OK;
     }
     if (ref == 0 || !fits(core, task_at(core, ref), record)) {

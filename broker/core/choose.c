@@ -10,6 +10,8 @@
  */
 #include "broker/core/state.h"
 
+enum { LANES_LOOKED_AT_MAX = 64 }; /* of a bucket whose lane in turn has nothing for this worker */
+
 /* Within a priority: the next group in turn; of one group the task that was ready first; of those alike the one that would
  * rather have this worker; then the id. */
 struct rank {
@@ -189,10 +191,11 @@ static uint32_t task_passed(struct search *search) {
     return goes_before ? lane_first(core, lane_at(core, lane), false) : 0;
 }
 
-/* The lane in turn has only suspects for a worker that runs one: any other lane then, in turn. */
+/* The lane in turn has only suspects for a worker that runs one: another lane then, of those that come soon. There may be a million;
+ * the worker asks again. */
 static uint32_t first_without_suspects(const struct jq_core *core, const struct bucket *bucket, uint64_t *ret_turn) {
     uint32_t best = 0;
-    for (uint32_t i = 0; i < bucket->turns.count; i++) {
+    for (uint32_t i = 0; i < bucket->turns.count && i < LANES_LOOKED_AT_MAX; i++) {
         const struct lane *lane = lane_at(core, bucket->turns.entries[i].ref);
         const uint32_t first = lane_first(core, lane, true);
         if (first != 0 && (best == 0 || lane_turn(core, lane) < *ret_turn)) {

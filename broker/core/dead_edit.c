@@ -1,5 +1,6 @@
 /* dead_edit.c - a dead letter is changed before it is replayed: what it carries, where it waits, what it needs. */
 #include "broker/core/state.h"
+#include "broker/core/submit.h"
 
 /* What the task is to be: as it is, but for what the edit gives. */
 struct edited {
@@ -80,6 +81,10 @@ static bool intern(struct jq_core *core, const struct jq_request *request, struc
     }
     if (queue != JQ_REPLY_OK) {
         return refuse(core, request, JQ_REPLY_BUSY, "limits", "queues_max reached");
+    }
+    const struct task *task = task_at(core, task_find(core, request->u.edit.id));
+    if (!group_has_room(core, task->group ? group_at(core, task->group)->name : JQ_STR(""), edited->queue)) {
+        return refuse(core, request, JQ_REPLY_BUSY, "limits", "groups_max reached");
     }
     if (class_intern(core, edited->handler, edited->need, edited->want, &edited->class_index) != JQ_REPLY_OK) {
         return refuse(core, request, JQ_REPLY_BUSY, "limits", "classes_max reached");

@@ -113,10 +113,9 @@ static void drop_throttle(struct jq_core *core, struct jq_str text) {
     }
 }
 
-bool key_add(struct jq_core *core, const struct jq_record *submitted) {
+static bool add(struct jq_core *core, const struct jq_record *submitted) {
     const struct jq_str text = submitted->u.task_submitted.key;
     const uint64_t hash = key_text_hash(core, text);
-    drop_throttle(core, text);
     const uint32_t ref = jq_slab_take(&core->keys);
     struct key *key = key_at(core, ref);
     *key = (struct key){.text = (char *)(uintptr_t)text_copy(text).data,
@@ -194,6 +193,40 @@ bool key_outlives(struct jq_core *core, const struct task *task, bool ended) {
     JQ_CHECK(jq_map_remove(&core->bound_keys, task->id));
     drop(core, ref);
     return false;
+}
+
+void key_outlives_unknown(struct jq_core *core, jq_task_id task, enum jq_record_type type) {
+    const bool ended = type == JQ_RECORD_TASK_ENDED || type == JQ_RECORD_TASK_FORGOTTEN;
+    if ((ended || type == JQ_RECORD_TASK_LEASED) && jq_map_get(&core->bound_keys, task.value, 0) != 0) {
+        (void)key_outlives(core, &(struct task){.id = task.value}, ended);
+    }
+}
+
+bool key_add(struct jq_core *core, const struct jq_record *submitted) {
+    drop_throttle(core, submitted->u.task_submitted.key);
+    return add(core, submitted);
+}
+
+/* It has just been put before all others of its hash. */
+static void move_behind(struct jq_core *core, uint64_t hash) {
+    const uint32_t ref = jq_map_get(&core->key_map, hash, 0);
+    struct key *key = key_at(core, ref);
+    uint32_t last = key->chain;
+    if (last == 0) {
+        return;
+    }
+    JQ_CHECK(jq_map_put(&core->key_map, hash, last));
+    while (key_at(core, last)->chain != 0) {
+        last = key_at(core, last)->chain;
+    }
+    key_at(core, last)->chain = ref;
+    key->chain = 0;
+}
+
+bool key_restore(struct jq_core *core, const struct jq_record *submitted) {
+    const bool bound = add(core, submitted);
+    move_behind(core, key_text_hash(core, submitted->u.task_submitted.key));
+    return bound;
 }
 
 void keys_forget_below(struct jq_core *core, uint64_t lsn) {

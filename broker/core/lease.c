@@ -192,15 +192,16 @@ static void items_tell_parents(struct jq_core *core, struct jq_lease_item *items
     }
 }
 
-/* Leases of the worker from `ref` on with tokens up to `last`. */
-static size_t items_make(struct jq_core *core, const struct worker *worker, uint32_t ref, uint64_t last,
+/* Leases of the worker from `ref` on with tokens from `first` to `last`. After a restart those that were moved in the log stand
+ * behind newer ones: the list has no order. */
+static size_t items_make(struct jq_core *core, const struct worker *worker, uint32_t ref, uint64_t first, uint64_t last,
                          struct jq_lease_item *items) {
     size_t count = 0;
     for (; ref != 0 && count < LEASES_PER_ANSWER_MAX; ref = lease_at(core, ref)->next) {
-        if (lease_at(core, ref)->token > last) {
-            break;
+        const uint64_t token = lease_at(core, ref)->token;
+        if (token >= first && token <= last) {
+            item_of(core, worker, lease_at(core, ref), &items[count++]);
         }
-        item_of(core, worker, lease_at(core, ref), &items[count++]);
     }
     items_tell_parents(core, items, count);
     return count;
@@ -228,7 +229,8 @@ void poll_answer(struct jq_core *core, uint32_t index, uint32_t report_count) {
         core->exception_count = 0;
     }
     record_answer(core, worker, report_count);
-    const size_t count = worker->gather_count ? items_make(core, worker, worker->gather_first, UINT64_MAX, items) : 0;
+    const size_t count =
+        worker->gather_count ? items_make(core, worker, worker->gather_first, 0, UINT64_MAX, items) : 0;
     const struct jq_reply_effect reply = {.call = worker->poll.call,
                                           .request = worker->poll.request,
                                           .op = JQ_OP_LEASE,
@@ -271,17 +273,8 @@ static void lease_again(struct jq_core *core, const struct jq_request *request, 
     const struct worker *worker = worker_at(core, index);
     struct jq_lease_item items[LEASES_PER_ANSWER_MAX];
     const uint64_t first = answer->verdict.first, last = first + answer->verdict.count;
-    size_t count = 0;
-    if (answer->verdict.count > 0) {
-        uint32_t ref = worker->lease_tail;
-        while (ref != 0 && lease_at(core, ref)->prev != 0 &&
-               lease_at(core, lease_at(core, ref)->prev)->token >= first) {
-            ref = lease_at(core, ref)->prev;
-        }
-        if (ref != 0 && lease_at(core, ref)->token >= first) {
-            count = items_make(core, worker, ref, last - 1, items);
-        }
-    }
+    const size_t count =
+        answer->verdict.count > 0 ? items_make(core, worker, worker->lease_head, first, last - 1, items) : 0;
     core->totals.duplicate_total++;
     exceptions_unpack(core, answer->verdict.exceptions);
     const struct jq_reply_effect reply = {.call = request->call,

@@ -338,6 +338,7 @@ void limits_sweep(struct jq_core *core) {
         const uint32_t ref = core->group_sweep++;
         if (group_at(core, ref)->used) {
             limit_bind_group(core, ref);
+            (void)group_forget_unused(core, ref); /* what kept it may be gone */
         }
     }
 }

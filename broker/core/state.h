@@ -135,6 +135,10 @@ void keys_fini(struct jq_core *core);
 bool key_add(struct jq_core *core, const struct jq_record *submitted);
 /* The task with that flag was leased, or has ended: does its key still stand for it? */
 bool key_outlives(struct jq_core *core, const struct task *task, bool ended);
+/* The same, where the log no longer tells of the task: its key may have been moved behind it. */
+void key_outlives_unknown(struct jq_core *core, jq_task_id task, enum jq_record_type type);
+/* A key that was moved, in a log that has lost its first place: older than any of that text which is known. */
+bool key_restore(struct jq_core *core, const struct jq_record *submitted);
 enum jq_err apply_key_forgotten(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
 uint64_t keys_digest(const struct jq_core *core);
 uint32_t key_of_task(const struct jq_core *core, struct jq_str text, jq_task_id task); /* 0: none */

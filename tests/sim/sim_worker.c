@@ -91,7 +91,7 @@ static void born(struct sim *sim, struct sim_worker *worker) {
     JQ_CHECK(worker->agent != NULL);
     worker->incarnation = jq_rng_next(&sim->rng);
     worker->sender = sim_uuid(sim);
-    worker->next_id = 0;
+    /* Its ids go on: an answer to the process before it must not be taken for one to this one. */
     worker->registered = false;
     worker->run_count = 0;
     worker->held_asked = false;
