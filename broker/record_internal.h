@@ -5,11 +5,10 @@
 #include "broker/record.h"
 #include "common/crc32c.h"
 
+/* Both wrap instead of overflowing: damaged bytes must not be undefined behaviour. */
 static inline void put_time(struct jq_buf *out, int64_t at_ms, int64_t base_ms) {
-    jq_buf_append_svarint(out, at_ms - base_ms);
+    jq_buf_append_svarint(out, (int64_t)((uint64_t)at_ms - (uint64_t)base_ms));
 }
-
-/* Wraps instead of overflowing: damaged bytes must not be undefined behaviour. */
 static inline int64_t get_time(struct jq_reader *in, int64_t base_ms) {
     return (int64_t)((uint64_t)jq_read_svarint(in) + (uint64_t)base_ms);
 }

@@ -117,7 +117,7 @@ static const struct jq_conf_key retry_keys[] = {
     INT("lost_limit", lost_limit, 1, JQ_RETRY_COUNT_MAX, "10",
         "Times that a task can go down with its worker before it is dead."),
     INT("shortage_limit", shortage_limit, 1, JQ_RETRY_COUNT_MAX - 1, "20",
-        "Shortages of the host in a row after which a task is dead."),
+        "Shortages of the host in a row that a task outlives; the next one makes it dead."),
 };
 
 static const struct jq_conf_key breaker_keys[] = {

@@ -25,7 +25,7 @@
     X(JQ_REPLY_DRAINING, 11, "draining")                                                                               \
     X(JQ_REPLY_UNAVAILABLE, 12, "unavailable")
 
-/* Where a task is in its life (semantics.md). Final are succeeded, dead, cancelled and expired. One that has not begun, and that
+/* Where a task is in its life (README.md). Final are succeeded, dead, cancelled and expired. One that has not begun, and that
  * somebody holds, is shown as held. */
 #define JQ_STATE_LIST(X)                                                                                               \
     X(JQ_STATE_NONE, 0, "none")                                                                                        \
@@ -41,7 +41,7 @@
     X(JQ_STATE_BLOCKED, 10, "blocked") /* it waits for a task that is dead, and may be replayed */                     \
     X(JQ_STATE_HELD, 11, "held")
 
-/* How an attempt ended: the error classes of semantics.md, and the three ends that are no error of the handler. */
+/* How an attempt ended: the error classes of PROTOCOL.md, and the three ends that are no error of the handler. */
 #define JQ_OUTCOME_LIST(X)                                                                                             \
     X(JQ_OUTCOME_NONE, 0, "none")                                                                                      \
     X(JQ_OUTCOME_SUCCESS, 1, "success")                                                                                \
@@ -81,7 +81,7 @@
     X(JQ_DURABILITY_WRITE, 1, "write")                                                                                 \
     X(JQ_DURABILITY_FSYNC, 2, "fsync")
 
-/* What a circuit breaker is about, and how it stands (semantics.md). */
+/* What a circuit breaker is about, and how it stands. */
 #define JQ_BREAKER_KIND_LIST(X)                                                                                        \
     X(JQ_BREAKER_HANDLER, 0, "handler")                                                                                \
     X(JQ_BREAKER_WORKER, 1, "worker")                                                                                  \
@@ -91,7 +91,7 @@
     X(JQ_BREAKER_OPEN, 1, "open")                                                                                      \
     X(JQ_BREAKER_HALF_OPEN, 2, "half_open")
 enum { JQ_BREAKER_KIND_COUNT = 3, JQ_BREAKER_STATE_COUNT = 3 };
-/* What a key stands for (semantics.md). */
+/* What a key stands for. */
 #define JQ_UNIQUE_LIST(X)                                                                                              \
     X(JQ_UNIQUE_NONE, 0, "none")                                                                                       \
     X(JQ_UNIQUE_WHILE_QUEUED, 1, "while_queued")                                                                       \
@@ -99,7 +99,7 @@ enum { JQ_BREAKER_KIND_COUNT = 3, JQ_BREAKER_STATE_COUNT = 3 };
     X(JQ_UNIQUE_THROTTLE, 3, "throttle")                                                                               \
     X(JQ_UNIQUE_DEBOUNCE, 4, "debounce")
 
-/* What becomes of a schedule's due times that were missed (semantics.md). */
+/* What becomes of a schedule's due times that were missed. */
 #define JQ_CATCH_UP_LIST(X)                                                                                            \
     X(JQ_CATCH_UP_NONE, 0, "none")                                                                                     \
     X(JQ_CATCH_UP_LAST, 1, "last")                                                                                     \

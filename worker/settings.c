@@ -122,8 +122,8 @@ static const struct jq_conf_key handler_keys[] = {
     TIME("soft_limit", soft_limit_ms, 0, 30 * DAY, "0s", "SIGTERM after so long; 0s: never."),
     TIME("hard_limit", hard_limit_ms, 0, 30 * DAY, "0s",
          "SIGKILL to the whole tree after so long; 0s: never. No task can ask for more."),
-    BOOL("pure", pure, "no", "Whether the same input always gives the same result, so that it may come from a cache."),
-    TEXT("version", version, jq_check_version, "1", "Part of the cache's key: change it when results change."),
+    BOOL("pure", pure, "no", "Whether the same input always gives the same result; told to the broker and shown."),
+    TEXT("version", version, jq_check_version, "1", "Told to the broker and shown: change it when results change."),
     ENUM("stdin", input, input_names, "payload", "What the process reads: the payload, or nothing."),
     ENUM("result", result, result_names, "stdout",
          "What becomes the result: what the process prints, or the file {output}."),
@@ -137,7 +137,8 @@ static const struct jq_conf_key handler_keys[] = {
     LIST("write", JQ_CONF_WORDS, write, jq_check_paths, "",
          "Files and folders that it may change, beside its work dir and its output folder."),
     LIST("env", JQ_CONF_WORDS, env, jq_check_env, "",
-         "Its environment, beside PATH, HOME, TMPDIR and LANG: NAME=value."),
+         "Its environment, beside PATH, HOME, TMPDIR, LANG and JQ_TASK, JQ_ATTEMPT, JQ_HANDLER, JQ_QUEUE, JQ_WORK_DIR, "
+         "JQ_OUTPUT_DIR, JQ_PARENTS: NAME=value."),
 };
 
 #define KEYS(table) .keys = table, .key_count = sizeof table / sizeof table[0]

@@ -71,7 +71,7 @@ struct jq_core_config {
     bool queues_declared; /* tasks go to queues of `queues` alone; else the first use makes a queue */
 };
 
-/* The defaults of semantics.md. */
+/* The defaults of conf/jqbroker.conf. */
 void jq_core_config_init(struct jq_core_config *config);
 
 /* Where a step's output goes. `record` gives the record its place (sets lsn and size) and keeps its bytes; it must not fail:

@@ -1,4 +1,4 @@
-/* sim_rules.c - what must hold at every record, effect and step: the sentences of semantics.md, each checked against the
+/* sim_rules.c - what must hold at every record, effect and step: the sentences of TESTING.md, each checked against the
  * oracle's own fold as it stands before the record is taken. */
 #include <errno.h>
 #include <inttypes.h>

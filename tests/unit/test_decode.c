@@ -149,7 +149,7 @@ static void bad_envelopes_are_refused_by_name(void **state) {
     expect_refusal(bench, decode_frame(bench), JQ_ERR_PROTOCOL, JQ_REPLY_INVALID, "frame", "empty");
 }
 
-/* What a task does not say is what semantics.md says, and its body is payload and headers, nil for none. */
+/* What a task does not say is what jqbroker.conf says, and its body is payload and headers, nil for none. */
 static void a_task_gets_its_defaults(void **state) {
     struct bench *bench = *state;
     assert_int_equal(decode(bench, "submit", "{\"tasks\": [{\"handler\": \"zip\"}]}"), JQ_OK);

@@ -1,7 +1,7 @@
 /* outcome.h - how an attempt ended: the facts that the worker saw, and what they mean.
  *
- * The facts (`struct jq_exec_end`) come from child.c. jq_exec_judge() turns them into a class of semantics.md ("Retries, errors,
- * dead letters"). It is a pure function: no clock, no I/O.
+ * The facts (`struct jq_exec_end`) come from child.c. jq_exec_judge() turns them into an outcome of PROTOCOL.md.
+ * It is a pure function: no clock, no I/O.
  */
 #ifndef JQ_WORKER_EXEC_OUTCOME_H
 #define JQ_WORKER_EXEC_OUTCOME_H
