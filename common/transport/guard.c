@@ -24,7 +24,9 @@ typedef int epoll_wait_fn(int epoll_fd, struct epoll_event *events, int event_co
 /* Set before main(), read-only afterwards. */
 static sendmsg_fn *real_sendmsg;
 static epoll_wait_fn *real_epoll_wait;
+#ifndef __SANITIZE_THREAD__
 static sysconf_fn *real_sysconf;
+#endif
 static uintptr_t nng_code_start; /* both 0: the guard idles */
 static uintptr_t nng_code_end;
 
@@ -74,8 +76,10 @@ __attribute__((constructor)) static void guard_start(void) {
     memcpy(&real_sendmsg, &symbol, sizeof symbol);
     symbol = next_symbol("epoll_wait");
     memcpy(&real_epoll_wait, &symbol, sizeof symbol);
+#ifndef __SANITIZE_THREAD__
     symbol = next_symbol("sysconf");
     memcpy(&real_sysconf, &symbol, sizeof symbol);
+#endif
 
     struct code_search search = {.address = (uintptr_t)dlsym(RTLD_DEFAULT, "nng_version")};
     if (search.address != 0 && nng_is_defective() && dl_iterate_phdr(search_object, &search) == 1) {
@@ -152,6 +156,8 @@ int epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, in
     return count;
 }
 
+#ifndef __SANITIZE_THREAD__ /* whose runtime calls it before anything can be looked up */
+
 /* NNG makes two threads a processor for its callbacks. In a process with one socket under load they mostly wait for that socket's
  * lock and for each other: two serve more requests a second than four, let alone 64. */
 long sysconf(int name) {
@@ -164,6 +170,8 @@ long sysconf(int name) {
     }
     return real_sysconf(name);
 }
+
+#endif
 
 #else
 
