@@ -26,6 +26,7 @@ enum {
     JQ_FLOW_COUNT_MAX = 1000000, /* tasks of one flow */
     JQ_LIST_COUNT_DEFAULT = 100,
     JQ_HEADERS_COUNT_MAX = 256,
+    JQ_BACKUP_CHUNK_MAX = 56 * 1024, /* bytes of the journal in one answer: a frame with little else */
     JQ_MESSAGE_TEXT_SIZE_MAX = 1024,
     JQ_PROGRESS_TEXT_SIZE_MAX = 120,
     JQ_WAIT_MS_MAX = 20000, /* a long poll is answered by then; its sender gives up 5 s later */
@@ -175,6 +176,9 @@ struct jq_message {
     X(limit_rm, JQ_FIELDS_LIMIT_RM, false)                                                                             \
     X(limits_reply, JQ_FIELDS_LIMITS_REPLY, false)                                                                     \
     X(limit, JQ_FIELDS_LIMIT, false)                                                                                   \
+    X(backup_point, JQ_FIELDS_BACKUP_POINT, false)                                                                     \
+    X(backup_read, JQ_FIELDS_BACKUP_READ, false)                                                                       \
+    X(backup_data, JQ_FIELDS_BACKUP_DATA, false)                                                                       \
     X(server, JQ_FIELDS_SERVER, false)                                                                                 \
     X(survey, JQ_FIELDS_SURVEY, true)                                                                                  \
     X(survey_response, JQ_FIELDS_SURVEY_RESPONSE, true)                                                                \
@@ -243,7 +247,9 @@ extern const size_t jq_messages_count;
     X(40, "task.release", ADMIN, true, task_ids, many_reply, "let held tasks go")                                      \
     X(41, "task.move", ADMIN, true, task_move, many_reply, "tasks that wait into another queue")                       \
     X(42, "task.rm", ADMIN, true, task_ids, many_reply, "forget tasks that have ended")                                \
-    X(43, "events.read", OBSERVER, false, events_read, events_reply, "what has changed (a long poll)")
+    X(43, "events.read", OBSERVER, false, events_read, events_reply, "what has changed (a long poll)")                 \
+    X(44, "backup.begin", ADMIN, false, none, backup_point, "a moment to which the journal shall be copied")           \
+    X(45, "backup.read", ADMIN, false, backup_read, backup_data, "a piece of the journal's files, up to that moment")
 
 struct jq_op_info {
     uint8_t number;

@@ -143,6 +143,26 @@
     X(JQ_AT_BREAKER_PROBES, "probes_good", UINT, 0, 0, ANY, NULL, "half-open: probes that succeeded so far")           \
     X(JQ_AT_BREAKER_HANDLERS, "handlers", TEXT, 0, 0, ANY, NULL,                                                       \
       "of a service: the handlers that have named it, between blanks")
+/* ---- backups ----------------------------------------------------------------------------------------------------- */
+
+#define JQ_FIELDS_BACKUP_POINT(X)                                                                                      \
+    X(JQ_AT_BACKUP_POINT_END, "end_lsn", UINT, REQUIRED, 0, ANY, NULL,                                                 \
+      "everything below is in the backup, and durable")                                                                \
+    X(JQ_AT_BACKUP_POINT_DIGEST, "digest", UINT, REQUIRED, 0, ANY, NULL, "of the state at that moment")                \
+    X(JQ_AT_BACKUP_POINT_EPOCH, "epoch", UINT, REQUIRED, 0, ANY, NULL, "of the broker's run")                          \
+    X(JQ_AT_BACKUP_POINT_TIME, "time_ms", UINT, REQUIRED, 0, ANY, NULL, "UTC: of that moment")
+
+#define JQ_FIELDS_BACKUP_READ(X)                                                                                       \
+    X(JQ_AT_BACKUP_READ_SEGMENT, "segment", UINT, 0, 0, ANY, NULL, "LSN in the file's name; absent: the oldest")       \
+    X(JQ_AT_BACKUP_READ_OFFSET, "offset", UINT, REQUIRED, 0, ANY, NULL, "in that file, whose header is 4096 bytes")    \
+    X(JQ_AT_BACKUP_READ_END, "end_lsn", UINT, REQUIRED, 0, ANY, NULL, "what backup.begin answered")
+
+#define JQ_FIELDS_BACKUP_DATA(X)                                                                                       \
+    X(JQ_AT_BACKUP_DATA_SEGMENT, "segment", UINT, REQUIRED, 0, ANY, NULL, "LSN in the file's name")                    \
+    X(JQ_AT_BACKUP_DATA_SIZE, "size", UINT, REQUIRED, 0, ANY, NULL, "bytes of that file that belong to the backup")    \
+    X(JQ_AT_BACKUP_DATA_NEXT, "next", UINT, 0, 0, ANY, NULL, "the segment behind it; absent: that was the last")       \
+    X(JQ_AT_BACKUP_DATA_DATA, "data", BIN, REQUIRED, 0, JQ_BACKUP_CHUNK_MAX, NULL, "from `offset` on")
+
 /* ---- schedules --------------------------------------------------------------------------------------------------- */
 
 #define JQ_FIELDS_SCHEDULE_SET(X)                                                                                      \

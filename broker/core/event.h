@@ -57,7 +57,9 @@
     X(JQ_OP_TASK_RELEASE, 40, "task.release") /* W */                                                                  \
     X(JQ_OP_TASK_MOVE, 41, "task.move")       /* W */                                                                  \
     X(JQ_OP_TASK_RM, 42, "task.rm")           /* W */                                                                  \
-    X(JQ_OP_EVENTS_READ, 43, "events.read")
+    X(JQ_OP_EVENTS_READ, 43, "events.read")                                                                            \
+    X(JQ_OP_BACKUP_BEGIN, 44, "backup.begin") /* answered by the shell */                                              \
+    X(JQ_OP_BACKUP_READ, 45, "backup.read")   /* likewise */
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -222,6 +224,10 @@ struct jq_request {
         struct {
             jq_task_id id;
         } task; /* show, explain */
+        struct {
+            bool oldest; /* of all segments; else that of `segment` */
+            uint64_t segment, offset, end_lsn;
+        } backup; /* backup.read */
         struct {
             jq_task_id after; /* rows with a greater id */
             uint32_t limit;

@@ -51,6 +51,7 @@ struct jq_journal {
     uint64_t segment_size_bytes;
     uint64_t first_segment_size_bytes;
     bool cut_damage;
+    uint64_t epoch_skip;
     void (*random)(void *ctx, void *data, size_t size);
     void *random_ctx;
     struct jq_file *lock_file;

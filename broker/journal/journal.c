@@ -26,6 +26,7 @@ static enum jq_err journal_new(const struct jq_journal_config *config, struct jq
     journal->segment_size_bytes = config->segment_size_bytes;
     journal->first_segment_size_bytes = config->first_segment_size_bytes;
     journal->cut_damage = config->cut_damage;
+    journal->epoch_skip = config->epoch_skip;
     journal->random = config->random;
     journal->random_ctx = config->random_ctx;
     jq_segment_table_init(&journal->table);

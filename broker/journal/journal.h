@@ -33,8 +33,9 @@ struct jq_journal_config {
     struct jq_str dir;          /* made if missing (not its parents) */
     uint64_t segment_size_bytes;
     uint64_t first_segment_size_bytes;
-    bool cut_damage; /* an operator's decision: the log ends before its first damage, instead of being refused */
-    int64_t wall_ms; /* now; goes into the header of the new segment */
+    bool cut_damage;     /* an operator's decision: the log ends before its first damage, instead of being refused */
+    uint64_t epoch_skip; /* epochs left out before that of this run: of a copy of a log whose original goes on */
+    int64_t wall_ms;     /* now; goes into the header of the new segment */
     void (*random)(void *ctx, void *data, size_t size); /* fills data: the log's id and the salts of segments */
     void *random_ctx;
 };
@@ -100,6 +101,16 @@ enum jq_err jq_journal_delete_below(struct jq_journal *journal, uint64_t lsn, ui
  * JQ_ERR_INVALID: a range over the border of two segments. What comes is not checked: bodies carry their own CRC. */
 enum jq_err jq_journal_read(struct jq_journal *journal, uint64_t lsn, size_t size, void *ret_data,
                             struct jq_error *reterr);
+
+/* A segment of the log: what stands in it is [base_lsn, end_lsn); the current one ends where was last written. */
+struct jq_journal_segment {
+    uint64_t base_lsn;
+    uint64_t end_lsn;
+    bool current; /* the newest: it grows */
+};
+/* The oldest segment with base_lsn >= `lsn`. JQ_ERR_NOT_FOUND: there is none. */
+enum jq_err jq_journal_segment_from(struct jq_journal *journal, uint64_t lsn, struct jq_journal_segment *ret_segment,
+                                    struct jq_error *reterr);
 
 struct jq_journal_stat {
     uint64_t epoch;

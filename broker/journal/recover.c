@@ -140,7 +140,7 @@ static enum jq_err plan_new_segment(struct jq_journal *journal, const struct jq_
         return jq_fail(reterr, JQ_ERR_CORRUPT, "%s: no valid block in a log that begins at lsn %llu", first->name,
                        (unsigned long long)first->base_lsn);
     recovery->header.log_id = first->header.log_id;
-    recovery->header.epoch = list->epoch_max + 1 + unreadable_count(list);
+    recovery->header.epoch = list->epoch_max + 1 + unreadable_count(list) + journal->epoch_skip;
     recovery->report.first_lsn = first->base_lsn;
     if (last->found) {
         recovery->header.base_lsn = last->header.lsn;

@@ -144,6 +144,27 @@ enum jq_err jq_journal_read(struct jq_journal *journal, uint64_t lsn, size_t siz
     return result;
 }
 
+enum jq_err jq_journal_segment_from(struct jq_journal *journal, uint64_t lsn, struct jq_journal_segment *ret_segment,
+                                    struct jq_error *reterr) {
+    struct jq_segment_table *table = &journal->table;
+    const uint64_t written_lsn = jq_journal_written_lsn(journal);
+    pthread_mutex_lock(&table->lock);
+    size_t at = find_slot(table, lsn);
+    at = at == table->count ? 0 : at + (table->slots[at]->base_lsn < lsn);
+    const bool found = at < table->count;
+    if (found) {
+        const bool current = at + 1 == table->count;
+        const uint64_t base_lsn = table->slots[at]->base_lsn;
+        const uint64_t end_lsn = current ? written_lsn : table->slots[at + 1]->base_lsn;
+        *ret_segment = (struct jq_journal_segment){
+            .base_lsn = base_lsn, .end_lsn = end_lsn > base_lsn ? end_lsn : base_lsn, .current = current};
+    }
+    pthread_mutex_unlock(&table->lock);
+    return found ? JQ_OK
+                 : jq_fail(reterr, JQ_ERR_NOT_FOUND, "journal: no segment at or behind lsn %llu",
+                           (unsigned long long)lsn);
+}
+
 /* True, and the oldest segment's LSN, if it lies below `lsn` and a durable block stands behind it. */
 static bool oldest_below(struct jq_journal *journal, uint64_t lsn, uint64_t *ret_base_lsn) {
     struct jq_segment_table *table = &journal->table;

@@ -178,6 +178,17 @@ struct jq_release_item *jq_answers_effect(struct jq_answers *answers, struct jq_
     return NULL;
 }
 
+struct jq_release_item *jq_answers_frame(struct jq_call *call, struct jq_frame *frame) {
+    struct outgoing *outgoing = calloc(1, sizeof(*outgoing));
+    JQ_CHECK(outgoing != NULL);
+    jq_list_init(&outgoing->unread);
+    jq_list_init(&outgoing->readable);
+    outgoing->kind = KIND_REPLY;
+    outgoing->call = call;
+    outgoing->frame = frame;
+    return &outgoing->item;
+}
+
 /* ---- to the outside ---- */
 
 static void send_reply(struct jq_answers *answers, struct outgoing *outgoing) {

@@ -12,6 +12,7 @@
 
 #include "broker/shell/engine.h"
 #include "broker/shell/metrics.h"
+#include "common/transport/frame.h"
 #include "common/types.h"
 
 struct jq_answers; /* Opaque: jq_answers_new() .. end of the process. */
@@ -33,6 +34,10 @@ enum jq_err jq_answers_new(const struct jq_answers_config *config, struct jq_ans
 /* See jq_engine_config.effect. NULL: nothing is to be released. */
 struct jq_release_item *jq_answers_effect(struct jq_answers *answers, struct jq_engine *engine,
                                           const struct jq_effect *effect, const struct jq_inbound *inbound);
+
+/* An answer that the core has no part in: `frame` (owned from here on; NULL: out of memory, the call is dropped) is sent when the
+ * item is released. */
+struct jq_release_item *jq_answers_frame(struct jq_call *call, struct jq_frame *frame);
 
 /* See jq_engine_config.release. */
 void jq_answers_release(struct jq_answers *answers, struct jq_release_item *items);

@@ -95,6 +95,9 @@ enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct 
     } else if (is_about_tasks(request->op) && request->u.tasks.where && !jq_token_may_all_queues(principal->token)) {
         allowed = permit_where(principal->token, request);
         *ret_field = "where";
+    } else if (request->op == JQ_OP_BACKUP_BEGIN || request->op == JQ_OP_BACKUP_READ) {
+        allowed = jq_token_may_all_queues(principal->token); /* The journal holds what is in all of them. */
+        *ret_field = "op";
     }
     *ret_reason = "the token does not allow it";
     return allowed ? JQ_REPLY_OK : JQ_REPLY_FORBIDDEN;

@@ -116,6 +116,11 @@ static void on_disposable(void *ctx, uint64_t below_lsn) {
     jq_keeper_disposable(broker->keeper, below_lsn);
 }
 
+static bool on_aside(void *ctx, struct jq_call *call, const struct jq_request *request) {
+    struct jq_broker *broker = ctx;
+    return jq_backup_ask(broker->backup, call, request);
+}
+
 static bool all_answered(void *ctx) {
     struct jq_broker *broker = ctx;
     struct jq_server_stats stats = {.calls = 0};
@@ -216,6 +221,18 @@ static enum jq_err start_keeper(struct jq_broker *broker, struct jq_error *reter
     return jq_keeper_start(&keeper, &broker->keeper, reterr);
 }
 
+static enum jq_err start_backup(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_backup_config backup = {
+        .journal = broker->restored.journal,
+        .disk = jq_disk_posix(),
+        .dir = broker->settings->data_dir,
+        .engine = broker->engine,
+        .keeper = broker->keeper,
+        .metrics = &broker->metrics,
+    };
+    return jq_backup_start(&backup, &broker->backup, reterr);
+}
+
 static enum jq_exit start_threads(struct jq_broker *broker) {
     struct jq_error error;
     enum jq_err err = make_engine(broker, &error);
@@ -223,6 +240,8 @@ static enum jq_exit start_threads(struct jq_broker *broker) {
         err = start_keeper(broker, &error);
     if (err == JQ_OK)
         err = start_mover(broker, &error);
+    if (err == JQ_OK)
+        err = start_backup(broker, &error);
     if (err == JQ_OK)
         err = jq_engine_start(broker->engine, &error);
     return err == JQ_OK ? JQ_EXIT_OK : give_up(&error, JQ_EXIT_SOFTWARE);
@@ -260,6 +279,8 @@ static enum jq_err listen_requests(struct jq_broker *broker, struct jq_error *re
                   .epoch = broker->restored.report.epoch,
                   .durability = (enum jq_durability)settings->durability,
                   .wait_ms_max = settings->wait_max_ms},
+        .ctx = broker,
+        .aside = on_aside,
     };
     return jq_net_open(&config, &broker->net, reterr);
 }

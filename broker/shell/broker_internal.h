@@ -6,6 +6,7 @@
 
 #include "broker/shell/answers.h"
 #include "broker/shell/auth.h"
+#include "broker/shell/backup.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/engine.h"
 #include "broker/shell/http.h"
@@ -32,6 +33,7 @@ struct jq_broker {
     struct jq_engine *engine;
     struct jq_keeper *keeper;
     struct jq_mover *mover;
+    struct jq_backup *backup;
     struct jq_net *net;
     _Atomic(struct jq_survey_shell *) surveys; /* NULL until it listens: the core may ask earlier */
     struct jq_http *http;

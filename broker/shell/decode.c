@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 44, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 46, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -259,6 +259,15 @@ static bool decode_events_read(struct jq_decoder *decoder, const struct jq_value
     return jq_decode_where(decoder, values, JQ_AT_EVENTS_READ_WHERE, &request->u.events.where);
 }
 
+static bool decode_backup_read(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    (void)decoder;
+    request->u.backup.oldest = !jq_given(values, JQ_AT_BACKUP_READ_SEGMENT);
+    request->u.backup.segment = jq_value_uint(values, JQ_AT_BACKUP_READ_SEGMENT, 0);
+    request->u.backup.offset = values->at[JQ_AT_BACKUP_READ_OFFSET].u;
+    request->u.backup.end_lsn = values->at[JQ_AT_BACKUP_READ_END].u;
+    return true;
+}
+
 static bool decode_nothing(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     (void)decoder;
     (void)values;
@@ -311,6 +320,8 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_TASK_MOVE] = decode_task_move,
     [JQ_OP_TASK_RM] = decode_task_ids,
     [JQ_OP_EVENTS_READ] = decode_events_read,
+    [JQ_OP_BACKUP_BEGIN] = decode_nothing,
+    [JQ_OP_BACKUP_READ] = decode_backup_read,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

@@ -61,6 +61,34 @@ enum jq_err jq_encode_hello(struct jq_buf *out, uint64_t request, const struct j
     return end(&encoder, reterr);
 }
 
+enum jq_err jq_encode_backup_point(struct jq_buf *out, uint64_t request, const struct jq_backup_point *point,
+                                   struct jq_error *reterr) {
+    const struct jq_message *message = &jq_message_backup_point;
+    struct encoder encoder = begin(out, request, JQ_REPLY_OK, NULL);
+    struct jq_pack *pack = &encoder.pack;
+    jq_pack_map(pack, message->count);
+    jq_pack_field_uint(pack, message, JQ_AT_BACKUP_POINT_END, point->end_lsn);
+    jq_pack_field_uint(pack, message, JQ_AT_BACKUP_POINT_DIGEST, point->digest);
+    jq_pack_field_uint(pack, message, JQ_AT_BACKUP_POINT_EPOCH, point->epoch);
+    jq_pack_field_ms(pack, message, JQ_AT_BACKUP_POINT_TIME, point->wall_ms);
+    return end(&encoder, reterr);
+}
+
+enum jq_err jq_encode_backup_data(struct jq_buf *out, uint64_t request, const struct jq_backup_data *data,
+                                  struct jq_error *reterr) {
+    const struct jq_message *message = &jq_message_backup_data;
+    struct encoder encoder = begin(out, request, JQ_REPLY_OK, NULL);
+    struct row_map map = row_begin(&encoder.pack, message);
+    row_uint(&map, JQ_AT_BACKUP_DATA_SEGMENT, data->segment);
+    row_uint(&map, JQ_AT_BACKUP_DATA_SIZE, data->size);
+    if (data->next != 0)
+        row_uint(&map, JQ_AT_BACKUP_DATA_NEXT, data->next);
+    row_key(&map, JQ_AT_BACKUP_DATA_DATA);
+    jq_pack_bin(&encoder.pack, data->data);
+    row_end(&map);
+    return end(&encoder, reterr);
+}
+
 bool encode_row_fits(struct encoder *encoder, size_t start) {
     if (!encoder->out->failed && encode_room(encoder) >= AFTER_ROWS_SIZE)
         return true;

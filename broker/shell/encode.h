@@ -43,6 +43,21 @@ struct jq_hello {
 enum jq_err jq_encode_hello(struct jq_buf *out, uint64_t request, const struct jq_hello *hello,
                             struct jq_error *reterr);
 
+/* backup.begin, backup.read. */
+struct jq_backup_point {
+    uint64_t end_lsn, digest, epoch;
+    int64_t wall_ms;
+};
+struct jq_backup_data {
+    uint64_t segment, size;
+    uint64_t next; /* 0: that was the last */
+    struct jq_bytes data;
+};
+enum jq_err jq_encode_backup_point(struct jq_buf *out, uint64_t request, const struct jq_backup_point *point,
+                                   struct jq_error *reterr);
+enum jq_err jq_encode_backup_data(struct jq_buf *out, uint64_t request, const struct jq_backup_data *data,
+                                  struct jq_error *reterr);
+
 /* Does this effect name bodies that the encoder will ask for? Otherwise it can be encoded at once. */
 bool jq_reply_has_bodies(const struct jq_reply_effect *reply);
 

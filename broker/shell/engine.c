@@ -227,6 +227,16 @@ const uint8_t *jq_engine_find(const struct jq_engine *engine, uint64_t lsn, size
     return jq_ledger_find(engine->ledger, lsn, size);
 }
 
+struct jq_commit_point jq_engine_commit_point(struct jq_engine *engine) {
+    return (struct jq_commit_point){.end_lsn = jq_ledger_cut(engine->ledger),
+                                    .digest = jq_core_digest(engine->config.core),
+                                    .wall_ms = engine->wall_ms};
+}
+
+void jq_engine_release_durable(struct jq_engine *engine, struct jq_release_item *item) {
+    jq_ledger_effect(engine->ledger, JQ_EFFECT_DURABLE, item);
+}
+
 int64_t jq_engine_silent_ms(const struct jq_engine *engine) {
     const int64_t ns_per_ms = 1000000;
     return (jq_clock_mono_ns() - atomic_load_explicit(&engine->beat_ns, memory_order_relaxed)) / ns_per_ms;

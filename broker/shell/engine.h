@@ -58,6 +58,16 @@ const uint8_t *jq_engine_find(const struct jq_engine *engine, uint64_t lsn, size
 /* Where the log ended when the step under way began: its records lie at or above. Core thread only, inside `effect`. */
 uint64_t jq_engine_step_lsn(const struct jq_engine *engine);
 
+/* A moment of the core that is the end of a block, too. Core thread only, inside an errand. */
+struct jq_commit_point {
+    uint64_t end_lsn; /* of the log: of the block */
+    uint64_t digest;  /* of the state */
+    int64_t wall_ms;
+};
+struct jq_commit_point jq_engine_commit_point(struct jq_engine *engine);
+/* `item` comes out of `release` when everything decided so far is durable. Core thread only, inside an errand. */
+void jq_engine_release_durable(struct jq_engine *engine, struct jq_release_item *item);
+
 /* No new work: parked calls are answered `draining`; then everything decided becomes durable and is answered, and the thread ends. Once. */
 void jq_engine_stop(struct jq_engine *engine);
 /* Waits for that. False: not within `timeout_ms`. */

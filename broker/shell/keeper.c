@@ -26,6 +26,8 @@ struct jq_keeper {
     pthread_cond_t changed;
     uint64_t disposable_lsn;
     bool woken;
+    atomic_int_fast64_t hold_until_ms; /* boot clock: nothing is deleted until then */
+    pthread_mutex_t deleting;          /* held while segments are deleted */
 
     /* The thread's own. */
     int64_t next_ms; /* of the next turn, by the boot clock */
@@ -91,12 +93,9 @@ static uint64_t deletable_lsn(struct jq_keeper *keeper) {
     return lsn < disposable_lsn ? lsn : disposable_lsn;
 }
 
-static void delete_segments(struct jq_keeper *keeper) {
+static void delete_below(struct jq_keeper *keeper, uint64_t lsn) {
     struct jq_error error;
     uint32_t count = 0;
-    const uint64_t lsn = deletable_lsn(keeper);
-    if (lsn == 0)
-        return;
     const enum jq_err err = jq_journal_delete_below(keeper->config.journal, lsn, &count, &error);
     if (err != JQ_OK && !keeper->delete_failed)
         JQ_LOG_WARN("an old segment cannot be deleted", JQ_F_ERR(&error));
@@ -105,6 +104,14 @@ static void delete_segments(struct jq_keeper *keeper) {
         jq_count(&keeper->config.metrics->segments_deleted, count);
         JQ_LOG_DEBUG("segments deleted", JQ_F_UINT("count", count), JQ_F_UINT("below_lsn", lsn));
     }
+}
+
+static void delete_segments(struct jq_keeper *keeper) {
+    const uint64_t lsn = deletable_lsn(keeper);
+    pthread_mutex_lock(&keeper->deleting);
+    if (lsn != 0 && jq_clock_boot_ms() >= atomic_load(&keeper->hold_until_ms))
+        delete_below(keeper, lsn);
+    pthread_mutex_unlock(&keeper->deleting);
 }
 
 /* ---- the disk ---- */
@@ -188,6 +195,18 @@ void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn) {
     wake(keeper, lsn);
 }
 
+void jq_keeper_hold(struct jq_keeper *keeper, int64_t ms) {
+    const int_fast64_t until_ms = jq_clock_boot_ms() + ms;
+    int_fast64_t now_ms = atomic_load(&keeper->hold_until_ms);
+    while (now_ms < until_ms && !atomic_compare_exchange_weak(&keeper->hold_until_ms, &now_ms, until_ms))
+        continue;
+}
+
+void jq_keeper_settle(struct jq_keeper *keeper) {
+    pthread_mutex_lock(&keeper->deleting);
+    pthread_mutex_unlock(&keeper->deleting);
+}
+
 void jq_keeper_rotated(struct jq_keeper *keeper) {
     wake(keeper, 0);
 }
@@ -198,7 +217,7 @@ enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_kee
     if (keeper == NULL)
         return jq_fail(reterr, JQ_ERR_NOMEM, "housekeeping");
     keeper->config = *config;
-    JQ_CHECK(pthread_mutex_init(&keeper->lock, NULL) == 0);
+    JQ_CHECK(pthread_mutex_init(&keeper->lock, NULL) == 0 && pthread_mutex_init(&keeper->deleting, NULL) == 0);
     jq_thread_cond_init(&keeper->changed);
     pthread_t thread;
     const int rv = pthread_create(&thread, NULL, keeper_thread, keeper);

@@ -31,6 +31,11 @@ enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_kee
 /* Segments wholly below `lsn` may go, as far as the retention allows. */
 void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn);
 
+/* No segment is deleted for so long from now, longer if a call before said so: somebody reads them. A deletion under way goes on. */
+void jq_keeper_hold(struct jq_keeper *keeper, int64_t ms);
+/* Waits for a deletion under way. */
+void jq_keeper_settle(struct jq_keeper *keeper);
+
 /* A new segment has begun: the spare is used up. */
 void jq_keeper_rotated(struct jq_keeper *keeper);
 

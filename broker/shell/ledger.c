@@ -88,6 +88,12 @@ static void seal_full(struct jq_ledger *ledger) {
     pump(ledger);
 }
 
+uint64_t jq_ledger_cut(struct jq_ledger *ledger) {
+    if (jq_log_ring_building(ledger->ring))
+        seal_full(ledger);
+    return jq_log_ring_end_lsn(ledger->ring);
+}
+
 static void begin_block(struct jq_ledger *ledger, int64_t time_ms) {
     while (!jq_log_ring_begin(ledger->ring, ledger->epoch, time_ms))
         wait_for_room(ledger);

@@ -33,6 +33,10 @@ void jq_ledger_record(struct jq_ledger *ledger, struct jq_record *record);
 /* Queues an effect behind all records so far. The item is the ledger's until it comes out of the release callback. */
 void jq_ledger_effect(struct jq_ledger *ledger, enum jq_effect_level level, struct jq_release_item *item);
 
+/* Ends the block under construction, if there is one: what was recorded so far stands in whole blocks. Returns where they end. In a
+ * batch, between two steps. */
+uint64_t jq_ledger_cut(struct jq_ledger *ledger);
+
 /* A batch: effects go at its end to where they wait, what was decided goes to disk unless a block is under way, and what is due
  * already is sent. */
 void jq_ledger_begin(struct jq_ledger *ledger);

@@ -136,6 +136,8 @@ static bool accept_request(struct jq_net *net, struct jq_call *call, struct jq_b
         say_hello(net, call, body->id);
         return false;
     }
+    if (net->config.aside != NULL && net->config.aside(net->config.ctx, call, body))
+        return false;
     if (!complete(net, call, body) || !admitted(net, call, request, frame.size))
         return false;
     jq_call_release_frame(call);

@@ -1,5 +1,6 @@
 /* net.h - the request socket: frames become events for the core thread, or are answered at once where the core has no say: hello,
- * frames that are not the protocol, those without permission, and all of them while too many bytes are in flight.
+ * frames that are not the protocol, those without permission, and all of them while too many bytes are in flight; or go `aside`, as
+ * those of backups do.
  *
  * Threads:   decoding and checking happen on NNG's threads, side by side.
  * Ownership: a request's memory (a decoder) comes from a pool and goes back there when the core thread is done with it.
@@ -27,6 +28,10 @@ struct jq_net_config {
     struct jq_metrics *metrics;           /* borrowed */
     struct jq_decode_config decode;
     struct jq_hello hello; /* without its time */
+    void *ctx;
+    /* A request of which the core knows nothing: true takes the call, false leaves it to the core. NULL: there are none. Must not
+     * block; what `request` borrows lives for this call. */
+    bool (*aside)(void *ctx, struct jq_call *call, const struct jq_request *request);
 };
 
 /* Listens. JQ_ERR_ADDRESS names the URL and the reason. */

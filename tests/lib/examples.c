@@ -221,6 +221,18 @@ static void write_events_reply(struct jq_buf *out) {
                     .op = JQ_OP_EVENTS_READ, .request = 12, .u.events = {.rows = &row, .count = 1, .next = 41084}});
 }
 
+static void write_backup_point(struct jq_buf *out) {
+    const struct jq_backup_point point = {
+        .end_lsn = 4194408, .digest = UINT64_C(0x1f2e3d4c5b6a7988), .epoch = 3, .wall_ms = wall_ms};
+    assert_int_equal(jq_encode_backup_point(out, 20, &point, NULL), JQ_OK);
+}
+
+static void write_backup_data(struct jq_buf *out) {
+    static const uint8_t bytes[8] = {'J', 'Q', 'B', 'K', 1, 2, 3, 4};
+    const struct jq_backup_data data = {.segment = 4194304, .size = 4200, .next = 0, .data = {bytes, sizeof(bytes)}};
+    assert_int_equal(jq_encode_backup_data(out, 21, &data, NULL), JQ_OK);
+}
+
 static void write_queues_reply(struct jq_buf *out) {
     static const struct jq_queue_row row = {.name = TEXT("default"),
                                             .ready = 12,
@@ -526,6 +538,10 @@ const struct example examples[] = {
     REPLY("schedule.show reply", write_schedule_show_reply, schedules_reply),
     REQUEST("events.read", "12", events_read, "{\"after\": 40960, \"wait_ms\": 20000, \"where\": \"state=dead\"}"),
     REPLY("events.read reply", write_events_reply, events_reply),
+    REQUEST("backup.begin", "20", none, "{}"),
+    REPLY("backup.begin reply", write_backup_point, backup_point),
+    REQUEST("backup.read", "21", backup_read, "{\"segment\": 4194304, \"offset\": 4096, \"end_lsn\": 4194408}"),
+    REPLY("backup.read reply", write_backup_data, backup_data),
     REQUEST("server.status", "12", none, "{}"),
     REPLY("server.status reply", write_server_reply, server),
     REQUEST("flow.begin", "13", flow_begin, "{\"count\": 3, \"name\": \"nightly\"}"),

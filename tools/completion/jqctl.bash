@@ -25,7 +25,7 @@ _jqctl() {
     'schedule ') words='ls show set rm pause resume run next' ;;
     'events ') words='follow past' ;;
     'journal ') words='verify dump stat state repair' ;;
-    'server ') words='status wait' ;;
+    'server ') words='status backup wait' ;;
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
     'task submit')
@@ -347,6 +347,10 @@ _jqctl() {
         esac ;;
     'server status')
         words=''
+        case $prev in
+        esac ;;
+    'server backup')
+        words='--quick'
         case $prev in
         esac ;;
     'server wait')

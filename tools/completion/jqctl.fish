@@ -213,6 +213,8 @@ complete -c jqctl -n '__jqctl_at 1; and __jqctl_is journal' -a repair -d 'End a 
 complete -c jqctl -n '__jqctl_is journal repair' -l copy -x -d 'Where the copy goes; made anew (DIR.before-repair-SECONDS).'
 complete -c jqctl -n '__jqctl_is journal repair' -l yes -s y -d 'Do not ask.'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is server' -a status -d 'Show the broker'\''s numbers.'
+complete -c jqctl -n '__jqctl_at 1; and __jqctl_is server' -a backup -d 'Copy the running broker'\''s journal into a new folder, as it is at one moment.'
+complete -c jqctl -n '__jqctl_is server backup' -l quick -d 'Check every block of the copy, but do not fold it to compare the state'\''s digest.'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is server' -a wait -d 'Wait until the broker answers (30s).'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is token' -a new -d 'Make a token; prints it, once, and its line for the broker'\''s tokens file.'
 complete -c jqctl -n '__jqctl_is token new' -l name -x -d 'Who it is for: [a-z0-9_.-], unique in the file.'

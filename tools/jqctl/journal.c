@@ -65,10 +65,15 @@ static int tell_damage(const struct jq_journal_verdict *verdict) {
 int jqctl_journal_walk(const struct jqctl *ctl, jqctl_walk_fn *on_record, void *ctx,
                        struct jq_journal_verdict *ret_verdict) {
     const char *dir = ctl->args.operand_count > 0 ? ctl->args.operands[0] : JQCTL_JOURNAL_DIR;
+    return jqctl_journal_walk_dir(jq_disk_posix(), dir, on_record, ctx, ret_verdict);
+}
+
+int jqctl_journal_walk_dir(const struct jq_disk *disk, const char *dir, jqctl_walk_fn *on_record, void *ctx,
+                           struct jq_journal_verdict *ret_verdict) {
     struct walk walk = {.on_record = on_record, .ctx = ctx};
     struct jq_error error;
     memset(ret_verdict, 0, sizeof(*ret_verdict));
-    const enum jq_err err = jq_journal_verify(jq_disk_posix(), dir, on_log_record, &walk, ret_verdict, &error);
+    const enum jq_err err = jq_journal_verify(disk, dir, on_log_record, &walk, ret_verdict, &error);
     if (walk.stopped)
         return walk.faults > 0 ? EX_DATAERR : JQCTL_DONE;
     if (err == JQ_ERR_NOT_FOUND || err == JQ_ERR_DENIED)

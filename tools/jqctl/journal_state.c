@@ -1,49 +1,12 @@
 /* journal_state.c - jqctl journal state: what the broker knew at a moment, by the same fold that its recovery is. */
-#include <inttypes.h>
 #include <stdlib.h>
 
-#include "broker/core/core.h"
 #include "tools/jqctl/journal.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/print.h"
 #include "tools/jqctl/when.h"
 
-enum { TABLE_MAX = UINT16_MAX, MANY = 1000000, ROWS_AT_A_TIME = 64 };
-
-struct fold {
-    struct jq_core *core;
-    int64_t until_ms; /* UTC; INT64_MAX: to the end */
-    int64_t offset_ms;
-    int64_t time_ms; /* core time of the last record folded */
-    uint64_t lsn;    /* behind it */
-    uint64_t records;
-    bool begun, failed;
-};
-
-static bool fold_record(void *ctx, const struct jqctl_walked *walked) {
-    struct fold *fold = ctx;
-    struct jq_error error;
-    if (!walked->record)
-        return true; /* A clock record; or a fault, which has been complained about. */
-    struct jq_record record = *walked->record;
-    if (!fold->begun) {
-        fold->begun = true;
-        jq_core_replay_from(fold->core, walked->block->lsn);
-    }
-    if (record.type == JQ_RECORD_WALL_OFFSET)
-        fold->offset_ms = record.u.wall_offset.offset_ms;
-    if (fold->until_ms != INT64_MAX && walked->time_ms + fold->offset_ms > fold->until_ms)
-        return false;
-    record.lsn = walked->lsn;
-    record.size = (uint32_t)walked->size_bytes;
-    fold->failed = jq_core_replay(fold->core, &record, &error) != JQ_OK;
-    if (fold->failed)
-        jqctl_note("record at LSN %" PRIu64 ": %s", walked->lsn, error.message);
-    fold->time_ms = walked->time_ms;
-    fold->lsn = walked->lsn + walked->size_bytes;
-    fold->records++;
-    return !fold->failed;
-}
+enum { ROWS_AT_A_TIME = 64 };
 
 /* ---- what is told ---------------------------------------------------------------------------------------------------- */
 
@@ -105,7 +68,7 @@ static void make_queues(struct jqctl_made *made, struct jq_core *core) {
     jq_pack_end(pack, hole, count);
 }
 
-static void print_state(struct jqctl *ctl, const struct fold *fold) {
+static void print_state(struct jqctl *ctl, const struct jqctl_fold *fold) {
     struct jqctl_made made;
     struct jqctl_list list;
     struct jq_server_row now;
@@ -139,36 +102,24 @@ static void print_state(struct jqctl *ctl, const struct fold *fold) {
 
 /* ---- the command ------------------------------------------------------------------------------------------------------- */
 
-/* Tables as large as any broker's may have been: what does not fit would be taken for damage. */
-static struct jq_core *core_for_all(void) {
-    struct jq_core_config config;
-    struct jq_core *core = NULL;
-    jq_core_config_init(&config);
-    config.queues_max = TABLE_MAX;
-    config.classes_max = TABLE_MAX;
-    config.options_max = MANY;
-    config.workers_max = MANY;
-    config.senders_max = MANY;
-    return jq_core_new(&config, 0, &core, NULL) == JQ_OK ? core : NULL;
-}
-
 int jqctl_journal_state(struct jqctl *ctl) {
     const char *at = jqctl_value(&ctl->args, "at");
-    struct fold fold = {.until_ms = INT64_MAX};
+    struct jqctl_fold fold;
     struct jq_journal_verdict verdict;
     struct jq_error error;
-    if (at && jqctl_when_parse(jq_str_of(at), &fold.until_ms, &error) != JQ_OK)
+    int64_t until_ms = INT64_MAX;
+    if (at && jqctl_when_parse(jq_str_of(at), &until_ms, &error) != JQ_OK)
         return jqctl_fail(EX_USAGE, "--at: %s", error.message);
-    fold.core = core_for_all();
-    if (!fold.core)
+    if (!jqctl_fold_init(&fold))
         return jqctl_fail(EX_OSERR, "out of memory");
-    int code = jqctl_journal_walk(ctl, fold_record, &fold, &verdict);
+    fold.until_ms = until_ms;
+    int code = jqctl_journal_walk(ctl, jqctl_fold_record, &fold, &verdict);
     if (fold.failed)
         code = EX_DATAERR;
     else if (code == JQCTL_DONE && fold.records == 0)
         code = jqctl_fail(EX_NOINPUT, "the journal begins later");
     if (code == JQCTL_DONE || (code == EX_DATAERR && fold.records > 0))
         print_state(ctl, &fold);
-    jq_core_free(fold.core);
+    jqctl_fold_fini(&fold);
     return code;
 }

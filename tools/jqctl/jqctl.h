@@ -144,6 +144,7 @@ int jqctl_journal_repair(struct jqctl *ctl); /* journal_repair.c */
 int jqctl_journal_state(struct jqctl *ctl);  /* journal_state.c */
 int jqctl_server_status(struct jqctl *ctl);  /* server.c */
 int jqctl_server_wait(struct jqctl *ctl);
+int jqctl_server_backup(struct jqctl *ctl);    /* server_backup.c */
 int jqctl_token_new(struct jqctl *ctl);        /* token.c */
 int jqctl_completion_print(struct jqctl *ctl); /* token.c */
 
