@@ -168,6 +168,16 @@ pub const Checks = struct {
         step.dependOn(&run.step);
     }
 
+    pub fn addCoverage(checks: Checks) void {
+        const b = checks.b;
+        const step = b.step("coverage", "What tests reach of core, record, journal and agent, against tests/coverage.txt (-- --show, NAME..)");
+        const run = pythonScript(b, "tools/build/coverage.py");
+        run.addArg(b.cache_root.join(b.allocator, &.{"coverage"}) catch @panic("OOM"));
+        run.addArgs(&parts_zig.system.flags);
+        passArgs(run);
+        step.dependOn(&run.step);
+    }
+
     pub fn addTorture(checks: Checks) void {
         const step = checks.b.step("torture", "Torture real processes: kills, stops, failing disks, crowds (-- --seconds N, NAME..)");
         _ = checks.addScript(step, "tests/torture/run.py");

@@ -73,6 +73,10 @@ class Builder:
     def object_of(self, source):
         return os.path.join(self.out, source[:-2] + ".o")
 
+    def flags_of(self, source):
+        """Those of the mode; a mode may have others for some sources."""
+        return self.flags
+
     def run(self, command):
         done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
@@ -87,7 +91,7 @@ class Builder:
             return target
         os.makedirs(os.path.dirname(target), exist_ok=True)
         remove(target)
-        ok = self.run(["gcc", *FLAGS, *self.flags, "-MMD", "-MF", target + ".d", "-c", source, "-o", target])
+        ok = self.run(["gcc", *FLAGS, *self.flags_of(source), "-MMD", "-MF", target + ".d", "-c", source, "-o", target])
         return target if ok else None
 
     def link(self, program, sources, archive):

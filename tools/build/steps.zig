@@ -18,6 +18,7 @@ pub fn declare(b: *std.Build) void {
     checks.addFmt();
     checks.addLint();
     checks.addSanitize();
+    checks.addCoverage();
     checks.addFuzz();
     checks.addModel();
     checks.addTorture();
