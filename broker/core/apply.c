@@ -9,9 +9,10 @@
 static void apply_prologue_begin(struct jq_core *core, const struct jq_record *record) {
     core->segments = array_grow(core->segments, core->segment_count, &core->segment_capacity, sizeof(*core->segments));
     core->segments[core->segment_count++] = (struct segment){.lsn = record->lsn};
-    /* Segments that the log has left behind. The first one always stays. */
+    /* Segments that the log has left behind. The first one always stays. A replay that began too late to know all tasks keeps
+     * them: a task that is introduced later may have its body or its report there. */
     uint32_t gone = 0;
-    while (gone + 1 < core->segment_count && core->segments[gone].live == 0) {
+    while (!core->partial && gone + 1 < core->segment_count && core->segments[gone].live == 0) {
         gone++;
     }
     core->segment_count -= gone;

@@ -31,7 +31,9 @@
     X(UNTIL_LEASED, "until_done holds only until the task is leased")                                                  \
     X(LIMIT_PLUS_ONE, "a limit lets one more run at once")                                                             \
     X(FAST_RATE, "a rate lets through twice as much")                                                                  \
-    X(HELD_RUNS, "a held task is ready when its time comes")
+    X(HELD_RUNS, "a held task is ready when its time comes")                                                           \
+    X(MOVED_FRESH, "a task that is moved in the log begins to count its attempts anew")                                \
+    X(NEVER_MOVED, "nothing leaves the log's oldest part")
 
 enum jq_canary {
     CANARY_NONE,

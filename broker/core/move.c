@@ -80,7 +80,7 @@ static void move_task(struct jq_core *core, const struct task *task, struct jq_b
                                                     .submit = submit_of(core, task, body),
                                                     .state = task->state,
                                                     .outcome = task->outcome,
-                                                    .attempts = task->attempts,
+                                                    .attempts = CANARY(MOVED_FRESH) ? 0 : task->attempts,
                                                     .crashes = task->crashes,
                                                     .runs = task->runs,
                                                     .held = (task->flags & TASK_FLAG_HELD) != 0,
@@ -172,7 +172,7 @@ static uint32_t oldest_needed(const struct jq_core *core) {
 
 static bool too_long(const struct jq_core *core, uint64_t needs_from) {
     const uint64_t most = 2 * core->live_bytes + core->config.log_slack_bytes;
-    return core->end_lsn - needs_from > most;
+    return core->end_lsn - needs_from > most && !CANARY(NEVER_MOVED);
 }
 
 void move_work(struct jq_core *core) {

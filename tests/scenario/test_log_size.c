@@ -11,15 +11,19 @@
 
 enum { SLACK = 8 * 1024, SEGMENT = 8 * 1024 };
 
-static struct lab *lab_of(void) {
+static struct lab *lab_with_slack(uint64_t slack_bytes) {
     struct jq_core_config config;
     jq_core_config_init(&config);
     config.queues_max = 64;
     config.classes_max = 64;
     config.options_max = 64;
-    config.log_slack_bytes = SLACK;
+    config.log_slack_bytes = slack_bytes;
     config.aging_interval_ms = INT64_C(1) << 50;
     return lab_new_with(&config);
+}
+
+static struct lab *lab_of(void) {
+    return lab_with_slack(SLACK);
 }
 
 /* A new segment begins, and what its prologue says is needed no more is deleted. */
@@ -296,6 +300,43 @@ static void a_crash_between_slices_is_correct(void **state) {
     lab_free(lab);
 }
 
+/* A dead letter whose body was replaced: what brings it into being is moved, its body stands in a later segment. */
+static jq_task_id edited_dead_letter(struct lab *lab) {
+    static const uint8_t body[] = "another";
+    const jq_task_id task = submit_task(lab, "default");
+    assert_int_equal(report_failure(lab, lease_task(lab, "worker-1"), JQ_OUTCOME_INVALID_INPUT, false), JQ_REPLY_OK);
+    churn(lab, SEGMENT);
+    struct jq_request request = lab_request(lab, JQ_OP_DEAD_EDIT);
+    request.u.edit.id = task;
+    request.u.edit.given = JQ_EDIT_BODY;
+    request.u.edit.item.body = (struct jq_bytes){body, sizeof(body)};
+    assert_int_equal(lab_ask(lab, &request)->status, JQ_REPLY_OK);
+    rotate(lab);
+    return task;
+}
+
+/* A broker that starts keeps of the log all that it needs: also a body that stands near the log's beginning while its task is brought
+ * into being only by what was moved to the head. */
+static void a_start_keeps_bodies_that_stand_before_their_tasks(void **state) {
+    struct lab *lab = lab_with_slack(6 * SEGMENT);
+    (void)state;
+    const jq_task_id task = edited_dead_letter(lab);
+    const uint64_t begin_lsn = first_lsn(lab);
+    for (int i = 0; first_lsn(lab) == begin_lsn; i++) {
+        assert_in_range(i, 0, 100);
+        churn(lab, 512);
+    }
+    for (int i = 0; i < 4; i++) {
+        restart_broker(lab);
+        assert_in_range(task_row_of(lab, task).body.lsn, jq_core_needs_from(lab->core), lab->log.end_lsn);
+        register_worker(lab, lab_worker(lab, "worker-1"));
+        churn(lab, 512);
+    }
+    assert_int_equal(ask_about_task(lab, JQ_OP_DEAD_REPLAY, task), JQ_REPLY_OK);
+    assert_int_equal(finish_next(lab).value, task.value);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_lived_task_does_not_keep_the_log),
@@ -306,6 +347,7 @@ int main(void) {
         cmocka_unit_test(keys_of_other_modes_are_moved_too),
         cmocka_unit_test(dependencies_are_moved_with_their_tasks),
         cmocka_unit_test(a_crash_between_slices_is_correct),
+        cmocka_unit_test(a_start_keeps_bodies_that_stand_before_their_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,10 +54,11 @@ void counts_print(const struct sim_counts *counts) {
     printf("%" PRIu64 " seeds, %" PRIu64 " events in %" PRIu64 " h of simulated time: %" PRIu64
            " tasks submitted, %" PRIu64 " leases, %" PRIu64 " ends, %" PRIu64 " requests sent again\n"
            "%" PRIu64 " starts of the broker (%" PRIu64 " more refused by the disk), %" PRIu64 " crashes, %" PRIu64
-           " flipped bits found, %" PRIu64 " bodies read back, %" PRIu64 " orders checked\n",
+           " flipped bits found, %" PRIu64 " bodies read back, %" PRIu64 " orders checked, %" PRIu64
+           " tasks moved in the log\n",
            counts->seeds, counts->events, counts->simulated_s / 3600, counts->submitted, counts->leased,
            counts->finished, counts->resent, counts->starts, counts->refused_starts, counts->crashes,
-           counts->rots_caught, counts->bodies_read, counts->orders_checked);
+           counts->rots_caught, counts->bodies_read, counts->orders_checked, counts->moved);
 }
 
 /* ---- chance ---- */
@@ -121,6 +122,8 @@ static void config_choose(struct sim *sim) {
     config->lost_limit = 1 + (uint32_t)sim_below(sim, 10);
     config->shortage_limit = 1 + (uint32_t)sim_below(sim, 20);
     config->aging_interval_ms = sim_below(sim, 2) ? 600000 : 2000;
+    config->log_slack_bytes =
+        sim_below(sim, 2) ? sim->swarm.segment_bytes : 8 * 1024; /* a segment: as the broker has it */
     config->reserve_after_ms = config->aging_interval_ms == 2000 ? 1000 : 30000;
 }
 
@@ -208,13 +211,14 @@ static void own_event(struct sim *sim, const struct sim_event *event) {
     case SIM_WRITTEN: log_written(sim); break;
     case SIM_SYNCED: log_synced(sim); break;
     case SIM_DAMAGED: core_event(sim, event); break;
+    case SIM_LOG_READ: reader_reads(sim); break;
     default: broker_crash(sim, false); break;
     }
 }
 
 static bool for_broker(enum sim_event_type type) {
     return type == SIM_TO_BROKER || type == SIM_SURVEY_RESPONSE || type == SIM_WRITTEN || type == SIM_SYNCED ||
-           type == SIM_DAMAGED;
+           type == SIM_DAMAGED || type == SIM_LOG_READ;
 }
 
 static void handle(struct sim *sim, struct sim_event *event) {
@@ -234,6 +238,7 @@ static void handle(struct sim *sim, struct sim_event *event) {
     case SIM_WRITTEN:
     case SIM_SYNCED:
     case SIM_DAMAGED:
+    case SIM_LOG_READ:
     case SIM_STOPPED: own_event(sim, event); break;
     case SIM_START_BROKER: broker_start(sim); break;
     case SIM_DISK_WELL: disk_well(sim); break;
@@ -265,6 +270,7 @@ static void disk_event(struct sim *sim, uint64_t free_bytes) {
 static void ask_to_stop(struct sim *sim) {
     struct jq_event event = {.type = JQ_EVENT_STOP};
     sim_say(sim, "the broker is asked to stop");
+    sim->broker.stopping = true;
     sim_add(sim, SIM_STOPPED, sim->now_ms + 1 + (int64_t)sim_detail(sim, 5000))->number = sim->broker.run;
     broker_event(sim, &event);
 }

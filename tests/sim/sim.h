@@ -11,6 +11,7 @@
 
 #include "broker/core/core.h"
 #include "broker/journal/journal.h"
+#include "broker/shell/log_slice.h"
 #include "common/buf.h"
 #include "common/map.h"
 #include "common/rng.h"
@@ -34,7 +35,7 @@ enum {
 /* ---- what comes of a run ---- */
 struct sim_counts { /* only numbers: they are added up */
     uint64_t seeds, events, simulated_s, submitted, leased, finished, starts, refused_starts, crashes, resent,
-        rots_caught, bodies_read, orders_checked;
+        rots_caught, bodies_read, orders_checked, moved;
 };
 struct sim_result {
     bool failed;
@@ -81,6 +82,7 @@ enum sim_event_type {
     SIM_START_BROKER,
     SIM_DAMAGED,  /* the body of a lease could not be read */
     SIM_STOPPED,  /* a broker that was asked to stop is gone */
+    SIM_LOG_READ, /* the reader of the log comes to what it was asked for */
     SIM_DISK_WELL /* there is room again */
 };
 struct sim_event {
@@ -147,6 +149,13 @@ struct sim_worker {
 struct sim_digest {
     uint64_t end_lsn, digest;
 };
+struct sim_reader { /* of the log's oldest part, for what is moved */
+    struct jq_slicer *slicer;
+    struct jq_log_slice *slice;
+    bool asked;
+    uint64_t from_lsn, end_lsn;
+    int64_t again_ms; /* after a failure the core waits until then */
+};
 struct sim_broker {
     bool up, serving; /* serving: what its start emitted is on disk */
     uint64_t run;     /* counts starts */
@@ -170,6 +179,10 @@ struct sim_broker {
     size_t call_capacity;
     uint64_t steps;
     bool spare_failed; /* there is no room for the next segment */
+    bool stopping;
+    uint64_t told_lsn;    /* how far the core knows the log to be on the disk */
+    uint64_t deleted_lsn; /* what stands below may be gone, and is, but for a part of a segment */
+    struct sim_reader reader;
 };
 
 /* ---- the oracle ---- */
@@ -203,6 +216,7 @@ struct sim_task {
     bool held, rm_asked; /* an operator wanted it gone */
     uint32_t ended_as;   /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
+    uint32_t body_size, report_size; /* of the records that hold its body and its last report; 0: no report */
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
     uint64_t success_token;
 };
@@ -220,7 +234,8 @@ struct sim_class {
     char handler[8], need[24];
 };
 struct sim_key {
-    char text[32]; /* scope, '/', key */
+    char text[32]; /* scope, 0 byte, key */
+    size_t text_size;
     uint64_t task, lsn;
     int64_t expires_ms;
     uint8_t unique;
@@ -286,6 +301,10 @@ struct sim_oracle {
     struct sim_key *keys;
     uint32_t key_count, key_capacity;
     uint64_t token_max;
+    uint64_t end_lsn;    /* of the last record */
+    uint64_t live_bytes; /* of the records that are still needed */
+    uint64_t *segments;  /* where each prologue begins */
+    uint32_t segment_count, segment_capacity;
     struct sim_answer *answers;
     uint32_t answer_count, answer_capacity;
     struct jq_map answer_map; /* hash of sender and request -> at + 1 */
@@ -351,6 +370,18 @@ bool log_may_fail(const struct sim *sim, const struct jq_error *error); /* a fau
 void disk_fail(struct sim *sim);
 void disk_fill(struct sim *sim);
 void disk_well(struct sim *sim);
+
+/* sim_move.c: what is live leaves the log's oldest part: the reader, what a move may change, the log's size */
+void reader_asked(struct sim *sim, uint64_t from_lsn, uint64_t end_lsn);
+void reader_reads(struct sim *sim);
+void reader_start(struct sim *sim);
+void reader_free(struct sim_broker *broker);
+void move_record(struct sim *sim, const struct jq_record *record);
+void move_check(struct sim *sim, const struct jq_record *record);
+void move_gone(struct sim *sim, struct sim_task *task);
+void move_forget(struct sim *sim);
+void move_step(struct sim *sim);  /* the log is as short as it should be */
+void move_files(struct sim *sim); /* and so are its files */
 
 /* sim_start.c: starts, crashes */
 void broker_start(struct sim *sim);
@@ -426,6 +457,7 @@ void ties_submitted(struct sim *sim, struct sim_task *task, const struct jq_reco
 void ties_record(struct sim *sim, const struct jq_record *record);
 void ties_check(struct sim *sim, const struct jq_record *record);
 void ties_check_leased(struct sim *sim, const struct sim_task *task);
+bool ties_committed(struct sim *sim, uint64_t flow);
 bool ties_stuck(const struct sim *sim, const struct sim_task *task); /* it waits for no task that is dead */
 void ties_acknowledged(struct sim *sim, uint64_t flow, uint32_t count);
 void ties_promises(struct sim *sim);

@@ -73,7 +73,11 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
         net_send_survey(sim, effect->u.survey);
         return;
     }
-    if (effect->type == JQ_EFFECT_NEWS || effect->type == JQ_EFFECT_NOTICE || effect->type == JQ_EFFECT_READ_LOG) {
+    if (effect->type == JQ_EFFECT_READ_LOG) {
+        reader_asked(sim, effect->u.read_log.from_lsn, effect->u.read_log.end_lsn);
+        return;
+    }
+    if (effect->type == JQ_EFFECT_NEWS || effect->type == JQ_EFFECT_NOTICE) {
         return;
     }
     struct kept *kept = kept_copy(effect);

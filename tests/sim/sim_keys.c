@@ -9,26 +9,45 @@ static bool bound(const struct sim_key *key) {
 }
 
 static bool of_text(const struct sim_key *key, struct jq_str text) {
-    return text.size < sizeof(key->text) && memcmp(key->text, text.data, text.size) == 0 &&
-           key->text[text.size] == '\0';
+    return text.size == key->text_size && memcmp(key->text, text.data, text.size) == 0;
 }
 
 /* ---- fold ---- */
 
-static void take(struct sim *sim, const struct jq_record *record) {
+static void add(struct sim *sim, struct jq_str text, struct sim_key key) {
     struct sim_oracle *oracle = &sim->oracle;
-    const struct jq_str text = record->u.task_submitted.key;
-    if (record->u.task_submitted.key_expires_ms == 0) {
-        return;
-    }
+    JQ_CHECK(text.size < sizeof(key.text));
+    memcpy(key.text, text.data, text.size);
+    key.text_size = text.size;
     oracle->keys = oracle_grown(oracle->keys, oracle->key_count, &oracle->key_capacity, sizeof(*oracle->keys));
-    struct sim_key *key = &oracle->keys[oracle->key_count++];
-    *key = (struct sim_key){.task = record->u.task_submitted.task.value,
-                            .lsn = record->lsn,
-                            .expires_ms = record->u.task_submitted.key_expires_ms,
-                            .unique = record->u.task_submitted.unique};
-    JQ_CHECK(text.size < sizeof(key->text));
-    memcpy(key->text, text.data, text.size);
+    oracle->keys[oracle->key_count++] = key;
+}
+
+static void take(struct sim *sim, const struct jq_record *record) {
+    if (record->u.task_submitted.key_expires_ms > 0) {
+        add(sim, record->u.task_submitted.key,
+            (struct sim_key){.task = record->u.task_submitted.task.value,
+                             .lsn = record->lsn,
+                             .expires_ms = record->u.task_submitted.key_expires_ms,
+                             .unique = record->u.task_submitted.unique});
+    }
+}
+
+/* It stands elsewhere; to a replay that did not see its submit it is new. */
+static void moved(struct sim *sim, const struct jq_record *record) {
+    const struct jq_str text = record->u.key_relocated.key;
+    for (uint32_t i = 0; i < sim->oracle.key_count; i++) {
+        struct sim_key *key = &sim->oracle.keys[i];
+        if (of_text(key, text) && key->task == record->u.key_relocated.task.value) {
+            key->lsn = record->lsn;
+            return;
+        }
+    }
+    add(sim, text,
+        (struct sim_key){.task = record->u.key_relocated.task.value,
+                         .lsn = record->lsn,
+                         .expires_ms = record->u.key_relocated.expires_ms,
+                         .unique = record->u.key_relocated.unique});
 }
 
 /* Does the key stop standing for its task by this record? */
@@ -48,6 +67,10 @@ void keys_record(struct sim *sim, const struct jq_record *record) {
     uint32_t kept = 0;
     if (record->type == JQ_RECORD_TASK_SUBMITTED) {
         take(sim, record);
+        return;
+    }
+    if (record->type == JQ_RECORD_KEY_RELOCATED) {
+        moved(sim, record);
         return;
     }
     for (uint32_t i = 0; i < oracle->key_count; i++) {

@@ -121,6 +121,8 @@ static bool delete_old(struct sim *sim) {
         log_failed(sim, &error);
         return false;
     }
+    broker->deleted_lsn = broker->prologue_needs_lsn;
+    move_files(sim);
     return true;
 }
 
@@ -167,6 +169,7 @@ void log_synced(struct sim *sim) {
     if (!delete_old(sim) || !fill_spare(sim)) {
         return;
     }
+    broker->told_lsn = broker->durable_lsn;
     struct jq_event written = {.type = JQ_EVENT_WRITTEN, .u.written.lsn = broker->durable_lsn};
     broker_event(sim, &written);
     /* As in the broker: a prologue larger than a segment must not be answered by another. */

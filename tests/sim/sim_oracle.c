@@ -39,6 +39,7 @@ void oracle_fini(struct sim *sim) {
     free(sim->oracle.flows);
     free(sim->oracle.calls);
     free(sim->oracle.started);
+    free(sim->oracle.segments);
     free(sim->oracle.answers);
 }
 
@@ -108,6 +109,7 @@ void oracle_forget_records(struct sim *sim) {
     struct sim_oracle *oracle = &sim->oracle;
     for (uint32_t i = 0; i < oracle->task_count; i++) {
         oracle->tasks[i].place = SIM_UNKNOWN;
+        oracle->tasks[i].body_size = oracle->tasks[i].report_size = 0;
     }
     memset(oracle->places, 0, sizeof(oracle->places));
     memset(oracle->depth, 0, sizeof(oracle->depth));
@@ -117,6 +119,7 @@ void oracle_forget_records(struct sim *sim) {
     oracle->key_count = 0;
     gates_forget(sim);
     limits_forget(sim);
+    move_forget(sim);
     for (uint32_t i = 0; i < oracle->flow_count; i++) {
         oracle->flows[i].phase = 0;
     }
@@ -206,6 +209,9 @@ static void ended(struct sim *sim, struct sim_task *task, const struct jq_record
     task->state = (enum jq_state)record->u.task_ended.state;
     task->eta = task->held = false;
     task->ended_ms = record->time_ms;
+    task->attempts = record->u.task_ended.attempts;
+    task->crashes = record->u.task_ended.crashes;
+    task->losses = record->u.task_ended.losses ? record->u.task_ended.losses : task->losses;
     task->ended_as |= 1u << task->state;
     oracle_enter(sim, task, SIM_FINAL);
 }
@@ -218,6 +224,7 @@ static void due(struct sim_task *task, const struct jq_record *record) {
 static void forgotten(struct sim *sim, struct sim_task *task) {
     oracle_leave(sim, task);
     oracle_enter(sim, task, SIM_GONE);
+    move_gone(sim, task);
     task->forgotten_once = true;
 }
 
@@ -322,6 +329,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     limits_record(sim, record);
     ties_record(sim, record);
     gates_record(sim, record);
+    move_record(sim, record);
 }
 
 /* ---- what the outside was told ---- */

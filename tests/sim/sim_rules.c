@@ -264,6 +264,7 @@ void rules_record(struct sim *sim, const struct jq_record *record) {
     keys_check(sim, record);
     ties_check(sim, record);
     gates_check(sim, record);
+    move_check(sim, record);
 }
 
 /* ---- effects ---- */
@@ -329,6 +330,7 @@ void rules_step(struct sim *sim) {
     struct jq_server_row status;
     jq_core_status(sim->broker.core, &status);
     check_counts(sim, &status);
+    move_step(sim);
 }
 
 /* ---- bodies ---- */

@@ -113,7 +113,10 @@ static void open_session(struct sim *sim) {
     broker->up = true;
     broker->serving = false;
     broker->run++;
-    broker->spare_failed = false;
+    broker->spare_failed = broker->stopping = false;
+    broker->deleted_lsn = stat.first_lsn;
+    broker->told_lsn = 0;
+    reader_start(sim);
     sim->counts.starts++;
     jq_core_start(broker->core, jq_journal_epoch(broker->journal), sim->now_ms, sim->now_ms + sim->wall_offset_ms,
                   &output);
@@ -184,6 +187,7 @@ static void drop_memory(struct sim *sim) {
     jq_core_free(broker->core);
     jq_core_free(broker->shadow);
     jq_log_ring_free(broker->ring);
+    reader_free(broker);
     jq_journal_free(broker->journal);
     broker->core = broker->shadow = NULL;
     broker->ring = NULL;

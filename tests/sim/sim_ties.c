@@ -62,9 +62,16 @@ static void members(struct sim *sim, uint64_t flow, uint64_t from, enum sim_plac
         struct sim_task *task = &sim->oracle.tasks[i];
         if (task->flow == flow && task->place == SIM_STAGED && task->id >= from) {
             oracle_leave(sim, task);
+            if (place == SIM_GONE) {
+                move_gone(sim, task);
+            }
             oracle_enter(sim, task, place);
         }
     }
+}
+
+bool ties_committed(struct sim *sim, uint64_t flow) {
+    return flow_of(sim, flow)->phase >= JQ_FLOW_COMMITTED;
 }
 
 static void flow_set(struct sim *sim, const struct jq_record *record) {
