@@ -161,6 +161,9 @@ static const struct jq_conf_key journal_keys[] = {
          "How long files without live tasks are kept; 0s: not at all."),
     SIZE("retention_bytes", retention_bytes, 0, INT64_C(1) << 50, "0",
          "How many bytes of files without live tasks are kept; 0: as retention_time says."),
+    TEXT("archive", JQ_CONF_PATH, archive_dir, "",
+         "Where files go, compressed (zstd), that leave the journal, once the retention is over; empty: they are "
+         "deleted."),
 };
 
 #undef S

@@ -70,6 +70,7 @@ struct jq_broker_settings {
     /* [journal] */
     int64_t segment_size_bytes, first_segment_size_bytes;
     int64_t retention_ms, retention_bytes;
+    char *archive_dir; /* empty: none */
 
     struct jq_conf_items queues; /* of struct jq_queue_settings */
 };

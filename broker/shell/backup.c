@@ -38,7 +38,7 @@ static void begin(struct jq_inbound *inbound) {
     struct job *job = JQ_CONTAINER_OF(inbound, struct job, inbound);
     struct jq_backup *backup = job->backup;
     /* What a prologue behind this moment makes superfluous is still needed; it is this thread that would say so. */
-    jq_keeper_hold(backup->config.keeper, JQ_BACKUP_HOLD_MS);
+    jq_remover_hold(backup->config.remover, JQ_BACKUP_HOLD_MS);
     const struct jq_commit_point point = jq_engine_commit_point(backup->config.engine);
     const struct jq_backup_point answer = {.end_lsn = point.end_lsn,
                                            .digest = point.digest,
@@ -111,8 +111,8 @@ static enum jq_reply status_of(enum jq_err err) {
 static void serve(struct jq_backup *backup, const struct job *job) {
     struct jq_backup_data data = {.next = 0};
     struct jq_error error;
-    jq_keeper_hold(backup->config.keeper, JQ_BACKUP_HOLD_MS);
-    jq_keeper_settle(backup->config.keeper); /* What goes just now is not found any more. */
+    jq_remover_hold(backup->config.remover, JQ_BACKUP_HOLD_MS);
+    jq_remover_settle(backup->config.remover); /* What goes just now is not found any more. */
     enum jq_err err = find(backup, &job->request, &data, &error);
     if (err == JQ_OK)
         err = read_piece(backup, job->request.u.backup.offset, &data, &error);

@@ -10,7 +10,7 @@
 #define JQ_BROKER_SHELL_BACKUP_H
 
 #include "broker/shell/engine.h"
-#include "broker/shell/keeper.h"
+#include "broker/shell/remover.h"
 #include "common/transport/server.h"
 
 enum { JQ_BACKUP_HOLD_MS = 30000 };
@@ -22,7 +22,7 @@ struct jq_backup_config {
     const struct jq_disk *disk;
     const char *dir;
     struct jq_engine *engine;
-    struct jq_keeper *keeper;
+    struct jq_remover *remover;
     struct jq_metrics *metrics;
 };
 

@@ -113,7 +113,7 @@ static void on_rotated(void *ctx) {
 
 static void on_disposable(void *ctx, uint64_t below_lsn) {
     struct jq_broker *broker = ctx;
-    jq_keeper_disposable(broker->keeper, below_lsn);
+    jq_remover_disposable(broker->remover, below_lsn);
 }
 
 static bool on_aside(void *ctx, struct jq_call *call, const struct jq_request *request) {
@@ -212,13 +212,24 @@ static enum jq_err start_keeper(struct jq_broker *broker, struct jq_error *reter
         .journal = broker->restored.journal,
         .disk = jq_disk_posix(),
         .dir = broker->settings->data_dir,
-        .retention_bytes = (uint64_t)broker->settings->retention_bytes,
-        .retention_ms = broker->settings->retention_ms,
         .metrics = &broker->metrics,
         .inbox = jq_engine_inbox(broker->engine),
         .failed = on_failed,
     };
     return jq_keeper_start(&keeper, &broker->keeper, reterr);
+}
+
+static enum jq_err start_remover(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_broker_settings *settings = broker->settings;
+    const struct jq_remover_config remover = {
+        .journal = broker->restored.journal,
+        .disk = jq_disk_posix(),
+        .dir = settings->data_dir,
+        .archive_dir = settings->archive_dir,
+        .retention = {.time_ms = settings->retention_ms, .bytes = (uint64_t)settings->retention_bytes},
+        .metrics = &broker->metrics,
+    };
+    return jq_remover_start(&remover, &broker->remover, reterr);
 }
 
 static enum jq_err start_backup(struct jq_broker *broker, struct jq_error *reterr) {
@@ -227,7 +238,7 @@ static enum jq_err start_backup(struct jq_broker *broker, struct jq_error *reter
         .disk = jq_disk_posix(),
         .dir = broker->settings->data_dir,
         .engine = broker->engine,
-        .keeper = broker->keeper,
+        .remover = broker->remover,
         .metrics = &broker->metrics,
     };
     return jq_backup_start(&backup, &broker->backup, reterr);
@@ -240,6 +251,8 @@ static enum jq_exit start_threads(struct jq_broker *broker) {
         err = start_keeper(broker, &error);
     if (err == JQ_OK)
         err = start_mover(broker, &error);
+    if (err == JQ_OK)
+        err = start_remover(broker, &error);
     if (err == JQ_OK)
         err = start_backup(broker, &error);
     if (err == JQ_OK)

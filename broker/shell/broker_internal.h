@@ -13,6 +13,7 @@
 #include "broker/shell/keeper.h"
 #include "broker/shell/mover.h"
 #include "broker/shell/net.h"
+#include "broker/shell/remover.h"
 #include "broker/shell/restore.h"
 #include "broker/shell/survey.h"
 #include "broker/shell/zones.h"
@@ -33,6 +34,7 @@ struct jq_broker {
     struct jq_engine *engine;
     struct jq_keeper *keeper;
     struct jq_mover *mover;
+    struct jq_remover *remover;
     struct jq_backup *backup;
     struct jq_net *net;
     _Atomic(struct jq_survey_shell *) surveys; /* NULL until it listens: the core may ask earlier */

@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "broker/journal/scan.h"
 #include "broker/shell/threads.h"
 #include "common/clock.h"
 #include "common/list.h"
@@ -24,16 +23,12 @@ struct jq_keeper {
     struct jq_keeper_config config;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint64_t disposable_lsn;
     bool woken;
-    atomic_int_fast64_t hold_until_ms; /* boot clock: nothing is deleted until then */
-    pthread_mutex_t deleting;          /* held while segments are deleted */
 
     /* The thread's own. */
     int64_t next_ms; /* of the next turn, by the boot clock */
     bool spare_ready;
     bool spare_failed; /* said so already */
-    bool delete_failed;
     struct jq_inbound report;
     atomic_bool report_under_way;
 };
@@ -58,60 +53,6 @@ static bool spare_whole(struct jq_keeper *keeper) {
     struct jq_journal_stat stat;
     jq_journal_stat(keeper->config.journal, &stat);
     return stat.spare_ready;
-}
-
-/* ---- old segments ---- */
-
-/* Everything below was written more than retention_ms ago: the base of the newest segment that was begun before that. */
-static uint64_t aged_lsn(struct jq_keeper *keeper) {
-    const int64_t before_ms = jq_clock_wall_ms() - keeper->config.retention_ms;
-    struct jq_segment_list list;
-    uint64_t lsn = 0;
-    if (jq_segment_list_load(keeper->config.disk, keeper->config.dir, &list, NULL) != JQ_OK)
-        return 0;
-    for (size_t i = 0; i < list.count; i++) {
-        const struct jq_segment_entry *entry = &list.entries[i];
-        if (entry->error.code == JQ_OK && entry->header.wall_ms <= before_ms)
-            lsn = entry->base_lsn;
-    }
-    jq_segment_list_fini(&list);
-    return lsn;
-}
-
-/* What the retention lets go of all that nobody needs. */
-static uint64_t deletable_lsn(struct jq_keeper *keeper) {
-    const uint64_t bytes = keeper->config.retention_bytes;
-    const bool timed = keeper->config.retention_ms > 0;
-    pthread_mutex_lock(&keeper->lock);
-    const uint64_t disposable_lsn = keeper->disposable_lsn;
-    pthread_mutex_unlock(&keeper->lock);
-    if (disposable_lsn == 0 || (!timed && bytes == 0))
-        return disposable_lsn;
-    const uint64_t by_size = bytes > 0 && disposable_lsn > bytes ? disposable_lsn - bytes : 0;
-    const uint64_t by_time = timed ? aged_lsn(keeper) : 0;
-    const uint64_t lsn = by_size > by_time ? by_size : by_time;
-    return lsn < disposable_lsn ? lsn : disposable_lsn;
-}
-
-static void delete_below(struct jq_keeper *keeper, uint64_t lsn) {
-    struct jq_error error;
-    uint32_t count = 0;
-    const enum jq_err err = jq_journal_delete_below(keeper->config.journal, lsn, &count, &error);
-    if (err != JQ_OK && !keeper->delete_failed)
-        JQ_LOG_WARN("an old segment cannot be deleted", JQ_F_ERR(&error));
-    keeper->delete_failed = err != JQ_OK;
-    if (count > 0) {
-        jq_count(&keeper->config.metrics->segments_deleted, count);
-        JQ_LOG_DEBUG("segments deleted", JQ_F_UINT("count", count), JQ_F_UINT("below_lsn", lsn));
-    }
-}
-
-static void delete_segments(struct jq_keeper *keeper) {
-    const uint64_t lsn = deletable_lsn(keeper);
-    pthread_mutex_lock(&keeper->deleting);
-    if (lsn != 0 && jq_clock_boot_ms() >= atomic_load(&keeper->hold_until_ms))
-        delete_below(keeper, lsn);
-    pthread_mutex_unlock(&keeper->deleting);
 }
 
 /* ---- the disk ---- */
@@ -173,42 +114,18 @@ static void *keeper_thread(void *arg) {
             keeper->spare_ready = spare_whole(keeper);
         if (!keeper->spare_ready)
             fill_slice(keeper);
-        if (turn) {
+        if (turn)
             report_disk(keeper);
-            delete_segments(keeper);
-        }
         pause_ms(keeper, keeper->spare_ready ? PERIOD_MS : SLICE_PAUSE_MS);
     }
     return NULL;
 }
 
-static void wake(struct jq_keeper *keeper, uint64_t disposable_lsn) {
+void jq_keeper_rotated(struct jq_keeper *keeper) {
     pthread_mutex_lock(&keeper->lock);
-    if (disposable_lsn != 0)
-        keeper->disposable_lsn = disposable_lsn;
     keeper->woken = true;
     pthread_cond_signal(&keeper->changed);
     pthread_mutex_unlock(&keeper->lock);
-}
-
-void jq_keeper_disposable(struct jq_keeper *keeper, uint64_t lsn) {
-    wake(keeper, lsn);
-}
-
-void jq_keeper_hold(struct jq_keeper *keeper, int64_t ms) {
-    const int_fast64_t until_ms = jq_clock_boot_ms() + ms;
-    int_fast64_t now_ms = atomic_load(&keeper->hold_until_ms);
-    while (now_ms < until_ms && !atomic_compare_exchange_weak(&keeper->hold_until_ms, &now_ms, until_ms))
-        continue;
-}
-
-void jq_keeper_settle(struct jq_keeper *keeper) {
-    pthread_mutex_lock(&keeper->deleting);
-    pthread_mutex_unlock(&keeper->deleting);
-}
-
-void jq_keeper_rotated(struct jq_keeper *keeper) {
-    wake(keeper, 0);
 }
 
 enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_keeper **ret_keeper,
@@ -217,7 +134,7 @@ enum jq_err jq_keeper_start(const struct jq_keeper_config *config, struct jq_kee
     if (keeper == NULL)
         return jq_fail(reterr, JQ_ERR_NOMEM, "housekeeping");
     keeper->config = *config;
-    JQ_CHECK(pthread_mutex_init(&keeper->lock, NULL) == 0 && pthread_mutex_init(&keeper->deleting, NULL) == 0);
+    JQ_CHECK(pthread_mutex_init(&keeper->lock, NULL) == 0);
     jq_thread_cond_init(&keeper->changed);
     pthread_t thread;
     const int rv = pthread_create(&thread, NULL, keeper_thread, keeper);

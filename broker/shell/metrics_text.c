@@ -120,6 +120,10 @@ static void render_counters(struct jq_buf *out, const struct jq_metrics *metrics
     counter(out, "log_records_total", "Records committed.", value_of(&metrics->records));
     counter(out, "log_rotations_total", "Segments begun since the start.", value_of(&metrics->rotations));
     counter(out, "log_segments_deleted_total", "Segments deleted.", value_of(&metrics->segments_deleted));
+    counter(out, "log_segments_archived_total", "Segments put into the archive.",
+            value_of(&metrics->segments_archived));
+    counter(out, "log_segments_stuck_total", "Times that an old segment could not be archived or deleted.",
+            value_of(&metrics->segments_stuck));
     counter(out, "log_slices_read_total", "Slices of the log's oldest part read, to move what is live in it.",
             value_of(&metrics->slices_read));
     counter(out, "log_slices_damaged_total", "Such slices that could not be read whole.",

@@ -313,32 +313,37 @@ _jqctl() {
         --limit) return ;;
         esac ;;
     'events past')
-        words='--where --since --limit'
+        words='--where --since --limit --archive'
         case $prev in
         --where) return ;;
         --since) return ;;
         --limit) return ;;
+        --archive) return ;;
         esac ;;
     'journal verify')
-        words=''
+        words='--archive'
         case $prev in
+        --archive) return ;;
         esac ;;
     'journal dump')
-        words='--from --type --task --limit'
+        words='--from --type --task --limit --archive'
         case $prev in
         --from) return ;;
         --type) return ;;
         --task) return ;;
         --limit) return ;;
+        --archive) return ;;
         esac ;;
     'journal stat')
-        words=''
+        words='--archive'
         case $prev in
+        --archive) return ;;
         esac ;;
     'journal state')
-        words='--at'
+        words='--at --archive'
         case $prev in
         --at) return ;;
+        --archive) return ;;
         esac ;;
     'journal repair')
         words='--copy --yes'

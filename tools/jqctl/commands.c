@@ -128,10 +128,16 @@ static const struct jqctl_option move_options[] = {
     SELECT_OPTIONS,
 };
 
+#define ARCHIVE_OPTION                                                                                                 \
+    { "archive", 0, "FOLDER", "Begin with the segments that the broker has put there ([journal] archive).", NULL }
+
+static const struct jqctl_option walk_options[] = {ARCHIVE_OPTION};
+
 static const struct jqctl_option past_options[] = {
     {"where", 0, "TERMS", "Only those that this selects, such as 'event=task.ended state=dead queue=cad'.", NULL},
     {"since", 0, "DURATION", "Only of the last so long.", NULL},
     {"limit", 'l', "N", "At most so many.", NULL},
+    ARCHIVE_OPTION,
 };
 
 static const struct jqctl_option events_options[] = {
@@ -227,10 +233,12 @@ static const struct jqctl_option dump_options[] = {
     {"type", 0, "TYPE", "Only records of this type, such as task_ended.", NULL},
     {"task", 0, "ID", "Only records of this task.", NULL},
     {"limit", 'l', "N", "At most so many; 0: all.", NULL},
+    ARCHIVE_OPTION,
 };
 
 static const struct jqctl_option state_options[] = {
     {"at", 0, "TIME", "The moment (RFC 3339); without it, the end of the log.", NULL},
+    ARCHIVE_OPTION,
 };
 
 static const struct jqctl_option repair_options[] = {
@@ -340,11 +348,11 @@ const struct jqctl_command jqctl_commands[] = {
      OPTIONS(events_options), jqctl_events_follow},
     {"events", "past", "[DIR]", 0, 1, "Print what happened, out of the journal; DIR is its folder.",
      OPTIONS(past_options), jqctl_events_past},
-    {"journal", "verify", "[DIR]", 0, 1, "Check every block and record; fails if one is damaged.", NO_OPTIONS,
-     jqctl_journal_verify},
+    {"journal", "verify", "[DIR]", 0, 1, "Check every block and record; fails if one is damaged.",
+     OPTIONS(walk_options), jqctl_journal_verify},
     {"journal", "dump", "[DIR]", 0, 1, "Print every record; with --json a JSON object a line.", OPTIONS(dump_options),
      jqctl_journal_dump},
-    {"journal", "stat", "[DIR]", 0, 1, "Count what is in it.", NO_OPTIONS, jqctl_journal_stat},
+    {"journal", "stat", "[DIR]", 0, 1, "Count what is in it.", OPTIONS(walk_options), jqctl_journal_stat},
     {"journal", "state", "[DIR]", 0, 1, "What the broker knew at a moment: how many tasks, in which queues and states.",
      OPTIONS(state_options), jqctl_journal_state},
     {"journal", "repair", "[DIR]", 0, 1, "End a damaged log before its damage; a copy of it is kept.",

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "broker/journal/archive.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/print.h"
 
@@ -64,8 +65,18 @@ static int tell_damage(const struct jq_journal_verdict *verdict) {
 
 int jqctl_journal_walk(const struct jqctl *ctl, jqctl_walk_fn *on_record, void *ctx,
                        struct jq_journal_verdict *ret_verdict) {
-    const char *dir = ctl->args.operand_count > 0 ? ctl->args.operands[0] : JQCTL_JOURNAL_DIR;
-    return jqctl_journal_walk_dir(jq_disk_posix(), dir, on_record, ctx, ret_verdict);
+    struct jq_archive_disk *archive = NULL;
+    struct jq_error error;
+    if (jq_archive_disk_new(jq_disk_posix(), jqctl_value(&ctl->args, "archive"), &archive, &error) != JQ_OK)
+        return jqctl_fail_err("journal", &error);
+    const int code =
+        jqctl_journal_walk_dir(jq_archive_disk(archive), jqctl_journal_dir(ctl), on_record, ctx, ret_verdict);
+    jq_archive_disk_free(archive);
+    return code;
+}
+
+const char *jqctl_journal_dir(const struct jqctl *ctl) {
+    return ctl->args.operand_count > 0 ? ctl->args.operands[0] : JQCTL_JOURNAL_DIR;
 }
 
 int jqctl_journal_walk_dir(const struct jq_disk *disk, const char *dir, jqctl_walk_fn *on_record, void *ctx,

@@ -24,7 +24,10 @@ struct jqctl_walked {
 /* False ends the walk. */
 typedef bool jqctl_walk_fn(void *ctx, const struct jqctl_walked *walked);
 
-/* Walks the folder that the command names (JQCTL_JOURNAL_DIR without). Complains of what cannot be read, and of damage, which it goes
+/* The folder that the command names. */
+const char *jqctl_journal_dir(const struct jqctl *ctl);
+
+/* Walks that folder, compressed segments in it too, with those of --archive; the command has that option. Complains of what cannot be read, and of damage, which it goes
  * on behind: EX_DATAERR. The verdict is set unless the code is EX_NOINPUT or EX_IOERR. */
 int jqctl_journal_walk(const struct jqctl *ctl, jqctl_walk_fn *on_record, void *ctx,
                        struct jq_journal_verdict *ret_verdict);

@@ -109,9 +109,9 @@ static int agree(const struct jqctl *ctl) {
 }
 
 int jqctl_journal_repair(struct jqctl *ctl) {
-    const char *dir = ctl->args.operand_count > 0 ? ctl->args.operands[0] : JQCTL_JOURNAL_DIR;
+    const char *dir = jqctl_journal_dir(ctl);
     struct jq_journal_verdict verdict;
-    int code = jqctl_journal_walk(ctl, NULL, NULL, &verdict);
+    int code = jqctl_journal_walk_dir(jq_disk_posix(), dir, NULL, NULL, &verdict);
     if (code != JQCTL_DONE && code != EX_DATAERR)
         return code;
     if (verdict.damage_count == 0)

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""What retention keeps, and where segments go that leave the journal."""
+
+import json
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib import sp
+from lib.bed import TestCase, wait_until
+
+MIB = 1024 * 1024
+BATCH = [{"handler": "noop", "payload": b"x" * 40000}]
+TASKS = 150  # 6 MB
+
+
+class Archive(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.archive = self.bed.path("archive")
+        self.settings = {"journal.segment_size": "1M", "journal.first_segment_size": "64k", "limits.finished_max": "5"}
+
+    def segments(self):
+        return sorted(int(name.split(".")[0]) for name in os.listdir(self.bed.data) if name.endswith(".jql"))
+
+    def archived(self):
+        return sorted(name for name in os.listdir(self.archive)) if os.path.isdir(self.archive) else []
+
+    def fill(self):
+        """Tasks that have ended and are forgotten."""
+        client = self.bed.client()
+        for _ in range(TASKS):
+            self.assertEqual(client.ask("submit", {"tasks": BATCH})[0], sp.OK)
+        client.close()
+        self.bed.do("task", "cancel", "--where", "state=ready", "--yes")
+
+    def records(self):
+        code, out, err = self.bed.run_jqctl("journal", "dump", self.bed.data, "--archive", self.archive, "--json")
+        self.assertEqual(code, 0, err)
+        records = [json.loads(line) for line in out.splitlines()]
+        return {type_: {record["task"] for record in records if record["type"] == type_}
+                for type_ in ("task_submitted", "task_ended")}
+
+    def test_retention_then_archive(self):
+        """By time everything is kept; by size so many bytes; without retention nothing but what is needed. What left stands in the archive,
+        compressed, and together both are the log from its birth on, kill -9 in between or not."""
+        broker = self.bed.start_broker({**self.settings, "journal.archive": self.archive})
+        self.fill()
+        end = self.bed.ask("server", "status")["item"]["needs_from_lsn"]
+        self.assertGreater(end, 5 * MIB)
+        self.assertEqual((self.segments()[0], self.archived()), (0, []), "retention_time is an hour")
+
+        broker.kill()
+        broker = self.bed.start_broker({**self.settings, "journal.archive": self.archive, "journal.retention_time": "0s",
+                                        "journal.retention_bytes": "3M"})
+        wait_until("what is beyond 3 MB has left", lambda: self.segments()[0] >= end - 4.5 * MIB)
+        self.assertLessEqual(self.segments()[0], end - 3 * MIB + MIB / 4, "less than 3 MB were kept")
+        self.assertTrue(all(name.endswith(".jql.zst") for name in self.archived()), self.archived())
+
+        broker.kill()
+        with open(os.path.join(self.archive, "00000000000000000007.jql.zst.tmp"), "wb") as file:
+            file.write(b"half")
+        self.bed.start_broker({**self.settings, "journal.archive": self.archive, "journal.retention_time": "0s"})
+        wait_until("everything old has left", lambda: self.segments()[0] >= end - MIB)
+        self.assertEqual([name for name in self.archived() if not name.endswith(".jql.zst")], [])
+        verdict = self.bed.ask("journal", "verify", self.bed.data, "--archive", self.archive)["item"]
+        self.assertEqual((verdict["sound"], verdict["first_lsn"]), (True, 0))
+        found = self.records()
+        self.assertEqual((len(found["task_submitted"]), found["task_submitted"] - found["task_ended"]), (TASKS, set()))
+        code, out, _ = self.bed.run_jqctl("journal", "verify", self.archive, "--json")
+        self.assertEqual((code, json.loads(out)["item"]["damages"]), (0, 0), "the archive alone")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,179 @@
+/* When segments leave the journal, and where they go: retention, and the archive. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "broker/journal/archive.h"
+#include "broker/shell/remover.h"
+#include "tests/lib/logkit.h"
+
+#define ARCHIVE "archive"
+enum { BODY = 400, PER_BLOCK = 4, BLOCKS = 60, CHANGES_MAX = 200 };
+
+static struct logkit *kit_with_segments(uint64_t seed) {
+    struct logkit *kit = logkit_new(jq_simdisk_new(seed), seed);
+    assert_int_equal(logkit_open(kit), JQ_OK);
+    for (int i = 0; i < BLOCKS; i++)
+        assert_int_equal(logkit_commit(kit, PER_BLOCK, BODY), JQ_OK);
+    return kit;
+}
+
+/* The oldest segment into the archive, then out of the log. */
+static enum jq_err move_oldest(struct logkit *kit) {
+    const struct jq_disk *disk = jq_simdisk_disk(kit->sim);
+    struct jq_journal_segment segment;
+    enum jq_err err = jq_journal_segment_from(kit->journal, 0, &segment, NULL);
+    assert_int_equal(err, JQ_OK);
+    assert_false(segment.current);
+    err = jq_archive_segment(disk, LOGKIT_DIR, &segment, ARCHIVE, &kit->error);
+    return err == JQ_OK ? jq_journal_delete_below(kit->journal, segment.end_lsn, NULL, &kit->error) : err;
+}
+
+static struct jq_journal_verdict verify(struct logkit *kit, const char *dir, const char *archive_dir) {
+    struct jq_archive_disk *archive = NULL;
+    struct jq_journal_verdict verdict;
+    assert_int_equal(jq_archive_disk_new(jq_simdisk_disk(kit->sim), archive_dir, &archive, NULL), JQ_OK);
+    assert_int_equal(jq_journal_verify(jq_archive_disk(archive), dir, NULL, NULL, &verdict, &kit->error), JQ_OK);
+    jq_archive_disk_free(archive);
+    return verdict;
+}
+
+/* Archive and journal together are the whole log; the archive alone is its beginning, whole; both by their chains and checksums. */
+static void archived_segments_read_as_if_they_had_stayed(void **state) {
+    (void)state;
+    struct logkit *kit = kit_with_segments(1);
+    struct jq_journal_stat stat;
+    jq_journal_stat(kit->journal, &stat);
+    assert_true(stat.segment_count > 4);
+    const struct jq_journal_verdict before = verify(kit, LOGKIT_DIR, NULL);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(move_oldest(kit), JQ_OK);
+    const struct jq_journal_verdict both = verify(kit, LOGKIT_DIR, ARCHIVE);
+    assert_int_equal(both.damage_count, 0);
+    assert_int_equal(both.record_count, BLOCKS * PER_BLOCK);
+    assert_int_equal(both.segment_count, before.segment_count);
+    assert_int_equal(both.block_bytes, before.block_bytes);
+    const struct jq_journal_verdict archive = verify(kit, ARCHIVE, NULL);
+    const struct jq_journal_verdict rest = verify(kit, LOGKIT_DIR, NULL);
+    assert_int_equal(archive.damage_count, 0);
+    assert_int_equal(archive.torn_bytes, 0);
+    assert_int_equal(archive.segment_count, 3);
+    assert_int_equal(archive.record_count + rest.record_count, BLOCKS * PER_BLOCK);
+    assert_int_equal(archive.end_lsn, rest.first_lsn);
+    logkit_free(kit);
+}
+
+/* The power may fail at any change of the disk while segments are archived and deleted: every record is in the one place or the other. */
+static void a_crash_loses_nothing_on_the_way(void **state) {
+    (void)state;
+    static const struct jq_simdisk_loss losses[] = {
+        {.keep = 1}, {.lose = 1}, {.keep = 1, .lose = 1}, {.keep = 1, .lose = 1, .garble = 1, .unordered = true}};
+    bool through = false;
+    uint64_t changes = 0;
+    for (; changes < CHANGES_MAX && !through; changes++) {
+        struct logkit *kit = kit_with_segments(changes);
+        jq_simdisk_power_off_after(kit->sim, changes);
+        through = move_oldest(kit) == JQ_OK && move_oldest(kit) == JQ_OK;
+        kit->deleted = kit->written; /* What of it may be gone is checked here, not by the kit. */
+        logkit_close(kit);
+        jq_simdisk_crash(kit->sim, losses[changes % 4]);
+        const struct jq_journal_verdict verdict = verify(kit, LOGKIT_DIR, ARCHIVE);
+        if (verdict.damage_count > 0 || verdict.record_count != BLOCKS * PER_BLOCK)
+            fail_msg("after %llu changes: %llu records, %s", (unsigned long long)changes,
+                     (unsigned long long)verdict.record_count, verdict.damages[0].error.message);
+        assert_int_equal(jq_archive_tidy(jq_simdisk_disk(kit->sim), ARCHIVE, &kit->error), JQ_OK);
+        kit->deleted = 0;
+        logkit_free(kit);
+    }
+    assert_true(through && changes > 10);
+}
+
+/* A name that another log has in the archive is not overwritten, and the segment stays where it is. */
+static void another_logs_segment_is_left_alone(void **state) {
+    (void)state;
+    struct logkit *kit = kit_with_segments(1);
+    struct logkit *other = kit_with_segments(2);
+    uint8_t header[JQ_SEGMENT_HEADER_SIZE];
+    struct jq_file *file = NULL;
+    size_t got = 0;
+    const struct jq_disk *from = jq_simdisk_disk(other->sim), *to = jq_simdisk_disk(kit->sim);
+    assert_int_equal(from->open(from->ctx, LOGKIT_DIR "/00000000000000000000.jql", JQ_DISK_READ, &file, NULL), JQ_OK);
+    assert_int_equal(from->read(from->ctx, file, header, sizeof(header), 0, &got, NULL), JQ_OK);
+    from->close(from->ctx, file);
+    file = NULL;
+    assert_int_equal(to->open(to->ctx, ARCHIVE "/00000000000000000000.jql", JQ_DISK_CREATE, &file, NULL), JQ_OK);
+    assert_int_equal(to->write(to->ctx, file, header, sizeof(header), 0, NULL), JQ_OK);
+    to->close(to->ctx, file);
+    assert_int_equal(move_oldest(kit), JQ_ERR_FOREIGN);
+    assert_non_null(strstr(kit->error.message, "another log"));
+    assert_int_equal(verify(kit, LOGKIT_DIR, NULL).record_count, BLOCKS * PER_BLOCK);
+    logkit_free(kit);
+    logkit_free(other);
+}
+
+/* A damaged archive is found out by the frame's own checksum, or by the segment's. */
+static void damage_in_the_archive_is_found(void **state) {
+    (void)state;
+    for (uint64_t offset = 0; offset < 8000; offset += 97) {
+        struct logkit *kit = kit_with_segments(1);
+        struct jq_archive_disk *archive = NULL;
+        struct jq_journal_verdict verdict;
+        assert_int_equal(move_oldest(kit), JQ_OK);
+        const bool there = jq_simdisk_flip(kit->sim, ARCHIVE "/00000000000000000000.jql.zst", offset, 0x10);
+        assert_int_equal(jq_archive_disk_new(jq_simdisk_disk(kit->sim), ARCHIVE, &archive, NULL), JQ_OK);
+        const enum jq_err err =
+            jq_journal_verify(jq_archive_disk(archive), LOGKIT_DIR, NULL, NULL, &verdict, &kit->error);
+        if (there && err == JQ_OK && verdict.damage_count == 0)
+            assert_int_equal(verdict.record_count, BLOCKS * PER_BLOCK); /* a bit that means nothing */
+        jq_archive_disk_free(archive);
+        logkit_free(kit);
+        if (!there)
+            break;
+    }
+}
+
+/* Without retention a segment goes as soon as nobody needs it. By size so many bytes of such are kept; by time each until what follows it
+ * is old enough; where both are set, the size is the most. */
+static void retention_says_when(void **state) {
+    (void)state;
+    enum { DISPOSABLE = 1000, NOW = 100000 };
+    static const struct {
+        struct jq_retention retention;
+        uint64_t end_lsn;
+        int64_t next_begun_ms;
+        bool over;
+    } rows[] = {
+        {{0, 0}, 1000, NOW, true},
+        {{0, 0}, 1001, 0, false},
+        {{0, 300}, 700, NOW, true},
+        {{0, 300}, 701, 0, false},
+        {{0, 300}, 1001, 0, false},
+        {{60000, 0}, 500, NOW - 60000, true},
+        {{60000, 0}, 500, NOW - 59999, false},
+        {{60000, 0}, 1001, 0, false},
+        {{60000, 300}, 500, NOW, true},
+        {{60000, 300}, 800, NOW - 60000, true},
+        {{60000, 300}, 800, NOW - 1, false},
+        {{60000, 0}, 500, NOW + 5, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const bool over =
+            jq_retention_is_over(&rows[i].retention, DISPOSABLE, rows[i].end_lsn, rows[i].next_begun_ms, NOW);
+        if (over != rows[i].over)
+            fail_msg("row %zu", i);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(archived_segments_read_as_if_they_had_stayed),
+        cmocka_unit_test(a_crash_loses_nothing_on_the_way),
+        cmocka_unit_test(another_logs_segment_is_left_alone),
+        cmocka_unit_test(damage_in_the_archive_is_found),
+        cmocka_unit_test(retention_says_when),
+    };
+    return cmocka_run_group_tests_name("archive", tests, NULL, NULL);
+}
