@@ -157,8 +157,9 @@ bool edges_add(struct jq_core *core, uint32_t ref, uint8_t on, struct jq_bytes a
     uint32_t *link = &node->edges;
     struct jq_reader in = jq_reader_of(after);
     while (in.at != in.end) {
-        const uint64_t packed = jq_read_varint(&in);
-        if (!edge_add(core, ref, task_at(core, ref)->id - (packed >> 1), packed & 1, link)) {
+        const uint64_t packed = jq_read_varint(&in), distance = packed >> 1, id = task_at(core, ref)->id;
+        const bool older = !in.failed && distance > 0 && distance < id;
+        if (!older || !edge_add(core, ref, id - distance, packed & 1, link)) {
             return false;
         }
         link = &edge_at(core, *link)->next_of;

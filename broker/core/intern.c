@@ -316,9 +316,9 @@ static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_rec
     if (class_is(entry, record)) {
         return JQ_OK; /* re-stated by a prologue */
     }
-    const enum jq_err err = class_parse(&made, need, want, reterr);
-    if (err != JQ_OK) {
-        return err;
+    struct jq_error error;
+    if (class_parse(&made, need, want, &error) != JQ_OK) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "class %u: %s", at, error.message);
     }
     if (entry->used) {
         class_clear(core, at);

@@ -99,25 +99,54 @@ static void keep_limits(struct kept *kept, struct jq_reply_effect *reply) {
     reply->u.limits.rows = rows;
 }
 
-/* Facts, handlers, units and what is accepted are left out: no test reads them. */
+static void keep_amounts(struct kept *kept, struct jq_worker_row *row) {
+    struct jq_amount *totals = keep(kept, row->totals, row->offer_count * sizeof(*totals));
+    for (size_t i = 0; i < row->offer_count; i++) {
+        keep_str(kept, &totals[i].name);
+    }
+    row->totals = totals;
+    row->free = keep(kept, row->free, row->offer_count * sizeof(*row->free));
+}
+
+static const struct jq_units *keep_units(struct kept *kept, const struct jq_units *from, size_t count) {
+    struct jq_units *units = keep(kept, from, count * sizeof(*units));
+    for (size_t i = 0; i < count; i++) {
+        keep_str(kept, &units[i].name);
+        units[i].indexes = keep(kept, units[i].indexes, units[i].count * sizeof(*units[i].indexes));
+    }
+    return units;
+}
+
+/* What worker.show tells beside the row; of the handlers their names alone. */
+static void keep_profile(struct kept *kept, struct jq_worker_row *row) {
+    struct jq_name_value *facts = keep(kept, row->facts, row->fact_count * sizeof(*facts));
+    for (size_t i = 0; i < row->fact_count; i++) {
+        keep_str(kept, &facts[i].name);
+        keep_str(kept, &facts[i].value);
+    }
+    row->facts = facts;
+    struct jq_handler_def *handlers = keep(kept, row->handlers, row->handler_count * sizeof(*handlers));
+    for (size_t i = 0; i < row->handler_count; i++) {
+        const struct jq_str name = handlers[i].name;
+        handlers[i] = (struct jq_handler_def){.name = name};
+        keep_str(kept, &handlers[i].name);
+    }
+    row->handlers = handlers;
+    row->units = keep_units(kept, row->units, row->unit_count);
+    row->units_free = keep_units(kept, row->units_free, row->unit_count);
+    struct jq_str *accept = keep(kept, row->accept, row->accept_count * sizeof(*accept));
+    for (size_t i = 0; i < row->accept_count; i++) {
+        keep_str(kept, &accept[i]);
+    }
+    row->accept = accept;
+}
+
 static void keep_workers(struct kept *kept, struct jq_reply_effect *reply) {
     struct jq_worker_row *rows = keep(kept, reply->u.workers.rows, reply->u.workers.count * sizeof(*rows));
     for (size_t i = 0; i < reply->u.workers.count; i++) {
         keep_str(kept, &rows[i].name);
-        struct jq_amount *totals = keep(kept, rows[i].totals, rows[i].offer_count * sizeof(*totals));
-        for (size_t k = 0; k < rows[i].offer_count; k++) {
-            keep_str(kept, &totals[k].name);
-        }
-        rows[i].totals = totals;
-        rows[i].free = keep(kept, rows[i].free, rows[i].offer_count * sizeof(*rows[i].free));
-        rows[i].facts = NULL;
-        rows[i].fact_count = 0;
-        rows[i].handlers = NULL;
-        rows[i].handler_count = 0;
-        rows[i].units = rows[i].units_free = NULL;
-        rows[i].unit_count = 0;
-        rows[i].accept = NULL;
-        rows[i].accept_count = 0;
+        keep_amounts(kept, &rows[i]);
+        keep_profile(kept, &rows[i]);
     }
     reply->u.workers.rows = rows;
 }

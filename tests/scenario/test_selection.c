@@ -408,6 +408,74 @@ static void held_and_delayed_tasks_are_moved_as_they_are(void **state) {
     lab_free(lab);
 }
 
+/* Whoever only counts and goes is not counted for; whoever holds tasks and goes gets what was asked for, and the answer by asking again. */
+static void selection_outlives_its_connection(void **state) {
+    (void)state;
+    struct lab *lab = lab_with_small_slices();
+    submit_many(lab, "q", 4 * SLICE_TASKS);
+    struct selection count = selection_of(lab, JQ_OP_TASK_HOLD, "queue=q");
+    count.request.u.tasks.dry_run = true;
+    struct selection hold = selection_of(lab, JQ_OP_TASK_HOLD, "queue=q");
+    assert_null(ask_selection(lab, &count));
+    assert_null(ask_selection(lab, &hold));
+    struct jq_event gone = {.type = JQ_EVENT_PIPE_GONE, .u.pipe_gone.pipe = 1};
+    lab_step(lab, &gone);
+    assert_true(lab_dropped(lab, count.request.call));
+    assert_true(lab_dropped(lab, hold.request.call));
+    advance_ms(lab, 0);
+    assert_null(lab_reply_to(lab, count.request.call));
+    const struct jq_reply_effect *again = ask_selection(lab, &hold);
+    assert_int_equal(again->status, JQ_REPLY_OK);
+    assert_int_equal(again->u.many.count, 4 * SLICE_TASKS);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A broker that stops says what it has not done: asked again after the start, the selection goes on to its end. */
+static void selection_goes_on_after_a_stop(void **state) {
+    (void)state;
+    struct lab *lab = lab_with_small_slices();
+    submit_many(lab, "q", 4 * SLICE_TASKS);
+    struct selection hold = selection_of(lab, JQ_OP_TASK_HOLD, "queue=q state=ready");
+    assert_null(ask_selection(lab, &hold));
+    struct jq_event stop = {.type = JQ_EVENT_STOP};
+    lab_step(lab, &stop);
+    const struct jq_reply_effect *reply = lab_reply_to(lab, hold.request.call);
+    assert_int_equal(reply->status, JQ_REPLY_DRAINING);
+    const uint64_t first = reply->u.many.count;
+    assert_true(first > 0 && first < 4 * SLICE_TASKS);
+    struct selection other = selection_of(lab, JQ_OP_TASK_HOLD, "queue=q");
+    assert_int_equal(ask_selection(lab, &other)->status, JQ_REPLY_DRAINING);
+    restart_broker(lab);
+    assert_null(ask_selection(lab, &hold));
+    advance_ms(lab, 0);
+    assert_int_equal(lab_reply_to(lab, hold.request.call)->u.many.count, 4 * SLICE_TASKS - first);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A letter that is replayed and dies again while the selection runs is not replayed a second time by it. */
+static void letters_that_die_again_are_left(void **state) {
+    (void)state;
+    enum { LETTER_COUNT = 16 * SLICE_TASKS };
+    struct lab *lab = lab_with_small_slices();
+    submit_many(lab, "q", LETTER_COUNT);
+    for (size_t i = 0; i < LETTER_COUNT; i++) {
+        report_failure(lab, lease_task(lab, "box"), JQ_OUTCOME_INVALID_INPUT, false);
+    }
+    struct selection replay = selection_of(lab, JQ_OP_DEAD_REPLAY, "queue=q state=dead");
+    assert_null(ask_selection(lab, &replay));
+    sleep_broker_ms(lab, 1);
+    report_failure(lab, lease_task(lab, "box"), JQ_OUTCOME_INVALID_INPUT, false);
+    assert_null(lab_reply_to(lab, replay.request.call));
+    advance_ms(lab, 0);
+    const struct jq_reply_effect *reply = lab_reply_to(lab, replay.request.call);
+    assert_int_equal(reply->status, JQ_REPLY_OK);
+    assert_int_equal(reply->u.many.count, LETTER_COUNT);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(selections_are_done_in_slices_and_others_are_served_between),
@@ -424,6 +492,9 @@ int main(void) {
         cmocka_unit_test(released_task_goes_to_a_parked_worker),
         cmocka_unit_test(moved_task_keeps_its_place_in_the_order),
         cmocka_unit_test(held_and_delayed_tasks_are_moved_as_they_are),
+        cmocka_unit_test(selection_outlives_its_connection),
+        cmocka_unit_test(selection_goes_on_after_a_stop),
+        cmocka_unit_test(letters_that_die_again_are_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
