@@ -93,7 +93,7 @@ static enum jq_err fetch(struct jq_log_scan *scan, uint64_t offset, size_t size,
         }
         size_t got = 0;
         const enum jq_err result = scan->disk->read(scan->disk->ctx, scan->file, scan->window + kept,
-                                                    WINDOW_SIZE - kept, offset + kept, &got, reterr);
+                                                    scan->window_capacity - kept, offset + kept, &got, reterr);
         scan->window_offset = offset;
         scan->window_size = result == JQ_OK ? kept + got : 0;
         if (result != JQ_OK)

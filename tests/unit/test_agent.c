@@ -202,6 +202,85 @@ static void idle_worker_exits(void **state) {
     bench_free(bench);
 }
 
+/* However many leases there are, each attempt is its own; and a place that became free is used again. */
+static void many_attempts_are_kept_apart(void **state) {
+    (void)state;
+    enum { ATTEMPT_COUNT = 100 };
+    struct bench *bench = bench_new(0);
+    for (uint64_t i = 1; i <= ATTEMPT_COUNT; i++) {
+        run(bench, (jq_lease_token){i});
+    }
+    assert_int_equal(jq_agent_count(bench->agent), ATTEMPT_COUNT);
+    jq_agent_cancel(bench->agent, (jq_lease_token){57}, 20);
+    expect_said(bench, "kill 57 in 20. ");
+    for (uint64_t i = 1; i <= ATTEMPT_COUNT; i += 2) {
+        jq_agent_ended(bench->agent, (jq_lease_token){i}, JQ_OUTCOME_SUCCESS, 0);
+        jq_buf_clear(&bench->said);
+        jq_agent_verdict(bench->agent, (jq_lease_token){i}, true, 0);
+    }
+    assert_int_equal(jq_agent_running_count(bench->agent), ATTEMPT_COUNT / 2);
+    run(bench, (jq_lease_token){1000});
+    jq_agent_kill(bench->agent, (jq_lease_token){1000});
+    jq_agent_kill(bench->agent, (jq_lease_token){57}); /* gone */
+    jq_agent_kill(bench->agent, (jq_lease_token){58});
+    expect_said(bench, "kill 1000 in 0. kill 58 in 0. ");
+    bench_free(bench);
+}
+
+/* What is said of a lease that is unknown, or not in that state, changes nothing: news may come twice, or late. */
+static void news_that_does_not_fit_changes_nothing(void **state) {
+    (void)state;
+    struct bench *bench = bench_new(0);
+    jq_agent_started(bench->agent, two);
+    jq_agent_ended(bench->agent, two, JQ_OUTCOME_SUCCESS, 0);
+    jq_agent_verdict(bench->agent, two, true, 0);
+    jq_agent_cancel(bench->agent, two, 0);
+    expect_said(bench, "");
+    jq_agent_leased(bench->agent, task, one, true, 0);
+    jq_agent_cancel(bench->agent, one, 700);
+    jq_agent_started(bench->agent, one);
+    jq_agent_started(bench->agent, one); /* killed once */
+    expect_said(bench, "start 1. kill 1 in 700. ");
+    jq_agent_verdict(bench->agent, one, true, 0); /* of nothing that was reported */
+    expect_said(bench, "");
+    assert_int_equal(jq_agent_running_count(bench->agent), 1);
+    bench_free(bench);
+    jq_agent_free(NULL);
+}
+
+/* Whoever has said that it exits says so once, also if a lease comes after that: it is handed back. */
+static void exit_is_said_once(void **state) {
+    (void)state;
+    struct bench *bench = bench_new(0);
+    jq_agent_drain(bench->agent, 0);
+    expect_said(bench, "want 0. exit. ");
+    jq_agent_leased(bench->agent, task, one, true, 0);
+    jq_agent_verdict(bench->agent, one, true, 0);
+    expect_said(bench, "report 1 handed_back. discard 1. ");
+    assert_int_equal(jq_agent_deadline_ms(bench->agent), INT64_MAX);
+    bench_free(bench);
+}
+
+/* An attempt that has not started when the drain is over is killed as soon as it runs, and those that have ended are left alone. */
+static void drain_kills_what_starts_late(void **state) {
+    (void)state;
+    struct bench *bench = bench_new(1000);
+    run(bench, one);
+    jq_agent_leased(bench->agent, task, two, true, 0);
+    jq_agent_ended(bench->agent, one, JQ_OUTCOME_SUCCESS, 0);
+    jq_agent_drain(bench->agent, 0);
+    jq_buf_clear(&bench->said);
+    jq_agent_time(bench->agent, 3000);
+    assert_int_equal(jq_agent_deadline_ms(bench->agent), INT64_MAX);
+    jq_agent_time(bench->agent, 9000); /* once is enough */
+    expect_said(bench, "");
+    jq_agent_started(bench->agent, two);
+    expect_said(bench, "kill 2 in 500 (drained). ");
+    jq_agent_pressure(bench->agent, true); /* nothing was wanted before */
+    expect_said(bench, "");
+    bench_free(bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attempt_is_started_reported_and_kept),
@@ -212,6 +291,10 @@ int main(void) {
         cmocka_unit_test(drain_waits_for_what_runs),
         cmocka_unit_test(drain_ends_by_time_or_when_said_again),
         cmocka_unit_test(idle_worker_exits),
+        cmocka_unit_test(many_attempts_are_kept_apart),
+        cmocka_unit_test(news_that_does_not_fit_changes_nothing),
+        cmocka_unit_test(exit_is_said_once),
+        cmocka_unit_test(drain_kills_what_starts_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static struct attempt *attempt_add(struct jq_agent *agent, jq_task_id task, jq_l
         agent->free_head = agent->attempts[index].next_free;
     } else {
         if (agent->used == agent->capacity) {
-            const uint32_t capacity = agent->capacity ? agent->capacity * 2 : 16;
+            const uint32_t capacity = agent->capacity * 2;
             struct attempt *attempts = realloc(agent->attempts, capacity * sizeof(*attempts));
             JQ_CHECK(attempts != NULL);
             agent->attempts = attempts;
@@ -252,9 +252,9 @@ struct jq_agent *jq_agent_new(const struct jq_agent_config *config, int64_t now_
         agent->used = 1;
         agent->idle_since_ms = now_ms;
         jq_map_init(&agent->by_token);
-        agent->attempts = calloc(16, sizeof(*agent->attempts));
-        JQ_CHECK(agent->attempts != NULL);
         agent->capacity = 16;
+        agent->attempts = calloc(agent->capacity, sizeof(*agent->attempts));
+        JQ_CHECK(agent->attempts != NULL);
         update_want(agent);
     }
     return agent;
