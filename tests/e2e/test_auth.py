@@ -29,7 +29,7 @@ class Auth(TestCase):
         path = self.bed.write("tokens", "".join(line + "\n" for _, line in made.values()))
         os.chmod(path, 0o600)
         self.bed.new_broker({"broker.auth": "tokens", "broker.tokens_file": path}).start()
-        code, _, err = self.bed.run_jqctl("server", "wait", "--timeout", "20s", token=self.tokens["admin"])
+        code, _, err = self.bed.run_jqctl("server", "wait", "--timeout", "60s", token=self.tokens["admin"])
         self.assertEqual(code, 0, err + self.bed.broker.log())
 
     def jqctl(self, role, *words):
@@ -86,7 +86,7 @@ class Auth(TestCase):
         os.chmod(path, 0o600)
         self.bed.new_worker("w", NOOP, {"worker.token_file": path}).start()
         task = self.allowed("client", "task", "submit", "noop", "--queue", "cad.parts")
-        self.assertEqual(self.jqctl("observer", "task", "wait", task, "--timeout", "20s")[0], 0)
+        self.assertEqual(self.jqctl("observer", "task", "wait", task, "--timeout", "60s")[0], 0)
 
     def test_worker_without_token(self):
         """A worker whose token is a client's is told so and ends, or keeps asking; it never gets a task."""

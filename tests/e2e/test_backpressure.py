@@ -57,12 +57,12 @@ class Backpressure(TestCase):
         self.start(depth_max="1", policy="block")
         self.bed.submit("noop", "--queue", "q")
         done = []
-        thread = threading.Thread(target=lambda: done.append(self.submit("--timeout", "20s")))
+        thread = threading.Thread(target=lambda: done.append(self.submit("--timeout", "60s")))
         thread.start()
         wait_until("the submit is withheld", lambda: self.queue()["withheld"] == 1)
         self.assertEqual(done, [])
         self.bed.start_worker("w", NOOP)
-        thread.join(20)
+        thread.join(60)
         code, _, err = done[0]
         self.assertEqual(code, 0, err)
         self.assertNotIn("busy", err)
@@ -82,7 +82,7 @@ class Backpressure(TestCase):
 
     def metrics(self):
         address = self.bed.broker_settings()["broker.listen_http"]
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as reply:
             return reply.read().decode()
 
 

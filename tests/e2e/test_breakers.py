@@ -25,7 +25,7 @@ class Breakers(TestCase):
         return self.bed.ask("breaker", "show", name)["item"]["state"]
 
     def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}/metrics", timeout=60) as answer:
             return answer.read().decode()
 
     def test_a_failing_handler_is_held_back_and_comes_back_through_probes(self):

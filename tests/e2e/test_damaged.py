@@ -41,7 +41,7 @@ class Damaged(TestCase):
         log = self.bed.broker.log()
         alerts = [line for line in log.splitlines() if "ALERT" in line and f"task={damaged}" in line and "lsn=" in line]
         self.assertTrue(alerts, log[-2000:])
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}/metrics", timeout=60) as answer:
             text = answer.read().decode()
         count = [line for line in text.splitlines() if line.startswith("jqmesh_bodies_damaged_total ")]
         self.assertGreaterEqual(int(count[0].split()[1]), 1)

@@ -46,7 +46,7 @@ class Flows(TestCase):
     def test_a_chain_runs_in_order_and_wait_tells_its_end(self):
         """Written in any order, tasks run in the order of their dependencies; --wait ends with the flow."""
         flow = self.submit({"name": "chain", "defaults": {"handler": "say"}, "tasks": [
-            {"name": "c", "after": ["b"]}, {"name": "b", "after": ["a"]}, {"name": "a"}]}, "--wait", "--timeout", "20s")
+            {"name": "c", "after": ["b"]}, {"name": "b", "after": ["a"]}, {"name": "a"}]}, "--wait", "--timeout", "60s")
         shown = self.show(flow)
         self.assertEqual(shown["flow"]["state"], "succeeded")
         self.assertEqual(shown["flow"]["name"], "chain")
@@ -57,7 +57,7 @@ class Flows(TestCase):
     def test_a_chords_callback_gets_the_results_of_its_group(self):
         """The callback runs when all of the group have ended, and finds their results in its work dir."""
         path = self.bed.write("lines.txt", "one\n\ntwo\nthree")
-        code, out, err = self.bed.run_jqctl("flow", "map", "say", path, "--then", "sum", "--wait", "--timeout", "20s")
+        code, out, err = self.bed.run_jqctl("flow", "map", "say", path, "--then", "sum", "--wait", "--timeout", "60s")
         self.assertEqual(code, 0, err)
         first = int(out)
         result = json.loads(self.bed.run_jqctl("task", "wait", "--result", str(first + 3))[1])
@@ -73,7 +73,7 @@ class Flows(TestCase):
         flow = self.submit({"tasks": [{"name": "a", "handler": "picky"},
                                       {"name": "b", "handler": "say", "after": ["a"]},
                                       {"name": "c", "handler": "say", "after": ["a"], "on": "failed"}]})
-        code, _, err = self.bed.run_jqctl("flow", "wait", flow, "--timeout", "20s")
+        code, _, err = self.bed.run_jqctl("flow", "wait", flow, "--timeout", "60s")
         self.assertEqual(code, 1)
         self.assertIn("blocked", err)
         parent, child = flow, str(int(flow) + 1)
@@ -86,7 +86,7 @@ class Flows(TestCase):
         with open(self.mended, "w", encoding="ascii"):
             pass
         self.bed.do("dead", "replay", parent)
-        code, _, err = self.bed.run_jqctl("flow", "wait", flow, "--timeout", "20s")
+        code, _, err = self.bed.run_jqctl("flow", "wait", flow, "--timeout", "60s")
         self.assertEqual(code, 0, err)
         self.assertEqual(self.show(flow)["flow"]["succeeded"], 3)
 
@@ -105,7 +105,7 @@ class Flows(TestCase):
             f"`- {first + 2}  waiting  say",
             f"   `- {first + 3}  waiting  sum  after {first + 1} {first + 2}  on finished"])
         self.bed.do("flow", "cancel", flow)
-        code, _, err = self.bed.run_jqctl("flow", "wait", flow, "--timeout", "20s")
+        code, _, err = self.bed.run_jqctl("flow", "wait", flow, "--timeout", "60s")
         self.assertEqual(code, 1, err)
         self.assertEqual({item["state"] for item in self.show(flow)["items"]}, {"cancelled"})
         self.assertIn("the flow has ended", self.bed.run_jqctl("flow", "cancel", flow)[2])
@@ -147,10 +147,10 @@ class FullQueue(TestCase):
         self.bed.start_broker({"limits.depth_max": "3"})
         for count, code in ((4, 75), (3, 0)):
             path = self.bed.write("flow.json", json.dumps({"tasks": [{"handler": "none"}] * count}))
-            got, out, err = self.bed.run_jqctl("flow", "submit", path, "--timeout", "400ms")
+            got, out, err = self.bed.run_jqctl("flow", "submit", path, "--timeout", "2s" if code else "60s")
             self.assertEqual(got, code, err)
             self.assertEqual(len(self.bed.ask("task", "ls")["items"]), 0 if code else count)
-        self.assertIn("no room for the whole flow", self.bed.run_jqctl("flow", "submit", path, "--timeout", "400ms")[2])
+        self.assertIn("no room for the whole flow", self.bed.run_jqctl("flow", "submit", path, "--timeout", "2s")[2])
 
 
 if __name__ == "__main__":

@@ -350,7 +350,7 @@ BAD = {
     "idle.py": "def run(p, c):\n    return 1\n",
 }
 
-LIMITED = {"soft_ms": 1500, "hard_ms": 20000}
+LIMITED = {"soft_ms": 1500, "hard_ms": 60000}
 ENDS = [
     ("exception.py", {}, "process_failure", False, "ValueError: odd"),
     ("occ.py", {}, "process_failure", False, None),
@@ -360,7 +360,7 @@ ENDS = [
     ("abort.py", {}, "process_failure", True, "signal 6 (SIGABRT)"),
     ("loop.py", LIMITED, "timeout", False, "soft time limit"),
     ("native.py", LIMITED, "timeout", False, "soft time limit"),
-    ("deaf.py", {"soft_ms": 1000, "hard_ms": 1500}, "timeout", True, "soft time limit ignored, killed"),
+    ("deaf.py", {"soft_ms": 2500, "hard_ms": 3000}, "timeout", True, "soft time limit ignored, killed"),
     ("memory.py", {"memory": 256 << 20}, "process_failure", True, "over its memory reservation"),
     ("global.py", {}, "success", False, ""),
     ("clean.py", {}, "success", False, ""),

@@ -430,7 +430,7 @@ class Outcomes(TestCase):
         self.assertNotIn("\x01", sent)
 
     def test_time_runs_out_with_exit_75_and_the_task_goes_on(self):
-        code, out, err = self.bed.run_jqctl("task", "submit", "stay", "--wait", "--timeout", "300ms")
+        code, out, err = self.bed.run_jqctl("task", "submit", "stay", "--wait", "--timeout", "1500ms")
         self.assertEqual((code, out), (TEMPORARY, ""))
         task_id = err.split()[2]
         self.assertIn("has not ended in time", err)
@@ -468,7 +468,7 @@ class Outcomes(TestCase):
         self.assertIn("cancelled", out)
 
     def test_a_bar_is_drawn_on_a_terminal_and_wiped_out(self):
-        code, sent = on_terminal(["-s", self.bed.request, "task", "submit", "stay", "--wait", "--timeout", "2s"], {})
+        code, sent = on_terminal(["-s", self.bed.request, "task", "submit", "stay", "--wait", "--timeout", "4s"], {})
         self.assertEqual(code, TEMPORARY)
         self.assertIn("] ", sent)
         self.assertIn("running", sent)
@@ -485,7 +485,7 @@ class Outcomes(TestCase):
 
     def test_waiting_for_what_cannot_run_says_so(self):
         """After a while jqctl says that no worker ever could, and goes on waiting."""
-        code, _, err = self.bed.run_jqctl("task", "submit", "nobody.has.it", "--wait", "--timeout", "4s")
+        code, _, err = self.bed.run_jqctl("task", "submit", "nobody.has.it", "--wait", "--timeout", "6s")
         self.assertEqual(code, TEMPORARY)
         self.assertIn("is not running: no_worker_can", err)
 

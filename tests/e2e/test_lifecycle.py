@@ -58,7 +58,7 @@ class Lifecycle(TestCase):
         self.bed.start_worker("w", NOOP)
         begin = time.monotonic()
         self.assertEqual(self.bed.broker.stop(), 0)
-        self.assertLess(time.monotonic() - begin, 5)
+        self.assertLess(time.monotonic() - begin, 15)
 
     def test_worker_stops(self):
         """SIGTERM: the worker takes nothing more, finishes what runs, exits 0."""
@@ -171,7 +171,7 @@ class Lifecycle(TestCase):
 
     def http(self, path):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}{path}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

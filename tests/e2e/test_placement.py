@@ -96,7 +96,7 @@ class Placement(TestCase):
         self.assertIn("w does not meet color==blue", self.explained(waiting))
         self.bed.write("color", "blue\n")
         worker.signal(signal.SIGHUP)
-        self.bed.wait_for_state(waiting, "running", within_s=10)
+        self.bed.wait_for_state(waiting, "running")
         self.assertEqual(self.bed.ask("worker", "show", "w")["item"]["facts"]["color"], "blue")
         self.bed.write(os.path.join("notes", "go"), "")
         for task in (running, waiting):

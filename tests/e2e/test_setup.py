@@ -87,7 +87,7 @@ class Broker(TestCase):
         """(exit code, the one line) of the broker with this configuration."""
         path = self.bed.write("jqbroker.conf", text)
         command = [program("jqbroker"), "-c", path]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         lines = done.stderr.splitlines()
         self.assertEqual(len(lines), 1, done.stderr)
         self.assertIn(path, lines[0])
@@ -119,7 +119,7 @@ class Broker(TestCase):
         for words, name, code in zip(cases, names, codes):
             with self.subTest(words=words):
                 command = [program("jqbroker"), *words]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
                 self.assertEqual(done.returncode, code, done.stderr)
                 self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
                 self.assertIn(name, done.stderr)
@@ -153,14 +153,14 @@ class FullDisk(TestCase):
     def mount(self, size):
         os.makedirs(self.bed.path("disk"), exist_ok=True)
         command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.bed.path("disk")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             self.skipTest(f"cannot mount: {done.stderr.strip()}")
         self.addCleanup(self.unmount)
         self.bed.data = self.bed.path("disk", "data")
 
     def unmount(self):
-        subprocess.run(["umount", "-l", self.bed.path("disk")], timeout=20, check=False)
+        subprocess.run(["umount", "-l", self.bed.path("disk")], timeout=60, check=False)
 
     def start(self, mark):
         # From the oldest on, no room is given back: retention keeps every segment.
@@ -211,7 +211,7 @@ class FullDisk(TestCase):
         else:
             self.bed.broker.signal(signal.SIGKILL)
             self.bed.broker.wait()
-        subprocess.run(["mount", "-o", "remount,size=64m", self.bed.path("disk")], timeout=20, check=True)
+        subprocess.run(["mount", "-o", "remount,size=64m", self.bed.path("disk")], timeout=60, check=True)
         self.bed.broker.start()
         self.bed.wait_for_broker()
         self.check_kept(acknowledged)

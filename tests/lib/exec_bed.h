@@ -20,7 +20,7 @@ struct exec_bed exec_bed_make_confined(const char *cgroup_root);
 /* Frees the host, checks that no descriptor, no work dir and no record stayed, and removes the directory. */
 void exec_bed_remove(struct exec_bed *bed);
 
-/* Serves the host until a child is done; that child. Fails the test after 20 s. */
+/* Serves the host until a child is done; that child. Fails the test after 90 s. */
 struct jq_exec_child *exec_bed_wait(struct exec_bed *bed);
 
 /* Serves the host until *flag_file exists in the state directory: a child's sign that it got so far. */

@@ -8,11 +8,12 @@
 #include <cmocka.h>
 
 #include "tests/lib/logkit.h"
+#include "tests/lib/rounds.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-enum { BODY = 300, LIFE_SEEDS = 300, LIFE_STEPS = 60 };
+enum { BODY = 300, LIFE_SEEDS = ROUNDS(300), LIFE_STEPS = 60 };
 
 static const struct jq_simdisk_loss LOSSES[] = {
     {.keep = 1},

@@ -18,9 +18,10 @@
 #include "common/transport/client.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
+#include "tests/lib/rounds.h"
 
 enum {
-    ROUND_COUNT = 25,
+    ROUND_COUNT = ROUNDS(25),
     OUTSTANDING = 16,
 };
 

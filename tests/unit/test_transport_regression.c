@@ -28,10 +28,11 @@
 #include "common/transport/client.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
+#include "tests/lib/rounds.h"
 
 enum {
-    LEAVING_COUNT = 200,
-    ROUND_COUNT = 50,
+    LEAVING_COUNT = ROUNDS(200),
+    ROUND_COUNT = ROUNDS(50),
     PEERS_PER_ROUND = 3,
     OUTSTANDING = 4,
 };

@@ -19,6 +19,13 @@ import sys
 import time
 from dataclasses import dataclass
 
+# These take longest and are started first, so that all cores have work to the end.
+LONGEST = (
+    "test_journal_crash", "test_transport_regression", "test_freecad_zygote", "test_log_size", "test_http", "jqsim",
+    "test_exec_child", "test_journal_sweep", "test_journal_files", "test_transport_recovery", "test_flows", "test_schedules",
+    "test_jqctl", "test_freecad", "test_lifecycle", "test_bad_input",
+)
+
 
 @dataclass
 class Counts:
@@ -124,10 +131,15 @@ def name_of(program):
     return os.path.splitext(os.path.basename(program))[0]
 
 
+def longest_first(programs):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    return sorted(programs, key=lambda program: places.get(name_of(program), len(LONGEST)))
+
+
 def run_all(programs, jobs, timeout_s, loud):
     total = Counts()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for counts, line, failure in pool.map(lambda program: run(program, timeout_s, loud), programs):
+        for counts, line, failure in pool.map(lambda program: run(program, timeout_s, loud), longest_first(programs)):
             total += counts
             print(line, flush=True)
             if failure:

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Builds unit tests, scenario tests and the simulator with gcc's sanitizers and runs them: sanitize.py OUT -lLIBRARY... [NAME...]
 
-Twice: address and undefined together, then thread. Objects are kept in OUT and built anew when their source, a header
-that it includes (gcc writes .d files) or this file changed. gcc also sees all sources with the project's warnings,
-which the build by Zig shows to clang only. NAMEs pick the test programs whose path holds one of them.
+Twice: all of them with address and undefined together; then with thread those that have threads, which their symbols tell,
+for a program of one thread has nothing to show there. Objects are kept in OUT and built anew when their source, a header that
+it includes (gcc writes .d files) or this file changed. gcc also sees all sources with the project's warnings, which the build
+by Zig shows to clang only. NAMEs pick the test programs whose path holds one of them.
 """
 
 import concurrent.futures
 import os
+import re
 import subprocess
 import sys
 
@@ -23,6 +25,7 @@ FLAGS = (
     " -Wno-maybe-uninitialized"
 ).split()
 PRODUCT = ("common", "broker", "worker", "tools/jqctl", "tests/lib")
+MAKES_THREADS = re.compile(r"\b(pthread_create|thrd_create|nng_\w+|MHD_\w+)\b")
 NOT_SHARED = ("common/libjq/examples/", "common/transport/guard")
 OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
@@ -78,11 +81,14 @@ class Builder:
         return self.flags
 
     def run(self, command):
+        """What the command says on stdout, if all went well; None if not, which is printed and counted."""
         done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode != 0:
-            self.failures += 1
-            print(f"{' '.join(command)}\n{done.stdout.decode('utf-8', 'replace')}", flush=True)
-        return done.returncode == 0
+        text = done.stdout.decode("utf-8", "replace")
+        if done.returncode == 0:
+            return text
+        self.failures += 1
+        print(f"{' '.join(command)}\n{text}", flush=True)
+        return None
 
     def compile(self, source):
         """Returns the object, None if there is none."""
@@ -92,17 +98,38 @@ class Builder:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         remove(target)
         ok = self.run(["gcc", *FLAGS, *self.flags_of(source), "-MMD", "-MF", target + ".d", "-c", source, "-o", target])
-        return target if ok else None
+        return target if ok is not None else None
+
+    def target_of(self, program):
+        return os.path.join(self.out, os.path.basename(program).removesuffix(".c"))
 
     def link(self, program, sources, archive):
         """Returns the program, None if there is none."""
-        target = os.path.join(self.out, os.path.basename(program).removesuffix(".c"))
+        target = self.target_of(program)
         objects = [self.object_of(source) for source in sources]
         if min(mtime(path) for path in objects) < 0:
             return None
         if newest([*objects, archive]) <= mtime(target):
             return target
-        return target if self.run(["gcc", *self.flags, *objects, archive, *self.libraries, "-o", target]) else None
+        # Told twice to trace, the linker names the members that it takes out of the archive.
+        said = self.run(["gcc", *self.flags, *objects, archive, *self.libraries, "-Wl,-t", "-Wl,-t", "-o", target])
+        if said is None:
+            return None
+        with open(target + ".members", "w", encoding="utf-8") as file:
+            file.write("\n".join(re.findall(r"everything\.a[()]+(.*?)\)?$", said, re.MULTILINE)))
+        return target
+
+    def threaded(self, wanted):
+        """Of the programs built, those that can have more than one thread; and the shared sources that these are linked of."""
+        found, members = {}, set()
+        for program, sources in wanted.items():
+            target = self.target_of(program)
+            if mtime(target) < 0 or not MAKES_THREADS.search(self.run(["nm", "-u", target]) or ""):
+                continue
+            found[program] = sources
+            with open(target + ".members", encoding="utf-8") as file:
+                members.update(os.path.relpath(path, self.out)[:-2] + ".c" for path in file.read().split())
+        return found, sorted(members)
 
     def build(self, wanted, common=None):
         own = {source for sources in wanted.values() for source in sources}
@@ -143,27 +170,33 @@ def fresh(target):
     return made >= 0 and all(0 <= mtime(path) <= made for path in [*needed, os.path.abspath(__file__)])
 
 
+def run_all(mode, built):
+    """Whether all of them passed."""
+    env = {**os.environ, **OPTIONS}
+    env.pop("JQ_TEST_SUM", None)  # The same tests again: they are counted once.
+    runner = [sys.executable, os.path.join(HERE, "run_tests.py"), f"--timeout={TIMEOUT_S}", *built]
+    print(f"sanitize: {mode}: {len(built)} programs", flush=True)
+    return subprocess.run(runner, cwd=ROOT, env=env).returncode == 0
+
+
 def main():
     out = sys.argv[1]
     libraries = [arg for arg in sys.argv[2:] if arg.startswith("-l")]
     names = [arg for arg in sys.argv[2:] if not arg.startswith("-l")]
-    wanted = programs(names)
+    wanted, shared = programs(names), None
     if not wanted:
-        print("sanitize: there are no tests yet")
-        return 0
-    status = 0
+        print("sanitize: no test is called so")
+        return 1
+    good = True
     for mode in MODES:
-        print(f"sanitize: {mode}", flush=True)
         builder = Builder(out, mode, libraries)
-        built = builder.build(wanted)
-        env = {**os.environ, **OPTIONS}
-        env.pop("JQ_TEST_SUM", None)  # The same tests again: they are counted once.
-        runner = [sys.executable, os.path.join(HERE, "run_tests.py"), f"--timeout={TIMEOUT_S}", *built]
-        status |= subprocess.run(runner, cwd=ROOT, env=env).returncode
+        built = builder.build(wanted, shared)
+        good &= run_all(mode, built) if built else not wanted
         if builder.failures:
             print(f"sanitize: {mode}: {builder.failures} sources or programs could not be built", flush=True)
-            status = 1
-    return status
+            good = False
+        wanted, shared = builder.threaded(wanted)
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from work import MIB, Checksums, Flanges, Packs, Sort, large_files, sha256_of  #
 
 EX_UNAVAILABLE = 69
 KILL_AT = 0.4  # Of the tasks: when the broker is killed.
-WITHIN_S = 240  # Everything, on a slow machine.
+WITHIN_S = 480  # Everything, on a slow machine.
 FINAL_STATES = ("succeeded", "dead", "cancelled", "expired")
 
 PROGRAMS = {

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-START_S = 30  # How long a process may take to come up on a busy machine.
+START_S = 60  # How long a process may take to come up on a busy machine.
 
 
 class DemoError(Exception):
@@ -93,7 +93,7 @@ class Process:
         if self.child is not None and self.child.poll() is None:
             self.child.terminate()
 
-    def stop(self, within_s=10):
+    def stop(self, within_s=30):
         """SIGTERM, so that it finishes what it does; SIGKILL if it does not."""
         if self.child is None:
             return

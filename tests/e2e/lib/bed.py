@@ -18,7 +18,7 @@ from . import sp
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BIN = os.environ.get("JQ_BIN") or os.path.join(ROOT, "zig-out", "bin")
-START_S = 30
+START_S = 60
 
 FINAL_STATES = ("succeeded", "dead", "cancelled", "expired")
 
@@ -212,7 +212,7 @@ class Bed:
         found = [worker for worker in self.ask("worker", "ls")["items"] if worker["name"] == name]
         return found[0] if found else {}
 
-    def run_jqctl(self, *words, token=None, timeout_s=60):
+    def run_jqctl(self, *words, token=None, timeout_s=150):
         """(exit code, stdout, stderr)"""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("JQ_")}
         environment["JQ_SERVER"] = self.request
