@@ -11,6 +11,7 @@ enum {
     MOVED_VERDICTS = 16,
     MOVED_ERROR = 32,
     MOVED_HELD = 64, /* nothing follows */
+    MOVED_EDITS = 128,
 };
 
 static void put_bytes(struct jq_buf *out, struct jq_bytes bytes) {
@@ -30,7 +31,8 @@ static uint8_t parts_of(const struct jq_record *record) {
                      (record->u.task_relocated.worker ? MOVED_LEASE : 0) |
                      (record->u.task_relocated.verdicts.size ? MOVED_VERDICTS : 0) |
                      (record->u.task_relocated.error.size ? MOVED_ERROR : 0) |
-                     (record->u.task_relocated.held ? MOVED_HELD : 0));
+                     (record->u.task_relocated.held ? MOVED_HELD : 0) |
+                     (record->u.task_relocated.edits ? MOVED_EDITS : 0));
 }
 
 static void encode_parts(const struct jq_record *record, uint8_t parts, struct jq_buf *out) {
@@ -59,6 +61,9 @@ static void encode_parts(const struct jq_record *record, uint8_t parts, struct j
     if (parts & MOVED_ERROR) {
         jq_buf_append_str(out, record->u.task_relocated.error);
     }
+    if (parts & MOVED_EDITS) {
+        jq_buf_append_varint(out, record->u.task_relocated.edits);
+    }
 }
 
 static void decode_parts(struct jq_reader *in, uint8_t parts, struct jq_record *record) {
@@ -86,6 +91,9 @@ static void decode_parts(struct jq_reader *in, uint8_t parts, struct jq_record *
     }
     if (parts & MOVED_ERROR) {
         record->u.task_relocated.error = jq_read_str(in, JQ_ERROR_TEXT_SIZE_MAX);
+    }
+    if (parts & MOVED_EDITS) {
+        record->u.task_relocated.edits = (uint32_t)get_bounded(in, UINT32_MAX);
     }
 }
 

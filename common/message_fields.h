@@ -292,7 +292,7 @@
     X(JQ_AT_ROW_ON, "on", TEXT, 0, 0, 16, NULL, "task.show: how those must end")                                       \
     X(JQ_AT_ROW_ERROR, "error", TEXT, 0, 0, JQ_ERROR_TEXT_SIZE_MAX, NULL,                                              \
       "what went wrong, in one short line: the report's message and the last line of its stderr")                      \
-    X(JQ_AT_ROW_VERSION, "version", UINT, 0, 0, ANY, NULL, "task.show: of payload and headers, for dead.edit")         \
+    X(JQ_AT_ROW_VERSION, "version", UINT, 0, 0, ANY, NULL, "task.show: goes up by one with each edit, for dead.edit")  \
     X(JQ_AT_ROW_GROUP, "group", TEXT, 0, 1, JQ_KEY_SIZE_MAX, NULL, "absent: none")
 
 #define JQ_FIELDS_EXPLAIN_REPLY(X)                                                                                     \
@@ -340,7 +340,7 @@
 #define JQ_FIELDS_DEAD_EDIT(X)                                                                                         \
     X(JQ_AT_DEAD_EDIT_ID, "id", UINT, REQUIRED, 1, ANY, NULL, "what is not given stays as it is")                      \
     X(JQ_AT_DEAD_EDIT_VERSION, "version", UINT, 0, 0, ANY, NULL,                                                       \
-      "as task.show told it: `conflict` if payload and headers were edited since")                                     \
+      "as task.show told it: `conflict` if it was edited since")                                                       \
     X(JQ_AT_DEAD_EDIT_QUEUE, "queue", NAME, 0, 0, 0, NULL, "in the same namespace")                                    \
     X(JQ_AT_DEAD_EDIT_HANDLER, "handler", NAME, 0, 0, 0, NULL, "")                                                     \
     X(JQ_AT_DEAD_EDIT_PAYLOAD, "payload", BIN, 0, 0, JQ_PAYLOAD_SIZE_MAX, NULL,                                        \

@@ -50,6 +50,9 @@ static void side_restore(struct jq_core *core, struct task *task, const struct j
         side->shortages = record->u.task_relocated.shortages;
         side->grace_ms = record->u.task_relocated.grace_ms;
     }
+    if (record->u.task_relocated.edits > 0) {
+        task_side(core, task)->edits = record->u.task_relocated.edits;
+    }
     if (record->u.task_relocated.last_size > 0) {
         struct side *side = task_side(core, task);
         side->last_lsn = record->u.task_relocated.last_lsn;

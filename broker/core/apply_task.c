@@ -409,6 +409,7 @@ static void apply_edited(struct jq_core *core, uint32_t ref, const struct jq_rec
     core->classes[task->class_index].refs++;
     core->options[task->options].refs++;
     core->queues[task->queue].dead++;
+    task_side(core, task)->edits++;
     if (record->u.task_edited.body.size > 0) {
         move_body(core, task, record);
     }

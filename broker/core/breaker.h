@@ -113,6 +113,11 @@ bool breakers_hold_worker(const struct jq_core *core, uint32_t worker);
 void breakers_class_added(struct jq_core *core, uint16_t class_index);
 void breakers_worker_added(struct jq_core *core, uint32_t worker);
 
+/* A worker that has leases changes its name: they are probes of its old breaker no more, and, before its next lease, may be
+ * some of the new one. */
+void breakers_worker_leaves(struct jq_core *core, uint32_t worker);
+void breakers_worker_joins(struct jq_core *core, uint32_t worker);
+
 /* A lease was given: probes are counted. */
 void breakers_lease_given(struct jq_core *core, uint32_t worker, uint16_t class_index);
 /* What a lease was, for breakers_attempt_ended() when it is gone. */

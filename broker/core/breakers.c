@@ -435,6 +435,38 @@ static void count_call(struct jq_core *core, uint32_t index, enum breaker_call c
     }
 }
 
+/* The leases of the worker that are probes of its breaker. */
+static uint32_t probes_of_worker(const struct jq_core *core, uint32_t worker) {
+    const struct breaker *breaker = at(core, worker_at(core, worker)->breaker);
+    uint32_t count = 0;
+    if (breaker->state != JQ_BREAKER_HALF_OPEN) {
+        return 0;
+    }
+    for (uint32_t ref = worker_at(core, worker)->lease_head; ref != 0; ref = lease_at(core, ref)->next) {
+        count += lease_at(core, ref)->token >= breaker->probe_token;
+    }
+    return count;
+}
+
+void breakers_worker_leaves(struct jq_core *core, uint32_t worker) {
+    const uint32_t index = worker_at(core, worker)->breaker;
+    const uint32_t probes = probes_of_worker(core, worker);
+    if (probes > 0) {
+        struct breaker *breaker = at(core, index);
+        breaker->probes -= probes < breaker->probes ? probes : breaker->probes;
+        hold(core, index);
+    }
+}
+
+void breakers_worker_joins(struct jq_core *core, uint32_t worker) {
+    const uint32_t index = worker_at(core, worker)->breaker;
+    const uint32_t probes = probes_of_worker(core, worker);
+    if (probes > 0) {
+        at(core, index)->probes += probes;
+        hold(core, index);
+    }
+}
+
 static enum breaker_call call_of(enum jq_breaker_kind kind, enum jq_outcome outcome, bool names_service) {
     switch (outcome) {
     case JQ_OUTCOME_SUCCESS: return BREAKER_CALL_GOOD;

@@ -17,6 +17,8 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .options_max = 65536,
                                       .workers_max = 10000,
                                       .senders_max = 65536,
+                                      .answers_max = 1000 * 1000,
+                                      .window_bytes_max = UINT64_C(128) << 20,
                                       .finished_max = 1000 * 1000,
                                       .parked_max = 20000,
                                       .log_slack_bytes = UINT64_C(64) << 20,

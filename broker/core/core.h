@@ -45,7 +45,9 @@ struct jq_core_config {
     uint64_t bytes_max;     /* of the records of queued tasks, per queue; 0: none */
     uint64_t memory_max;    /* bytes of core memory at which submits are refused; resumed at 7/8 of it */
     uint64_t disk_free_min; /* bytes; below: submits are refused; resumed at 9/8 of it */
-    uint32_t classes_max, queues_max, groups_max, limits_max, options_max, workers_max, senders_max;
+    uint32_t classes_max, queues_max, groups_max, limits_max, options_max, workers_max, senders_max, answers_max;
+    uint64_t
+        window_bytes_max; /* of the answers kept for resends; clients get three quarters of it, and of answers_max */
     uint64_t finished_max;
     uint32_t parked_max;         /* parked polls and waits */
     uint64_t log_slack_bytes;    /* what the log may hold beyond twice what is live in it: a segment */

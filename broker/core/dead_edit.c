@@ -55,12 +55,13 @@ static struct jq_str namespace_of(struct jq_str queue) {
 /* False: refused. */
 static bool check(struct jq_core *core, const struct jq_request *request, const struct task *task,
                   const struct edited *edited) {
+    const struct side *side = task_side_if(core, task);
     const uint64_t version = request->u.edit.version;
     const struct jq_options *options = &edited->options;
     if (task->state != JQ_STATE_DEAD) {
         return refuse(core, request, JQ_REPLY_CONFLICT, "id", not_dead_reason((enum jq_state)task->state));
     }
-    if (version != 0 && version != task->body_lsn) {
+    if (version != 0 && version != side_version(side)) {
         return refuse(core, request, JQ_REPLY_CONFLICT, "version", "somebody has edited it meanwhile: look again");
     }
     if (!jq_str_equal(namespace_of(edited->queue_name), namespace_of(core->queues[task->queue].name))) {

@@ -69,6 +69,7 @@ struct jq_task_row {
     int progress_permille; /* -1: none */
     struct jq_str progress;
     struct jq_str error;     /* of the attempt that `outcome` is about */
+    uint64_t version;        /* goes up by one with each edit */
     struct jq_body_ref body; /* payload and headers */
     struct jq_body_ref last; /* report of the last attempt: result, error, tails */
     uint64_t flow;           /* show; 0: none */

@@ -20,11 +20,11 @@
 #include "common/need.h"
 
 enum {
-    RESOURCES_MAX = 32,      /* distinct offer names in one broker */
-    SENDER_ANSWERS_MAX = 64, /* answers kept per sender */
-    ANSWERS_MAX = 1000000,   /* answers kept per broker */
-    PARKED_SCAN_MAX = 64,    /* parked workers looked at for one task */
-    RESERVATIONS_MAX = 32,   /* workers kept for a task each */
+    RESOURCES_MAX = 32,            /* distinct offer names in one broker */
+    SENDER_ANSWERS_MAX = 64,       /* answers kept per sender */
+    SENDER_BYTES_MAX = 256 * 1024, /* of a sender's answers */
+    PARKED_SCAN_MAX = 64,          /* parked workers looked at for one task */
+    RESERVATIONS_MAX = 32,         /* workers kept for a task each */
     IDS_PER_RESERVATION = 65536,
     ID_PAGE_COUNT = 256,
     LEVEL_COUNT = JQ_PRIORITY_COUNT,
@@ -86,6 +86,7 @@ struct side { /* D */
     uint64_t submit_lsn; /* of a task whose body was edited: where its submit stands; else 0 */
     uint32_t last_size;
     uint32_t grace_ms;
+    uint32_t edits; /* how often its dead letter was edited; not in the digest, which older logs have without it */
     uint8_t losses, shortages;
     uint16_t progress_permille; /* S: 1 + permille; 0 none */
     char *progress;             /* S */
@@ -272,6 +273,7 @@ struct sender {
     uint64_t floor;         /* D: ids below are forgotten */
     struct answer *answers; /* D: ascending */
     uint32_t count, capacity;
+    uint64_t bytes;              /* I: of its answers */
     int64_t used_ms;             /* I */
     uint32_t lru_prev, lru_next; /* I: by last recorded use */
 };
@@ -284,7 +286,7 @@ struct key { /* D */
     uint64_t hash;
     uint64_t task;
     uint64_t lsn;       /* of the submit: pins its segment */
-    int64_t expires_ms; /* none, throttle */
+    int64_t expires_ms; /* none, throttle; debounce: when the task is ready at the latest */
     uint32_t newer;     /* I: none: the next in the order of records; throttle: in core->key_timers, + 1 */
 };
 
@@ -494,7 +496,7 @@ struct jq_core {
     struct sender *senders;
     uint32_t sender_count, sender_capacity, sender_free, senders_used;
     uint32_t lru_head, lru_tail;
-    uint64_t answer_count;
+    uint64_t answer_count, window_bytes; /* I */
     struct jq_strmap sender_ids;
     struct jq_map key_map;           /* hash -> first key */
     uint32_t key_oldest, key_newest; /* of none: they all live equally long */

@@ -363,6 +363,7 @@ enum jq_err apply_flow_record(struct jq_core *core, const struct jq_record *reco
     if (flow->due) {
         due_remove(core, flow);
     }
+    flow_changed(core, flow);
     flow_remove(core, ref);
     return JQ_OK;
 }

@@ -390,9 +390,11 @@ void limits_expire(struct jq_core *core) {
         const uint32_t ref = first->ref;
         const struct meter *meter = meter_at(core, ref);
         const bool of_group = meter->kind == JQ_SCOPE_EACH_GROUP;
+        const uint32_t target = meter->target;
         jq_heap_remove(&core->limit_timers, 1);
-        if (!of_group || !group_forget_unused(core, meter->target)) {
-            meter_check(core, ref);
+        meter_check(core, ref);
+        if (of_group) {
+            (void)group_forget_unused(core, target); /* or it sets a timer of its own */
         }
         first = jq_heap_min(&core->limit_timers);
     }

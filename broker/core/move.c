@@ -60,6 +60,7 @@ static void fill_side(const struct side *side, struct jq_record *record) {
     record->u.task_relocated.losses = side->losses;
     record->u.task_relocated.shortages = side->shortages;
     record->u.task_relocated.grace_ms = side->grace_ms;
+    record->u.task_relocated.edits = side->edits;
     record->u.task_relocated.last_lsn = side->last_size ? side->last_lsn : 0;
     record->u.task_relocated.last_size = side->last_size;
     record->u.task_relocated.error = side->error ? jq_str_of(side->error) : (struct jq_str){NULL, 0};

@@ -29,6 +29,7 @@ void task_row(const struct jq_core *core, const struct task *task, struct jq_tas
                                     .wall_offset_ms = core->wall_ms - core->now_ms,
                                     .options = core->options[task->options].options,
                                     .progress_permille = -1,
+                                    .version = side_version(side),
                                     .body = {task->body_lsn, task->body_size}};
     if (task->flags & TASK_FLAG_ETA) {
         ret_row->at_ms -= ret_row->wall_offset_ms; /* told in core time, like all others */

@@ -290,6 +290,7 @@ struct jq_record {
             uint64_t last_lsn; /* the record with its last report; size 0: none */
             uint32_t last_size;
             uint32_t grace_ms;
+            uint32_t edits;
             uint32_t worker; /* while it is leased: as in task_leased; else 0 */
             uint8_t alternative;
             jq_lease_token token;

@@ -21,6 +21,9 @@ uint32_t task_add(struct jq_core *core, jq_task_id id);
 void task_remove(struct jq_core *core, uint32_t ref); /* entry, id, body and side; must be in no list, heap or lease */
 struct side *task_side(struct jq_core *core, struct task *task); /* makes it */
 const struct side *task_side_if(const struct jq_core *core, const struct task *task);
+static inline uint64_t side_version(const struct side *side) { /* 1 for one that was never edited */
+    return 1 + (uint64_t)(side ? side->edits : 0);
+}
 void task_set_error(struct jq_core *core, struct task *task, struct jq_str error); /* empty: none; only by apply */
 enum jq_state
 task_shown(const struct task *task); /* its state as people are told it: held goes before where it waits */
@@ -106,7 +109,14 @@ uint64_t class_hash(const struct jq_core *core, uint16_t class_index);
 uint64_t options_hash(const struct jq_core *core, uint32_t index);
 
 /* ---- window.c: senders and the answers they got ---- */
-enum window_verdict { WINDOW_NEW, WINDOW_AGAIN, WINDOW_FORGOTTEN, WINDOW_FULL };
+enum window_verdict {
+    WINDOW_NEW,
+    WINDOW_AGAIN,
+    WINDOW_FORGOTTEN,
+    WINDOW_FULL,         /* of senders */
+    WINDOW_SENDER_HEAVY, /* of this sender's answers */
+    WINDOW_HEAVY,        /* of answers */
+};
 enum window_verdict window_look(struct jq_core *core, const struct jq_request *request,
                                 const struct answer **ret_answer);
 /* Answers a request that the window cannot let through. False: it may go on. */
@@ -115,6 +125,7 @@ void window_record(struct jq_core *core, const struct jq_uuid *sender, uint64_t 
                    const struct jq_verdict *verdict);
 struct jq_bytes exceptions_pack(struct jq_core *core, const struct jq_exception *exceptions, size_t count);
 size_t exceptions_unpack(struct jq_core *core, struct jq_bytes packed); /* into core->exceptions */
+uint64_t window_memory_bytes(const struct jq_core *core);
 void window_expire(struct jq_core *core);
 int64_t window_deadline_ms(const struct jq_core *core);
 uint64_t sender_hash(const struct jq_core *core, const struct sender *sender);

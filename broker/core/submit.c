@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-enum { RETRY_AFTER_UNKNOWN_MS = 1000, REASON_SIZE = 80 };
+enum { RETRY_AFTER_UNKNOWN_MS = 1000, REASON_SIZE = 80, KEY_EXPIRES_NEVER = 1, DEBOUNCE_DELAYS_MAX = 10 };
 
 static bool same_text(struct jq_str a, struct jq_str b) {
     return (a.data == b.data && a.size == b.size) || jq_str_equal(a, b);
@@ -115,9 +115,13 @@ bool submit_key_known(struct jq_core *core, const struct jq_submit_item *item) {
     return item->key.size > 0 && key_standing(core, key_scoped(item->queue, item->key, buffer)) != NULL;
 }
 
+/* Of debounce: until when others may take its task's place; of the other bound ones: nothing. */
 static int64_t key_expires_ms(const struct jq_core *core, const struct jq_submit_item *item) {
+    if (item->unique == JQ_UNIQUE_DEBOUNCE) {
+        return core->now_ms + DEBOUNCE_DELAYS_MAX * item->delay_ms;
+    }
     if (is_bound(item->unique)) {
-        return 1;
+        return KEY_EXPIRES_NEVER;
     }
     return core->now_ms + (item->unique == JQ_UNIQUE_THROTTLE ? item->unique_ms : core->config.key_ttl_ms);
 }
@@ -252,9 +256,16 @@ static bool queue_has_room(struct jq_core *core, const struct jq_submit_item *it
     return !mark;
 }
 
+/* As long as others keep coming a task would wait for ever: there is a time at which it runs all the same. */
+static int64_t renewed_ready_ms(const struct jq_core *core, const struct jq_submit_item *item, const struct key *key) {
+    const int64_t ready_ms = core->now_ms + item->delay_ms;
+    return key->expires_ms > KEY_EXPIRES_NEVER && key->expires_ms < ready_ms ? key->expires_ms : ready_ms;
+}
+
 /* Debounce: what waits becomes what this item says, and waits anew. */
 static void renew_task(struct jq_core *core, const struct jq_submit_item *item, uint32_t index, struct batch *batch,
-                       jq_task_id id) {
+                       const struct key *key) {
+    const jq_task_id id = {key->task};
     const uint32_t ref = task_find(core, id);
     if (!batch_intern(core, item, index, batch) ||
         (batch->queue != task_at(core, ref)->queue && !queue_has_room(core, item, index, batch))) {
@@ -266,7 +277,7 @@ static void renew_task(struct jq_core *core, const struct jq_submit_item *item, 
                                                   .class_index = batch->class_index,
                                                   .options = batch->options,
                                                   .priority = (uint8_t)item->priority,
-                                                  .ready_at_ms = core->now_ms + item->delay_ms,
+                                                  .ready_at_ms = renewed_ready_ms(core, item, key),
                                                   .expires_wall_ms = item->expires_wall_ms,
                                                   .group = item->group,
                                                   .body = item->body}};
@@ -287,7 +298,7 @@ static bool key_answers(struct jq_core *core, const struct jq_submit_item *item,
         return false;
     }
     if (key->unique == JQ_UNIQUE_DEBOUNCE && item->unique == JQ_UNIQUE_DEBOUNCE) {
-        renew_task(core, item, index, batch, (jq_task_id){key->task});
+        renew_task(core, item, index, batch, key);
     } else {
         answer_with(core, index, key->task);
     }

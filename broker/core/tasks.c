@@ -251,5 +251,5 @@ uint64_t tasks_memory_bytes(const struct jq_core *core) {
            (uint64_t)core->id_page_count * ID_PAGE_COUNT * sizeof(uint32_t) + jq_map_memory_bytes(&core->key_map) +
            (uint64_t)(core->timers.capacity + core->wall_timers.capacity) * sizeof(struct jq_heap_entry) +
            jq_slab_bytes(&core->lanes) + jq_slab_bytes(&core->buckets) + jq_map_memory_bytes(&core->lane_map) +
-           core->breakers.capacity * sizeof(struct breaker) + core->extra_bytes;
+           core->breakers.capacity * sizeof(struct breaker) + window_memory_bytes(core) + core->extra_bytes;
 }

@@ -2,6 +2,10 @@
  *
  * Kept per sender: at most SENDER_ANSWERS_MAX answers, ascending by request id, and a floor below which everything is
  * forgotten. Senders stand in a list by their last recorded use; those idle for longer than the window are trimmed.
+ *
+ * What is kept is bounded in bytes as well: for one sender, and for all of them together, of which workers have the last quarter
+ * for themselves, so that outcomes land whatever clients do. Beyond, a request is told to wait, but its `done` counts. Nothing
+ * else is forgotten to make room.
  */
 #include <stdlib.h>
 
@@ -87,12 +91,54 @@ size_t exceptions_unpack(struct jq_core *core, struct jq_bytes packed) {
 
 /* ---- looking and recording ---- */
 
+struct window_share {
+    uint32_t count;
+    uint64_t bytes;
+};
+
+static uint64_t answer_bytes(const struct answer *answer) {
+    return sizeof(*answer) + answer->verdict.exceptions.size;
+}
+
+uint64_t window_memory_bytes(const struct jq_core *core) {
+    return core->window_bytes + core->sender_capacity * sizeof(struct sender);
+}
+
+static bool of_a_worker(const struct jq_request *request) {
+    return request->op == JQ_OP_LEASE || request->op == JQ_OP_REPORT || request->op == JQ_OP_REGISTER;
+}
+
+/* Answers of the sender that the request itself says are done, and what they take. */
+static struct window_share done_of(const struct sender *sender, const struct jq_request *request) {
+    struct window_share done = {0, 0};
+    while (sender && done.count < sender->count && sender->answers[done.count].request < request->done) {
+        done.bytes += answer_bytes(&sender->answers[done.count++]);
+    }
+    return done;
+}
+
+/* Of a request that is new: whether its answer can be kept. */
+static enum window_verdict window_room(const struct jq_core *core, const struct jq_request *request,
+                                       const struct sender *sender) {
+    if (!sender && core->senders_used >= core->config.senders_max) {
+        return WINDOW_FULL;
+    }
+    const struct window_share done = done_of(sender, request);
+    if (sender && sender->bytes - done.bytes >= SENDER_BYTES_MAX) {
+        return WINDOW_SENDER_HEAVY;
+    }
+    const uint64_t bytes_max = core->config.window_bytes_max, count_max = core->config.answers_max;
+    const unsigned quarters = of_a_worker(request) ? 4 : 3;
+    const bool heavy = core->window_bytes - done.bytes >= bytes_max / 4 * quarters ||
+                       core->answer_count - done.count >= count_max * quarters / 4;
+    return heavy ? WINDOW_HEAVY : WINDOW_NEW;
+}
+
 enum window_verdict window_look(struct jq_core *core, const struct jq_request *request,
                                 const struct answer **ret_answer) {
     const struct sender *sender = sender_find(core, &request->sender);
     if (!sender) {
-        const bool full = core->senders_used >= core->config.senders_max || core->answer_count >= ANSWERS_MAX;
-        return full ? WINDOW_FULL : WINDOW_NEW;
+        return window_room(core, request, NULL);
     }
     for (uint32_t i = sender->count; i > 0; i--) {
         if (sender->answers[i - 1].request == request->id && !CANARY(WINDOW_BLIND)) {
@@ -103,17 +149,35 @@ enum window_verdict window_look(struct jq_core *core, const struct jq_request *r
             break;
         }
     }
-    return request->id < sender->floor ? WINDOW_FORGOTTEN : WINDOW_NEW;
+    return request->id < sender->floor ? WINDOW_FORGOTTEN : window_room(core, request, sender);
+}
+
+/* Nothing is done of a request that is told to wait, but what it says of earlier ones holds. */
+static void window_note_done(struct jq_core *core, const struct jq_request *request) {
+    if (done_of(sender_find(core, &request->sender), request).count > 0) {
+        struct jq_record record = {.type = JQ_RECORD_SENDER_TRIMMED,
+                                   .u.sender_trimmed = {.sender = request->sender, .floor = request->done}};
+        emit(core, &record);
+    }
 }
 
 /* A sender that was forgotten within the window could have its request done twice: rather a new one waits. */
 bool window_refuses(struct jq_core *core, const struct jq_request *request, enum window_verdict seen) {
-    if (seen == WINDOW_FORGOTTEN) {
-        reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten");
-    } else if (seen == WINDOW_FULL) {
-        reply_refuse(core, request, JQ_REPLY_BUSY, "limits", "senders_max reached");
+    switch (seen) {
+    case WINDOW_NEW:
+    case WINDOW_AGAIN: return false;
+    case WINDOW_FORGOTTEN: reply_refuse(core, request, JQ_REPLY_CONFLICT, "request", "forgotten"); break;
+    case WINDOW_FULL: reply_refuse(core, request, JQ_REPLY_BUSY, "limits", "senders_max reached"); break;
+    case WINDOW_SENDER_HEAVY:
+        window_note_done(core, request);
+        reply_refuse(core, request, JQ_REPLY_BUSY, "done", "too many answers are kept for this sender: none is done");
+        break;
+    case WINDOW_HEAVY:
+        window_note_done(core, request);
+        reply_refuse(core, request, JQ_REPLY_BUSY, "limits", "too many answers are kept for resends");
+        break;
     }
-    return seen == WINDOW_FORGOTTEN || seen == WINDOW_FULL;
+    return true;
 }
 
 void window_record(struct jq_core *core, const struct jq_uuid *sender, uint64_t request, uint64_t done,
@@ -176,6 +240,9 @@ static uint32_t sender_make(struct jq_core *core, const struct jq_uuid *id, int6
 static void answers_trim(struct jq_core *core, struct sender *sender, uint64_t floor) {
     uint32_t gone = 0;
     while (gone < sender->count && sender->answers[gone].request < floor) {
+        const uint64_t bytes = answer_bytes(&sender->answers[gone]);
+        sender->bytes -= bytes;
+        core->window_bytes -= bytes;
         free((uint8_t *)(uintptr_t)sender->answers[gone].verdict.exceptions.data);
         gone++;
     }
@@ -212,6 +279,8 @@ static bool answer_insert(struct jq_core *core, struct sender *sender, const str
     }
     sender->count++;
     core->answer_count++;
+    sender->bytes += answer_bytes(answer);
+    core->window_bytes += answer_bytes(answer);
     if (sender->count > SENDER_ANSWERS_MAX) {
         answers_trim(core, sender, sender->answers[0].request + 1);
     }

@@ -198,6 +198,10 @@ static void enrol(struct jq_core *core, const struct jq_request *request, uint32
     if (known && worker_at(core, index)->incarnation != request->u.reg.incarnation) {
         worker_lose_leases(core, index);
     }
+    const bool renamed = known && !jq_str_equal(worker_at(core, index)->name, request->u.reg.name);
+    if (renamed) {
+        breakers_worker_leaves(core, index);
+    }
     if (known) {
         worker_forget_session(core, index);
     }
@@ -209,6 +213,9 @@ static void enrol(struct jq_core *core, const struct jq_request *request, uint32
                                                        .name = request->u.reg.name}};
     emit(core, &record);
     struct worker *worker = worker_at(core, index);
+    if (renamed) {
+        breakers_worker_joins(core, index);
+    }
     worker->profile = profile;
     account_open(core, worker);
     cancels_restore(core, index);

@@ -110,7 +110,7 @@ static void pack_task(struct encoder *encoder, const struct jq_task_row *row, en
     pack_times(&map, row);
     pack_run(&map, row);
     if (op == JQ_OP_TASK_SHOW) {
-        row_uint(&map, JQ_AT_ROW_VERSION, row->body.lsn);
+        row_uint(&map, JQ_AT_ROW_VERSION, row->version);
         readable = pack_body(encoder, &map, row->body);
     }
     if (op == JQ_OP_TASK_SHOW || op == JQ_OP_WAIT)

@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
 static void limits(const struct jq_broker_settings *settings, struct jq_core_config *policy) {
     policy->depth_max = (uint64_t)settings->depth_max;
     policy->bytes_max = (uint64_t)settings->bytes_max;
@@ -17,6 +21,7 @@ static void limits(const struct jq_broker_settings *settings, struct jq_core_con
     policy->limits_max = (uint32_t)settings->limits_max;
     policy->workers_max = (uint32_t)settings->workers_max;
     policy->senders_max = (uint32_t)settings->senders_max;
+    policy->window_bytes_max = least(policy->memory_max / 8, policy->window_bytes_max);
     policy->finished_max = (uint64_t)settings->finished_max;
     policy->parked_max = (uint32_t)settings->parked_max;
 }

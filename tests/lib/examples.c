@@ -112,6 +112,7 @@ static void write_lease_reply(struct jq_buf *out) {
                                            .reserved = reserved,
                                            .reserved_count = 3,
                                            .units = {units, sizeof(units)},
+                                           .version = 1,
                                            .body = {1, 1}}};
     encode(out, (struct jq_reply_effect){.op = JQ_OP_LEASE,
                                          .request = 3,

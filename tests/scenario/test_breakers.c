@@ -216,6 +216,34 @@ static void open_worker_is_handed_nothing(void **state) {
     lab_free(lab);
 }
 
+/* A worker that takes another name while it runs a probe gives the probe back to the breaker of its old name. */
+static void renamed_worker_gives_its_probes_back(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.breaker.probes = 1;
+    struct lab *lab = lab_new_with(&config);
+    struct lab_worker *probing = lab_worker(lab, "cad");
+    assert_int_equal(ask_breaker(lab, JQ_OP_BREAKER_TRIP, JQ_BREAKER_WORKER, "cad", 1000)->status, JQ_REPLY_OK);
+    assert_int_equal(ask_breaker(lab, JQ_OP_BREAKER_TRIP, JQ_BREAKER_WORKER, "mill", 1000)->status, JQ_REPLY_NOT_FOUND);
+    advance_ms(lab, 1000);
+    submit_to(lab, "work");
+    const jq_lease_token probe = lease_task(lab, "cad");
+    assert_int_not_equal(probe.value, 0);
+    (void)snprintf(probing->name, sizeof(probing->name), "mill");
+    register_worker(lab, probing);
+    struct lab_worker *next = lab_worker_unregistered(lab, "cad"); /* another one has that name now */
+    next->id.bytes[0]++;
+    next->incarnation++;
+    register_worker(lab, next);
+    submit_to(lab, "work");
+    assert_int_not_equal(lease_task(lab, "cad").value, 0);
+    assert_int_equal(report_success(lab, probe), JQ_REPLY_OK);
+    assert_int_equal(state_of(lab, JQ_BREAKER_WORKER, "cad"), JQ_BREAKER_HALF_OPEN);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* A handler that fails wherever it runs does not take the workers with it. */
 static void broken_handler_leaves_its_worker_closed(void **state) {
     (void)state;
@@ -537,6 +565,7 @@ int main(void) {
         cmocka_unit_test(late_reports_are_no_probes),
         cmocka_unit_test(not_every_end_counts_against_a_handler),
         cmocka_unit_test(open_worker_is_handed_nothing),
+        cmocka_unit_test(renamed_worker_gives_its_probes_back),
         cmocka_unit_test(broken_handler_leaves_its_worker_closed),
         cmocka_unit_test(shortages_count_against_the_worker),
         cmocka_unit_test(open_service_holds_back_who_named_it),

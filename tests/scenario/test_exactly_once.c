@@ -130,6 +130,104 @@ static void full_window_refuses_new_senders(void **state) {
     lab_free(lab);
 }
 
+/* `count` tasks of which only the last is sound: an answer of 21 bytes for each of the others has to be kept. */
+static const struct jq_reply_effect *submit_faulty(struct lab *lab, uint64_t id, uint64_t done, size_t count) {
+    static struct jq_submit_item items[1000];
+    for (size_t i = 0; i < count; i++) {
+        items[i] = lab_item();
+        items[i].refused = i + 1 < count ? JQ_REPLY_INVALID : JQ_REPLY_OK;
+    }
+    struct jq_request request = lab_request(lab, JQ_OP_SUBMIT);
+    request.id = id;
+    request.done = done;
+    request.u.submit.items = items;
+    request.u.submit.count = count;
+    return lab_ask(lab, &request);
+}
+
+/* What is kept for one sender is bounded in bytes: it waits until it says what is done, and meanwhile loses nothing of what it may
+ * send again. Others are not held up. */
+static void a_senders_answers_are_bounded_in_bytes(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    lab->quiet = true;
+    uint64_t id = 1;
+    while (id < 64 && submit_faulty(lab, id, 0, 1000)->status == JQ_REPLY_OK) {
+        id++;
+    }
+    assert_in_range(id, 5, 20);
+    assert_int_equal(submit_as(lab, id, 0)->status, JQ_REPLY_BUSY);
+    assert_int_equal(submit_faulty(lab, 1, 0, 1000)->u.submit.first, 1);
+    lab->client.bytes[0]++;
+    assert_int_equal(submit_as(lab, id, 0)->status, JQ_REPLY_OK);
+    lab->client.bytes[0]--;
+    restart_broker(lab);
+    assert_int_equal(submit_as(lab, id, 0)->status, JQ_REPLY_BUSY);
+    assert_int_equal(submit_as(lab, id, 2)->status, JQ_REPLY_OK);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+static struct lab *lab_with_a_small_window(void) {
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.window_bytes_max = 40000;
+    return lab_new_with(&config);
+}
+
+/* What is kept for all senders is bounded, too: then even those that are known wait, and what they say is done makes room for
+ * others, whatever becomes of the request that says it. Nothing that may be sent again is forgotten. */
+static void all_answers_are_bounded_in_bytes(void **state) {
+    (void)state;
+    struct lab *lab = lab_with_a_small_window();
+    assert_int_equal(submit_as(lab, 1, 0)->status, JQ_REPLY_OK);
+    lab->client.bytes[0]++;
+    assert_int_equal(submit_faulty(lab, 1, 0, 700)->status, JQ_REPLY_OK);
+    lab->client.bytes[0]++;
+    assert_int_equal(submit_faulty(lab, 1, 0, 800)->status, JQ_REPLY_OK);
+    lab->client.bytes[0]++;
+    assert_int_equal(submit_as(lab, 1, 0)->status, JQ_REPLY_BUSY); /* a new one */
+    lab->client.bytes[0] -= 3;
+    assert_int_equal(submit_as(lab, 2, 2)->status, JQ_REPLY_BUSY); /* a known one */
+    assert_int_equal(submit_as(lab, 1, 0)->status, JQ_REPLY_CONFLICT);
+    lab->client.bytes[0]++;
+    assert_int_equal(submit_faulty(lab, 1, 0, 700)->u.submit.first, 3);
+    assert_int_equal(submit_as(lab, 2, 2)->status, JQ_REPLY_OK); /* makes room itself */
+    lab->client.bytes[0]--;
+    assert_int_equal(submit_as(lab, 2, 2)->status, JQ_REPLY_OK);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* What clients leave behind does not keep outcomes from being accepted: a part of the window is for workers alone. */
+static void full_window_takes_outcomes(void **state) {
+    (void)state;
+    struct lab *lab = lab_with_a_small_window();
+    const jq_task_id task = submit_task(lab, "q");
+    const jq_lease_token token = lease_task(lab, "worker-1");
+    uint64_t id = 1;
+    while (id < 64 && submit_faulty(lab, id, 0, 300)->status == JQ_REPLY_OK) {
+        id++;
+    }
+    assert_int_equal(submit_as(lab, id, 0)->status, JQ_REPLY_BUSY);
+    assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, task), JQ_STATE_SUCCEEDED);
+    assert_int_not_equal(lease_task(lab, "worker-2").value, 0);
+    lab_free(lab);
+}
+
+/* The answers that are kept count as memory: a broker whose memory they fill says so. */
+static void kept_answers_count_as_memory(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_server_row before, after;
+    jq_core_status(lab->core, &before);
+    (void)submit_faulty(lab, 1, 0, 1000);
+    jq_core_status(lab->core, &after);
+    assert_true(after.memory_bytes >= before.memory_bytes + 21 * 999);
+    lab_free(lab);
+}
+
 static const struct jq_reply_effect *submit_key(struct lab *lab, const char *queue, const char *key) {
     struct jq_submit_item item = lab_item();
     item.queue = jq_str_of(queue);
@@ -203,6 +301,10 @@ int main(void) {
         cmocka_unit_test(forgotten_request_is_a_conflict),
         cmocka_unit_test(window_keeps_sixty_four_answers),
         cmocka_unit_test(full_window_refuses_new_senders),
+        cmocka_unit_test(a_senders_answers_are_bounded_in_bytes),
+        cmocka_unit_test(all_answers_are_bounded_in_bytes),
+        cmocka_unit_test(full_window_takes_outcomes),
+        cmocka_unit_test(kept_answers_count_as_memory),
         cmocka_unit_test(idempotency_key_returns_the_first_task),
         cmocka_unit_test(resent_lease_request_gets_the_same_tasks),
         cmocka_unit_test(resent_poll_replaces_the_parked_one),

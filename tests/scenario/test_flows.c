@@ -195,6 +195,45 @@ static void cancelled_flow_stops_altogether(void **state) {
     lab_free(lab);
 }
 
+static void add_frame(struct lab *lab, uint64_t flow, uint32_t at) {
+    struct jq_submit_item items[FRAME_COUNT];
+    for (int i = 0; i < FRAME_COUNT; i++) {
+        items[i] = lab_item();
+    }
+    assert_int_equal(add_tasks(lab, flow, at, items, FRAME_COUNT)->status, JQ_REPLY_OK);
+}
+
+/* Who waits for a flow that is being cancelled hears at once when the last of it is forgotten, not when the wait is over. */
+static void waiter_hears_that_a_cancelled_flow_is_forgotten(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.finished_max = 0; /* what has ended is forgotten in the next step */
+    struct lab *lab = lab_new_with(&config);
+    lab->quiet = true;
+    const uint64_t flow = begin_flow(lab, 1);
+    add_task(lab, flow, 0, -1, JQ_ON_SUCCEEDED);
+    commit_flow(lab, flow, 1);
+    const jq_lease_token token = lease_task(lab, "worker-1");
+    struct jq_request wait = lab_request(lab, JQ_OP_FLOW_WAIT);
+    wait.u.flow.flow = flow;
+    wait.u.flow.wait_ms = 20000;
+    assert_null(lab_ask(lab, &wait));
+    const uint64_t large =
+        begin_flow(lab, 6 * FRAME_COUNT); /* what has to be done for it stands before the other's end */
+    for (uint32_t at = 0; at < 6 * FRAME_COUNT; at += FRAME_COUNT) {
+        add_frame(lab, large, at);
+    }
+    commit_flow(lab, large, 6 * FRAME_COUNT);
+    assert_int_equal(ask_flow(lab, JQ_OP_FLOW_CANCEL, flow, 0)->status, JQ_REPLY_OK);
+    assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+    advance_ms(lab, 100);
+    assert_string_equal(row_of(lab, flow).state, "none");
+    assert_non_null(lab_reply_to(lab, wait.call));
+    assert_string_equal(lab_reply_to(lab, wait.call)->u.flows.rows[0].state, "none");
+    lab_free(lab);
+}
+
 /* A flow that is not committed in its time is dropped, over a restart too, and its tasks leave nothing behind. */
 static void uncommitted_flow_is_dropped(void **state) {
     (void)state;
@@ -455,6 +494,7 @@ int main(void) {
         cmocka_unit_test(chain_runs_in_its_order),
         cmocka_unit_test(dead_task_blocks_its_flow),
         cmocka_unit_test(waits_for_flows_end),
+        cmocka_unit_test(waiter_hears_that_a_cancelled_flow_is_forgotten),
         cmocka_unit_test(cancelled_flow_stops_altogether),
         cmocka_unit_test(uncommitted_flow_is_dropped),
         cmocka_unit_test(wrong_frames_are_refused),

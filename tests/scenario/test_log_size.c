@@ -243,6 +243,30 @@ static void keys_of_other_modes_are_moved_too(void **state) {
     lab_free(lab);
 }
 
+/* A move is no edit: whoever looked at a dead letter before it was moved may edit it, and an edit from before the move counts. */
+static void a_move_is_no_edit(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    const jq_task_id task = submit_task(lab, "default");
+    const struct jq_report report = {.outcome = JQ_OUTCOME_INVALID_INPUT};
+    assert_int_equal(report_as(lab, lease_task(lab, "worker-1"), report), JQ_REPLY_OK);
+    struct jq_request edit = lab_request(lab, JQ_OP_DEAD_EDIT);
+    edit.u.edit.id = task;
+    edit.u.edit.version = task_row_of(lab, task).version;
+    edit.u.edit.given = JQ_EDIT_PRIORITY;
+    assert_int_equal(lab_ask(lab, &edit)->status, JQ_REPLY_OK);
+    const struct jq_task_row seen = task_row_of(lab, task);
+    churn_over(lab);
+    assert_int_not_equal(task_row_of(lab, task).body.lsn, seen.body.lsn);
+    edit.id = ++lab->client_request;
+    assert_int_equal(lab_ask(lab, &edit)->status, JQ_REPLY_CONFLICT);
+    edit.id = ++lab->client_request;
+    edit.u.edit.version = seen.version;
+    assert_int_equal(lab_ask(lab, &edit)->status, JQ_REPLY_OK);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* Who waits for whom is kept: the child of a task that was moved runs when that has ended, and not before. */
 static void dependencies_are_moved_with_their_tasks(void **state) {
     struct lab *lab = lab_of();
@@ -345,6 +369,7 @@ int main(void) {
         cmocka_unit_test(every_state_survives_its_move),
         cmocka_unit_test(keys_are_moved_too),
         cmocka_unit_test(keys_of_other_modes_are_moved_too),
+        cmocka_unit_test(a_move_is_no_edit),
         cmocka_unit_test(dependencies_are_moved_with_their_tasks),
         cmocka_unit_test(a_crash_between_slices_is_correct),
         cmocka_unit_test(a_start_keeps_bodies_that_stand_before_their_tasks),

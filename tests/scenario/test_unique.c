@@ -174,6 +174,25 @@ static void debounce_runs_the_last_of_many(void **state) {
     end(lab);
 }
 
+/* A stream of submits that never pauses delays the task to ten times the delay of the first, and no longer: then the last that came runs. */
+static void debounce_does_not_wait_for_ever(void **state) {
+    struct lab *lab = lab_new();
+    (void)state;
+    const jq_task_id task = expect_new(lab, JQ_UNIQUE_DEBOUNCE, 10 * SECOND);
+    for (int i = 0; i < 24; i++) {
+        advance_ms(lab, 4 * SECOND);
+        if (i == 12)
+            restart(lab);
+        assert_int_equal(lease_task(lab, "worker-1").value, 0);
+        expect_same(lab, JQ_UNIQUE_DEBOUNCE, 10 * SECOND, task);
+    }
+    advance_ms(lab, 4 * SECOND);
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, task.value);
+    (void)expect_new(lab, JQ_UNIQUE_DEBOUNCE, 10 * SECOND);
+    end(lab);
+}
+
 /* What replaces it may be quite another task: queue, handler, priority and retries are those of the last submit. */
 static void debounce_takes_all_of_the_last_submit(void **state) {
     struct lab *lab = lab_new();
@@ -243,6 +262,7 @@ int main(void) {
         cmocka_unit_test(a_bound_key_keeps_its_segment),
         cmocka_unit_test(throttle_lets_one_through_in_a_window),
         cmocka_unit_test(debounce_runs_the_last_of_many),
+        cmocka_unit_test(debounce_does_not_wait_for_ever),
         cmocka_unit_test(debounce_takes_all_of_the_last_submit),
         cmocka_unit_test(a_resent_debounce_does_not_come_again),
         cmocka_unit_test(the_holder_says_how_long),

@@ -95,6 +95,7 @@ static const struct jq_record examples[] = {
                           .last_lsn = 2000,
                           .last_size = 200,
                           .grace_ms = 300,
+                          .edits = 70000,
                           .worker = 2,
                           .alternative = 1,
                           .token = {UINT64_MAX},
