@@ -112,7 +112,6 @@ static void write_lease_reply(struct jq_buf *out) {
                                            .reserved = reserved,
                                            .reserved_count = 3,
                                            .units = {units, sizeof(units)},
-                                           .version = 1,
                                            .body = {1, 1}}};
     encode(out, (struct jq_reply_effect){.op = JQ_OP_LEASE,
                                          .request = 3,
@@ -162,6 +161,7 @@ static void write_show_reply(struct jq_buf *out) {
     row.outcome = JQ_OUTCOME_PROCESS_FAILURE;
     row.attempts = 3;
     row.body = (struct jq_body_ref){1, 1};
+    row.version = 1;
     row.last = (struct jq_body_ref){4, 1};
     write_rows(out, JQ_OP_TASK_SHOW, row, 0);
 }
