@@ -226,7 +226,7 @@ static void memory_mark_stops_submits(void **state) {
     (void)state;
     struct jq_core_config config;
     jq_core_config_init(&config);
-    config.memory_max = 4000;
+    config.memory_max = 40000;
     config.finished_max = 0;
     struct lab *lab = lab_new_with(&config);
     const struct jq_submit_item item = lab_item();
