@@ -249,6 +249,52 @@ class Bench:
         ratios = [numbers(line)["ratio"] for line in out.splitlines() if "ratio=" in line]
         self.add("FreeCAD tasks, zygote over a process per task", ratios, "times", 10)
 
+    def spawn(self):
+        """A program as an isolated task, beside a bare loop of posix_spawn: bench_exec.c. Then through broker and worker."""
+        count = int(4000 * self.scale)
+        lines = finish(load("bench_exec", "spawn", count, self.runs, wait=False)).splitlines()
+        rounds = [numbers(line) for line in lines if "task_rate" in line]
+        self.add("/bin/true, bare posix_spawn, 2 in flight", [one["spawn_rate"] for one in rounds], "/s", None)
+        self.add("/bin/true as an isolated task, without a broker", [one["task_rate"] for one in rounds], "/s", None)
+        self.add("    what isolation adds to each", [one["overhead_us"] for one in rounds], "us", None)
+
+        def run(_):
+            broker = self.fresh()
+            worker = self.worker(broker, "command = /bin/true\nstdin = none\nneed = mem=64M\n")
+            ended = load("bench_queue", "ended", count, env=broker.env, wait=False)
+            ended.stdout.readline()  # "begun"
+            start_ns = time.monotonic_ns()
+            load("bench_queue", "submit", count, 100, env=broker.env)
+            seconds = (numbers(finish(ended))["at_ns"] - start_ns) / 1e9
+            worker.terminate()
+            worker.wait(timeout=60)
+            self.clear(broker)
+            return count / seconds
+        self.repeat("exec handler `true`, end to end, one worker", run, "tasks/s", 1000)
+
+    def worker(self, broker, handler, *more):
+        """A jqworker with one handler, `noop`; what it needs lies in the broker's folder and goes with it."""
+        folder = os.path.join(self.last_folder, "worker")
+        handlers = os.path.join(folder, "handlers.d")
+        os.makedirs(handlers)
+        for path in (self.folder, self.last_folder, folder):
+            os.chmod(path, 0o755)  # where the worker is root its tasks are not
+        with open(os.path.join(handlers, "noop.conf"), "w") as file:
+            file.write("[handler noop]\n" + handler)
+        keys = {"name": "bench", "request": broker.env["JQ_SERVER"], "survey": broker.env["JQ_SURVEY"], "slots": "4",
+                "offers": "auto", "handlers_dir": handlers, "state_dir": os.path.join(folder, "state"),
+                "work_dir": os.path.join(folder, "work"), "output_dir": os.path.join(folder, "output"),
+                "log_level": "warn", "memory_pressure": "100", "psi_pressure": "100"}
+        command = [os.path.join(BIN, "jqworker")]
+        for key, value in keys.items():
+            command += ["--set", "worker.%s=%s" % (key, value)]
+        return subprocess.Popen(command + list(more))
+
+    def cancel(self):
+        """From the order to end a tree that ignores SIGTERM, beyond its grace, until its cgroup is proven empty."""
+        lines = finish(load("bench_exec", "cancel", self.runs, wait=False)).splitlines()
+        self.add("cancel to empty cgroup, beyond the grace", [numbers(line)["beyond_ms"] for line in lines], "ms", 100, min)
+
     def core(self):
         """What the core alone costs, beside a backlog and over many kinds of tasks: bench_core.c."""
         large = int(10000000 * self.scale)
@@ -290,13 +336,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, 2 runs: to see that it works")
-    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,core,freecad")
+    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,core,freecad,exec,cancel")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="jqbench-", dir=os.environ.get("JQ_BENCH_DIR", "/var/tmp"))
     bench = Bench(folder, 2 if args.quick else args.runs, 0.1 if args.quick else 1)
     figures = {"submit": bench.submit, "single": bench.singles, "fsync": lambda: bench.end_to_end("fsync", 180000),
                "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "memory": bench.memory,
-               "restart": bench.restart, "core": bench.core, "freecad": bench.freecad}
+               "restart": bench.restart, "core": bench.core, "freecad": bench.freecad,
+               "exec": bench.spawn, "cancel": bench.cancel}
     only = [name for name in args.only.split(",") if name] or list(figures)
     for name in only:
         if name not in figures:

@@ -15,13 +15,24 @@
 /* The period of cpu throttling: the kernel's default. */
 enum { CPU_PERIOD_US = 100000 };
 
-void jq_cgroup_release(struct jq_cgroup *group) {
-    for (unsigned i = 0; group->made && i < JQ_CGROUP_HIERARCHY_COUNT_MAX; i++) {
-        if (group->dir_fds[i] >= 0) {
-            (void)close(group->dir_fds[i]);
-            group->dir_fds[i] = -1;
-        }
+static void close_one(int *fd) {
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
     }
+}
+
+void jq_cgroup_release(struct jq_cgroup *group) {
+    if (!group->made) {
+        return;
+    }
+    for (unsigned i = 0; i < JQ_CGROUP_HIERARCHY_COUNT_MAX; i++) {
+        close_one(&group->dir_fds[i]);
+        close_one(&group->join_fds[i]);
+    }
+    close_one(&group->pids_fd);
+    close_one(&group->usage_fd);
+    close_one(&group->peak_fd);
     group->made = false;
 }
 
@@ -78,7 +89,9 @@ static bool make_in(const struct jq_cgroup_hierarchy *hierarchy, const char *nam
 
 enum jq_err jq_cgroup_make(const struct jq_cgroups *groups, const char *name, const struct jq_cgroup_limits *limits,
                            struct jq_cgroup *ret_group, struct jq_error *reterr) {
-    struct jq_cgroup made = {.dir_fds = {-1, -1, -1, -1}, .made = groups->count > 0};
+    struct jq_cgroup made = JQ_CGROUP_NONE;
+    made.made = groups->count > 0;
+    made.limits = *limits;
     const int name_size = snprintf(made.name, sizeof(made.name), "%s", name);
     JQ_CHECK(name_size > 0 && (size_t)name_size < sizeof(made.name));
     for (unsigned i = 0; i < groups->count; i++) {
@@ -102,7 +115,7 @@ int jq_cgroup_clone_fd(const struct jq_cgroups *groups, const struct jq_cgroup *
     return -1;
 }
 
-int jq_cgroup_join_fds(const struct jq_cgroups *groups, const struct jq_cgroup *group, bool all,
+int jq_cgroup_join_fds(const struct jq_cgroups *groups, struct jq_cgroup *group, bool all,
                        int ret_fds[JQ_CGROUP_HIERARCHY_COUNT_MAX]) {
     int count = 0;
     for (unsigned i = 0; group->made && i < groups->count; i++) {
@@ -110,16 +123,13 @@ int jq_cgroup_join_fds(const struct jq_cgroups *groups, const struct jq_cgroup *
         if (group->dir_fds[i] < 0 || (v2 && !all)) {
             continue;
         }
-        const int fd = openat(group->dir_fds[i], v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC);
-        if (fd < 0) {
-            const int open_errno = errno;
-            while (count > 0) {
-                (void)close(ret_fds[--count]);
-            }
-            errno = open_errno;
+        if (group->join_fds[i] < 0) {
+            group->join_fds[i] = openat(group->dir_fds[i], v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC);
+        }
+        if (group->join_fds[i] < 0) {
             return -1;
         }
-        ret_fds[count++] = fd;
+        ret_fds[count++] = group->join_fds[i];
     }
     return count;
 }
@@ -144,7 +154,8 @@ static void kill_listed(int dir_fd) {
     }
 }
 
-void jq_cgroup_kill(const struct jq_cgroups *groups, const struct jq_cgroup *group) {
+void jq_cgroup_kill(const struct jq_cgroups *groups, struct jq_cgroup *group) {
+    group->killed = true;
     for (unsigned i = 0; group->made && i < groups->count; i++) {
         const int dir_fd = group->dir_fds[i];
         if (dir_fd < 0 || (groups->list[i].kill_file && jq_sysfile_write(dir_fd, "cgroup.kill", "1"))) {
@@ -168,11 +179,10 @@ bool jq_cgroup_remove(const struct jq_cgroups *groups, struct jq_cgroup *group) 
             all_gone = false;
             continue;
         }
-        (void)close(group->dir_fds[i]);
-        group->dir_fds[i] = -1;
+        close_one(&group->dir_fds[i]);
     }
     if (all_gone) {
-        group->made = false;
+        jq_cgroup_release(group);
     }
     return all_gone;
 }
@@ -195,6 +205,9 @@ int64_t jq_cgroup_oom_kills(const struct jq_cgroups *groups, const struct jq_cgr
 
 int64_t jq_cgroup_memory_peak(const struct jq_cgroups *groups, const struct jq_cgroup *group) {
     bool v2 = false;
+    if (group->made && group->peak_fd >= 0) {
+        return jq_sysfile_number_at(group->peak_fd);
+    }
     const int dir_fd = memory_dir(groups, group, &v2);
     return dir_fd < 0 ? -1 : jq_sysfile_number(dir_fd, v2 ? "memory.peak" : "memory.max_usage_in_bytes");
 }

@@ -1,7 +1,7 @@
 /* cgroup.h - one control group per task: limits, the list of its processes, the kill of all of them.
  *
  * Works with v2 (one hierarchy), v1 (one per controller, or several on one mount), both (hybrid), or none. The worker's own sub-tree
- * is `jqmesh-NAME` below its own cgroup; a task's is `TASK.ATTEMPT` below that. Kernel documentation: admin-guide/cgroup-v2.rst,
+ * is `jqmesh-NAME` below its own cgroup; a task's is a `slot-N` below that (cgroup_slot.h). Kernel documentation: admin-guide/cgroup-v2.rst,
  * admin-guide/cgroup-v1/{memory,pids}.rst.
  *
  * On v1 a child joins by writing "0" into `tasks`: moving only the calling thread takes no lock of the whole system, while
@@ -44,9 +44,18 @@ struct jq_cgroup_limits {
 /* One task's group. dir_fds[i] belongs to hierarchy i; -1 where the task needs none. */
 struct jq_cgroup {
     int dir_fds[JQ_CGROUP_HIERARCHY_COUNT_MAX];
+    int join_fds[JQ_CGROUP_HIERARCHY_COUNT_MAX]; /* opened when they are asked for */
+    int pids_fd, usage_fd, peak_fd;              /* of cgroup_slot.c; -1: none */
+    struct jq_cgroup_limits limits;
     char name[48];
     bool made;
+    bool killed;   /* jq_cgroup_kill() was called */
+    bool reusable; /* of cgroup_slot.c */
 };
+
+#define JQ_CGROUP_NONE                                                                                                 \
+    ((struct jq_cgroup){                                                                                               \
+        .dir_fds = {-1, -1, -1, -1}, .join_fds = {-1, -1, -1, -1}, .pids_fd = -1, .usage_fd = -1, .peak_fd = -1})
 
 /* Finds and makes the worker's sub-tree. `root`: NULL, "" or "auto" to find it, "none" for none, else a directory of a v2 hierarchy that is ours.
  * Finding nothing is no error. What an earlier worker of this name left in it is killed and removed (waits at most 5 s). */
@@ -62,13 +71,13 @@ enum jq_err jq_cgroup_make(const struct jq_cgroups *groups, const char *name, co
 /* The directory to give to clone3 as `cgroup` (v2), or -1. */
 int jq_cgroup_clone_fd(const struct jq_cgroups *groups, const struct jq_cgroup *group);
 
-/* Opens the files into which a child writes "0" to join; with `all` also those that clone3 serves. Returns how many (the caller
- * closes them), or -1 with errno set. */
-int jq_cgroup_join_fds(const struct jq_cgroups *groups, const struct jq_cgroup *group, bool all,
+/* The files into which a child writes "0" to join; with `all` also those that clone3 serves. Returns how many (the group keeps
+ * them open), or -1 with errno set. */
+int jq_cgroup_join_fds(const struct jq_cgroups *groups, struct jq_cgroup *group, bool all,
                        int ret_fds[JQ_CGROUP_HIERARCHY_COUNT_MAX]);
 
 /* Sends SIGKILL to every process in it, and on v1 forbids new ones. Call again until jq_cgroup_remove() succeeds. */
-void jq_cgroup_kill(const struct jq_cgroups *groups, const struct jq_cgroup *group);
+void jq_cgroup_kill(const struct jq_cgroups *groups, struct jq_cgroup *group);
 
 /* True once every directory is gone, which proves that no process is left. */
 bool jq_cgroup_remove(const struct jq_cgroups *groups, struct jq_cgroup *group);

@@ -30,7 +30,8 @@ static bool sweep_once(struct jq_cgroups *one) {
         if (entry->d_type != DT_DIR || entry->d_name[0] == '.') {
             continue;
         }
-        struct jq_cgroup group = {.dir_fds = {-1, -1, -1, -1}, .made = true};
+        struct jq_cgroup group = JQ_CGROUP_NONE;
+        group.made = true;
         (void)snprintf(group.name, sizeof(group.name), "%.47s", entry->d_name);
         group.dir_fds[0] = openat(one->list[0].dir_fd, group.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (group.dir_fds[0] >= 0) {

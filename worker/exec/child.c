@@ -259,7 +259,7 @@ void jq_child_on_due(struct jq_exec_timer *timer, int64_t now_ms) {
 static bool is_tree_empty(struct jq_exec_child *child, int64_t now_ms) {
     struct jq_exec_host *host = child->host;
     if (child->group.made) {
-        if (jq_cgroup_remove(&host->cgroups, &child->group)) {
+        if (jq_cgroup_slots_give(&host->slots, &host->cgroups, &child->group)) {
             (void)jq_host_reap_orphans(host, now_ms);
             return true;
         }

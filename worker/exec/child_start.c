@@ -25,7 +25,8 @@ enum { FD_REPLY, FD_STDIN, FD_STDOUT, FD_STDERR, FD_JOIN };
 
 static void close_handover(struct jq_exec_child *child) {
     for (unsigned i = 0; i < child->handover_count; i++) {
-        if (child->handover_fds[i] >= 0 && child->handover_fds[i] != child->host->null_fd) {
+        const bool borrowed = i >= FD_JOIN && i < FD_JOIN + child->join_count;
+        if (!borrowed && child->handover_fds[i] >= 0 && child->handover_fds[i] != child->host->null_fd) {
             (void)close(child->handover_fds[i]);
         }
     }
@@ -46,7 +47,7 @@ void jq_child_stop_watching(struct jq_exec_child *child) {
 void jq_child_discard(struct jq_exec_child *child) {
     struct jq_exec_host *host = child->host;
     jq_child_stop_watching(child);
-    (void)jq_cgroup_remove(&host->cgroups, &child->group);
+    (void)jq_cgroup_slots_give(&host->slots, &host->cgroups, &child->group);
     jq_cgroup_release(&child->group);
     jq_child_remove_files(child);
     jq_exec_reply_fini(&child->reply);
@@ -94,6 +95,7 @@ static struct jq_exec_child *child_new(struct jq_exec_host *host, const struct j
         child->streams[i].child = child;
         child->streams[i].keeps_head = i == 0 && !spec->reply;
     }
+    child->group = JQ_CGROUP_NONE;
     child->timer.on_due = jq_child_on_due;
     jq_list_init(&child->timer.link);
     jq_exec_reply_init(&child->reply, JQ_EXEC_REPLY_SIZE_MAX);
@@ -171,7 +173,8 @@ static enum jq_err make_group(struct jq_exec_child *child, const struct jq_exec_
         .cpu_milli_max = spec->cpu_milli_max,
     };
     const struct jq_cgroups *groups = &child->host->cgroups;
-    const enum jq_err err = jq_cgroup_make(groups, child->name, &limits, &child->group, reterr);
+    const bool single = child->host->root && !spec->switch_user; /* It may do to its cgroup what it likes. */
+    const enum jq_err err = jq_cgroup_slots_take(&child->host->slots, groups, &limits, single, &child->group, reterr);
     if (err != JQ_OK) {
         return err;
     }
@@ -179,7 +182,8 @@ static enum jq_err make_group(struct jq_exec_child *child, const struct jq_exec_
     if (joined < 0) {
         return jq_fail_errno(reterr, errno, "cgroup of task %s", child->name);
     }
-    child->handover_count += (unsigned)joined;
+    child->join_count = (unsigned)joined;
+    child->handover_count += child->join_count;
     return JQ_OK;
 }
 
@@ -317,7 +321,7 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
         .fd_count = 3,
         .work_dir_fd = work_fd,
         .clone_cgroup_fd = jq_cgroup_clone_fd(&child->host->cgroups, &child->group),
-        .join_count = child->handover_count - FD_JOIN,
+        .join_count = child->join_count,
         .file_bytes_max = spec->file_bytes_max,
         .cpu_seconds_max = jq_exec_cpu_seconds_max(spec->hard_limit_ms),
         .fds_max = spec->fds_max,
@@ -439,7 +443,6 @@ enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec
         return err;
     }
     int rules_fd = -1;
-    const unsigned join_count = child->handover_count - FD_JOIN;
     err = jq_child_confine(child, spec, work_fd, NULL, &rules_fd, reterr);
     (void)close(work_fd);
     if (err != JQ_OK) {
@@ -453,7 +456,7 @@ enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec
     child->start_ms = now_ms;
     child->phase = JQ_CHILD_WAITING;
     *ret_handover = (struct jq_exec_handover){.fd_count = child->handover_count,
-                                              .join_count = join_count,
+                                              .join_count = child->join_count,
                                               .confined = rules_fd >= 0,
                                               .work_dir = child->work_path,
                                               .marker = child->marker};

@@ -197,6 +197,7 @@ void jq_exec_host_free(struct jq_exec_host *host) {
     }
     kill_all(host);
     jq_sandbox_free(host->sandbox);
+    jq_cgroup_slots_fini(&host->slots, &host->cgroups);
     jq_cgroups_close(&host->cgroups);
     jq_procs_fini(&host->procs);
     if (host->work_fd >= 0) {

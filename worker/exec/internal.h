@@ -6,6 +6,7 @@
 #include "common/list.h"
 #include "common/text.h"
 #include "worker/exec/cgroup.h"
+#include "worker/exec/cgroup_slot.h"
 #include "worker/exec/child.h"
 #include "worker/exec/host.h"
 #include "worker/exec/leftover.h"
@@ -24,6 +25,7 @@ struct jq_exec_host {
     struct jq_exec_loop loop;
     struct jq_spawner spawner;
     struct jq_cgroups cgroups;
+    struct jq_cgroup_slots slots;
     struct jq_procs procs; /* the last look at /proc */
     int64_t procs_read_ms;
     struct jq_list children;
@@ -92,6 +94,7 @@ struct jq_exec_child {
     bool has_work_dir;
     int handover_fds[JQ_EXEC_HANDOVER_COUNT_MAX]; /* the other side's ends, until it has begun */
     unsigned handover_count;
+    unsigned join_count; /* of them, from FD_JOIN on: the cgroup's own */
     const char *result_file; /* "output" or "result" */
     bool lost;               /* the process that forked it is gone */
     char lost_why[96];

@@ -43,7 +43,7 @@ struct ruleset_attr { /* struct landlock_ruleset_attr of ABI 6 */
 
 struct place {
     int fd;
-    uint64_t rights;
+    uint64_t rights; /* as rights_for() gave them: kernel and file are asked once */
 };
 
 struct jq_sandbox {
@@ -90,15 +90,19 @@ static uint64_t rights_for(const struct jq_sandbox *sandbox, int fd, uint64_t ri
     return rights & sandbox->handled & (folder ? UINT64_MAX : FILE_RIGHTS);
 }
 
-static bool add_rule(const struct jq_sandbox *sandbox, int rules_fd, int fd, uint64_t rights) {
-    const struct landlock_path_beneath_attr rule = {.allowed_access = rights_for(sandbox, fd, rights), .parent_fd = fd};
+static bool add_known_rule(int rules_fd, int fd, uint64_t rights) {
+    const struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = fd};
     return syscall(SYS_landlock_add_rule, rules_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
+}
+
+static bool add_rule(const struct jq_sandbox *sandbox, int rules_fd, int fd, uint64_t rights) {
+    return add_known_rule(rules_fd, fd, rights_for(sandbox, fd, rights));
 }
 
 static void add_place(struct jq_sandbox *sandbox, const char *path, uint64_t rights) {
     const int fd = sandbox->place_count < PLACES_MAX ? open(path, O_PATH | O_CLOEXEC) : -1;
     if (fd >= 0) {
-        sandbox->places[sandbox->place_count++] = (struct place){fd, rights};
+        sandbox->places[sandbox->place_count++] = (struct place){fd, rights_for(sandbox, fd, rights)};
     }
 }
 
@@ -161,7 +165,7 @@ static bool fill_rules(const struct jq_sandbox *sandbox, int rules_fd, int work_
                        const struct jq_sandbox_paths *paths, const struct jq_sandbox_paths *more) {
     bool done = work_fd < 0 || add_rule(sandbox, rules_fd, work_fd, UINT64_MAX);
     for (size_t i = 0; done && i < sandbox->place_count; i++) {
-        done = add_rule(sandbox, rules_fd, sandbox->places[i].fd, sandbox->places[i].rights);
+        done = add_known_rule(rules_fd, sandbox->places[i].fd, sandbox->places[i].rights);
     }
     return done && add_both(sandbox, rules_fd, paths) && add_both(sandbox, rules_fd, more);
 }

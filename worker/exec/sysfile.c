@@ -67,6 +67,16 @@ int64_t jq_sysfile_number(int dir_fd, const char *name) {
     return jq_sysfile_read(dir_fd, name, text, sizeof(text)) > 0 ? leading_number(text) : -1;
 }
 
+int64_t jq_sysfile_number_at(int fd) {
+    char text[64];
+    const ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+    if (size <= 0) {
+        return -1;
+    }
+    text[size] = '\0';
+    return leading_number(text);
+}
+
 int64_t jq_sysfile_field(int dir_fd, const char *name, const char *key) {
     char text[2048];
     if (jq_sysfile_read(dir_fd, name, text, sizeof(text)) <= 0) {

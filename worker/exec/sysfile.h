@@ -16,6 +16,9 @@ long jq_sysfile_read(int dir_fd, const char *name, char *ret_text, size_t size);
 /* A file that holds one number; -1 if it is missing or holds none ("max"). */
 int64_t jq_sysfile_number(int dir_fd, const char *name);
 
+/* The same of a file that is open, from its beginning. */
+int64_t jq_sysfile_number_at(int fd);
+
 /* The number after `key` and a blank, at the start of a line ("oom_kill 3"); -1 if there is none. */
 int64_t jq_sysfile_field(int dir_fd, const char *name, const char *key);
 
