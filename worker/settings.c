@@ -46,7 +46,7 @@
 static const char standard_handlers_dir[] = "/etc/jqmesh/handlers.d";
 static const char *const sandbox_names[] = {"prefer", "require", "off", NULL}; /* enum jq_sandbox_mode */
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
-static const char *const kind_names[] = {"exec", "freecad", NULL}; /* enum jq_handler_kind */
+static const char *const kind_names[] = {"exec", "pool", "freecad", NULL}; /* enum jq_handler_kind */
 static const char *const input_names[] = {"payload", "none", NULL};
 static const char *const result_names[] = {"stdout", "file", NULL};
 
@@ -112,9 +112,11 @@ static const struct jq_conf_key fact_keys[] = {
 #undef S
 #define S struct jq_handler_settings
 static const struct jq_conf_key handler_keys[] = {
-    ENUM("kind", kind, kind_names, "exec", "A process a task, or a fork of FreeCAD."),
+    ENUM("kind", kind, kind_names, "exec",
+         "exec: a process a task; pool: warm processes that serve one task after the other; freecad: a fork of FreeCAD "
+         "a task."),
     LIST("command", JQ_CONF_WORDS, command, jq_check_task_command, "",
-         "exec: a program and its arguments, without a shell; {input} {output} {work_dir} {task} {attempt} "
+         "exec, pool: a program and its arguments, without a shell; exec: {input} {output} {work_dir} {task} {attempt} "
          "{param.NAME}."),
     TEXT("script", script, jq_check_script, "", "freecad: a file of [freecad] scripts_dir, or an absolute path."),
     TEXT("need", need, jq_check_handler_need, "",
@@ -139,6 +141,12 @@ static const struct jq_conf_key handler_keys[] = {
     LIST("env", JQ_CONF_WORDS, env, jq_check_env, "",
          "Its environment, beside PATH, HOME, TMPDIR, LANG and JQ_TASK, JQ_ATTEMPT, JQ_HANDLER, JQ_QUEUE, JQ_WORK_DIR, "
          "JQ_OUTPUT_DIR, JQ_PARENTS: NAME=value."),
+    INT("max_tasks", tasks_max, 0, 1000000000, "1000", "pool: tasks that one process serves; 0: any number."),
+    SIZE("max_rss", rss_max_bytes, 0, TIB, "1G",
+         "pool: a process that holds more memory after a task is renewed; 0: it never is for that."),
+    TIME("max_age", age_max_ms, 0, 30 * DAY, "1h", "pool: how old a process gets; 0s: any age."),
+    TIME("ready_within", start_ms, 0, HOUR, "1m",
+         "pool: how soon a process has to say that it is ready; 0s: any time."),
 };
 
 #define KEYS(table) .keys = table, .key_count = sizeof table / sizeof table[0]
@@ -186,6 +194,15 @@ static enum jq_err fail_handler(const struct jq_handler_settings *handler, const
                    reason);
 }
 
+static bool names_task(const struct jq_handler_settings *handler) {
+    static const char *const words[] = {"{input}", "{output}", "{task}", "{attempt}", "{param."};
+    for (size_t i = 0; i < handler->command.count; i++)
+        for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
+            if (strstr(handler->command.items[i], words[k]) != NULL)
+                return true;
+    return false;
+}
+
 static enum jq_err check_kind(const struct jq_handler_settings *handler, struct jq_error *reterr) {
     const bool freecad = handler->kind == JQ_HANDLER_FREECAD;
     if (freecad && handler->command.count > 0)
@@ -198,6 +215,9 @@ static enum jq_err check_kind(const struct jq_handler_settings *handler, struct 
         return fail_handler(handler, "script", "only kind = freecad takes one", reterr);
     if (handler->kind != JQ_HANDLER_EXEC && handler->result == JQ_HANDLER_RESULT_FILE)
         return fail_handler(handler, "result", "only kind = exec can give a file", reterr);
+    if (handler->kind == JQ_HANDLER_POOL && names_task(handler))
+        return fail_handler(handler, "command",
+                            "kind = pool: one process serves many tasks, of which none can be named", reterr);
     return JQ_OK;
 }
 

@@ -22,6 +22,7 @@ enum jq_sandbox_mode {
 
 enum jq_handler_kind {
     JQ_HANDLER_EXEC,
+    JQ_HANDLER_POOL,
     JQ_HANDLER_FREECAD,
 };
 
@@ -29,7 +30,7 @@ enum jq_handler_kind {
 struct jq_handler_settings {
     struct jq_conf_item item;    /* item.name: the handler's name */
     int64_t kind;                /* enum jq_handler_kind */
-    struct jq_conf_list command; /* exec: an argv; template.h says what is replaced in it */
+    struct jq_conf_list command; /* exec, pool: an argv; template.h says what is replaced in it (exec) */
     char *script;                /* freecad: a file in [freecad] scripts_dir, or an absolute path */
     char *need;                  /* parses, at most JQ_NEED_HANDLER_GROUPS_MAX alternatives */
     int64_t soft_limit_ms;       /* 0: none; likewise the hard limit */
@@ -44,6 +45,10 @@ struct jq_handler_settings {
     bool network;
     struct jq_conf_list read, write; /* absolute paths */
     struct jq_conf_list env;         /* NAME=value */
+    int64_t tasks_max;               /* pool: of one process; 0: any number, likewise the others */
+    int64_t rss_max_bytes;
+    int64_t age_max_ms;
+    int64_t start_ms;
 };
 
 enum jq_handler_input {

@@ -223,9 +223,9 @@ static char *path_of(const char *file) {
 /* The handlers that are shipped parse, and are complete. */
 static void the_shipped_handlers_are_good(void **state) {
     (void)state;
-    static const char *const names[] = {
-        "cad.drawing",   "cad.interference", "cad.massprops", "cad.param", "cad.step2stl",
-        "cad.thumbnail", "cad.variants",     "extsort",       "sha256",    "zstd"};
+    static const char *const names[] = {"cad.drawing",  "cad.interference", "cad.massprops", "cad.param",
+                                        "cad.step2stl", "cad.thumbnail",    "cad.variants",  "digest",
+                                        "extsort",      "sha256",           "zstd"};
     struct jq_worker_settings settings = {0};
     struct jq_error error = {0};
     char *const assignment = path_of("conf/handlers.d");
@@ -274,6 +274,10 @@ static void handlers_that_cannot_work_are_refused(void **state) {
                           "w:2: [handler a] result: the command has an {output}: set result = file");
     expect_worker_refused("[handler a]\nkind = freecad\nscript = a.py\nresult = file\n",
                           "w:2: [handler a] result: only kind = exec can give a file");
+    expect_worker_refused(
+        "[handler a]\nkind = pool\ncommand = b {param.x}\n",
+        "w:2: [handler a] command: kind = pool: one process serves many tasks, of which none can be named");
+    expect_worker_refused("[handler a]\nkind = pool\n", "w:2: [handler a] command: missing");
     expect_worker_refused("[handler a]\ncommand = ./b\n",
                           "w:2: [handler a] command: './b' is neither the absolute path nor the name of a program");
     expect_worker_refused(

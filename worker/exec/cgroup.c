@@ -197,6 +197,65 @@ static int memory_dir(const struct jq_cgroups *groups, const struct jq_cgroup *g
     return -1;
 }
 
+/* v1 keeps memory <= memory and swap: which of the two is written first depends on the direction. */
+static bool set_memory(int dir_fd, bool v2, uint64_t bytes_max) {
+    const int64_t used = jq_sysfile_number(dir_fd, v2 ? "memory.current" : "memory.usage_in_bytes");
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes_max);
+    const char *value = bytes_max > 0 ? text : (v2 ? "max" : "-1");
+    if (bytes_max > 0 && used >= 0 && (uint64_t)used > bytes_max) {
+        return false;
+    }
+    if (v2) {
+        (void)jq_sysfile_write(dir_fd, "memory.oom.group", "1");
+        (void)jq_sysfile_write(dir_fd, "memory.swap.max", bytes_max > 0 ? "0" : "max");
+        return jq_sysfile_write(dir_fd, "memory.max", value);
+    }
+    const bool first = jq_sysfile_write(dir_fd, "memory.limit_in_bytes", value);
+    (void)jq_sysfile_write(dir_fd, "memory.memsw.limit_in_bytes", value);
+    return first || jq_sysfile_write(dir_fd, "memory.limit_in_bytes", value);
+}
+
+static bool lift_cpu(int dir_fd, bool v2) {
+    return v2 ? jq_sysfile_write(dir_fd, "cpu.max", "max") : jq_sysfile_write(dir_fd, "cpu.cfs_quota_us", "-1");
+}
+
+bool jq_cgroup_set(const struct jq_cgroups *groups, const struct jq_cgroup *group,
+                   const struct jq_cgroup_limits *limits) {
+    for (unsigned i = 0; group->made && i < groups->count; i++) {
+        const struct jq_cgroup_hierarchy *hierarchy = &groups->list[i];
+        const int dir_fd = group->dir_fds[i];
+        if (dir_fd < 0) {
+            continue;
+        }
+        if ((hierarchy->controllers & JQ_CGROUP_MEMORY) != 0 &&
+            !set_memory(dir_fd, hierarchy->v2, limits->memory_bytes_max)) {
+            return false;
+        }
+        if ((hierarchy->controllers & JQ_CGROUP_CPU) != 0 &&
+            !(limits->cpu_milli_max > 0 ? limit_cpu(hierarchy, dir_fd, limits->cpu_milli_max)
+                                        : lift_cpu(dir_fd, hierarchy->v2))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+long jq_cgroup_process_count(const struct jq_cgroups *groups, const struct jq_cgroup *group) {
+    char text[16 * 1024];
+    for (unsigned i = 0; group->made && i < groups->count; i++) {
+        if (group->dir_fds[i] < 0 || jq_sysfile_read(group->dir_fds[i], "cgroup.procs", text, sizeof(text)) < 0) {
+            continue;
+        }
+        long count = 0;
+        for (const char *at = strchr(text, '\n'); at != NULL; at = strchr(at + 1, '\n')) {
+            count++;
+        }
+        return count;
+    }
+    return -1;
+}
+
 int64_t jq_cgroup_oom_kills(const struct jq_cgroups *groups, const struct jq_cgroup *group) {
     bool v2 = false;
     const int dir_fd = memory_dir(groups, group, &v2);

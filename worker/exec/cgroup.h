@@ -68,6 +68,14 @@ void jq_cgroups_close(struct jq_cgroups *groups);
 enum jq_err jq_cgroup_make(const struct jq_cgroups *groups, const char *name, const struct jq_cgroup_limits *limits,
                            struct jq_cgroup *ret_group, struct jq_error *reterr);
 
+/* Other limits for what runs in it; 0 lifts one. False where what it holds already is above the new limit of memory, or the kernel
+ * refuses: then nothing is promised of the limits, and what runs there must not go on. */
+bool jq_cgroup_set(const struct jq_cgroups *groups, const struct jq_cgroup *group,
+                   const struct jq_cgroup_limits *limits);
+
+/* How many processes are in it; -1: not known. */
+long jq_cgroup_process_count(const struct jq_cgroups *groups, const struct jq_cgroup *group);
+
 /* The directory to give to clone3 as `cgroup` (v2), or -1. */
 int jq_cgroup_clone_fd(const struct jq_cgroups *groups, const struct jq_cgroup *group);
 

@@ -30,6 +30,7 @@ void jq_child_plan(struct jq_exec_child *child, int64_t now_ms) {
         if (child->soft_limit_ms > 0 && child->phase == JQ_CHILD_RUNNING) {
             due_ms = earlier(due_ms, child->start_ms + child->soft_limit_ms);
         }
+        due_ms = child->warm != NULL ? earlier(due_ms, child->warm->hangup_ms) : due_ms;
     } else if (child->phase == JQ_CHILD_KILLING) {
         due_ms = now_ms + REKILL_MS;
     } else if (child->phase == JQ_CHILD_SWEEPING) {
@@ -81,7 +82,7 @@ void jq_child_on_output(struct jq_exec_watch *watch, uint32_t events, int64_t no
     }
 }
 
-static bool read_reply(struct jq_exec_child *child) {
+bool jq_child_read_reply(struct jq_exec_child *child) {
     uint8_t data[32 * 1024];
     const ssize_t size = child->reply_watch.fd >= 0 ? read(child->reply_watch.fd, data, sizeof(data)) : 0;
     if (size > 0) {
@@ -97,8 +98,10 @@ static bool read_reply(struct jq_exec_child *child) {
 void jq_child_on_reply(struct jq_exec_watch *watch, uint32_t events, int64_t now_ms) {
     struct jq_exec_child *child = JQ_CONTAINER_OF(watch, struct jq_exec_child, reply_watch);
     (void)events;
-    (void)read_reply(child);
-    if (child->reply.garbled) {
+    (void)jq_child_read_reply(child);
+    if (child->warm != NULL) {
+        jq_warm_on_reply(child, now_ms);
+    } else if (child->reply.garbled) {
         /* Nothing that it says from now on can be understood. */
         jq_exec_kill(child, JQ_EXEC_REASON_GARBLED, 0, now_ms);
     }
@@ -160,8 +163,12 @@ static void on_gone(struct jq_exec_child *child, int64_t now_ms) {
 }
 
 void jq_child_on_exit(struct jq_exec_watch *watch, uint32_t events, int64_t now_ms) {
+    struct jq_exec_child *child = JQ_CONTAINER_OF(watch, struct jq_exec_child, exit_watch);
     (void)events;
-    on_gone(JQ_CONTAINER_OF(watch, struct jq_exec_child, exit_watch), now_ms);
+    if (child->warm != NULL) {
+        jq_warm_on_exit(child, now_ms);
+    }
+    on_gone(child, now_ms);
 }
 
 void jq_exec_kill(struct jq_exec_child *child, enum jq_exec_reason reason, int64_t grace_ms, int64_t now_ms) {
@@ -216,6 +223,11 @@ static void check_limits(struct jq_exec_child *child, int64_t now_ms) {
     if (child->hard_limit_ms > 0 && age_ms >= child->hard_limit_ms) {
         child->end.term_ignored = child->phase == JQ_CHILD_TERMINATING;
         jq_exec_kill(child, JQ_EXEC_REASON_HARD_LIMIT, 0, now_ms);
+        return;
+    }
+    if (child->warm != NULL && now_ms >= child->warm->hangup_ms) {
+        child->warm->hangup_ms = INT64_MAX;
+        jq_exec_kill(child, JQ_EXEC_REASON_GARBLED, 0, now_ms);
         return;
     }
     if (child->phase == JQ_CHILD_TERMINATING && now_ms >= child->kill_at_ms) {
@@ -335,7 +347,7 @@ static void fill_verdict(struct jq_exec_child *child) {
     }
 }
 
-static void fill_outcome(struct jq_exec_child *child) {
+void jq_child_fill_outcome(struct jq_exec_child *child) {
     struct jq_exec_outcome *outcome = &child->outcome;
     fill_result(child);
     outcome->end = child->end;
@@ -354,20 +366,28 @@ static void fill_outcome(struct jq_exec_child *child) {
 }
 
 /* What still lies in the pipes: all writers are dead, so this ends. Somebody outside the tree may hold a copy: so there is a bound. */
-static void drain(struct jq_exec_child *child) {
+void jq_child_drain(struct jq_exec_child *child) {
     enum { READS_MAX = 64 };
     for (int i = 0; i < READS_MAX && (read_stream(&child->streams[0]) || read_stream(&child->streams[1])); i++) {
     }
-    for (int i = 0; i < READS_MAX && child->has_reply && read_reply(child); i++) {
+}
+
+static void drain_reply(struct jq_exec_child *child) {
+    enum { READS_MAX = 64 };
+    for (int i = 0; i < READS_MAX && child->has_reply && jq_child_read_reply(child); i++) {
     }
     jq_exec_reply_end(&child->reply);
 }
 
 static void finish(struct jq_exec_child *child) {
     struct jq_exec_host *host = child->host;
-    drain(child);
+    const bool settled = child->warm != NULL && !child->warm->in_turn && !jq_list_empty(&child->warm->turned);
+    if (!settled) { /* else its outcome is the one of a task that has not been told yet */
+        jq_child_drain(child);
+        drain_reply(child);
+        jq_child_fill_outcome(child);
+    }
     jq_child_stop_watching(child);
-    fill_outcome(child);
     jq_child_remove_files(child);
     child->phase = JQ_CHILD_DONE;
     jq_list_remove(&child->link);

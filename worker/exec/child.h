@@ -58,6 +58,7 @@ struct jq_exec_spec {
     const char *output_dir;        /* a folder that it may change; NULL or empty: none */
     struct jq_sandbox_paths paths; /* what it may reach beside the system, its work dir and the files that argv names */
     bool reply;                    /* a reply channel is made (reply.h), and success takes a result frame on it */
+    bool warm;                     /* with `reply`: it serves one task after the other (warm.h) */
     int extra_fd;                  /* becomes descriptor 3 of the program; 0: none. Not together with `reply` */
     int64_t
         soft_limit_ms; /* SIGTERM to the process group; SIGKILL to the tree at the hard limit, without one after grace_ms */
@@ -66,6 +67,7 @@ struct jq_exec_spec {
     void *owner; /* the caller's own: jq_exec_child_owner() */
     /* Called from jq_exec_host_run() instead of jq_exec_host_next_done(), for what is no task; it frees the child. NULL: none. */
     void (*on_done)(struct jq_exec_child *child, int64_t now_ms);
+    void (*on_turn)(struct jq_exec_child *child, int64_t now_ms); /* of a warm one: see warm.h */
 };
 
 /* All of an attempt that is worth telling. Lives as long as the child. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ void jq_child_stop_watching(struct jq_exec_child *child) {
     jq_exec_timer_stop(&child->timer);
     jq_exec_loop_stop(loop, &child->exit_watch);
     jq_exec_loop_stop(loop, &child->reply_watch);
+    jq_warm_stop_watching(child);
     for (size_t i = 0; i < 2; i++) {
         jq_exec_loop_stop(loop, &child->streams[i].watch);
     }
@@ -52,6 +54,7 @@ void jq_child_discard(struct jq_exec_child *child) {
     jq_child_remove_files(child);
     jq_exec_reply_fini(&child->reply);
     jq_buf_fini(&child->result);
+    jq_warm_free(child);
     jq_list_remove(&child->link);
     host->count--;
     free(child);
@@ -132,9 +135,9 @@ static int open_payload(const struct jq_exec_host *host, struct jq_bytes payload
 }
 
 /* Makes a pipe, watches our end, returns theirs. Only ours is non-blocking: the flag belongs to the open file, not to the pipe. */
-static int open_pipe(struct jq_exec_host *host, struct jq_exec_watch *watch) {
+static int open_pipe(struct jq_exec_host *host, struct jq_exec_watch *watch, bool both_ways) {
     int fds[2];
-    if (pipe2(fds, O_CLOEXEC) != 0) {
+    if ((both_ways ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) : pipe2(fds, O_CLOEXEC)) != 0) {
         return -1;
     }
     if (fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0 ||
@@ -154,9 +157,9 @@ static enum jq_err open_channels(struct jq_exec_child *child, const struct jq_ex
         if (i == FD_STDIN) {
             fd = open_payload(host, spec->payload);
         } else if (i == FD_REPLY) {
-            fd = spec->reply ? open_pipe(host, &child->reply_watch) : fd;
+            fd = spec->reply ? open_pipe(host, &child->reply_watch, spec->warm) : fd;
         } else {
-            fd = open_pipe(host, &child->streams[i - FD_STDOUT].watch);
+            fd = open_pipe(host, &child->streams[i - FD_STDOUT].watch, false);
         }
         if (fd < 0) {
             return jq_fail_errno(reterr, errno, "%s of task %s", fd_purposes[i], child->name);
@@ -187,17 +190,21 @@ static enum jq_err make_group(struct jq_exec_child *child, const struct jq_exec_
     return JQ_OK;
 }
 
-/* A file of the task's in its work dir. */
-static enum jq_err write_file(const struct jq_exec_spec *spec, int work_fd, const char *name, struct jq_bytes bytes,
-                              struct jq_error *reterr) {
+enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes bytes, bool switch_user, uid_t uid,
+                                gid_t gid, struct jq_error *reterr) {
     const int fd = openat(work_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         return jq_fail_errno(reterr, errno, "%s", name);
     }
-    const bool done = write_all(fd, bytes) && (!spec->switch_user || fchown(fd, spec->uid, spec->gid) == 0);
+    const bool done = write_all(fd, bytes) && (!switch_user || fchown(fd, uid, gid) == 0);
     const int write_errno = errno;
     (void)close(fd);
     return done ? JQ_OK : jq_fail_errno(reterr, write_errno, "%s", name);
+}
+
+static enum jq_err write_file(const struct jq_exec_spec *spec, int work_fd, const char *name, struct jq_bytes bytes,
+                              struct jq_error *reterr) {
+    return jq_child_write_file(work_fd, name, bytes, spec->switch_user, spec->uid, spec->gid, reterr);
 }
 
 static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *spec, struct jq_exec_child **ret_child,
@@ -215,6 +222,9 @@ static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *
     child->has_work_dir = err == JQ_OK;
     if (err == JQ_OK && spec->parents.size > 0) {
         err = write_file(spec, work_fd, JQ_EXEC_PARENTS_FILE, spec->parents, reterr);
+    }
+    if (err == JQ_OK && spec->warm) {
+        err = jq_warm_new(child, spec, reterr);
     }
     if (err == JQ_OK) {
         err = open_channels(child, spec, reterr);
@@ -268,9 +278,11 @@ static enum jq_err build_env(struct environment *env, const struct jq_exec_child
     (void)snprintf(result, sizeof(result), "%s/result", child->work_path);
     env->count = 0;
     add_own(env, spec, "JQ_CHILD", child->marker + sizeof("JQ_CHILD=") - 1);
-    add_own(env, spec, "JQ_TASK", jq_text_format_task_id(spec->task, id));
-    add_own(env, spec, "JQ_ATTEMPT", attempt);
-    add_own(env, spec, "JQ_RESULT", result);
+    if (!spec->warm) {
+        add_own(env, spec, "JQ_TASK", jq_text_format_task_id(spec->task, id));
+        add_own(env, spec, "JQ_ATTEMPT", attempt);
+        add_own(env, spec, "JQ_RESULT", result);
+    }
     add_own(env, spec, "JQ_WORK_DIR", child->work_path);
     add_own(env, spec, "TMPDIR", child->work_path);
     add_own(env, spec, "HOME", child->work_path);
@@ -352,15 +364,18 @@ static void record(const struct jq_exec_child *child) {
     (void)jq_leftover_write(child->host->children_fd, child->name, &made);
 }
 
-void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms) {
+/* With a memory cgroup only v1 needs the look: there the kernel kills one process, and the task must not go on without it. */
+void jq_child_look_from(struct jq_exec_child *child, int64_t now_ms) {
     const unsigned controllers = child->host->cgroups.controllers;
+    const bool looks = child->memory_bytes_max > 0 || (child->pids_max > 0 && (controllers & JQ_CGROUP_PIDS) == 0);
+    child->look_at_ms = looks ? now_ms + WATCH_MS : INT64_MAX;
+}
+
+void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms) {
     child->pid = pid;
     child->start_ms = now_ms;
     child->phase = JQ_CHILD_RUNNING;
-    /* With a memory cgroup only v1 needs the look: there the kernel kills one process, and the task must not go on without it. */
-    if (child->memory_bytes_max > 0 || (child->pids_max > 0 && (controllers & JQ_CGROUP_PIDS) == 0)) {
-        child->look_at_ms = now_ms + WATCH_MS;
-    }
+    jq_child_look_from(child, now_ms);
     close_handover(child);
     record(child);
     jq_child_plan(child, now_ms);

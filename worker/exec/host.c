@@ -146,6 +146,7 @@ enum jq_err jq_exec_host_new(const struct jq_exec_config *config, struct jq_exec
     host->count_max = config->child_count_max;
     jq_list_init(&host->children);
     jq_list_init(&host->done);
+    jq_list_init(&host->turned);
     jq_list_init(&host->orphan_timer.link);
     host->orphan_timer.on_due = on_orphans_due;
     detect(host);
@@ -236,6 +237,7 @@ static struct jq_exec_child *take_done(struct jq_exec_host *host, bool has_callb
 
 void jq_exec_host_run(struct jq_exec_host *host, int64_t now_ms) {
     jq_exec_loop_run(&host->loop, now_ms);
+    jq_warm_tell(host, now_ms);
     /* Not where they are found done: whoever found it may still use the child. */
     for (struct jq_exec_child *child = take_done(host, true); child != NULL; child = take_done(host, true)) {
         child->on_done(child, now_ms);

@@ -30,6 +30,7 @@ struct jq_exec_host {
     int64_t procs_read_ms;
     struct jq_list children;
     struct jq_list done;
+    struct jq_list turned; /* warm ones that have something to tell */
     size_t count;
     size_t count_max;
     int lock_fd;
@@ -63,6 +64,25 @@ struct jq_child_stream {
     struct jq_exec_child *child;
     struct jq_exec_tail tail;
     bool keeps_head; /* stdout, whose beginning may be the result */
+};
+
+/* What a warm process has besides: warm.c. */
+struct jq_child_warm {
+    struct jq_exec_child *child;
+    struct jq_list turned; /* in host->turned while on_turn is to be called */
+    void (*on_turn)(struct jq_exec_child *child, int64_t now_ms);
+    bool in_turn;
+    bool was_ready;
+    bool switch_user;
+    uid_t uid;
+    gid_t gid;
+    char turn_name[JQ_CHILD_NAME_SIZE]; /* of the folder of the present task in its work dir; "": none */
+    unsigned process_count;             /* of its tree, when it said that it is ready */
+    int64_t cpu_begin_ms;
+    int64_t hangup_ms;   /* its channel has ended, and by then it shall have, too; INT64_MAX: not so */
+    struct jq_buf words; /* for it, of which the first `sent` bytes have gone */
+    size_t sent;
+    struct jq_exec_watch write_watch;
 };
 
 struct jq_exec_child {
@@ -106,6 +126,7 @@ struct jq_exec_child {
     bool has_reply;
     struct jq_exec_reply reply;
     struct jq_exec_timer timer;
+    struct jq_child_warm *warm; /* NULL: it serves one task */
 
     /* times */
     int64_t start_ms;
@@ -143,6 +164,29 @@ void jq_child_on_due(struct jq_exec_timer *timer, int64_t now_ms);
 void jq_child_plan(struct jq_exec_child *child, int64_t now_ms);
 /* The process runs since now. */
 void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms);
+
+/* child_start.c: the next look at its tree, if its limits need one. */
+void jq_child_look_from(struct jq_exec_child *child, int64_t now_ms);
+/* child_start.c: a file of the task's in its work dir. */
+enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes bytes, bool switch_user, uid_t uid,
+                                gid_t gid, struct jq_error *reterr);
+
+/* child.c: reads once from the reply channel. False when nothing is there now, or it has ended. */
+bool jq_child_read_reply(struct jq_exec_child *child);
+/* child.c: takes what lies in the pipes; the outcome from all that is known. */
+void jq_child_drain(struct jq_exec_child *child);
+void jq_child_fill_outcome(struct jq_exec_child *child);
+
+/* warm.c. */
+enum jq_err jq_warm_new(struct jq_exec_child *child, const struct jq_exec_spec *spec, struct jq_error *reterr);
+void jq_warm_stop_watching(struct jq_exec_child *child);
+void jq_warm_free(struct jq_exec_child *child);
+/* Something came on its channel, or the channel ended. */
+void jq_warm_on_reply(struct jq_exec_child *child, int64_t now_ms);
+/* It has ended: what it still said of its task counts. */
+void jq_warm_on_exit(struct jq_exec_child *child, int64_t now_ms);
+/* Calls on_turn of those that have something to tell. */
+void jq_warm_tell(struct jq_exec_host *host, int64_t now_ms);
 
 /* host.c: /proc read at most `age_ms` ago; false if it cannot be read. */
 bool jq_host_read_procs(struct jq_exec_host *host, int64_t now_ms, int64_t age_ms);

@@ -42,6 +42,8 @@ static struct jq_exec_verdict judge_reason(const struct jq_exec_end *end) {
     case JQ_EXEC_REASON_HARD_LIMIT: return verdict(JQ_OUTCOME_TIMEOUT, false, "hard time limit");
     case JQ_EXEC_REASON_PIDS: return verdict(JQ_OUTCOME_PROCESS_FAILURE, true, "over its limit of processes");
     case JQ_EXEC_REASON_OUTPUT: return verdict(JQ_OUTCOME_PROCESS_FAILURE, false, "over its limit of output bytes");
+    case JQ_EXEC_REASON_NOT_READY:
+        return verdict(JQ_OUTCOME_PROCESS_FAILURE, false, "its process was not ready in time");
     case JQ_EXEC_REASON_GARBLED: return verdict(JQ_OUTCOME_PROCESS_FAILURE, false, "reply that is not the protocol");
     case JQ_EXEC_REASON_MEMORY:
     case JQ_EXEC_REASON_NONE:

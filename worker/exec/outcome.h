@@ -26,6 +26,7 @@ enum jq_exec_reason {
     JQ_EXEC_REASON_MEMORY,     /* over its own reservation */
     JQ_EXEC_REASON_PIDS,       /* more processes than allowed, seen where no cgroup refuses them */
     JQ_EXEC_REASON_OUTPUT,     /* wrote more to stdout and stderr than allowed */
+    JQ_EXEC_REASON_NOT_READY,  /* a warm process that did not say in time that it is ready */
     JQ_EXEC_REASON_GARBLED,    /* what came on the reply channel is not the protocol */
 };
 

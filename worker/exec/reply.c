@@ -7,7 +7,7 @@
 
 enum { LENGTH_SIZE = 4 };
 
-enum frame_type { TYPE_NONE, TYPE_PROGRESS, TYPE_RESULT, TYPE_ERROR };
+enum frame_type { TYPE_NONE, TYPE_READY, TYPE_PROGRESS, TYPE_RESULT, TYPE_ERROR };
 
 /* The members of one frame, as read. Texts are copied: the reader lends them for one call. */
 struct frame {
@@ -36,6 +36,25 @@ void jq_exec_reply_fini(struct jq_exec_reply *reply) {
     jq_buf_fini(&reply->result);
 }
 
+void jq_exec_reply_renew(struct jq_exec_reply *reply) {
+    const struct jq_exec_reply before = *reply;
+    *reply = (struct jq_exec_reply){.pending = before.pending,
+                                    .result = before.result,
+                                    .takes_ready = before.takes_ready,
+                                    .ready = before.ready,
+                                    .progress_permille = -1};
+    jq_buf_clear(&reply->pending);
+    jq_buf_clear(&reply->result);
+}
+
+bool jq_exec_reply_has_word(const struct jq_exec_reply *reply) {
+    return reply->has_result || reply->result_too_big || reply->error != JQ_OUTCOME_NONE;
+}
+
+bool jq_exec_reply_spoke(const struct jq_exec_reply *reply) {
+    return jq_exec_reply_has_word(reply) || reply->progress_permille >= 0 || reply->pending.size > 0 || reply->garbled;
+}
+
 static void set_garbled(struct jq_exec_reply *reply, const char *why) {
     reply->garbled = true;
     (void)snprintf(reply->garbled_why, sizeof(reply->garbled_why), "%.127s", why);
@@ -55,6 +74,9 @@ static void copy_text(char *place, size_t place_size, struct jq_str text) {
 static enum frame_type type_of(struct jq_str name) {
     if (jq_str_equal(name, JQ_STR("progress"))) {
         return TYPE_PROGRESS;
+    }
+    if (jq_str_equal(name, JQ_STR("ready"))) {
+        return TYPE_READY;
     }
     if (jq_str_equal(name, JQ_STR("result"))) {
         return TYPE_RESULT;
@@ -122,9 +144,18 @@ static void apply_result(struct jq_exec_reply *reply, struct frame *frame) {
     jq_buf_append(&reply->result, frame->result.data, frame->result_too_big ? 0 : frame->result.size);
 }
 
+static void apply_ready(struct jq_exec_reply *reply, const struct frame *frame) {
+    if (frame->type != TYPE_READY || !reply->takes_ready || reply->ready) {
+        set_garbled(reply, reply->ready || !reply->takes_ready ? "`ready` out of turn" : "a frame before `ready`");
+    }
+    reply->ready = true;
+}
+
 static void apply(struct jq_exec_reply *reply, struct frame *frame) {
     if (frame->bad || frame->type == TYPE_NONE) {
         set_garbled(reply, "frame of no known type");
+    } else if (frame->type == TYPE_READY || reply->ready != reply->takes_ready) {
+        apply_ready(reply, frame);
     } else if (frame->type == TYPE_RESULT) {
         apply_result(reply, frame);
     } else if (frame->type == TYPE_PROGRESS) {
@@ -182,8 +213,13 @@ static bool take_pending(struct jq_exec_reply *reply) {
     return true;
 }
 
+/* Of a process that serves many tasks: what comes behind its word about this one does not change it. */
+static bool is_complete(const struct jq_exec_reply *reply) {
+    return reply->takes_ready && jq_exec_reply_has_word(reply);
+}
+
 void jq_exec_reply_feed(struct jq_exec_reply *reply, struct jq_bytes bytes) {
-    while (bytes.size > 0 && !reply->garbled) {
+    while (bytes.size > 0 && !reply->garbled && !is_complete(reply)) {
         const size_t room = reply->pending.size_max - reply->pending.size;
         const size_t step = bytes.size < room ? bytes.size : room;
         jq_buf_append(&reply->pending, bytes.data, step);
@@ -192,9 +228,10 @@ void jq_exec_reply_feed(struct jq_exec_reply *reply, struct jq_bytes bytes) {
         if (reply->pending.failed) {
             set_garbled(reply, "out of memory");
         }
-        while (take_pending(reply)) {
+        while (!is_complete(reply) && take_pending(reply)) {
         }
     }
+    reply->beyond = reply->beyond || (is_complete(reply) && (bytes.size > 0 || reply->pending.size > 0));
 }
 
 void jq_exec_reply_end(struct jq_exec_reply *reply) {

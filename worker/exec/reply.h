@@ -1,5 +1,6 @@
 /* reply.h - what a handler says on its reply channel (freecad, pool): frames of u32 length (little-endian) and that many bytes of JSON.
  *
+ *     {"type":"ready"}   once, before all else, by a warm process (pool)
  *     {"type":"progress","permille":500,"text":"12 of 24"}      any number of times; the text may be missing
  *     {"type":"result","result":"TEXT"}                         at most once; TEXT is at most JQ_PAYLOAD_SIZE_MAX bytes, by custom JSON
  *     {"type":"error","class":"invalid_input","message":"...","service":"..."}
@@ -21,6 +22,9 @@ enum { JQ_REPLY_TEXT_SIZE = 256 };
 struct jq_exec_reply {
     struct jq_buf pending; /* bytes of a frame that is not complete yet */
     struct jq_buf result;
+    bool takes_ready; /* set after init: `ready` is no error */
+    bool ready;
+    bool beyond; /* with takes_ready: something came behind its word about the task, and was not looked at */
     bool has_result;
     bool result_too_big;
     bool garbled;
@@ -35,6 +39,15 @@ struct jq_exec_reply {
 /* `frame_size_max`: bytes of JSON in one frame. */
 void jq_exec_reply_init(struct jq_exec_reply *reply, size_t frame_size_max);
 void jq_exec_reply_fini(struct jq_exec_reply *reply);
+
+/* Forgets what was said of one task, for the next; `ready` stays. */
+void jq_exec_reply_renew(struct jq_exec_reply *reply);
+
+/* There is a result (perhaps one that is too big) or an error. */
+bool jq_exec_reply_has_word(const struct jq_exec_reply *reply);
+
+/* Something was said besides `ready`, or has begun to be. */
+bool jq_exec_reply_spoke(const struct jq_exec_reply *reply);
 
 /* Takes the next bytes of the channel. */
 void jq_exec_reply_feed(struct jq_exec_reply *reply, struct jq_bytes bytes);

@@ -16,7 +16,7 @@ enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr);
 /* A child without a run ended: it is a zygote. */
 void jq_freecad_child_done(struct jq_zygotes *zygotes, struct jq_exec_child *child);
 
-/* launch.c: limits and identity of a run, for both kinds. */
+/* launch.c: limits and identity of a run, for all kinds. */
 struct jq_exec_spec jq_launch_spec(struct jq_run *run);
 
 #endif

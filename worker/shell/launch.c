@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/codec.h"
 #include "worker/shell/freecad.h"
+#include "worker/shell/pools.h"
 #include "worker/shell/worker.h"
 
 enum { ENV_OWN_MAX = 9 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
@@ -158,9 +159,21 @@ static enum jq_err launch_exec(struct jq_run *run, struct jq_error *reterr) {
     return err;
 }
 
+static void launched(struct jq_run *run, enum jq_err err) {
+    if (err != JQ_OK) {
+        jq_launch_failed(run);
+    } else {
+        jq_agent_started(run->worker->agent, run->token);
+    }
+}
+
 void jq_launch(struct jq_run *run) {
     if (jq_parents_begin(run)) {
         run->fetching = true;
+        return;
+    }
+    if (run->handler->kind == JQ_HANDLER_POOL) {
+        launched(run, jq_pools_launch(run, &run->start_error));
         return;
     }
     enum jq_err err = jq_output_make(run, &run->start_error);
@@ -169,9 +182,5 @@ void jq_launch(struct jq_run *run) {
     } else if (err == JQ_OK) {
         err = launch_exec(run, &run->start_error);
     }
-    if (err != JQ_OK) {
-        jq_launch_failed(run);
-    } else {
-        jq_agent_started(run->worker->agent, run->token);
-    }
+    launched(run, err);
 }

@@ -90,7 +90,7 @@ void jq_output_clear_old(const struct jq_worker_settings *settings) {
     while (entry) {
         char path[WORKER_PATH_MAX];
         const char *name = entry->d_name;
-        if (name[0] == '.' && name[1] >= '0' && name[1] <= '9') {
+        if (name[0] == '.' && ((name[1] >= '0' && name[1] <= '9') || strncmp(name, ".pool-", 6) == 0)) {
             (void)snprintf(path, sizeof(path), "%s/%s", settings->output_dir, name);
             remove_tree(settings, path);
         }

@@ -16,6 +16,7 @@
 #include "common/libjq/flight.h"
 #include "common/log.h"
 #include "worker/shell/freecad.h"
+#include "worker/shell/pools.h"
 
 enum { PRESSURE_EVERY_MS = 2000, PRESSURE_EASE_PERMILLE = 50, LOOP_WAIT_MAX_MS = 1000 };
 enum { EXIT_USAGE_ERROR = 64, EXIT_UNAVAILABLE = 69, EXIT_SOFTWARE = 70, EXIT_CANTCREAT = 73, EXIT_TEMPFAIL = 75 };
@@ -47,7 +48,11 @@ static void run_forget(struct jq_run *run) {
     struct jq_worker_shell *worker = run->worker;
     worker->run_at[jq_map_get(&worker->runs, run->token.value, 0)] = NULL;
     (void)jq_map_remove(&worker->runs, run->token.value);
-    jq_exec_child_free(run->child);
+    if (run->pool) {
+        jq_pools_forget(run);
+    } else {
+        jq_exec_child_free(run->child);
+    }
     jq_offers_fini(&run->units);
     jq_parents_free(run);
     free(run->queue);
@@ -391,7 +396,7 @@ static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *re
                                           .state_dir = settings->state_dir,
                                           .work_dir = settings->work_dir,
                                           .cgroup_root = settings->cgroup,
-                                          .child_count_max = worker->slots + 16,
+                                          .child_count_max = 2 * worker->slots + 16, /* warm ones that rest, too */
                                           .sandbox = settings->sandbox != JQ_SANDBOX_OFF,
                                           .read = (const char *const *)settings->read.items};
     enum jq_err err = jq_make_dirs(settings->work_dir, 0711, reterr);
@@ -411,6 +416,7 @@ static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *re
 static enum jq_err open_placement(struct jq_worker_shell *worker, struct jq_error *reterr) {
     char freecad_facts[WORKER_TEXT_MAX] = "";
     enum jq_err err = jq_freecad_open(worker, freecad_facts, sizeof(freecad_facts), reterr);
+    err = err == JQ_OK ? jq_pools_open(worker, reterr) : err;
     return err == JQ_OK ? jq_machine_facts(worker->settings, freecad_facts, &worker->facts, reterr) : err;
 }
 
@@ -505,6 +511,7 @@ static void tear_down(struct jq_worker_shell *worker) {
     worker->exiting = true;
     jq_reload_end(worker);
     jq_freecad_close(worker->zygotes);
+    jq_pools_close(worker->pools);
     jq_link_free(worker->link);
     jq_exec_host_free(worker->host);
     jq_agent_free(worker->agent);

@@ -1,6 +1,6 @@
 /* worker.h - jqworker put together: the link to the broker, the agent that decides, the host that runs children. One thread.
  *
- * worker.c runs the loop; launch.c turns a lease into a process; output.c keeps or throws away what it wrote; facts.c finds out what
+ * worker.c runs the loop; launch.c turns a lease into a process (pools.c gives it to a warm one); output.c keeps or throws away what it wrote; facts.c finds out what
  * this machine is; pressure.c watches its memory; identity.c remembers who this worker is. A new kind of handler is a case in
  * launch.c.
  */
@@ -17,6 +17,8 @@
 enum { WORKER_PATH_MAX = 4096, WORKER_TEXT_MAX = 64 * 1024 };
 
 struct jq_zygotes; /* worker/shell/freecad.h */
+struct jq_pools;   /* worker/shell/pools.h */
+struct jq_pool;
 struct jq_reload;
 struct jq_parents; /* parents.c */
 
@@ -33,6 +35,7 @@ struct jq_run {
     struct jq_offers units;       /* of offers like gpu=[0,1]: the numbers that are its own */
     struct jq_bytes payload;      /* behind the struct */
     struct jq_exec_child *child;  /* while it runs */
+    struct jq_pool *pool;         /* whose process `child` is; NULL: `child` is its own */
     struct jq_error start_error;  /* why there never was one */
     char output[WORKER_PATH_MAX]; /* output_dir/.TASK.ATTEMPT, made when it starts; empty: none */
     int32_t progress_told;
@@ -50,6 +53,7 @@ struct jq_worker_shell {
     struct jq_agent *agent;
     struct jq_link *link;
     struct jq_zygotes *zygotes; /* NULL: no handler wants FreeCAD */
+    struct jq_pools *pools;     /* NULL: no handler is of kind pool */
     struct jq_map runs;         /* token -> index in run_at */
     struct jq_run **run_at;
     uint32_t run_capacity, run_used;
