@@ -72,7 +72,7 @@ class Pool(TestCase):
         self.bed.wait_for_state(hanging, "cancelled")
         self.assertFalse(is_alive(first["pid"]))
 
-        crashed = self.bed.wait_for_state(self.bed.submit("parts", "--retry-max", "0", payload={"crash": 1}), "dead")
+        crashed = self.bed.wait_for_state(self.bed.submit("parts", "--retry", "0", payload={"crash": 1}), "dead")
         self.assertEqual(crashed["detail"]["message"], "signal 11 (SIGSEGV)")
         self.assertIn("about to crash", crashed["detail"]["stderr"])
         last = self.result(self.bed.submit("parts", payload={}))
