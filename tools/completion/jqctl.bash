@@ -24,7 +24,7 @@ _jqctl() {
     'breaker ') words='ls show trip reset' ;;
     'schedule ') words='ls show set rm pause resume run next' ;;
     'events ') words='follow past' ;;
-    'journal ') words='verify dump stat state repair' ;;
+    'journal ') words='verify dump stat state export replay repair' ;;
     'server ') words='status backup wait' ;;
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
@@ -343,6 +343,26 @@ _jqctl() {
         words='--at --archive'
         case $prev in
         --at) return ;;
+        --archive) return ;;
+        esac ;;
+    'journal export')
+        words='--tasks --where --from --type --task --limit --archive'
+        case $prev in
+        --where) return ;;
+        --from) return ;;
+        --type) return ;;
+        --task) return ;;
+        --limit) return ;;
+        --archive) return ;;
+        esac ;;
+    'journal replay')
+        words='--where --dry-run --rate --queue --again --unfinished --limit --archive'
+        case $prev in
+        --where) return ;;
+        --rate) return ;;
+        --queue) return ;;
+        --again) return ;;
+        --limit) return ;;
         --archive) return ;;
         esac ;;
     'journal repair')

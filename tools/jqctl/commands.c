@@ -237,6 +237,27 @@ static const struct jqctl_option dump_options[] = {
     ARCHIVE_OPTION,
 };
 
+static const struct jqctl_option export_options[] = {
+    {"tasks", 0, NULL, "A line a task, as it stood at the end, instead of a line a record.", NULL},
+    {"where", 0, "TERMS", WHERE_HELP " Of tasks.", NULL},
+    {"from", 0, "LSN", "Only records from there on.", NULL},
+    {"type", 0, "TYPE", "Only records of this type, such as task_ended.", NULL},
+    {"task", 0, "ID", "Only records of this task.", NULL},
+    {"limit", 'l', "N", "At most so many; 0: all.", NULL},
+    ARCHIVE_OPTION,
+};
+
+static const struct jqctl_option journal_replay_options[] = {
+    {"where", 0, "TERMS", WHERE_HELP, NULL},
+    {"dry-run", 0, NULL, "Only say how many there are, and the first of them.", NULL},
+    {"rate", 0, "RATE", "So many in so long, such as 10/s or 100/m (as fast as the broker takes them).", NULL},
+    {"queue", 'q', "NAME", "Into this queue instead of their own.", NULL},
+    {"again", 0, "TEXT", "Again what was replayed before without it, or with another text.", NULL},
+    {"unfinished", 0, NULL, "Those too that had not ended when the journal did.", NULL},
+    {"limit", 'l', "N", "At most so many; 0: all.", NULL},
+    ARCHIVE_OPTION,
+};
+
 static const struct jqctl_option state_options[] = {
     {"at", 0, "TIME", "The moment (RFC 3339); without it, the end of the log.", NULL},
     ARCHIVE_OPTION,
@@ -356,6 +377,10 @@ const struct jqctl_command jqctl_commands[] = {
     {"journal", "stat", "[DIR]", 0, 1, "Count what is in it.", OPTIONS(walk_options), jqctl_journal_stat},
     {"journal", "state", "[DIR]", 0, 1, "What the broker knew at a moment: how many tasks, in which queues and states.",
      OPTIONS(state_options), jqctl_journal_state},
+    {"journal", "export", "[DIR]", 0, 1, "Print every record, or every task, as a JSON object a line.",
+     OPTIONS(export_options), jqctl_journal_export},
+    {"journal", "replay", "[DIR]", 0, 1, "Submit tasks that a journal tells of to a broker, as new ones.",
+     OPTIONS(journal_replay_options), jqctl_journal_replay},
     {"journal", "repair", "[DIR]", 0, 1, "End a damaged log before its damage; a copy of it is kept.",
      OPTIONS(repair_options), jqctl_journal_repair},
     {"server", "status", "", 0, 0, "Show the broker's numbers.", NO_OPTIONS, jqctl_server_status},

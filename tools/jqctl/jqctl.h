@@ -140,6 +140,8 @@ int jqctl_schedule_next(struct jqctl *ctl);
 int jqctl_journal_verify(struct jqctl *ctl); /* journal.c */
 int jqctl_journal_stat(struct jqctl *ctl);
 int jqctl_journal_dump(struct jqctl *ctl);   /* journal_dump.c */
+int jqctl_journal_export(struct jqctl *ctl); /* journal_export.c */
+int jqctl_journal_replay(struct jqctl *ctl); /* journal_replay.c */
 int jqctl_journal_repair(struct jqctl *ctl); /* journal_repair.c */
 int jqctl_journal_state(struct jqctl *ctl);  /* journal_state.c */
 int jqctl_server_status(struct jqctl *ctl);  /* server.c */
