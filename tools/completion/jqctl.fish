@@ -36,7 +36,7 @@ complete -c jqctl -n '__jqctl_is task submit' -l want -x -d 'Which of them it wo
 complete -c jqctl -n '__jqctl_is task submit' -l group -s g -x -d 'Groups take turns inside a queue: a customer, a project.'
 complete -c jqctl -n '__jqctl_is task submit' -l key -s k -x -d 'Idempotency: a second submit with the key gives the first task.'
 complete -c jqctl -n '__jqctl_is task submit' -l unique -x -a 'none while_queued until_done throttle debounce' -d 'How long the key stands for the task: while_queued, until_done, throttle, debounce (none: a day).'
-complete -c jqctl -n '__jqctl_is task submit' -l unique-for -x -d 'Window of throttle; how long it must be quiet for debounce.'
+complete -c jqctl -n '__jqctl_is task submit' -l unique-for -x -d 'Window of throttle; how long it must be quiet for debounce (which waits ten times as long at most).'
 complete -c jqctl -n '__jqctl_is task submit' -l delay -x -d 'Not before so long from now.'
 complete -c jqctl -n '__jqctl_is task submit' -l eta -x -d 'Not before this time (RFC 3339).'
 complete -c jqctl -n '__jqctl_is task submit' -l expires -x -d 'Not after this time (RFC 3339).'
