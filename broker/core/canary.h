@@ -33,7 +33,12 @@
     X(FAST_RATE, "a rate lets through twice as much")                                                                  \
     X(HELD_RUNS, "a held task is ready when its time comes")                                                           \
     X(MOVED_FRESH, "a task that is moved in the log begins to count its attempts anew")                                \
-    X(NEVER_MOVED, "nothing leaves the log's oldest part")
+    X(NEVER_MOVED, "nothing leaves the log's oldest part")                                                             \
+    X(WEIGHT_UPSIDE, "a queue of more weight gets less")                                                               \
+    X(GROUP_HOG, "a group that was served keeps its turn")                                                             \
+    X(HOLD_LEAK, "what is held back for a task is given to others")                                                    \
+    X(FACT_BLIND, "a term about a fact always holds")                                                                  \
+    X(WANT_UPSIDE, "of two tasks alike the one that would rather not goes first")
 
 enum jq_canary {
     CANARY_NONE,

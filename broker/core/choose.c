@@ -42,7 +42,7 @@ struct search {
 
 int64_t worker_room(const struct worker *worker, uint8_t resource) {
     const int64_t whole = worker_room_whole(worker, resource);
-    const int64_t held = worker->hold ? worker->hold[resource] : 0;
+    const int64_t held = worker->hold && !CANARY(HOLD_LEAK) ? worker->hold[resource] : 0;
     return whole > held ? whole - held : (held > 0 ? 0 : whole);
 }
 
@@ -128,6 +128,9 @@ static bool rank_before(const struct rank *a, const struct rank *b) {
     }
     if (a->first_ready_ms != b->first_ready_ms) {
         return a->first_ready_ms < b->first_ready_ms;
+    }
+    if (CANARY(WANT_UPSIDE) && a->want != b->want) {
+        return a->want < b->want;
     }
     return a->want != b->want ? a->want > b->want : a->id < b->id;
 }

@@ -24,7 +24,7 @@ void queue_deactivate(struct jq_core *core, uint16_t at) {
 static void queue_charge(struct jq_core *core, uint16_t at) {
     struct queue *queue = &core->queues[at];
     core->virtual_now = queue->virtual_time;
-    queue->virtual_time += STRIDE / queue_weight(queue);
+    queue->virtual_time += CANARY(WEIGHT_UPSIDE) ? STRIDE * queue_weight(queue) : STRIDE / queue_weight(queue);
     queue->leases_since_aging = (queue->leases_since_aging + 1) % AGING_TURN;
     jq_heap_update(&core->active, queue->active_position, queue->virtual_time);
     queue->drain_count++;

@@ -114,7 +114,7 @@ void group_went(struct jq_core *core, const struct task *task) {
 
 /* One that is alone keeps its turn: nothing that is ordered by it has to move. */
 void group_served(struct jq_core *core, const struct task *task) {
-    if (core->queues[task->queue].groups_ready > 1) {
+    if (core->queues[task->queue].groups_ready > 1 && !CANARY(GROUP_HOG)) {
         *turn_of(core, task).last_served = ++core->queues[task->queue].turn_last;
     }
 }

@@ -306,7 +306,8 @@ const struct jq_need_term *profile_failing_term(const struct jq_core *core, cons
                                                 const struct jq_need_group *group) {
     for (size_t t = 0; t < group->count; t++) {
         const struct jq_need_term *term = &group->terms[t];
-        if (!jq_need_term_holds(term, &profile->facts, &profile->offers) ||
+        if ((!jq_need_term_holds(term, &profile->facts, &profile->offers) &&
+             !(CANARY(FACT_BLIND) && term->op != JQ_NEED_RESERVE)) ||
             (term->op == JQ_NEED_RESERVE &&
              cuts_a_unit(term, profile, (int)jq_strmap_get(&core->resource_names, term->name, 0)))) {
             return term;

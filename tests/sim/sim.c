@@ -52,13 +52,16 @@ void sim_fail(struct sim *sim, const char *format, ...) {
 
 void counts_print(const struct sim_counts *counts) {
     printf("%" PRIu64 " seeds, %" PRIu64 " events in %" PRIu64 " h of simulated time: %" PRIu64
-           " tasks submitted, %" PRIu64 " leases, %" PRIu64 " ends, %" PRIu64 " requests sent again\n"
-           "%" PRIu64 " starts of the broker (%" PRIu64 " more refused by the disk), %" PRIu64 " crashes, %" PRIu64
-           " flipped bits found, %" PRIu64 " bodies read back, %" PRIu64 " orders checked, %" PRIu64
-           " tasks moved in the log\n",
+           " tasks submitted, %" PRIu64 " leases, %" PRIu64 " ends, %" PRIu64 " requests sent again\n",
            counts->seeds, counts->events, counts->simulated_s / 3600, counts->submitted, counts->leased,
-           counts->finished, counts->resent, counts->starts, counts->refused_starts, counts->crashes,
-           counts->rots_caught, counts->bodies_read, counts->orders_checked, counts->moved);
+           counts->finished, counts->resent);
+    printf("%" PRIu64 " starts of the broker (%" PRIu64 " more refused by the disk), %" PRIu64 " crashes, %" PRIu64
+           " flipped bits found, %" PRIu64 " bodies read back, %" PRIu64 " tasks moved in the log\n",
+           counts->starts, counts->refused_starts, counts->crashes, counts->rots_caught, counts->bodies_read,
+           counts->moved);
+    printf("checked at leases: %" PRIu64 " orders, %" PRIu64 " turns, %" PRIu64 " wants, %" PRIu64
+           " beside a reservation\n",
+           counts->orders_checked, counts->turns_checked, counts->wants_checked, counts->holds_checked);
 }
 
 /* ---- chance ---- */
@@ -89,7 +92,8 @@ static void swarm_choose(struct sim *sim) {
                                     .commit_max_ms = sim_below(sim, 2) ? 5 : 200,
                                     .segment_bytes = sim_below(sim, 3) ? 48 * 1024 : 160 * 1024,
                                     .body_bytes = sim_below(sim, 2) ? 32 : 1024,
-                                    .forgetful = sim_below(sim, 2)};
+                                    .forgetful = sim_below(sim, 2),
+                                    .choosy = sim_below(sim, 4) == 0};
 }
 
 static void config_choose(struct sim *sim) {

@@ -35,7 +35,7 @@ enum {
 /* ---- what comes of a run ---- */
 struct sim_counts { /* only numbers: they are added up */
     uint64_t seeds, events, simulated_s, submitted, leased, finished, starts, refused_starts, crashes, resent,
-        rots_caught, bodies_read, orders_checked, moved;
+        rots_caught, bodies_read, orders_checked, turns_checked, holds_checked, wants_checked, moved;
 };
 struct sim_result {
     bool failed;
@@ -53,6 +53,7 @@ struct sim_swarm {
     uint32_t pause_ms;  /* between two looks of a client */
     int64_t run_max_ms, commit_max_ms;
     uint32_t segment_bytes, body_bytes;
+    bool choosy;    /* a worker accepts only some tasks */
     bool forgetful; /* results and keys are kept so short that the log loses its beginning again and again */
 };
 
@@ -141,6 +142,8 @@ struct sim_worker {
     bool faultless; /* so far it was never silent, slow, cut off or reborn */
     struct jq_amount offers[4];
     size_t offer_count;
+    const char *zone;
+    bool choosy;            /* it accepts only what takes a seat */
     struct jq_held old[32]; /* leases it once had: for lies */
     uint32_t old_count;
 };
@@ -231,7 +234,7 @@ struct sim_holder {  /* a worker as the records name it */
     struct sim_amounts taken;
 };
 struct sim_class {
-    char handler[8], need[24];
+    char handler[8], need[24], want[16];
 };
 struct sim_key {
     char text[32]; /* scope, 0 byte, key */
@@ -273,7 +276,12 @@ struct sim_start { /* of a task */
 };
 enum { SIM_LIMITS_MAX = 32 };
 enum { SIM_BREAKERS_MAX = 16, SIM_SCHEDULES_MAX = 64 };
-enum { SIM_QUEUES_MAX = 64, SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
+enum { SIM_QUEUES_MAX = 8, SIM_GROUPS = 4 /* with that of tasks that name none */ };
+struct sim_turns {                                 /* what is known of who has had more than others */
+    int64_t ahead[SIM_QUEUES_MAX][SIM_QUEUES_MAX]; /* at least so much is the one's virtual time above the other's */
+    bool behind[SIM_QUEUES_MAX][SIM_GROUPS][SIM_GROUPS];
+};
+enum { SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
 struct sim_oracle {
     struct jq_map by_id;
     struct sim_task *tasks;
@@ -300,6 +308,7 @@ struct sim_oracle {
     struct sim_schedule schedules[SIM_SCHEDULES_MAX];
     struct sim_key *keys;
     uint32_t key_count, key_capacity;
+    struct sim_turns turns;
     uint64_t token_max;
     uint64_t end_lsn;    /* of the last record */
     uint64_t live_bytes; /* of the records that are still needed */
@@ -452,6 +461,16 @@ void limits_record(struct sim *sim, const struct jq_record *record);
 void limits_check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record);
 void limits_forget(struct sim *sim);
 
+/* sim_place.c: which worker may have it */
+bool place_amounts(const struct sim_class *class_entry, uint8_t alternative, struct sim_amounts *ret_amounts);
+void place_check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record);
+void place_step(struct sim *sim);
+
+/* sim_turns.c: shares of queues, turns of groups */
+void turns_record(struct sim *sim, const struct jq_record *record, bool replay);
+void turns_check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record);
+void turns_forget(struct sim *sim);
+
 /* sim_ties.c: tasks that wait for others, and flows of tasks */
 void ties_submitted(struct sim *sim, struct sim_task *task, const struct jq_record *record); /* places it */
 void ties_record(struct sim *sim, const struct jq_record *record);
@@ -474,6 +493,5 @@ void rules_record(struct sim *sim, const struct jq_record *record); /* before th
 void rules_effect(struct sim *sim, const struct jq_effect *effect);
 void rules_step(struct sim *sim);
 void rules_body(struct sim *sim, const struct jq_lease_item *item); /* when its answer goes out */
-bool rules_amounts(const struct sim_class *class_entry, uint8_t alternative, struct sim_amounts *ret_amounts);
 
 #endif

@@ -43,11 +43,13 @@ static void make_times(struct sim *sim, struct jq_submit_item *item) {
 }
 
 static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
-    static const char *const needs[] = {"", "", "cpu=1", "cpu=2 mem=2", "seat=1", "cpu=4|mem=4", "gpu=1"};
+    static const char *const needs[] = {"", "", "cpu=1", "cpu=2 mem=2", "seat=1", "cpu=4|mem=4", "gpu=1", "zone==z1"};
+    static const char *const wants[] = {"", "", "", "", "zone==z1:10", "zone==z1:-5"};
     struct jq_submit_item *item = &request->items[at];
     *item = (struct jq_submit_item){.queue = pick(sim, queues, 4),
                                     .handler = pick(sim, handlers, 2),
-                                    .need = pick(sim, needs, 7),
+                                    .need = pick(sim, needs, 8),
+                                    .want = pick(sim, wants, 6),
                                     .priority = (int)sim_detail(sim, JQ_PRIORITY_COUNT),
                                     .retry_max = 1 + (uint32_t)sim_detail(sim, 8),
                                     .retry_base_ms = 100,
@@ -93,12 +95,32 @@ static void make_unique(struct sim *sim, struct jq_submit_item *item) {
     }
 }
 
+/* The same as the first but for its group, or but for what it wants: one of those that compete for a place. */
+static void make_twin(struct sim *sim, struct sim_request *request, size_t at) {
+    struct jq_submit_item *item = &request->items[at];
+    const struct jq_str want = item->want, group = item->group;
+    *item = request->items[0];
+    if (sim_detail(sim, 2)) {
+        item->group = group;
+    } else {
+        item->want = want;
+    }
+    item->key = (struct jq_str){NULL, 0};
+    item->after_count = 0;
+    make_body(sim, request, at);
+}
+
 static void make_submit(struct sim *sim, struct sim_request *request) {
     request->r.op = JQ_OP_SUBMIT;
     request->r.u.submit.count = 1 + sim_detail(sim, SIM_ITEMS_MAX);
     request->r.u.submit.wait_ms = sim_detail(sim, 2) ? (int64_t)sim_detail(sim, SIM_WAIT_MS) : 0;
+    const bool twins = sim_detail(sim, 4) == 0;
     for (size_t i = 0; i < request->r.u.submit.count; i++) {
         make_item(sim, request, i);
+        if (twins && i > 0) {
+            make_twin(sim, request, i);
+            continue;
+        }
         make_times(sim, &request->items[i]);
         if (sim_detail(sim, 5) == 0) {
             (void)snprintf(request->keys[i], sizeof(request->keys[i]), "k%u", (unsigned)sim_detail(sim, 50));

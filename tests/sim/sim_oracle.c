@@ -58,7 +58,7 @@ uint64_t oracle_some_flow(struct sim *sim) {
 static void hold(struct sim *sim, struct sim_task *task, bool take) {
     struct sim_holder *holder = &sim->oracle.holders[task->worker];
     const uint32_t sign = take ? 1 : UINT32_MAX;
-    if (take && !rules_amounts(&sim->oracle.classes[task->class_index], task->alternative, &task->taken)) {
+    if (take && !place_amounts(&sim->oracle.classes[task->class_index], task->alternative, &task->taken)) {
         task->taken = (struct sim_amounts){{0}};
     }
     holder->leases += sign;
@@ -120,6 +120,7 @@ void oracle_forget_records(struct sim *sim) {
     gates_forget(sim);
     limits_forget(sim);
     move_forget(sim);
+    turns_forget(sim);
     for (uint32_t i = 0; i < oracle->flow_count; i++) {
         oracle->flows[i].phase = 0;
     }
@@ -277,6 +278,7 @@ static void other_record(struct sim *sim, const struct jq_record *record) {
         struct sim_class *entry = &oracle->classes[record->u.class_defined.class_index];
         text_take(entry->handler, sizeof(entry->handler), record->u.class_defined.handler);
         text_take(entry->need, sizeof(entry->need), record->u.class_defined.need);
+        text_take(entry->want, sizeof(entry->want), record->u.class_defined.want);
         break;
     }
     case JQ_RECORD_OPTIONS_DEFINED:
@@ -330,6 +332,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     ties_record(sim, record);
     gates_record(sim, record);
     move_record(sim, record);
+    turns_record(sim, record, replay);
 }
 
 /* ---- what the outside was told ---- */

@@ -7,55 +7,6 @@
 #include "common/hash.h"
 #include "tests/sim/sim.h"
 
-/* ---- what a lease takes ---- */
-
-/* Needs that the clients of the simulator name, and what each alternative reserves in thousandths. */
-static const struct sim_need {
-    const char *need;
-    uint8_t alternative;
-    struct sim_amounts amounts;
-    bool names_mem;
-} needs[] = {
-    {"", 0, {{[SIM_SLOTS] = 1000}}, false},
-    {"cpu=1", 0, {{[SIM_SLOTS] = 1000, [SIM_CPU] = 1000}}, false},
-    {"cpu=2 mem=2", 0, {{[SIM_SLOTS] = 1000, [SIM_CPU] = 2000, [SIM_MEM] = 2000}}, true},
-    {"seat=1", 0, {{[SIM_SLOTS] = 1000, [SIM_SEAT] = 1000}}, false},
-    {"cpu=4|mem=4", 0, {{[SIM_SLOTS] = 1000, [SIM_CPU] = 4000}}, false},
-    {"gpu=1", 0, {{[SIM_SLOTS] = 1000, [SIM_GPU] = 1000}}, false},
-    {"cpu=4|mem=4", 1, {{[SIM_SLOTS] = 1000, [SIM_MEM] = 4000}}, true},
-};
-
-bool rules_amounts(const struct sim_class *class_entry, uint8_t alternative, struct sim_amounts *ret_amounts) {
-    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
-        if (strcmp(needs[i].need, class_entry->need) == 0 && needs[i].alternative == alternative) {
-            *ret_amounts = needs[i].amounts;
-            if (strcmp(class_entry->handler, "h1") == 0 && !needs[i].names_mem) { /* the handler's own need */
-                ret_amounts->of[SIM_MEM] += 1000;
-            }
-            return true;
-        }
-    }
-    return false;
-}
-
-static void check_amounts(struct sim *sim, const struct sim_task *task, const struct jq_record *record) {
-    const struct sim_holder *holder = &sim->oracle.holders[record->u.task_leased.worker];
-    const struct sim_worker *worker = &sim->workers[holder->worker];
-    const uint32_t totals[SIM_RESOURCES] = {4000, 2000 + 1000 * worker->index, 4000, worker->index == 0 ? 1000 : 0,
-                                            worker->index == 1 ? 2000 : 0};
-    struct sim_amounts amounts;
-    if (!rules_amounts(&sim->oracle.classes[task->class_index], record->u.task_leased.alternative, &amounts)) {
-        sim_fail(sim, "task %" PRIu64 " is leased under an alternative that its need does not have", task->id);
-    }
-    for (int i = 0; i < SIM_RESOURCES; i++) {
-        if (holder->taken.of[i] + amounts.of[i] > totals[i]) {
-            sim_fail(sim,
-                     "%s has %" PRIu32 " of resource %d, %" PRIu32 " are taken, and task %" PRIu64 " gets %" PRIu32,
-                     worker->name, totals[i], i, holder->taken.of[i], task->id, amounts.of[i]);
-        }
-    }
-}
-
 /* ---- order ---- */
 
 static bool earlier(const struct sim_task *a, const struct sim_task *b) {
@@ -131,8 +82,9 @@ static void check_leased(struct sim *sim, const struct sim_task *task, const str
         (set->paused_until_wall_ms == 0 || set->paused_until_wall_ms > sim->now_ms + sim->wall_offset_ms)) {
         sim_fail(sim, "task %" PRIu64 " is leased from a paused queue", task->id);
     }
-    check_amounts(sim, task, record);
+    place_check_leased(sim, task, record);
     check_order(sim, task, record);
+    turns_check_leased(sim, task, record);
     ties_check_leased(sim, task);
     limits_check_leased(sim, task, record);
     gates_check_leased(sim, task, record);
@@ -330,6 +282,7 @@ void rules_step(struct sim *sim) {
     struct jq_server_row status;
     jq_core_status(sim->broker.core, &status);
     check_counts(sim, &status);
+    place_step(sim);
     move_step(sim);
 }
 

@@ -12,6 +12,8 @@ static const struct jq_handler_def handlers[] = {{.name = {"h0", 2}}, {.name = {
 
 static const uint16_t gpu_numbers[] = {0, 1};
 static const struct jq_units gpus = {{"gpu", 3}, gpu_numbers, 2};
+static const struct jq_name_value zones[] = {{{"zone", 4}, {"z0", 2}}, {{"zone", 4}, {"z1", 2}}};
+static const struct jq_str seat_only = {"seat", 4};
 
 /* ---- attempts ---- */
 
@@ -110,6 +112,8 @@ void worker_init(struct sim *sim, uint32_t index) {
     worker->index = index;
     (void)snprintf(worker->name, sizeof(worker->name), "w%u", index);
     worker->id = sim_uuid(sim);
+    worker->zone = index % 2 ? "z1" : "z0";
+    worker->choosy = index == 0 && sim->swarm.choosy;
     offer(worker, "slots", 4000);
     offer(worker, "cpu", 2000 + 1000 * index);
     offer(worker, "mem", 4000);
@@ -159,6 +163,10 @@ static void ask_register(struct sim *sim, struct sim_worker *worker) {
     request->r.u.reg.offer_count = worker->offer_count;
     request->r.u.reg.units = &gpus;
     request->r.u.reg.unit_count = worker->index == 1;
+    request->r.u.reg.facts = &zones[worker->index % 2];
+    request->r.u.reg.fact_count = 1;
+    request->r.u.reg.accept = &seat_only;
+    request->r.u.reg.accept_count = worker->choosy;
     request->r.u.reg.handlers = handlers;
     request->r.u.reg.handler_count = sizeof(handlers) / sizeof(handlers[0]);
     ask(sim, worker, request);
