@@ -38,7 +38,9 @@
     X(GROUP_HOG, "a group that was served keeps its turn")                                                             \
     X(HOLD_LEAK, "what is held back for a task is given to others")                                                    \
     X(FACT_BLIND, "a term about a fact always holds")                                                                  \
-    X(WANT_UPSIDE, "of two tasks alike the one that would rather not goes first")
+    X(WANT_UPSIDE, "of two tasks alike the one that would rather not goes first")                                      \
+    X(SLICE_SKIPS, "between two slices of a selection a few tasks are left out")                                       \
+    X(DRY_RUN_ACTS, "a dry run is none")
 
 enum jq_canary {
     CANARY_NONE,

@@ -171,7 +171,7 @@ static void job_take(struct jq_core *core, struct job *job, uint32_t ref) {
     if (job->sample_count < SAMPLES_MAX) {
         job->samples[job->sample_count++] = id;
     }
-    const char *why = job->dry_run ? NULL : task_act(core, &job->act, ref);
+    const char *why = job->dry_run && !CANARY(DRY_RUN_ACTS) ? NULL : task_act(core, &job->act, ref);
     job->acted += !job->dry_run && !why;
     job->why = job->why ? job->why : why;
 }
@@ -198,6 +198,7 @@ static bool job_slice(struct jq_core *core, uint32_t at) {
         acts++;
     }
     if (!walk_over(&job->walk)) {
+        job->walk.id += CANARY(SLICE_SKIPS) ? 16 : 0;
         return false;
     }
     if (job->acted == 0) {

@@ -60,8 +60,9 @@ void counts_print(const struct sim_counts *counts) {
            counts->starts, counts->refused_starts, counts->crashes, counts->rots_caught, counts->bodies_read,
            counts->moved);
     printf("checked at leases: %" PRIu64 " orders, %" PRIu64 " turns, %" PRIu64 " wants, %" PRIu64
-           " beside a reservation\n",
-           counts->orders_checked, counts->turns_checked, counts->wants_checked, counts->holds_checked);
+           " beside a reservation; %" PRIu64 " selections whole, %" PRIu64 " tasks by selection\n",
+           counts->orders_checked, counts->turns_checked, counts->wants_checked, counts->holds_checked,
+           counts->selections, counts->selected);
 }
 
 /* ---- chance ---- */
@@ -118,6 +119,7 @@ static void config_choose(struct sim *sim) {
         config->queue_count = 3;
     }
     config->flow_stage_ms = 20000;
+    config->slice_tasks = sim_below(sim, 2) ? 8 + (uint32_t)sim_below(sim, 60) : config->slice_tasks;
     config->breaker.window_ms = 12000;
     config->breaker.min_calls = 2 + (uint32_t)sim_below(sim, 9);
     config->breaker.cool_down_ms = 500 + (int64_t)sim_below(sim, 5000);

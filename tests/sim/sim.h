@@ -35,7 +35,8 @@ enum {
 /* ---- what comes of a run ---- */
 struct sim_counts { /* only numbers: they are added up */
     uint64_t seeds, events, simulated_s, submitted, leased, finished, starts, refused_starts, crashes, resent,
-        rots_caught, bodies_read, orders_checked, turns_checked, holds_checked, wants_checked, moved;
+        rots_caught, bodies_read, orders_checked, turns_checked, holds_checked, wants_checked, moved, selections,
+        selected;
 };
 struct sim_result {
     bool failed;
@@ -176,6 +177,7 @@ struct sim_broker {
     int64_t asleep_until_ms;
     struct sim_digest *digests; /* after each record, from the last durable one on */
     size_t digest_count, digest_capacity;
+    const struct sim_request *request; /* that is being decided; NULL: another event */
     uint64_t calls;
     struct jq_map call_actor; /* open calls */
     struct sim_request **call_requests;
@@ -216,6 +218,7 @@ struct sim_task {
     uint8_t on;
     uint64_t flow;
     char group[4];
+    uint64_t touched;    /* number of the last record about it */
     bool held, rm_asked; /* an operator wanted it gone */
     uint32_t ended_as;   /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
@@ -228,10 +231,12 @@ struct sim_answer {
     uint64_t request, first;
     uint32_t count, exceptions;
 };
+enum { SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
 struct sim_holder {  /* a worker as the records name it */
     uint32_t worker; /* of sim->workers */
     uint32_t leases, suspects, units;
     struct sim_amounts taken;
+    bool short_of[SIM_CLASSES_MAX]; /* its host once ran out of something under such a task */
 };
 struct sim_class {
     char handler[8], need[24], want[16];
@@ -274,14 +279,24 @@ struct sim_start { /* of a task */
     uint16_t queue;
     char handler[8], group[4];
 };
-enum { SIM_LIMITS_MAX = 32 };
+struct sim_order { /* of an operator: to all that a selection names */
+    uint64_t id;   /* of the request */
+    struct jq_uuid sender;
+    enum jq_op op;
+    struct jq_where where;
+    struct jq_str to; /* of a move: static text */
+    bool dry_run;
+    uint64_t began;  /* after so many records */
+    bool open, done; /* under way; answered */
+    bool unsure;     /* a crash came between: it may have been done before */
+};
+enum { SIM_LIMITS_MAX = 32, SIM_ORDERS_MAX = 64 };
 enum { SIM_BREAKERS_MAX = 16, SIM_SCHEDULES_MAX = 64 };
 enum { SIM_QUEUES_MAX = 8, SIM_GROUPS = 4 /* with that of tasks that name none */ };
 struct sim_turns {                                 /* what is known of who has had more than others */
     int64_t ahead[SIM_QUEUES_MAX][SIM_QUEUES_MAX]; /* at least so much is the one's virtual time above the other's */
     bool behind[SIM_QUEUES_MAX][SIM_GROUPS][SIM_GROUPS];
 };
-enum { SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
 struct sim_oracle {
     struct jq_map by_id;
     struct sim_task *tasks;
@@ -309,6 +324,9 @@ struct sim_oracle {
     struct sim_key *keys;
     uint32_t key_count, key_capacity;
     struct sim_turns turns;
+    struct sim_order orders[SIM_ORDERS_MAX];
+    uint32_t order_next;
+    uint64_t record_count;
     uint64_t token_max;
     uint64_t end_lsn;    /* of the last record */
     uint64_t live_bytes; /* of the records that are still needed */
@@ -465,6 +483,12 @@ void limits_forget(struct sim *sim);
 bool place_amounts(const struct sim_class *class_entry, uint8_t alternative, struct sim_amounts *ret_amounts);
 void place_check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record);
 void place_step(struct sim *sim);
+
+/* sim_orders.c: what operators do to tasks */
+void orders_asked(struct sim *sim, const struct sim_request *request);
+void orders_check(struct sim *sim, const struct jq_record *record);
+void orders_answered(struct sim *sim, const struct sim_request *request, const struct jq_reply_effect *reply);
+void orders_forget(struct sim *sim);
 
 /* sim_turns.c: shares of queues, turns of groups */
 void turns_record(struct sim *sim, const struct jq_record *record, bool replay);

@@ -229,14 +229,15 @@ static void make_selection(struct sim *sim, struct sim_request *request) {
     static const enum jq_op ops[] = {JQ_OP_TASK_CANCEL, JQ_OP_TASK_HOLD, JQ_OP_TASK_HOLD,  JQ_OP_TASK_RELEASE,
                                      JQ_OP_TASK_MOVE,   JQ_OP_TASK_RM,   JQ_OP_DEAD_REPLAY};
     static const char *const wheres[] = {"queue=a",    "priority<3 handler=h0",  "state=ready queue=b",
-                                         "state=dead", "age>5s state=scheduled", "state=held"};
+                                         "state=dead", "age>5s state=scheduled", "state=held",
+                                         "group=g1",   "handler=h* priority>2",  "queue~b* attempts>0"};
     make_ids(sim, request, ops[sim_detail(sim, sizeof(ops) / sizeof(ops[0]))]);
     request->selects = sim_detail(sim, 4) == 0;
     request->r.u.tasks.dry_run = request->selects && sim_detail(sim, 4) == 0;
     request->r.u.tasks.to = pick(sim, queues, 4);
     if (request->selects) {
         request->r.u.tasks.count = 0;
-        JQ_CHECK(jq_where_parse(pick(sim, wheres, 6), &request->where, NULL) == JQ_OK);
+        JQ_CHECK(jq_where_parse(pick(sim, wheres, 9), &request->where, NULL) == JQ_OK);
     }
 }
 

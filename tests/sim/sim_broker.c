@@ -69,6 +69,12 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
     struct sim *sim = ctx;
     struct sim_broker *broker = &sim->broker;
     rules_effect(sim, effect);
+    if (effect->type == JQ_EFFECT_REPLY) {
+        const uint32_t at = jq_map_get(&broker->call_actor, effect->u.reply.call, UINT32_MAX);
+        if (at != UINT32_MAX) {
+            orders_answered(sim, broker->call_requests[at], &effect->u.reply);
+        }
+    }
     if (effect->type == JQ_EFFECT_SURVEY) {
         net_send_survey(sim, effect->u.survey);
         return;
@@ -182,19 +188,26 @@ static void check_digests(struct sim *sim) {
     }
 }
 
-void broker_event(struct sim *sim, struct jq_event *event) {
+static void broker_step(struct sim *sim, struct jq_event *event) {
     struct sim_broker *broker = &sim->broker;
-    if (!broker->up) {
-        return;
-    }
     const struct jq_output output = broker_output(sim);
     event->now_ms = sim->now_ms;
     event->wall_ms = sim->now_ms + sim->wall_offset_ms;
     jq_core_step(broker->core, event, &output);
     check_digests(sim);
     rules_step(sim);
+}
+
+static void broker_flush(struct sim *sim) {
     hold_effects(sim);
     log_commit(sim);
+}
+
+void broker_event(struct sim *sim, struct jq_event *event) {
+    if (sim->broker.up) {
+        broker_step(sim, event);
+        broker_flush(sim);
+    }
 }
 
 static void call_open(struct sim *sim, struct sim_request *request) {
@@ -223,7 +236,10 @@ void broker_deliver(struct sim *sim, struct sim_request *request) {
     oracle_asked(sim, request);
     call_open(sim, request);
     struct jq_event event = {.type = JQ_EVENT_REQUEST, .u.request = request->r};
-    broker_event(sim, &event);
+    sim->broker.request = request;
+    broker_step(sim, &event);
+    sim->broker.request = NULL;
+    broker_flush(sim);
 }
 
 int64_t broker_deadline_ms(const struct sim *sim) {

@@ -121,6 +121,7 @@ void oracle_forget_records(struct sim *sim) {
     limits_forget(sim);
     move_forget(sim);
     turns_forget(sim);
+    orders_forget(sim);
     for (uint32_t i = 0; i < oracle->flow_count; i++) {
         oracle->flows[i].phase = 0;
     }
@@ -138,6 +139,7 @@ static void submitted(struct sim *sim, const struct jq_record *record) {
         sim_fail(sim, "task %" PRIu64 ": its id was issued twice", task->id);
     }
     text_take(task->group, sizeof(task->group), record->u.task_submitted.group);
+    task->touched = sim->oracle.record_count;
     task->queue = record->u.task_submitted.queue;
     task->class_index = record->u.task_submitted.class_index;
     task->priority = record->u.task_submitted.priority;
@@ -164,6 +166,9 @@ static void leased(struct sim *sim, struct sim_task *task, const struct jq_recor
 }
 
 static void retried(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
+    if (task->place == SIM_LEASED && record->u.task_retried.outcome == JQ_OUTCOME_RESOURCE_EXHAUSTED) {
+        sim->oracle.holders[task->worker].short_of[task->class_index] = true;
+    }
     oracle_leave(sim, task);
     task->attempts = record->u.task_retried.attempts;
     task->crashes = record->u.task_retried.crashes;
@@ -234,6 +239,7 @@ static void task_record(struct sim *sim, const struct jq_record *record) {
     if (task->place == SIM_UNKNOWN) {
         return; /* older than the log */
     }
+    task->touched = sim->oracle.record_count;
     switch (record->type) {
     case JQ_RECORD_TASK_DUE: due(task, record); break;
     case JQ_RECORD_TASK_LEASED: leased(sim, task, record); break;
@@ -320,6 +326,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
         sim->counts.leased += record->type == JQ_RECORD_TASK_LEASED;
         sim->counts.finished += record->type == JQ_RECORD_TASK_ENDED;
     }
+    sim->oracle.record_count++;
     if (record->type == JQ_RECORD_TASK_SUBMITTED) {
         submitted(sim, record);
     } else if (about_task(record)) {
@@ -422,6 +429,7 @@ static void items(struct sim *sim, const struct sim_request *request, const stru
 
 /* Whoever asks for tasks to be removed may get that: in later steps too, where a selection names many. */
 void oracle_asked(struct sim *sim, const struct sim_request *request) {
+    orders_asked(sim, request);
     if (request->r.op != JQ_OP_TASK_RM) {
         return;
     }

@@ -168,7 +168,7 @@ static void check_wants(struct sim *sim, const struct sim_task *task, const stru
     for (uint32_t i = 0; i < oracle->places[SIM_QUEUED] && !aged; i++) {
         const struct sim_task *other = &oracle->tasks[oracle->queued[i]];
         if (!alike(sim, task, other) || other->eta || other->held || other->ready_ms > record->time_ms ||
-            (other->losses > 0 && holder->suspects > 0)) {
+            (other->losses > 0 && holder->suspects > 0) || holder->short_of[other->class_index]) {
             continue;
         }
         sim->counts.wants_checked++;

@@ -217,6 +217,7 @@ void rules_record(struct sim *sim, const struct jq_record *record) {
     ties_check(sim, record);
     gates_check(sim, record);
     move_check(sim, record);
+    orders_check(sim, record);
 }
 
 /* ---- effects ---- */
