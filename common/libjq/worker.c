@@ -341,11 +341,12 @@ static void report_done(struct jq_worker *worker) {
     }
 }
 
-/* Hands back what has not begun. */
-static void abandon_todo(struct jq_worker *worker) {
+/* Hands back what has not begun. True: there was something. */
+static bool abandon_todo(struct jq_worker *worker) {
     hand_over(worker);
     pthread_mutex_lock(&worker->lock);
     struct jq_job *job = queue_pop(&worker->todo);
+    const bool any = job != NULL;
     while (job) {
         job->outcome = JQ_OUTCOME_HANDED_BACK;
         queue_push(&worker->done, job);
@@ -354,6 +355,7 @@ static void abandon_todo(struct jq_worker *worker) {
     worker->no_more = true;
     pthread_cond_broadcast(&worker->work);
     pthread_mutex_unlock(&worker->lock);
+    return any;
 }
 
 /* True when nothing is left: no lease is held and every report has its verdict. */
@@ -361,23 +363,32 @@ static bool finished(struct jq_worker *worker) {
     return jq_link_held_count(worker->link) == 0 && jq_link_settled(worker->link);
 }
 
+/* One look at everything. Returns when to look again at the latest, 0: at once. */
+static int64_t look(struct jq_worker *worker, bool stopping) {
+    report_done(worker);
+    const int64_t wake_ms = jq_link_step(worker->link);
+    /* An answer that was on its way when the stop came may still bring tasks. */
+    const bool returned = stopping && abandon_todo(worker);
+    hand_over(worker);
+    return returned ? 0 : wake_ms;
+}
+
 static void loop(struct jq_worker *worker) {
     bool stopping = false;
-    while (!worker->refused.code && !(stopping && finished(worker))) {
-        report_done(worker);
-        const int64_t wake_ms = jq_link_step(worker->link);
-        hand_over(worker);
-        const int64_t wait_ms = wake_ms - jq_flight_now_ms();
+    for (;;) {
+        const int64_t wait_ms = look(worker, stopping) - jq_flight_now_ms();
+        if (worker->refused.code || (stopping && finished(worker))) {
+            break;
+        }
         struct pollfd fds[2] = {{.fd = jq_link_fd(worker->link), .events = POLLIN},
                                 {.fd = stopping ? -1 : worker->stop_fds[0], .events = POLLIN}};
         (void)poll(fds, 2, wait_ms <= 0 ? 0 : (int)(wait_ms > 10000 ? 10000 : wait_ms));
         if (!stopping && (fds[1].revents & POLLIN)) {
             stopping = true;
             jq_link_want(worker->link, 0);
-            abandon_todo(worker);
         }
     }
-    abandon_todo(worker);
+    (void)abandon_todo(worker);
 }
 
 static enum jq_err start_link(struct jq_worker *worker, struct jq_error *reterr) {

@@ -50,6 +50,18 @@ class Examples(TestCase):
         done = subprocess.run(chord, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, "sum: 385\n"), done.stderr)
 
+    def test_a_worker_that_stops_hands_back_what_was_on_its_way(self):
+        """jq_worker_stop() ends jq_worker_run() soon, and nothing stays leased: tasks that come after it go back to their queue."""
+        self.bed.start_broker()
+        tasks = self.bed.write("tasks.jsonl", '{"handler": "count"}\n' * 5000)
+        self.bed.do("task", "submit", "--from-jsonl", tasks)
+        worker = self.bed.process("worker", [os.path.join(EXAMPLES, "stopping_worker")], self.environment)
+        for _ in range(3):
+            self.assertEqual(worker.start().wait(), 0, worker.log())
+            queue = self.bed.ask("queue", "ls")["queues"][0]
+            self.assertEqual(queue["running"], 0)
+            self.assertGreater(queue["ready"], 0)
+
     def test_a_client_outlives_a_broker_that_is_killed_and_comes_back(self):
         """A call that got no answer is asked again under the same request id: the user sees a delay, not an error."""
         broker = self.bed.start_broker()
