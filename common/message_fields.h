@@ -520,8 +520,10 @@
     X(JQ_AT_EVENT_OUTCOME, "outcome", TEXT, 0, 1, 32, NULL, "of the last attempt, or of the end")                      \
     X(JQ_AT_EVENT_ATTEMPTS, "attempts", UINT, 0, 0, ANY, NULL, "that failed")                                          \
     X(JQ_AT_EVENT_WORKER, "worker", TEXT, 0, 0, ANY, NULL, "while it runs; of the worker's own events")                \
-    X(JQ_AT_EVENT_NAME, "name", TEXT, 0, 0, ANY, NULL, "of a mark, breaker, schedule, limit or flow")                  \
-    X(JQ_AT_EVENT_NUMBER, "number", UINT, 0, 0, ANY, NULL, "task.retried: ready in so many ms; and others")
+    X(JQ_AT_EVENT_NAME, "name", TEXT, 0, 0, ANY, NULL,                                                                 \
+      "of a mark, breaker, schedule, limit or flow; the text of task.progress")                                        \
+    X(JQ_AT_EVENT_NUMBER, "number", UINT, 0, 0, ANY, NULL,                                                             \
+      "task.retried: ready in so many ms; task.progress: thousandths; and others")
 
 /* ---- the other two sockets --------------------------------------------------------------------------------------- */
 

@@ -372,7 +372,8 @@ enum jq_news_type {
     JQ_NEWS_QUEUE_TUNED,     /* its weight or its depth */
     JQ_NEWS_TASK_HELD,
     JQ_NEWS_TASK_RELEASED,
-    JQ_NEWS_TASK_MOVED /* name: the queue it is in now */
+    JQ_NEWS_TASK_MOVED,   /* name: the queue it is in now */
+    JQ_NEWS_TASK_PROGRESS /* number: thousandths; name: the handler's text */
 };
 struct jq_news {
     enum jq_news_type type;

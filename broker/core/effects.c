@@ -84,6 +84,21 @@ void news_breaker(struct jq_core *core, const struct breaker *breaker) {
     core->output->effect(core->output->ctx, &effect);
 }
 
+void news_progress(struct jq_core *core, const struct task *task, uint32_t permille, struct jq_str text) {
+    const struct jq_effect effect = {.type = JQ_EFFECT_NEWS,
+                                     .level = JQ_EFFECT_AT_ONCE,
+                                     .u.news = {.type = JQ_NEWS_TASK_PROGRESS,
+                                                .task = {task->id},
+                                                .name = text,
+                                                .state = task_shown(task),
+                                                .outcome = (enum jq_outcome)task->outcome,
+                                                .number = permille,
+                                                .attempts = task->attempts,
+                                                .crashes = task->crashes}};
+    event_note(core, &effect.u.news, task);
+    core->output->effect(core->output->ctx, &effect);
+}
+
 void news_name(struct jq_core *core, enum jq_news_type type, struct jq_str name, int64_t number) {
     const struct jq_effect effect = {
         .type = JQ_EFFECT_NEWS, .level = JQ_EFFECT_AT_ONCE, .u.news = {.type = type, .name = name, .number = number}};

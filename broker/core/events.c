@@ -15,7 +15,7 @@ struct event {
     uint64_t seq;
     uint64_t task; /* 0: none */
     int64_t wall_ms, number;
-    char *name;                  /* owned; of an event that is of no task, else NULL */
+    char *name;                  /* owned; of an event that is of no task, and the text of progress, else NULL */
     uint32_t worker, worker_tag; /* its index; a hash of its id, as its place may be another's when it is read */
     uint16_t queue, class_index;
     uint8_t type, state, outcome, priority, attempts;
@@ -76,7 +76,8 @@ void event_note(struct jq_core *core, const struct jq_news *news, const struct t
     event->task = news->task.value;
     if (task) {
         note_task(core, event, task);
-    } else if (news->name.size > 0) {
+    }
+    if (news->name.size > 0 && (!task || news->type == JQ_NEWS_TASK_PROGRESS)) {
         event->name = (char *)(uintptr_t)text_copy(news->name).data;
     }
 }
@@ -130,6 +131,7 @@ static struct jq_event_row row_of(const struct jq_core *core, const struct event
         *(is_of_queue(type) ? &row.queue : is_of_worker(type) ? &row.worker : &row.name) = name;
         return row;
     }
+    row.name = jq_str_of(event->name);
     row.queue = core->queues[event->queue].name;
     row.handler = core->classes[event->class_index].handler;
     row.state = (enum jq_state)event->state;

@@ -92,9 +92,14 @@ static void progress_take(struct jq_core *core, uint32_t index, const struct jq_
         return;
     }
     struct side *side = task_side(core, task_at(core, ref));
-    side->progress_permille = (uint16_t)(1 + (progress->permille > 1000 ? 1000 : progress->permille));
+    const uint16_t told = (uint16_t)(1 + (progress->permille > 1000 ? 1000 : progress->permille));
+    const bool moved = told != side->progress_permille || !jq_str_equal(jq_str_of(side->progress), progress->text);
+    side->progress_permille = told;
     free(side->progress);
     side->progress = (char *)(uintptr_t)text_copy(progress->text).data;
+    if (moved) {
+        news_progress(core, task_at(core, ref), told - 1U, progress->text);
+    }
 }
 
 void survey_response(struct jq_core *core, const struct jq_survey_response *response) {

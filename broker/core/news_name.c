@@ -23,6 +23,7 @@ const char *jq_news_name(enum jq_news_type type, int64_t number) {
     case JQ_NEWS_TASK_HELD: return "task.held";
     case JQ_NEWS_TASK_RELEASED: return "task.released";
     case JQ_NEWS_TASK_MOVED: return "task.moved";
+    case JQ_NEWS_TASK_PROGRESS: return "task.progress";
     case JQ_NEWS_WORKER_REGISTERED: return "worker.registered";
     case JQ_NEWS_WORKER_DEAD: return "worker.dead";
     case JQ_NEWS_WORKER_DRAINING: return number ? "worker.draining" : "worker.undrained";

@@ -455,6 +455,7 @@ void reply_refuse(struct jq_core *core, const struct jq_request *request, enum j
                   const char *reason);
 void call_drop(struct jq_core *core, uint64_t call);
 void news_task(struct jq_core *core, enum jq_news_type type, const struct task *task);
+void news_progress(struct jq_core *core, const struct task *task, uint32_t permille, struct jq_str text);
 void news_parent(struct jq_core *core, enum jq_news_type type, const struct task *task, const struct task *parent);
 void news_flow(struct jq_core *core, enum jq_news_type type, const struct flow *flow);
 void news_breaker(struct jq_core *core, const struct breaker *breaker);

@@ -62,6 +62,7 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     case JQ_NEWS_TASK_HELD: tell_task(JQ_LOG_LEVEL_DEBUG, "task held", news); break;
     case JQ_NEWS_TASK_RELEASED: tell_task(JQ_LOG_LEVEL_DEBUG, "task released", news); break;
     case JQ_NEWS_TASK_MOVED: tell_task(JQ_LOG_LEVEL_DEBUG, "task moved", news); break;
+    case JQ_NEWS_TASK_PROGRESS: tell_task(JQ_LOG_LEVEL_DEBUG, "task progress", news); break;
     case JQ_NEWS_TASK_RETRIED:
         count_outcome(metrics->retries, news->outcome);
         tell_task(JQ_LOG_LEVEL_DEBUG, "task to be retried", news);

@@ -59,6 +59,17 @@ class Handlers(TestCase):
     def check_gone(self, pids):
         wait_until(f"{pids} are gone", lambda: not any(map(is_alive, pids)))
 
+    def test_progress(self):
+        """A program tells its progress by a line on stderr: shown while it runs, and an event."""
+        script = 'echo "jq:progress 25% a quarter" >&2; while [ ! -e "$1" ]; do sleep 0.05; done'
+        self.bed.start_worker("w", {"slow": shell(script, self.note("go")) + "\nstdin = none"})
+        task = self.bed.submit("slow")
+        wait_until("progress is shown", lambda: self.bed.task(task).get("progress") == 250)
+        self.assertEqual(self.bed.task(task)["progress_text"], "a quarter")
+        with open(self.note("go"), "wb"):
+            pass
+        self.bed.wait_for_state(task, "succeeded")
+
     def test_cancel(self):
         """cancel of a running task ends its whole tree: children, also outside of its session, also deaf to SIGTERM."""
         _, task, pids = self.start_forking_task()

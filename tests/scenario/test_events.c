@@ -33,6 +33,38 @@ static uint64_t events_now(struct lab *lab) {
     return reply->u.events.next;
 }
 
+static void tell_progress(struct lab *lab, const struct lab_worker *worker, const struct jq_progress *progress) {
+    struct jq_event event = {.type = JQ_EVENT_SURVEY_RESPONSE,
+                             .u.survey = {.survey = lab->survey,
+                                          .session = worker->session,
+                                          .incarnation = worker->incarnation,
+                                          .progress = progress,
+                                          .progress_count = 1}};
+    lab_step(lab, &event);
+}
+
+/* Progress is an event with its thousandths and its text, when it has moved; what was told before is not told again. */
+static void progress_is_an_event(void **state) {
+    (void)state;
+    struct lab *lab = lab_with_events(64);
+    const jq_task_id task = submit_task(lab, "cad");
+    (void)lease_task(lab, "w");
+    const uint64_t now = events_now(lab);
+    for (int i = 0; i < 2; i++) {
+        tell_progress(lab, lab_worker(lab, "w"), &(struct jq_progress){task, 250, JQ_STR("a quarter")});
+    }
+    tell_progress(lab, lab_worker(lab, "w"), &(struct jq_progress){task, 250, JQ_STR("still")});
+    struct jq_request request = events_after(lab, now, 0);
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    assert_int_equal(reply->u.events.count, 2);
+    assert_string_equal(reply->u.events.rows[0].event, "task.progress");
+    assert_int_equal(reply->u.events.rows[0].number, 250);
+    assert_true(jq_str_equal(reply->u.events.rows[0].name, JQ_STR("a quarter")));
+    assert_true(jq_str_equal(reply->u.events.rows[1].name, JQ_STR("still")));
+    assert_true(jq_str_equal(reply->u.events.rows[1].worker, JQ_STR("w")));
+    lab_free(lab);
+}
+
 /* Each change of a task is an event with its queue, handler, state and outcome; what happened to a queue, too. */
 static void every_change_is_an_event(void **state) {
     (void)state;
@@ -271,6 +303,7 @@ static void every_event_has_a_name_of_its_own(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_change_is_an_event),
+        cmocka_unit_test(progress_is_an_event),
         cmocka_unit_test(reader_hears_at_once_of_what_it_selects),
         cmocka_unit_test(reader_is_answered_when_its_time_is_up),
         cmocka_unit_test(slow_reader_is_told_of_the_gap),

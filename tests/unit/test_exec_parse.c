@@ -4,6 +4,7 @@
 #include "worker/exec/cgroup_find.h"
 #include "worker/exec/leftover.h"
 #include "worker/exec/procs.h"
+#include "worker/exec/progress.h"
 #include "worker/exec/reply.h"
 
 #include <endian.h>
@@ -273,8 +274,40 @@ static void result_over_the_limit_is_told_apart_from_garbage(void **state) {
     jq_exec_reply_fini(&reply);
 }
 
+/* Progress is a line of its own on stderr, however it comes in pieces; what is not such a line means nothing. */
+static void progress_is_a_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *parts[3];
+        int32_t permille; /* -1: none told */
+        const char *text;
+    } cases[] = {
+        {{"jq:progress 0.5 half of it\n", "", ""}, 500, "half of it"},
+        {{"noise\njq:pro", "gress 2", "5%\nmore noise\n"}, 250, ""},
+        {{"jq:progress 1\n", "jq:progress 0.25 back\n", "jq:progress 0.3"}, 250, "back"},
+        {{" jq:progress 0.5\n", "xjq:progress 0.5\n", "jq:progress\n"}, -1, ""},
+        {{"jq:progress nan\n", "jq:progress 1.5\n", "jq:progress -1\njq:progress 5x\n"}, -1, ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct jq_exec_progress progress = {.size = 0};
+        for (size_t k = 0; k < 3; k++) {
+            const char *part = cases[i].parts[k];
+            jq_exec_progress_feed(&progress, (struct jq_bytes){(const uint8_t *)part, strlen(part)});
+        }
+        assert_int_equal(progress.told ? progress.permille : -1, cases[i].permille);
+        assert_string_equal(progress.text, cases[i].text);
+    }
+    char line[400] = "jq:progress 0.5 ";
+    memset(line + 16, 'x', sizeof(line) - 17);
+    struct jq_exec_progress progress = {.size = 0};
+    jq_exec_progress_feed(&progress, (struct jq_bytes){(const uint8_t *)line, sizeof(line) - 1});
+    jq_exec_progress_feed(&progress, (struct jq_bytes){(const uint8_t *)"\n", 1});
+    assert_false(progress.told);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(progress_is_a_line),
         cmocka_unit_test(own_group_is_found_on_v2),
         cmocka_unit_test(own_groups_are_found_on_hybrid),
         cmocka_unit_test(path_is_seen_from_the_mounts_root),

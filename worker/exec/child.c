@@ -56,6 +56,9 @@ static void take_output(struct jq_child_stream *stream, struct jq_bytes bytes) {
         const size_t room = head->size_max - head->size;
         jq_buf_append(head, bytes.data, bytes.size < room ? bytes.size : room);
     }
+    if (!stream->child->has_reply && stream == &stream->child->streams[1]) {
+        jq_exec_progress_feed(&stream->child->progress, bytes);
+    }
     jq_exec_tail_feed(&stream->tail, bytes);
 }
 
@@ -484,8 +487,8 @@ pid_t jq_exec_child_pid(const struct jq_exec_child *child) {
 }
 
 int32_t jq_exec_child_progress(const struct jq_exec_child *child, const char **ret_text) {
-    *ret_text = child->reply.progress_text;
-    return child->reply.progress_permille;
+    *ret_text = child->has_reply ? child->reply.progress_text : child->progress.text;
+    return child->has_reply ? child->reply.progress_permille : child->progress.told ? child->progress.permille : -1;
 }
 
 void jq_exec_child_free(struct jq_exec_child *child) {

@@ -99,7 +99,7 @@ const struct jq_exec_outcome *jq_exec_child_outcome(const struct jq_exec_child *
 void *jq_exec_child_owner(const struct jq_exec_child *child);
 void jq_exec_child_set_owner(struct jq_exec_child *child, void *owner);
 pid_t jq_exec_child_pid(const struct jq_exec_child *child); /* 0 before it runs */
-/* Latest progress on the reply channel: 0 .. 1000 thousandths, -1 while there is none; and its text. */
+/* Latest progress on the reply channel, else by a line on stderr (progress.h): 0 .. 1000 thousandths, -1 while there is none; and its text. */
 int32_t jq_exec_child_progress(const struct jq_exec_child *child, const char **ret_text);
 
 /* RLIMIT_CPU for a hard limit (0: none): on all cpus, and some. Ends only what outlived both us and the limit. */

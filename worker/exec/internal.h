@@ -12,6 +12,7 @@
 #include "worker/exec/leftover.h"
 #include "worker/exec/loop.h"
 #include "worker/exec/procs.h"
+#include "worker/exec/progress.h"
 #include "worker/exec/reply.h"
 #include "worker/exec/sandbox.h"
 #include "worker/exec/spawn.h"
@@ -114,7 +115,7 @@ struct jq_exec_child {
     bool has_work_dir;
     int handover_fds[JQ_EXEC_HANDOVER_COUNT_MAX]; /* the other side's ends, until it has begun */
     unsigned handover_count;
-    unsigned join_count; /* of them, from FD_JOIN on: the cgroup's own */
+    unsigned join_count;     /* of them, from FD_JOIN on: the cgroup's own */
     const char *result_file; /* "output" or "result" */
     bool lost;               /* the process that forked it is gone */
     char lost_why[96];
@@ -125,6 +126,7 @@ struct jq_exec_child {
     struct jq_exec_watch reply_watch;
     bool has_reply;
     struct jq_exec_reply reply;
+    struct jq_exec_progress progress; /* of stderr, without a reply channel */
     struct jq_exec_timer timer;
     struct jq_child_warm *warm; /* NULL: it serves one task */
 

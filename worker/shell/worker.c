@@ -18,7 +18,7 @@
 #include "worker/shell/freecad.h"
 #include "worker/shell/pools.h"
 
-enum { PRESSURE_EVERY_MS = 2000, PRESSURE_EASE_PERMILLE = 50, LOOP_WAIT_MAX_MS = 1000 };
+enum { PROGRESS_EVERY_MS = 200, PRESSURE_EVERY_MS = 2000, PRESSURE_EASE_PERMILLE = 50, LOOP_WAIT_MAX_MS = 1000 };
 enum { EXIT_USAGE_ERROR = 64, EXIT_UNAVAILABLE = 69, EXIT_SOFTWARE = 70, EXIT_CANTCREAT = 73, EXIT_TEMPFAIL = 75 };
 enum { EXIT_NOPERM = 77, EXIT_CONFIG = 78 };
 
@@ -213,14 +213,29 @@ void jq_run_ended(struct jq_run *run, enum jq_outcome outcome) {
 
 /* ---- what children do ---- */
 
-static void progress_tell(struct jq_worker_shell *worker) {
+static void progress_tell_of(struct jq_run *run) {
+    const char *text = "";
+    const int32_t permille = run->child ? jq_exec_child_progress(run->child, &text) : -1;
+    const size_t size = strnlen(text, JQ_PROGRESS_TEXT_SIZE_MAX);
+    const bool same_text = strlen(run->progress_text_told) == size && memcmp(text, run->progress_text_told, size) == 0;
+    if (permille < 0 || (permille == run->progress_told && same_text)) {
+        return;
+    }
+    run->progress_told = permille;
+    memcpy(run->progress_text_told, text, size);
+    run->progress_text_told[size] = '\0';
+    jq_link_progress(run->worker->link, run->task, (unsigned)permille, (struct jq_str){text, size});
+}
+
+/* Surveys carry it: what is told here is only kept for the next one. */
+static void progress_serve(struct jq_worker_shell *worker, int64_t now_ms) {
+    if (now_ms < worker->progress_next_ms) {
+        return;
+    }
+    worker->progress_next_ms = now_ms + PROGRESS_EVERY_MS;
     for (uint32_t i = 0; i < worker->run_used; i++) {
-        struct jq_run *run = worker->run_at[i];
-        const char *text = "";
-        const int32_t permille = run && run->child ? jq_exec_child_progress(run->child, &text) : -1;
-        if (permille >= 0 && permille != run->progress_told) {
-            run->progress_told = permille;
-            jq_link_progress(worker->link, run->task, (unsigned)permille, jq_str_of(text));
+        if (worker->run_at[i]) {
+            progress_tell_of(worker->run_at[i]);
         }
     }
 }
@@ -256,7 +271,6 @@ static void pressure_serve(struct jq_worker_shell *worker, int64_t now_ms) {
         jq_agent_pressure(worker->agent, high);
     }
     jq_link_load(worker->link, jq_load_read(), memory);
-    progress_tell(worker);
 }
 
 /* ---- the loop ---- */
@@ -286,6 +300,7 @@ static void loop(struct jq_worker_shell *worker, int signal_fd) {
         children_serve(worker);
         jq_parents_serve(worker);
         pressure_serve(worker, now_ms);
+        progress_serve(worker, now_ms);
         const int64_t link_ms = jq_link_step(worker->link) - jq_flight_now_ms();
         int64_t wait_ms = link_ms < LOOP_WAIT_MAX_MS ? (link_ms < 0 ? 0 : link_ms) : LOOP_WAIT_MAX_MS;
         wait_ms = until(wait_ms, jq_exec_host_deadline_ms(worker->host), jq_clock_boot_ms());

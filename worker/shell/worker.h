@@ -39,6 +39,7 @@ struct jq_run {
     struct jq_error start_error;  /* why there never was one */
     char output[WORKER_PATH_MAX]; /* output_dir/.TASK.ATTEMPT, made when it starts; empty: none */
     int32_t progress_told;
+    char progress_text_told[JQ_PROGRESS_TEXT_SIZE_MAX + 1];
     struct jq_parents *parents; /* NULL: it waited for nobody */
     bool fetching;              /* what it waited for; then it is launched */
 };
@@ -65,6 +66,7 @@ struct jq_worker_shell {
     struct jq_error refused;  /* the broker will not have this worker */
     struct jq_reload *reload; /* NULL: facts are not being found out anew */
     int64_t pressure_next_ms;
+    int64_t progress_next_ms;
     bool pressure_high;
 };
 
