@@ -58,7 +58,7 @@ class Examples(TestCase):
         worker = self.bed.process("worker", [os.path.join(EXAMPLES, "stopping_worker")], self.environment)
         for _ in range(3):
             self.assertEqual(worker.start().wait(), 0, worker.log())
-            queue = self.bed.ask("queue", "ls")["queues"][0]
+            queue = self.bed.ask("queue", "show", "default")["item"]
             self.assertEqual(queue["running"], 0)
             self.assertGreater(queue["ready"], 0)
 
