@@ -236,6 +236,7 @@ enum {
     SUBMIT_EXPIRES = 2,
     SUBMIT_KEY = 4,
     SUBMIT_GROUP = 8,
+    SUBMIT_FILES = 16,
     SUBMIT_FLOW = 32,
     SUBMIT_AFTER = 64,
     SUBMIT_SCHEDULE = 128
@@ -293,7 +294,8 @@ void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_u8(out,
                      (uint8_t)((record->u.task_submitted.eta ? SUBMIT_ETA : 0) | (expires ? SUBMIT_EXPIRES : 0) |
                                (key ? SUBMIT_KEY : 0) | (group ? SUBMIT_GROUP : 0) | (flow ? SUBMIT_FLOW : 0) |
-                               (after ? SUBMIT_AFTER : 0) | (record->u.task_submitted.schedule ? SUBMIT_SCHEDULE : 0)));
+                               (after ? SUBMIT_AFTER : 0) | (record->u.task_submitted.schedule ? SUBMIT_SCHEDULE : 0) |
+                               (record->u.task_submitted.files.size > 0 ? SUBMIT_FILES : 0)));
     jq_buf_append_varint(out, record->u.task_submitted.queue);
     jq_buf_append_varint(out, record->u.task_submitted.class_index);
     jq_buf_append_varint(out, record->u.task_submitted.options);
@@ -314,6 +316,9 @@ void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
     if (record->u.task_submitted.schedule) {
         jq_buf_append_varint(out, record->u.task_submitted.schedule);
         jq_buf_append_svarint(out, record->u.task_submitted.due_wall_ms);
+    }
+    if (record->u.task_submitted.files.size > 0) {
+        put_files(out, record->u.task_submitted.files);
     }
     put_body(out, record->u.task_submitted.body);
 }
@@ -343,6 +348,9 @@ void decode_submitted(struct jq_reader *in, struct jq_record *record) {
     if (flags & SUBMIT_SCHEDULE) {
         record->u.task_submitted.schedule = (uint32_t)get_bounded(in, UINT32_MAX);
         record->u.task_submitted.due_wall_ms = jq_read_svarint(in);
+    }
+    if (flags & SUBMIT_FILES) {
+        record->u.task_submitted.files = get_files(in);
     }
     record->u.task_submitted.body = get_body(in);
 }
@@ -422,9 +430,13 @@ static void decode_cancelling(struct jq_reader *in, struct jq_record *record) {
     record->u.task_cancelling.grace_ms = (uint32_t)get_bounded(in, UINT32_MAX);
 }
 
+/* Beside the state, in its byte: outputs follow. */
+enum { ENDED_MADE = 0x80 };
+
 static void encode_ended(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.task_ended.task.value);
-    jq_buf_append_u8(out, record->u.task_ended.state);
+    const bool made = record->u.task_ended.made.size > 0;
+    jq_buf_append_u8(out, (uint8_t)(record->u.task_ended.state | (made ? ENDED_MADE : 0)));
     jq_buf_append_u8(
         out, outcome_byte(record->u.task_ended.outcome, record->u.task_ended.error, record->u.task_ended.losses));
     jq_buf_append_u8(out, record->u.task_ended.attempts);
@@ -433,17 +445,22 @@ static void encode_ended(const struct jq_record *record, struct jq_buf *out) {
         jq_buf_append_u8(out, record->u.task_ended.losses);
     }
     put_error(out, record->u.task_ended.error);
+    if (made) {
+        put_files(out, record->u.task_ended.made);
+    }
     put_body(out, record->u.task_ended.body);
 }
 static void decode_ended(struct jq_reader *in, struct jq_record *record) {
     record->u.task_ended.task = (jq_task_id){jq_read_varint(in)};
-    record->u.task_ended.state = jq_read_u8(in);
+    const uint8_t state = jq_read_u8(in);
+    record->u.task_ended.state = state & (uint8_t)~ENDED_MADE;
     const uint8_t outcome = jq_read_u8(in);
     record->u.task_ended.outcome = outcome & OUTCOME_MASK;
     record->u.task_ended.attempts = jq_read_u8(in);
     record->u.task_ended.crashes = jq_read_u8(in);
     record->u.task_ended.losses = outcome & OUTCOME_LOSSES ? jq_read_u8(in) : 0;
     record->u.task_ended.error = get_error(in, outcome);
+    record->u.task_ended.made = state & ENDED_MADE ? get_files(in) : (struct jq_bytes){NULL, 0};
     record->u.task_ended.body = get_body(in);
 }
 
@@ -603,6 +620,8 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_SCHEDULE_MOVED] = {"schedule_moved", encode_schedule_moved, decode_schedule_moved, false},
     [JQ_RECORD_LIMIT_SET] = {"limit_set", encode_limit_set, decode_limit_set, false},
     [JQ_RECORD_LIMIT_REMOVED] = {"limit_removed", encode_limit_removed, decode_limit_removed, false},
+    [JQ_RECORD_BLOB_STORED] = {"blob_stored", encode_blob_stored, decode_blob_stored, false},
+    [JQ_RECORD_BLOB_DROPPED] = {"blob_dropped", encode_blob_dropped, decode_blob_dropped, false},
     [JQ_RECORD_TASK_HELD] = {"task_held", encode_task, decode_task, false},
     [JQ_RECORD_TASK_RELEASED] = {"task_released", encode_task, decode_task, false},
     [JQ_RECORD_TASK_MOVED] = {"task_moved", encode_moved, decode_moved, false},

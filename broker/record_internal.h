@@ -64,6 +64,14 @@ void decode_schedule_moved(struct jq_reader *in, struct jq_record *record);
 void encode_schedule_forgotten(const struct jq_record *record, struct jq_buf *out);
 void decode_schedule_forgotten(struct jq_reader *in, struct jq_record *record);
 
+/* ---- record_blob.c ---- */
+void put_files(struct jq_buf *out, struct jq_bytes files);
+struct jq_bytes get_files(struct jq_reader *in);
+void encode_blob_stored(const struct jq_record *record, struct jq_buf *out);
+void decode_blob_stored(struct jq_reader *in, struct jq_record *record);
+void encode_blob_dropped(const struct jq_record *record, struct jq_buf *out);
+void decode_blob_dropped(struct jq_reader *in, struct jq_record *record);
+
 /* ---- record_limit.c ---- */
 void encode_limit_set(const struct jq_record *record, struct jq_buf *out);
 void decode_limit_set(struct jq_reader *in, struct jq_record *record);

@@ -14,6 +14,9 @@ enum {
     MOVED_EDITS = 128,
 };
 
+/* Beside the state, in its byte: outputs that were stored follow. */
+enum { STATE_MADE = 0x80 };
+
 static void put_bytes(struct jq_buf *out, struct jq_bytes bytes) {
     jq_buf_append_varint(out, bytes.size);
     jq_buf_append(out, bytes.data, bytes.size);
@@ -100,13 +103,17 @@ static void decode_parts(struct jq_reader *in, uint8_t parts, struct jq_record *
 void encode_task_relocated(const struct jq_record *record, struct jq_buf *out) {
     const uint8_t parts = parts_of(record);
     jq_buf_append_u8(out, parts);
-    jq_buf_append_u8(out, record->u.task_relocated.state);
+    const bool made = record->u.task_relocated.made.size > 0;
+    jq_buf_append_u8(out, (uint8_t)(record->u.task_relocated.state | (made ? STATE_MADE : 0)));
     jq_buf_append_u8(out, record->u.task_relocated.outcome);
     jq_buf_append_u8(out, record->u.task_relocated.attempts);
     jq_buf_append_u8(out, record->u.task_relocated.crashes);
     jq_buf_append_varint(out, record->u.task_relocated.runs);
     put_time(out, record->u.task_relocated.first_ready_ms, record->time_ms);
     encode_parts(record, parts, out);
+    if (made) {
+        put_files(out, record->u.task_relocated.made);
+    }
     const struct jq_record submit = {.type = JQ_RECORD_TASK_SUBMITTED,
                                      .time_ms = record->time_ms,
                                      .u.task_submitted = record->u.task_relocated.submit};
@@ -115,7 +122,8 @@ void encode_task_relocated(const struct jq_record *record, struct jq_buf *out) {
 
 void decode_task_relocated(struct jq_reader *in, struct jq_record *record) {
     const uint8_t parts = jq_read_u8(in);
-    record->u.task_relocated.state = jq_read_u8(in);
+    const uint8_t state = jq_read_u8(in);
+    record->u.task_relocated.state = state & (uint8_t)~STATE_MADE;
     record->u.task_relocated.outcome = jq_read_u8(in);
     record->u.task_relocated.attempts = jq_read_u8(in);
     record->u.task_relocated.crashes = jq_read_u8(in);
@@ -123,6 +131,9 @@ void decode_task_relocated(struct jq_reader *in, struct jq_record *record) {
     record->u.task_relocated.first_ready_ms = get_time(in, record->time_ms);
     record->u.task_relocated.held = parts & MOVED_HELD;
     decode_parts(in, parts, record);
+    if (state & STATE_MADE) {
+        record->u.task_relocated.made = get_files(in);
+    }
     struct jq_record submit = {.type = JQ_RECORD_TASK_SUBMITTED, .time_ms = record->time_ms};
     decode_submitted(in, &submit);
     record->u.task_relocated.submit = submit.u.task_submitted;

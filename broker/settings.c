@@ -89,6 +89,9 @@ static const struct jq_conf_key limit_keys[] = {
     SIZE("in_flight_max", in_flight_max_bytes, MIB, 16 * GIB, "64M",
          "Bytes of requests that were received and not decided; beyond: busy."),
     INT("flows_max", flows_max, 16, 1000000, "65536", "Flows of which some task is remembered; beyond: busy."),
+    INT("blobs_max", blobs_max, 0, 1000000, "65536", "Blobs that are stored; beyond: busy."),
+    SIZE("blob_bytes_max", blob_bytes_max, 0, INT64_C(1) << 50, "10G",
+         "Bytes of blobs that are stored or on their way; beyond: busy."),
     INT("classes_max", classes_max, 16, UINT16_MAX, "4096", "Different pairs of need and handler; beyond: busy."),
     INT("queues_max", queues_max, 1, UINT16_MAX, "10000", "Queues; beyond: busy."),
     INT("groups_max", groups_max, 1, 100000000, "1000000", "Groups that tasks name, in all queues; beyond: busy."),
@@ -151,6 +154,9 @@ static const struct jq_conf_key window_keys[] = {
     TIME("result_ttl", result_ttl_ms, 0, YEAR, "1d", "How long a result is kept, unless its task says otherwise."),
     TIME("dead_ttl", dead_ttl_ms, 0, 10 * YEAR, "0s",
          "How long a dead letter stays; 0s: until it is replayed or removed."),
+    TIME("blob_grace", blob_grace_ms, 0, YEAR, "1h",
+         "How long a blob is kept that no task refers to, after somebody asked for it last; and a put nobody goes on "
+         "with."),
 };
 
 static const struct jq_conf_key journal_keys[] = {

@@ -45,6 +45,7 @@ struct jq_broker_settings {
     int64_t depth_max, bytes_max, withheld_max, withheld_bytes_max;
     int64_t memory_max_bytes, disk_free_min_bytes, in_flight_max_bytes;
     int64_t flows_max;
+    int64_t blobs_max, blob_bytes_max;
     int64_t classes_max, queues_max, groups_max, limits_max, workers_max, senders_max;
     int64_t finished_max, parked_max, connections_max, wait_max_ms;
 
@@ -65,7 +66,7 @@ struct jq_broker_settings {
     int64_t reserve_after_ms; /* 0: never */
 
     /* [window] */
-    int64_t request_window_ms, key_ttl_ms, result_ttl_ms, dead_ttl_ms;
+    int64_t request_window_ms, key_ttl_ms, result_ttl_ms, dead_ttl_ms, blob_grace_ms;
 
     /* [journal] */
     int64_t segment_size_bytes, first_segment_size_bytes;

@@ -87,5 +87,7 @@ bool jq_role_allows(enum jq_role held, enum jq_role needed) {
         return true;
     if (held == JQ_ROLE_NONE)
         return false;
+    if (needed == JQ_ROLE_EITHER)
+        return held == JQ_ROLE_CLIENT || held == JQ_ROLE_WORKER;
     return held == needed || needed == JQ_ROLE_OBSERVER;
 }

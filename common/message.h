@@ -27,6 +27,7 @@ enum {
     JQ_LIST_COUNT_DEFAULT = 100,
     JQ_HEADERS_COUNT_MAX = 256,
     JQ_BACKUP_CHUNK_MAX = 56 * 1024, /* bytes of the journal in one answer: a frame with little else */
+    JQ_FILES_COUNT_MAX = 64,         /* inputs of one task, and outputs */
     JQ_MESSAGE_TEXT_SIZE_MAX = 1024,
     JQ_PROGRESS_TEXT_SIZE_MAX = 120,
     JQ_WAIT_MS_MAX = 20000, /* a long poll is answered by then; its sender gives up 5 s later */
@@ -47,6 +48,7 @@ enum {
 #define JQ_DEPTH_MAX       UINT64_C(1000000000)
 #define JQ_WEIGHT_MAX      UINT64_C(1000)
 #define JQ_U32_MAX         UINT64_C(4294967295)
+#define JQ_BLOB_SIZE_MAX   (UINT64_C(1) << 40)
 #define JQ_UINT_ANY        UINT64_MAX
 
 /* type, word in PROTOCOL.md, what `min` and `max` bound */
@@ -179,6 +181,14 @@ struct jq_message {
     X(backup_point, JQ_FIELDS_BACKUP_POINT, false)                                                                     \
     X(backup_read, JQ_FIELDS_BACKUP_READ, false)                                                                       \
     X(backup_data, JQ_FIELDS_BACKUP_DATA, false)                                                                       \
+    X(blob_put, JQ_FIELDS_BLOB_PUT, false)                                                                             \
+    X(blob_put_reply, JQ_FIELDS_BLOB_PUT_REPLY, false)                                                                 \
+    X(blob_get, JQ_FIELDS_BLOB_GET, false)                                                                             \
+    X(blob_get_reply, JQ_FIELDS_BLOB_GET_REPLY, false)                                                                 \
+    X(blob_stat, JQ_FIELDS_BLOB_STAT, false)                                                                           \
+    X(blob_ls, JQ_FIELDS_BLOB_LS, false)                                                                               \
+    X(blobs_reply, JQ_FIELDS_BLOBS_REPLY, false)                                                                       \
+    X(blob, JQ_FIELDS_BLOB, false)                                                                                     \
     X(server, JQ_FIELDS_SERVER, false)                                                                                 \
     X(survey, JQ_FIELDS_SURVEY, true)                                                                                  \
     X(survey_response, JQ_FIELDS_SURVEY_RESPONSE, true)                                                                \
@@ -249,7 +259,12 @@ extern const size_t jq_messages_count;
     X(42, "task.rm", ADMIN, true, task_ids, many_reply, "forget tasks that have ended")                                \
     X(43, "events.read", OBSERVER, false, events_read, events_reply, "what has changed (a long poll)")                 \
     X(44, "backup.begin", ADMIN, false, none, backup_point, "a moment to which the journal shall be copied")           \
-    X(45, "backup.read", ADMIN, false, backup_read, backup_data, "a piece of the journal's files, up to that moment")
+    X(45, "backup.read", ADMIN, false, backup_read, backup_data, "a piece of the journal's files, up to that moment")  \
+    X(46, "blob.put", EITHER, false, blob_put, blob_put_reply, "a piece of a blob; the last one stores it")            \
+    X(47, "blob.get", OBSERVER, false, blob_get, blob_get_reply, "a piece of a blob")                                  \
+    X(48, "blob.stat", OBSERVER, false, blob_stat, blobs_reply, "what is known of a blob")                             \
+    X(49, "blob.ls", OBSERVER, false, blob_ls, blobs_reply, "a page of blobs")                                         \
+    X(50, "blob.gc", ADMIN, true, none, many_reply, "drop blobs that nobody refers to, 1000 at most")
 
 struct jq_op_info {
     uint8_t number;

@@ -122,7 +122,11 @@
     X(JQ_AT_TASK_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL,                                                \
       "tasks that must end before it may run, of its own namespace; in flow.add: earlier ones of the flow")            \
     X(JQ_AT_TASK_ON, "on", TEXT, 0, 0, 16, NULL,                                                                       \
-      "how they must end: `succeeded` (default), `finished` (in any way), `failed` (dead, cancelled or expired)")
+      "how they must end: `succeeded` (default), `finished` (in any way), `failed` (dead, cancelled or expired)")      \
+    X(JQ_AT_TASK_INPUTS, "inputs", TEXTS, 0, 0, JQ_FILES_COUNT_MAX, NULL,                                              \
+      "files that its handler reads: a name each, and the SHA-256 of a stored blob in hex; below")                     \
+    X(JQ_AT_TASK_OUTPUTS, "outputs", WORDS, 0, 0, JQ_FILES_COUNT_MAX, NULL,                                            \
+      "names of files that its handler makes, to be stored as blobs when it has succeeded")
 
 #define JQ_FIELDS_RETRY(X)                                                                                             \
     X(JQ_AT_RETRY_MAX, "max", UINT, 0, 0, JQ_RETRY_COUNT_MAX, NULL,                                                    \
@@ -187,7 +191,9 @@
     X(JQ_AT_DETAIL_STDERR, "stderr", BIN, 0, 0, JQ_TAIL_SIZE_MAX, NULL, "its last bytes")                              \
     X(JQ_AT_DETAIL_DURATION, "duration_ms", UINT, 0, 0, ANY, NULL, "from start to end")                                \
     X(JQ_AT_DETAIL_CPU, "cpu_ms", UINT, 0, 0, ANY, NULL, "user and system time of the whole tree")                     \
-    X(JQ_AT_DETAIL_RSS, "rss_bytes", UINT, 0, 0, ANY, NULL, "the most memory that the tree held")
+    X(JQ_AT_DETAIL_RSS, "rss_bytes", UINT, 0, 0, ANY, NULL, "the most memory that the tree held")                      \
+    X(JQ_AT_DETAIL_OUTPUTS, "outputs", TEXTS, 0, 0, JQ_FILES_COUNT_MAX, NULL,                                          \
+      "with success: the files it made, a name each, and the SHA-256 of their blob in hex")
 
 #define JQ_FIELDS_HELD(X)                                                                                              \
     X(JQ_AT_HELD_TASK, "task", UINT, REQUIRED, 1, ANY, NULL, "")                                                       \
@@ -213,7 +219,9 @@
     X(JQ_AT_LEASED_HEADERS, "headers", TEXTS, 0, 0, ANY, NULL, "nil: none")                                            \
     X(JQ_AT_LEASED_UNITS, "units", UNITS, 0, 0, ANY, NULL,                                                             \
       "which units of these offers are its own until it ends; nil: none")                                              \
-    X(JQ_AT_LEASED_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "the tasks that it waited for; nil: none")
+    X(JQ_AT_LEASED_AFTER, "after", TASKS, 0, 0, JQ_AFTER_COUNT_MAX, NULL, "the tasks that it waited for; nil: none")   \
+    X(JQ_AT_LEASED_INPUTS, "inputs", TEXTS, 0, 0, ANY, NULL, "as submitted; nil or absent: none")                      \
+    X(JQ_AT_LEASED_OUTPUTS, "outputs", WORDS, 0, 0, ANY, NULL, "as submitted; nil or absent: none")
 
 #define JQ_FIELDS_COMMAND(X)                                                                                           \
     X(JQ_AT_COMMAND_TYPE, "type", UINT, REQUIRED, 1, 255, NULL,                                                        \
@@ -293,7 +301,9 @@
     X(JQ_AT_ROW_ERROR, "error", TEXT, 0, 0, JQ_ERROR_TEXT_SIZE_MAX, NULL,                                              \
       "what went wrong, in one short line: the report's message and the last line of its stderr")                      \
     X(JQ_AT_ROW_VERSION, "version", UINT, 0, 0, ANY, NULL, "task.show: goes up by one with each edit, for dead.edit")  \
-    X(JQ_AT_ROW_GROUP, "group", TEXT, 0, 1, JQ_KEY_SIZE_MAX, NULL, "absent: none")
+    X(JQ_AT_ROW_GROUP, "group", TEXT, 0, 1, JQ_KEY_SIZE_MAX, NULL, "absent: none")                                     \
+    X(JQ_AT_ROW_INPUTS, "inputs", TEXTS, 0, 0, ANY, NULL, "task.show: as submitted")                                   \
+    X(JQ_AT_ROW_OUTPUTS, "outputs", WORDS, 0, 0, ANY, NULL, "task.show: as submitted; those made are in `detail`")
 
 #define JQ_FIELDS_EXPLAIN_REPLY(X)                                                                                     \
     X(JQ_AT_EXPLAIN_REPLY_TASK, "task", MAP, REQUIRED, 0, 0, &jq_message_row, "")                                      \

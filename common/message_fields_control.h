@@ -113,6 +113,48 @@
     X(JQ_AT_LIMIT_HELD, "held", UINT, REQUIRED, 0, ANY, NULL,                                                          \
       "1 while nothing under it may start, of `group:QUEUE/*` the number of such groups")
 
+/* ---- blobs ------------------------------------------------------------------------------------------------------- */
+
+#define JQ_FIELDS_BLOB_PUT(X)                                                                                          \
+    X(JQ_AT_BLOB_PUT_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")  \
+    X(JQ_AT_BLOB_PUT_SIZE, "size", UINT, REQUIRED, 0, JQ_BLOB_SIZE_MAX, NULL, "bytes of the whole")                    \
+    X(JQ_AT_BLOB_PUT_OFFSET, "offset", UINT, 0, 0, JQ_BLOB_SIZE_MAX, NULL, "of `data`: a multiple of 49152")           \
+    X(JQ_AT_BLOB_PUT_DATA, "data", BIN, 0, 0, JQ_BLOB_CHUNK_SIZE, NULL,                                                \
+      "49152 bytes, or what is left; absent: only ask how much has come")
+
+#define JQ_FIELDS_BLOB_PUT_REPLY(X)                                                                                    \
+    X(JQ_AT_BLOB_PUT_REPLY_HAVE, "have", UINT, REQUIRED, 0, ANY, NULL, "bytes that have come, from the start on")      \
+    X(JQ_AT_BLOB_PUT_REPLY_WHOLE, "whole", BOOL, REQUIRED, 0, 0, NULL, "it is stored, checked and on disk")
+
+#define JQ_FIELDS_BLOB_GET(X)                                                                                          \
+    X(JQ_AT_BLOB_GET_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")  \
+    X(JQ_AT_BLOB_GET_OFFSET, "offset", UINT, 0, 0, JQ_BLOB_SIZE_MAX, NULL, "a multiple of 49152; default 0")
+
+#define JQ_FIELDS_BLOB_GET_REPLY(X)                                                                                    \
+    X(JQ_AT_BLOB_GET_REPLY_SIZE, "size", UINT, REQUIRED, 0, ANY, NULL, "bytes of the whole")                           \
+    X(JQ_AT_BLOB_GET_REPLY_DATA, "data", BIN, REQUIRED, 0, JQ_BLOB_CHUNK_SIZE, NULL, "49152 bytes, or what is left")
+
+#define JQ_FIELDS_BLOB_STAT(X)                                                                                         \
+    X(JQ_AT_BLOB_STAT_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")
+
+#define JQ_FIELDS_BLOB_LS(X)                                                                                           \
+    X(JQ_AT_BLOB_LS_AFTER, "after", UINT, 0, 0, JQ_U32_MAX, NULL, "`next` of the page before")                         \
+    X(JQ_AT_BLOB_LS_LIMIT, "limit", UINT, 0, 1, JQ_LIST_COUNT_MAX, NULL, "rows at most; default 100")
+
+#define JQ_FIELDS_BLOBS_REPLY(X)                                                                                       \
+    X(JQ_AT_BLOBS_REPLY_BLOBS, "blobs", LIST, REQUIRED, 0, ANY, &jq_message_blob, "")                                  \
+    X(JQ_AT_BLOBS_REPLY_TOTAL, "total", UINT, REQUIRED, 0, ANY, NULL, "blobs that are stored")                         \
+    X(JQ_AT_BLOBS_REPLY_BYTES, "total_bytes", UINT, REQUIRED, 0, ANY, NULL, "of them")                                 \
+    X(JQ_AT_BLOBS_REPLY_NEXT, "next", UINT, 0, 0, ANY, NULL, "there may be more: ask on with after = next")
+
+#define JQ_FIELDS_BLOB(X)                                                                                              \
+    X(JQ_AT_BLOB_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256")                   \
+    X(JQ_AT_BLOB_SIZE, "size", UINT, REQUIRED, 0, ANY, NULL, "0 while it is not stored")                               \
+    X(JQ_AT_BLOB_STORED, "stored", BOOL, REQUIRED, 0, 0, NULL, "false: tasks refer to it, but its file is lost")       \
+    X(JQ_AT_BLOB_REFS, "refs", UINT, REQUIRED, 0, ANY, NULL, "files of tasks that name it")                            \
+    X(JQ_AT_BLOB_HAVE, "have", UINT, 0, 0, ANY, NULL, "blob.stat: bytes that have come")                               \
+    X(JQ_AT_BLOB_IDLE, "idle_ms", UINT, 0, 0, ANY, NULL, "since nobody refers to it and nobody asked for it")
+
 /* ---- circuit breakers -------------------------------------------------------------------------------------------- */
 
 #define JQ_FIELDS_BREAKER_LS(X)                                                                                        \

@@ -48,6 +48,8 @@ static inline bool jq_uuid_equal(const struct jq_uuid *a, const struct jq_uuid *
 
 /* Bounds of the protocol. Everything outside them is refused with a typed error. */
 enum {
+    JQ_BLOB_HASH_SIZE = 32,          /* SHA-256 of what a blob holds: its name */
+    JQ_BLOB_CHUNK_SIZE = 48 * 1024,  /* bytes of a blob that travel at a time; the last may be fewer */
     JQ_NAME_SIZE_MAX = 64,           /* queue, handler, worker, offer and fact names: [a-z0-9_.-] */
     JQ_KEY_SIZE_MAX = 255,           /* idempotency key, group */
     JQ_NEED_SIZE_MAX = 1024,         /* need and want texts */

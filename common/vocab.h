@@ -73,7 +73,8 @@
     X(JQ_ROLE_OBSERVER, 1, "observer")                                                                                 \
     X(JQ_ROLE_CLIENT, 2, "client")                                                                                     \
     X(JQ_ROLE_WORKER, 3, "worker")                                                                                     \
-    X(JQ_ROLE_ADMIN, 4, "admin")
+    X(JQ_ROLE_ADMIN, 4, "admin")                                                                                       \
+    X(JQ_ROLE_EITHER, 5, "client or worker") /* nobody's: what some requests need */
 
 /* How far on disk an answer waits to be (journal.md). */
 #define JQ_DURABILITY_LIST(X)                                                                                          \

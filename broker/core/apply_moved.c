@@ -63,6 +63,7 @@ static void side_restore(struct jq_core *core, struct task *task, const struct j
         body_elsewhere(core, task, record);
     }
     task_set_error(core, task, record->u.task_relocated.error);
+    task_set_made(core, task, record->u.task_relocated.made);
 }
 
 static enum jq_err state_restore(struct jq_core *core, uint32_t ref, const struct jq_record *record,

@@ -219,6 +219,7 @@ enum jq_err task_introduce(struct jq_core *core, const struct jq_record *record,
     if (record->u.task_submitted.expires_wall_ms > 0) {
         task_side(core, task)->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
     }
+    task_set_files(core, task, record->u.task_submitted.files);
     segment_pin(core, record->lsn, record->size);
     core->classes[class_index].refs++;
     core->options[options].refs++;
@@ -360,6 +361,7 @@ static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_reco
     }
     keep_report(core, task, record, record->u.task_ended.body);
     task_set_error(core, task, record->u.task_ended.error);
+    task_set_made(core, task, record->u.task_ended.made);
     finished_add(core, ref);
 }
 

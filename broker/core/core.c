@@ -35,6 +35,8 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .key_ttl_ms = 86400000,
                                       .flows_max = 65536,
                                       .flow_stage_ms = 600000,
+                                      .blobs_max = 65536,
+                                      .blob_grace_ms = 3600000,
                                       .breaker = {.enabled = true,
                                                   .window_ms = 60000,
                                                   .min_calls = 10,
@@ -115,6 +117,8 @@ static void tables_init(struct jq_core *core) {
     jq_slab_init(&core->groups, sizeof(struct group));
     jq_slab_init(&core->limits, sizeof(struct limit));
     jq_slab_init(&core->meters, sizeof(struct meter));
+    jq_slab_init(&core->blobs, sizeof(struct blob));
+    jq_strmap_init(&core->blob_hashes, core->hash_seed);
     jq_map_init(&core->id_pages);
     jq_map_init(&core->bucket_map);
     keys_init(core);
@@ -216,6 +220,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
     queues_configure(core);
     breakers_start(core);
     limits_start(core);
+    blobs_start(core);
     for (uint32_t i = 1; i < core->worker_count; i++) {
         if (core->workers[i].used) {
             worker_heard(core, i);
@@ -253,7 +258,7 @@ static uint64_t tables_digest(const struct jq_core *core) {
     for (uint32_t ref = core->flow_head; ref != 0; ref = flow_at(core, ref)->next) {
         sum += flow_hash(flow_at(core, ref));
     }
-    return sum + keys_digest(core) + schedules_digest(core);
+    return sum + keys_digest(core) + schedules_digest(core) + blobs_digest(core);
 }
 
 uint64_t jq_core_digest_slow(const struct jq_core *core) {
@@ -333,6 +338,7 @@ static void free_buckets(struct jq_core *core) {
 
 static void free_tasks(struct jq_core *core) {
     for (uint32_t ref = 1; ref < core->sides.fresh; ref++) {
+        side_drop_files(core, jq_slab_at(&core->sides, ref));
         free(((struct side *)jq_slab_at(&core->sides, ref))->progress);
         free(((struct side *)jq_slab_at(&core->sides, ref))->error);
     }
@@ -352,15 +358,16 @@ static void free_tasks(struct jq_core *core) {
 }
 
 static void free_containers(struct jq_core *core) {
-    struct jq_slab *slabs[] = {&core->tasks,      &core->sides,   &core->leases,     &core->waiters,
-                               &core->wait_links, &core->buckets, &core->nodes,      &core->edges,
-                               &core->flows,      &core->lanes,   &core->seats,      &core->groups,
-                               &core->limits,     &core->meters,  &core->shed_nodes, &core->withheld};
+    struct jq_slab *slabs[] = {&core->tasks,    &core->sides,  &core->leases, &core->waiters, &core->wait_links,
+                               &core->buckets,  &core->nodes,  &core->edges,  &core->flows,   &core->lanes,
+                               &core->seats,    &core->groups, &core->limits, &core->meters,  &core->shed_nodes,
+                               &core->withheld, &core->blobs};
     struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->lane_map,
                              &core->seat_map, &core->wait_map,   &core->flow_map};
     struct jq_strmap *texts[] = {&core->queue_names,   &core->class_names, &core->options_names, &core->resource_names,
                                  &core->profile_names, &core->sender_ids,  &core->worker_ids,    &core->worker_sessions,
-                                 &core->worker_names,  &core->group_names, &core->limit_names,   &core->withheld_ids};
+                                 &core->worker_names,  &core->group_names, &core->limit_names,   &core->withheld_ids,
+                                 &core->blob_hashes};
     struct jq_heap *heaps[] = {&core->timers,      &core->wall_timers,  &core->active,
                                &core->retain,      &core->poll_timers,  &core->wait_timers,
                                &core->flow_timers, &core->limit_timers, &core->withheld_timers};

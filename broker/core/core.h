@@ -59,7 +59,9 @@ struct jq_core_config {
     int64_t reserve_after_ms; /* 0: no worker is ever kept for a task */
     int64_t request_window_ms;
     int64_t key_ttl_ms;
-    uint32_t flows_max;    /* flows of which some task is remembered */
+    uint32_t flows_max; /* flows of which some task is remembered */
+    uint64_t blobs_max;
+    int64_t blob_grace_ms; /* a blob that nobody refers to is kept so long after it was last asked for */
     int64_t flow_stage_ms; /* after which a flow that was begun and not committed is dropped */
     struct jq_breaker_config breaker;
     uint32_t slice_tasks;                 /* tasks that a selection looks at in one step */
@@ -121,6 +123,10 @@ jq_task_id jq_core_kept_for(const struct jq_core *core, uint32_t worker);
 
 /* Rows of queues without a request, from *at (0: the first) on: how many, at most `max`; *at is moved on. For reading a log. */
 size_t jq_core_queue_rows(struct jq_core *core, uint32_t *at, struct jq_queue_row *ret_rows, size_t max);
+
+/* Blobs that are stored, from *at (0: the first) on; false: that was all. And: is this one? */
+bool jq_core_blob_next(const struct jq_core *core, uint32_t *at, struct jq_blob_row *ret_row);
+bool jq_core_blob_known(const struct jq_core *core, const uint8_t *hash);
 
 /* A few numbers without a request: for metrics. */
 void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row);

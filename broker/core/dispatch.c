@@ -5,7 +5,7 @@
  */
 #include "broker/core/state.h"
 
-enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11, UNIT_BYTES = 3, PARENT_BYTES = 9 };
+enum { STRIDE = 1 << 20, ITEM_BYTES = 64, AMOUNT_BYTES = 11, UNIT_BYTES = 3, PARENT_BYTES = 9, FILE_BYTES_FACTOR = 2 };
 
 /* ---- queues with something to hand out ---- */
 
@@ -47,6 +47,7 @@ static uint32_t item_bytes(struct jq_core *core, const struct worker *worker, st
                      (uint32_t)core->classes[task->class_index].handler.size;
     const struct node *node = node_if(core, task);
     bytes += node ? PARENT_BYTES * node->edge_count : 0;
+    bytes += FILE_BYTES_FACTOR * (uint32_t)task_files(core, task).size;
     for (uint32_t i = 0; i < alternative->count; i++) {
         const struct plan_amount *amount = &plan->amounts[alternative->first + i];
         const uint32_t name_size = (uint32_t)plan->named[alternative->first + i].name.size;

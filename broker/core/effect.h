@@ -43,6 +43,7 @@ struct jq_lease_item {
     struct jq_body_ref body;
     const jq_task_id *after; /* the tasks that it waited for */
     size_t after_count;
+    struct jq_bytes files; /* files.h */
 };
 
 enum jq_command_type { JQ_COMMAND_CANCEL = 1, JQ_COMMAND_KILL = 2, JQ_COMMAND_DRAIN = 3, JQ_COMMAND_SEND_HELD = 4 };
@@ -76,6 +77,7 @@ struct jq_task_row {
     enum jq_on on;           /* show: how those of `after` must end */
     const jq_task_id *after; /* show */
     size_t after_count;
+    struct jq_bytes files; /* files.h; show */
 };
 
 /* One flow. The counts are of the tasks that are remembered: `total` less their sum have been forgotten. */
@@ -148,6 +150,16 @@ struct jq_limit_row {
     uint32_t held;       /* what it lets nothing of start now: 1, or so many groups */
     uint32_t groups;     /* of group:QUEUE/<star>: that it counts for */
     int64_t opens_in_ms; /* by its rate; 0: now */
+};
+
+struct jq_blob_row {
+    uint64_t number; /* to go on behind it */
+    const uint8_t *hash;
+    uint64_t size; /* 0 while it is not stored */
+    uint64_t have; /* stat: bytes that have come */
+    bool stored;
+    uint32_t refs;   /* files of tasks that name it */
+    int64_t idle_ms; /* since nobody refers to it or asked for it; -1: somebody refers to it */
 };
 
 /* Why a task is not running: one line each, the first is the most decisive. Constant, word. In the order in which a page has
@@ -314,6 +326,17 @@ struct jq_reply_effect {
             uint64_t next; /* schedule.ls: ask on with after = next; 0: that was all */
         } schedules;
         struct {
+            uint64_t have;        /* put: bytes that have come from the start on; get: the size of the whole */
+            bool whole;           /* put: it is stored */
+            struct jq_bytes data; /* get */
+        } blob;
+        struct {
+            const struct jq_blob_row *rows;
+            size_t count;
+            uint64_t next; /* ask on with after = next; 0: that was all */
+            uint64_t total, total_bytes;
+        } blobs; /* blob.ls, blob.stat */
+        struct {
             const struct jq_limit_row *rows;
             size_t count;
             uint64_t next; /* ask on with after = next; 0: that was all */
@@ -413,7 +436,8 @@ enum jq_effect_type {
     JQ_EFFECT_SURVEY, /* ask all workers */
     JQ_EFFECT_NOTICE, /* tell a worker by PUB that a command waits */
     JQ_EFFECT_NEWS,
-    JQ_EFFECT_READ_LOG /* bring the records of the log from here on, a slice of them: JQ_EVENT_LOG_READ */
+    JQ_EFFECT_DROP_BLOB, /* its file may go */
+    JQ_EFFECT_READ_LOG   /* bring the records of the log from here on, a slice of them: JQ_EVENT_LOG_READ */
 };
 
 struct jq_effect {
@@ -428,6 +452,10 @@ struct jq_effect {
         struct {
             uint64_t from_lsn, end_lsn; /* not beyond end_lsn */
         } read_log;
+        struct {
+            const uint8_t *hash;
+            uint32_t version; /* only this one */
+        } drop_blob;
     } u;
 };
 

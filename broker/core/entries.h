@@ -11,6 +11,7 @@
 #include "broker/core/breaker.h"
 #include "broker/core/canary.h"
 #include "broker/core/core.h"
+#include "broker/core/files.h"
 #include "broker/core/flow.h"
 #include "broker/core/schedules.h"
 #include "broker/core/slab.h"
@@ -91,6 +92,25 @@ struct side { /* D */
     uint16_t progress_permille; /* S: 1 + permille; 0 none */
     char *progress;             /* S */
     char *error;                /* what went wrong in the attempt that the outcome is about; NULL: nothing is known */
+    struct side_files *files;   /* owned; NULL: none */
+};
+
+/* Encoded as files.h says, owned. */
+struct side_files {
+    struct jq_bytes given; /* D: with the submit */
+    struct jq_bytes made;  /* D: by the attempt that succeeded */
+};
+
+/* Content that is stored, or that a task refers to. */
+struct blob {
+    uint8_t hash[JQ_BLOB_HASH_SIZE]; /* D */
+    uint64_t size;                   /* D */
+    bool used;
+    bool stored;         /* D: its file is on disk; else it is only referred to */
+    uint32_t refs;       /* I: files of tasks that name it */
+    uint32_t version;    /* S: of its file; 0: from before this start */
+    uint32_t prev, next; /* I: while nobody refers to it: by idle_ms */
+    int64_t idle_ms;     /* S: when it was last touched */
 };
 
 struct lease {
@@ -468,8 +488,12 @@ struct jq_core {
     struct jq_strmap group_names; /* queue's index in two bytes, name */
     struct jq_strmap limit_names; /* scope */
     uint32_t limit_count, group_limits;
-    uint32_t group_sweep;           /* S: the next group that may have to change its meter; 0: none */
-    struct lane_place *lane_places; /* by lane */
+    struct jq_slab blobs;
+    struct jq_strmap blob_hashes;
+    uint32_t idle_blob_head, idle_blob_tail; /* I: blobs that nobody refers to */
+    uint64_t blob_count, blob_bytes;         /* I: those that are stored */
+    uint32_t group_sweep;                    /* S: the next group that may have to change its meter; 0: none */
+    struct lane_place *lane_places;          /* by lane */
     uint32_t lane_place_capacity;
     uint64_t *open_classes;             /* a bit per class: not blocked, and something to hand out */
     uint64_t *searched;                 /* scratch of a search: a bit per class */

@@ -59,7 +59,12 @@
     X(JQ_OP_TASK_RM, 42, "task.rm")           /* W */                                                                  \
     X(JQ_OP_EVENTS_READ, 43, "events.read")                                                                            \
     X(JQ_OP_BACKUP_BEGIN, 44, "backup.begin") /* answered by the shell */                                              \
-    X(JQ_OP_BACKUP_READ, 45, "backup.read")   /* likewise */
+    X(JQ_OP_BACKUP_READ, 45, "backup.read")   /* likewise */                                                           \
+    X(JQ_OP_BLOB_PUT, 46, "blob.put")                                                                                  \
+    X(JQ_OP_BLOB_GET, 47, "blob.get") /* the shell's alone */                                                          \
+    X(JQ_OP_BLOB_STAT, 48, "blob.stat")                                                                                \
+    X(JQ_OP_BLOB_LS, 49, "blob.ls")                                                                                    \
+    X(JQ_OP_BLOB_GC, 50, "blob.gc") /* W */
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -85,6 +90,7 @@ struct jq_submit_item {
     int64_t soft_limit_ms, hard_limit_ms; /* 0: the handler's */
     int64_t result_ttl_ms;
     struct jq_bytes body;    /* payload and headers, encoded, as record and lease carry them */
+    struct jq_bytes files;   /* files.h */
     const jq_task_id *after; /* tasks that must have ended before; of a flow.add: earlier ones of the flow */
     size_t after_count;
     enum jq_on on; /* how; none: succeeded */
@@ -155,6 +161,7 @@ struct jq_report {
     struct jq_str
         error; /* what went wrong, one line of at most JQ_ERROR_TEXT_SIZE_MAX bytes; empty: nothing is known */
     struct jq_str service; /* with network: the name of the service that failed; empty: none was named */
+    struct jq_bytes made;  /* files.h: outputs that were stored */
 };
 
 /* One lease a worker says it holds. */
@@ -281,6 +288,20 @@ struct jq_request {
             uint64_t after; /* rows behind the one of that number */
         } page;             /* limit.ls */
         struct {
+            const uint8_t *hash; /* SHA-256 */
+            uint64_t size;       /* put: of the whole */
+            uint64_t offset;
+            struct jq_bytes data;
+            bool data_given;
+            /* What the shell found out: */
+            uint64_t have;    /* bytes that have come so far */
+            uint32_t version; /* of its file, never 0 */
+            bool on_disk;     /* its file is there */
+            bool arrived;     /* put: with this request it is whole, checked, and on disk */
+            uint64_t after;   /* ls: rows behind the one of that number */
+            uint32_t limit;   /* ls */
+        } blob;               /* blob.* */
+        struct {
             struct jq_str name;
             uint32_t given; /* bits of enum jq_queue_setting: the others stay as they are */
             struct jq_queue_set set;
@@ -310,13 +331,14 @@ enum jq_event_type {
     JQ_EVENT_REQUEST,
     JQ_EVENT_PIPE_GONE, /* a connection closed: its parked calls are dropped */
     JQ_EVENT_SURVEY_RESPONSE,
-    JQ_EVENT_WRITTEN,  /* the log is written up to an LSN: lease answers before it have gone out */
-    JQ_EVENT_SEGMENT,  /* a new segment starts: write a prologue */
-    JQ_EVENT_DISK,     /* free space and size of the log */
-    JQ_EVENT_ZONES,    /* what the configuration's zones say has changed */
-    JQ_EVENT_LOG_READ, /* the answer to JQ_EFFECT_READ_LOG */
-    JQ_EVENT_DAMAGED,  /* what was leased cannot be handed out: its body in the log does not hold */
-    JQ_EVENT_STOP      /* no new work; parked calls are answered `draining` */
+    JQ_EVENT_WRITTEN,   /* the log is written up to an LSN: lease answers before it have gone out */
+    JQ_EVENT_SEGMENT,   /* a new segment starts: write a prologue */
+    JQ_EVENT_DISK,      /* free space and size of the log */
+    JQ_EVENT_ZONES,     /* what the configuration's zones say has changed */
+    JQ_EVENT_LOG_READ,  /* the answer to JQ_EFFECT_READ_LOG */
+    JQ_EVENT_DAMAGED,   /* what was leased cannot be handed out: its body in the log does not hold */
+    JQ_EVENT_BLOB_LOST, /* the file of a blob is gone, or damaged */
+    JQ_EVENT_STOP       /* no new work; parked calls are answered `draining` */
 };
 
 struct jq_event {
@@ -342,6 +364,10 @@ struct jq_event {
             size_t count;
         } log_read;
         struct jq_held damaged;
+        struct {
+            const uint8_t *hash;
+            uint32_t version; /* as of a put */
+        } blob_lost;
     } u;
 };
 

@@ -119,6 +119,10 @@ static bool check_item(struct jq_core *core, const struct jq_request *request, c
     if (!after_fits(item, flow, flow->first + request->u.submit.at + index)) {
         return refuse_add(core, request, index, JQ_REPLY_INVALID, "after", "not only earlier tasks of the flow");
     }
+    struct jq_file missing;
+    if (!files_are_stored(core, item->files, &missing)) {
+        return refuse_add(core, request, index, JQ_REPLY_NOT_FOUND, "inputs", "the blob of one is not stored");
+    }
     core->exception_count = 0;
     if (!batch_intern(core, item, (uint32_t)index, batch)) {
         const struct jq_exception *exception = &core->exceptions[0];

@@ -171,6 +171,7 @@ static void item_of(struct jq_core *core, const struct worker *worker, const str
         item->reserved_count = plan->alternatives[lease->alternative].count;
     }
     item->units = units_of(lease);
+    item->files = task_files(core, task);
     limits_of(core, worker, task, item);
 }
 

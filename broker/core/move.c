@@ -53,7 +53,8 @@ static struct jq_submit_fields submit_of(struct jq_core *core, const struct task
                                          task->group ? group_at(core, task->group)->name : (struct jq_str){NULL, 0},
                                      .flow = node && node->flow ? flow_at(core, node->flow)->first : 0,
                                      .on = node ? node->on : 0,
-                                     .after = edges_pack(core, task)};
+                                     .after = edges_pack(core, task),
+                                     .files = task_files(core, task)};
 }
 
 static void fill_side(const struct side *side, struct jq_record *record) {
@@ -88,7 +89,8 @@ static void move_task(struct jq_core *core, const struct task *task, struct jq_b
                                                     .first_ready_ms = task->first_ready_ms,
                                                     .body_lsn = here ? 0 : task->body_lsn,
                                                     .body_size = here ? 0 : task->body_size,
-                                                    .verdicts = verdicts_pack(core, task, verdicts)}};
+                                                    .verdicts = verdicts_pack(core, task, verdicts),
+                                                    .made = task_made(core, task)}};
     if (task->side != 0) {
         fill_side(task_side_if(core, task), &record);
     }

@@ -106,6 +106,7 @@ void prologue_write(struct jq_core *core) {
     say_flows(core);
     breakers_say(core);
     schedules_say(core);
+    blobs_say(core);
     struct jq_record end = {.type = JQ_RECORD_PROLOGUE_END,
                             .u.prologue_end = {.needs_from = jq_core_needs_from(core), .digest = core->digest}};
     emit(core, &end);

@@ -40,6 +40,7 @@ void task_row(const struct jq_core *core, const struct task *task, struct jq_tas
         ret_row->expires_wall_ms = side->expires_wall_ms;
         ret_row->last = (struct jq_body_ref){side->last_lsn, side->last_size};
         ret_row->error = jq_str_of(side->error);
+        ret_row->files = task_files(core, task);
         if (side->progress_permille > 0 && task->lease != 0) {
             ret_row->progress_permille = side->progress_permille - 1;
             ret_row->progress = jq_str_of(side->progress);

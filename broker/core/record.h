@@ -59,6 +59,8 @@ enum jq_record_type {
     JQ_RECORD_KEY_RELOCATED = 62,
     JQ_RECORD_KEY_FORGOTTEN = 66,
     JQ_RECORD_TASK_RENEWED = 67,
+    JQ_RECORD_BLOB_STORED = 75, /* its file is whole and on disk; also re-stated */
+    JQ_RECORD_BLOB_DROPPED = 76,
     JQ_RECORD_TYPE_END /* one past the last */
 };
 
@@ -222,6 +224,7 @@ struct jq_record {
             struct jq_bytes after; /* varints, one a parent: (its id's distance below this task's) << 1 | met already */
             uint32_t schedule;     /* 0: of none */
             int64_t due_wall_ms;   /* of a schedule: for which time; 0: by hand. All times up to it are settled */
+            struct jq_bytes files; /* files.h */
         } task_submitted;
         struct {
             jq_task_id task;
@@ -253,6 +256,7 @@ struct jq_record {
             struct jq_bytes body; /* opaque: result or last report; empty keeps the one before */
             struct jq_str error;  /* as in task_retried */
             uint8_t losses;       /* 0: as before */
+            struct jq_bytes made; /* files.h: outputs that were stored; empty: as before */
         } task_ended;
         struct {
             jq_task_id task; /* dead, again in its queue with fresh counters, ready at time_ms */
@@ -297,6 +301,7 @@ struct jq_record {
             struct jq_bytes units;
             struct jq_bytes verdicts; /* enum jq_edge_verdict of each of submit.after, in a byte */
             struct jq_str error;      /* as in task_ended */
+            struct jq_bytes made;     /* likewise */
         } task_relocated;
         struct {
             jq_task_id task;
@@ -359,6 +364,13 @@ struct jq_record {
         struct {
             struct jq_str scope;
         } limit_removed;
+        struct {
+            const uint8_t *hash; /* SHA-256 of its content */
+            uint64_t size;
+        } blob_stored;
+        struct {
+            const uint8_t *hash;
+        } blob_dropped; /* collected, or found lost */
         struct {
             jq_task_id task;
         } task_held; /* also of TASK_RELEASED */

@@ -9,6 +9,21 @@ enum { LOST_TEXT_SIZE = JQ_NAME_SIZE_MAX + 20 };
 /* For ends that no worker reported. */
 static const struct jq_report no_report;
 
+/* What was collected before its report came is not to be referred to any more. */
+static struct jq_bytes made_stored(struct jq_core *core, struct jq_bytes made) {
+    struct jq_reader in = jq_reader_of(made);
+    struct jq_file file;
+    jq_buf_clear(&core->after);
+    while (jq_files_next(&in, &file)) {
+        const uint32_t ref = file.hash ? blob_find(core, file.hash) : 0;
+        if (ref != 0 && blob_at(core, ref)->stored) {
+            jq_files_append(&core->after, &file);
+        }
+    }
+    JQ_CHECK(!core->after.failed);
+    return jq_buf_bytes(&core->after);
+}
+
 static void end_task(struct jq_core *core, struct task *task, enum jq_state state, enum jq_outcome outcome,
                      const struct jq_report *report) {
     struct jq_record record = {.type = JQ_RECORD_TASK_ENDED,
@@ -18,7 +33,8 @@ static void end_task(struct jq_core *core, struct task *task, enum jq_state stat
                                                 .attempts = task->attempts,
                                                 .crashes = task->crashes,
                                                 .body = report->body,
-                                                .error = report->error}};
+                                                .error = report->error,
+                                                .made = made_stored(core, report->made)}};
     emit(core, &record);
     core->totals.ended_total[state]++;
     core->queues[task->queue].ended_total++;

@@ -249,6 +249,32 @@ int64_t limits_deadline_ms(const struct jq_core *core);
 /* When the meter next allows a start by its rate: core time, in ms. */
 int64_t meter_opens_ms(const struct jq_core *core, const struct meter *meter);
 
+/* ---- blob.c ---- */
+static inline struct blob *blob_at(const struct jq_core *core, uint32_t ref) {
+    return jq_slab_at(&core->blobs, ref);
+}
+uint32_t blob_find(const struct jq_core *core, const uint8_t *hash); /* 0: none */
+/* They replace those before; empty ones change nothing. The task's hash is out of the digest. */
+void task_set_files(struct jq_core *core, struct task *task, struct jq_bytes files);
+void task_set_made(struct jq_core *core, struct task *task, struct jq_bytes made);
+void side_drop_files(struct jq_core *core, struct side *side);
+struct jq_bytes task_files(const struct jq_core *core, const struct task *task);
+struct jq_bytes task_made(const struct jq_core *core, const struct task *task);
+uint64_t side_files_sum(const struct side *side);
+/* False: the one that is missing. */
+bool files_are_stored(const struct jq_core *core, struct jq_bytes files, struct jq_file *ret_missing);
+enum jq_err apply_blob_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+void blobs_say(struct jq_core *core);
+uint64_t blobs_digest(const struct jq_core *core);
+void blobs_start(struct jq_core *core);
+void blobs_expire(struct jq_core *core);
+int64_t blobs_deadline_ms(const struct jq_core *core);
+void blob_lost(struct jq_core *core, const uint8_t *hash, uint32_t version);
+void blob_put_request(struct jq_core *core, const struct jq_request *request);
+void blob_stat_request(struct jq_core *core, const struct jq_request *request);
+void blob_ls_request(struct jq_core *core, const struct jq_request *request);
+void blob_gc_request(struct jq_core *core, const struct jq_request *request);
+
 /* ---- limit_ops.c ---- */
 void limit_set_request(struct jq_core *core, const struct jq_request *request);
 void limit_ls_request(struct jq_core *core, const struct jq_request *request);

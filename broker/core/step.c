@@ -78,6 +78,7 @@ static void time_passes(struct jq_core *core) {
     finished_expire(core);
     keys_expire(core);
     window_expire(core);
+    blobs_expire(core);
 }
 
 /* ---- the event ---- */
@@ -127,6 +128,10 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_TASK_MOVE] = tasks_request,
         [JQ_OP_TASK_RM] = tasks_request,
         [JQ_OP_EVENTS_READ] = events_request,
+        [JQ_OP_BLOB_PUT] = blob_put_request,
+        [JQ_OP_BLOB_STAT] = blob_stat_request,
+        [JQ_OP_BLOB_LS] = blob_ls_request,
+        [JQ_OP_BLOB_GC] = blob_gc_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -180,6 +185,7 @@ static void on_event(struct jq_core *core, const struct jq_event *event) {
     case JQ_EVENT_ZONES: schedules_plan(core); break;
     case JQ_EVENT_LOG_READ: move_read(core, event); break;
     case JQ_EVENT_DAMAGED: attempt_damaged(core, &event->u.damaged); break;
+    case JQ_EVENT_BLOB_LOST: blob_lost(core, event->u.blob_lost.hash, event->u.blob_lost.version); break;
     case JQ_EVENT_STOP: on_stop(core); break;
     }
 }
@@ -237,5 +243,6 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     deadline_ms = least(deadline_ms, flows_deadline_ms(core));
     deadline_ms = least(deadline_ms, flow_waits_deadline_ms(core));
     deadline_ms = least(deadline_ms, breakers_deadline_ms(core));
+    deadline_ms = least(deadline_ms, blobs_deadline_ms(core));
     return least(deadline_ms, window_deadline_ms(core));
 }

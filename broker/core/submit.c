@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-enum { RETRY_AFTER_UNKNOWN_MS = 1000, REASON_SIZE = 80, KEY_EXPIRES_NEVER = 1, DEBOUNCE_DELAYS_MAX = 10 };
+enum { RETRY_AFTER_UNKNOWN_MS = 1000, REASON_SIZE = 96, KEY_EXPIRES_NEVER = 1, DEBOUNCE_DELAYS_MAX = 10 };
 
 static bool same_text(struct jq_str a, struct jq_str b) {
     return (a.data == b.data && a.size == b.size) || jq_str_equal(a, b);
@@ -172,6 +172,20 @@ static bool parents_check(struct jq_core *core, const struct jq_submit_item *ite
     return true;
 }
 
+/* A text that lives until the next request. */
+static bool inputs_check(struct jq_core *core, const struct jq_submit_item *item, uint32_t index) {
+    struct jq_file missing = {0};
+    if (files_are_stored(core, item->files, &missing)) {
+        return true;
+    }
+    const size_t at = core->reasons.size;
+    jq_buf_append_format(&core->reasons, "%.*s: its blob is not stored", JQ_STR_ARG(missing.name));
+    jq_buf_append_u8(&core->reasons, '\0');
+    JQ_CHECK(!core->reasons.failed);
+    refuse_item(core, index, JQ_REPLY_NOT_FOUND, "inputs", (const char *)core->reasons.data + at, 0);
+    return false;
+}
+
 /* Those that have ended as wanted are met from the start: a log that has lost them can still tell. */
 static struct jq_bytes parents_pack(struct jq_core *core, const struct jq_submit_item *item, jq_task_id id) {
     jq_buf_clear(&core->after);
@@ -221,7 +235,8 @@ struct jq_record batch_record(struct jq_core *core, const struct jq_submit_item 
                              .on = (uint8_t)(item->after_count > 0 ? on_of(item) : 0),
                              .after = parents_pack(core, item, id),
                              .group = item->group,
-                             .body = item->body}};
+                             .body = item->body,
+                             .files = item->files}};
 }
 
 static void accept_item(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch,
@@ -321,7 +336,8 @@ static void submit_item(struct jq_core *core, const struct jq_submit_item *item,
     if (key_answers(core, item, index, batch, key)) {
         return;
     }
-    if (!batch_intern(core, item, index, batch) || !parents_check(core, item, index, batch)) {
+    if (!batch_intern(core, item, index, batch) || !parents_check(core, item, index, batch) ||
+        !inputs_check(core, item, index)) {
         return;
     }
     if (queue_has_room(core, item, index, batch)) {

@@ -96,6 +96,7 @@ void task_remove(struct jq_core *core, uint32_t ref) {
         if (side->submit_lsn != 0) {
             segment_unpin(core, side->submit_lsn, 0);
         }
+        side_drop_files(core, side);
         free(side->progress);
         side->progress = NULL;
         side_set_error(core, side, (struct jq_str){NULL, 0});
@@ -159,7 +160,7 @@ bool task_suspect(const struct jq_core *core, const struct task *task) {
 static uint64_t side_sum(const struct side *side) {
     const uint64_t small = (uint64_t)side->grace_ms << 16 | (uint64_t)side->losses << 8 | side->shortages;
     const uint64_t error = side->error ? jq_hash_bytes(side->error, strlen(side->error), 0) : 0;
-    return (uint64_t)side->expires_wall_ms * SPREAD_EXPIRES + small * SPREAD_SIDE + error;
+    return (uint64_t)side->expires_wall_ms * SPREAD_EXPIRES + small * SPREAD_SIDE + error + side_files_sum(side);
 }
 
 uint64_t task_hash(const struct jq_core *core, const struct task *task) {
@@ -251,5 +252,6 @@ uint64_t tasks_memory_bytes(const struct jq_core *core) {
            (uint64_t)core->id_page_count * ID_PAGE_COUNT * sizeof(uint32_t) + jq_map_memory_bytes(&core->key_map) +
            (uint64_t)(core->timers.capacity + core->wall_timers.capacity) * sizeof(struct jq_heap_entry) +
            jq_slab_bytes(&core->lanes) + jq_slab_bytes(&core->buckets) + jq_map_memory_bytes(&core->lane_map) +
-           core->breakers.capacity * sizeof(struct breaker) + window_memory_bytes(core) + core->extra_bytes;
+           core->breakers.capacity * sizeof(struct breaker) + window_memory_bytes(core) + jq_slab_bytes(&core->blobs) +
+           core->extra_bytes;
 }

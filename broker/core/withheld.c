@@ -59,6 +59,9 @@ static size_t item_keep(struct jq_submit_item *item, uint8_t **place) {
     const void *body = item->body.data;
     keep(&body, item->body.size, place, &total);
     item->body.data = body;
+    const void *files = item->files.data;
+    keep(&files, item->files.size, place, &total);
+    item->files.data = files;
     return total;
 }
 

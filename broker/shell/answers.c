@@ -16,6 +16,7 @@ enum kind {
     KIND_UNREAD, /* its bodies must be read first: `reply` */
     KIND_DROP,
     KIND_NOTICE,
+    KIND_DROP_BLOB,
 };
 
 struct outgoing {
@@ -32,6 +33,9 @@ struct outgoing {
 
     size_t worker_size;
     char worker[JQ_NAME_SIZE_MAX];
+
+    uint8_t blob[JQ_BLOB_HASH_SIZE];
+    uint32_t blob_version;
 };
 
 /* What one thread needs to encode replies. */
@@ -170,6 +174,11 @@ struct jq_release_item *jq_answers_effect(struct jq_answers *answers, struct jq_
         outgoing->call = call_of(effect->u.drop_call);
         return &outgoing->item;
     case JQ_EFFECT_NOTICE: return make_notice(outgoing, effect->u.notice_worker);
+    case JQ_EFFECT_DROP_BLOB:
+        outgoing->kind = KIND_DROP_BLOB;
+        memcpy(outgoing->blob, effect->u.drop_blob.hash, sizeof(outgoing->blob));
+        outgoing->blob_version = effect->u.drop_blob.version;
+        return &outgoing->item;
     case JQ_EFFECT_SURVEY:
     case JQ_EFFECT_READ_LOG:
     case JQ_EFFECT_NEWS: break;
@@ -216,6 +225,7 @@ static void send_one(struct jq_answers *answers, struct outgoing *outgoing) {
     case KIND_NOTICE:
         answers->config.notice(answers->config.ctx, (struct jq_str){outgoing->worker, outgoing->worker_size});
         break;
+    case KIND_DROP_BLOB: answers->config.drop_blob(answers->config.ctx, outgoing->blob, outgoing->blob_version); break;
     }
     free(outgoing);
 }

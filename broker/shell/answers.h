@@ -25,6 +25,8 @@ struct jq_answers_config {
     void (*notice)(void *ctx, struct jq_str worker); /* publish: a command waits for that worker */
     /* This lease cannot be handed out, now or ever: JQ_EVENT_DAMAGED is due. From any thread. */
     void (*damaged)(void *ctx, struct jq_held lease);
+    /* The file of a blob may go, if it is that version. From any thread. */
+    void (*drop_blob)(void *ctx, const uint8_t *hash, uint32_t version);
 };
 
 /* Starts the reader thread. */

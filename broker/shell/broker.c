@@ -81,6 +81,11 @@ static void on_damaged(void *ctx, struct jq_held lease) {
     jq_inbox_push(jq_engine_inbox(broker->engine), &inbound->item);
 }
 
+static void on_drop_blob(void *ctx, const uint8_t *hash, uint32_t version) {
+    struct jq_broker *broker = ctx;
+    jq_blobs_drop(broker->blobs, hash, version);
+}
+
 static void on_read_log(void *ctx, uint64_t from_lsn, uint64_t end_lsn) {
     struct jq_broker *broker = ctx;
     jq_mover_ask(broker->mover, from_lsn, end_lsn);
@@ -170,6 +175,7 @@ static enum jq_err make_engine(struct jq_broker *broker, struct jq_error *reterr
         .ctx = broker,
         .notice = on_notice,
         .damaged = on_damaged,
+        .drop_blob = on_drop_blob,
     };
     struct jq_engine_config engine = {
         .core = broker->core,
@@ -205,6 +211,18 @@ static enum jq_err start_mover(struct jq_broker *broker, struct jq_error *reterr
         .inbox = jq_engine_inbox(broker->engine),
     };
     return jq_mover_start(&mover, &broker->mover, reterr);
+}
+
+static enum jq_err open_blobs(struct jq_broker *broker, struct jq_error *reterr) {
+    const struct jq_blobs_config blobs = {
+        .data_dir = broker->settings->data_dir,
+        .bytes_max = (uint64_t)broker->settings->blob_bytes_max,
+        .idle_ms = broker->settings->blob_grace_ms,
+        .core = broker->core,
+        .inbox = jq_engine_inbox(broker->engine),
+        .metrics = &broker->metrics,
+    };
+    return jq_blobs_open(&blobs, &broker->blobs, reterr);
 }
 
 static enum jq_err start_keeper(struct jq_broker *broker, struct jq_error *reterr) {
@@ -256,6 +274,8 @@ static enum jq_exit start_threads(struct jq_broker *broker) {
     if (err == JQ_OK)
         err = start_backup(broker, &error);
     if (err == JQ_OK)
+        err = open_blobs(broker, &error);
+    if (err == JQ_OK)
         err = jq_engine_start(broker->engine, &error);
     return err == JQ_OK ? JQ_EXIT_OK : give_up(&error, JQ_EXIT_SOFTWARE);
 }
@@ -286,6 +306,7 @@ static enum jq_err listen_requests(struct jq_broker *broker, struct jq_error *re
         .authority = &broker->authority,
         .inbox = jq_engine_inbox(broker->engine),
         .metrics = &broker->metrics,
+        .blobs = broker->blobs,
         .decode = jq_policy_decode(settings),
         .hello = {.broker = broker->restored.log_id,
                   .version = JQ_STR(JQ_VERSION),

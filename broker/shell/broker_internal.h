@@ -7,6 +7,7 @@
 #include "broker/shell/answers.h"
 #include "broker/shell/auth.h"
 #include "broker/shell/backup.h"
+#include "broker/shell/blobs.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/engine.h"
 #include "broker/shell/http.h"
@@ -36,6 +37,7 @@ struct jq_broker {
     struct jq_mover *mover;
     struct jq_remover *remover;
     struct jq_backup *backup;
+    struct jq_blobs *blobs;
     struct jq_net *net;
     _Atomic(struct jq_survey_shell *) surveys; /* NULL until it listens: the core may ask earlier */
     struct jq_http *http;

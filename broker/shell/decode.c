@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 46, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 51, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -322,6 +322,11 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_EVENTS_READ] = decode_events_read,
     [JQ_OP_BACKUP_BEGIN] = decode_nothing,
     [JQ_OP_BACKUP_READ] = decode_backup_read,
+    [JQ_OP_BLOB_PUT] = jq_decode_blob_put,
+    [JQ_OP_BLOB_GET] = jq_decode_blob_get,
+    [JQ_OP_BLOB_STAT] = jq_decode_blob_stat,
+    [JQ_OP_BLOB_LS] = jq_decode_blob_ls,
+    [JQ_OP_BLOB_GC] = decode_nothing,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

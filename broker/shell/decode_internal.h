@@ -47,6 +47,15 @@ jq_decode_body jq_decode_limit_set;
 jq_decode_body jq_decode_limit_ls;
 jq_decode_body jq_decode_limit_rm;
 
+jq_decode_body jq_decode_blob_put;
+jq_decode_body jq_decode_blob_get;
+jq_decode_body jq_decode_blob_stat;
+jq_decode_body jq_decode_blob_ls;
+
+/* The files of a task, and those that an attempt has left. False: the fault says why. */
+bool jq_decode_files(struct jq_decoder *decoder, const struct jq_values *values, struct jq_submit_item *item);
+bool jq_decode_made(struct jq_decoder *decoder, const struct jq_values *detail, struct jq_report *report);
+
 /* Arrays and texts in the arena. NULL, and the fault set: out of memory. Elements are not cleared. */
 void *jq_decode_array(struct jq_decoder *decoder, size_t count, size_t element_size);
 

@@ -4,8 +4,8 @@
 #include "broker/shell/decode_internal.h"
 #include "common/need.h"
 
-/* What an id of `after` counts for: as much as it may take in a lease answer. */
-enum { AFTER_ID_SIZE = 9 };
+/* What an id of `after`, and a byte of files, count for: as much as they may take in a lease answer. */
+enum { AFTER_ID_SIZE = 9, FILE_BYTES_FACTOR = 2 };
 
 /* The buffer was given room for the whole frame, so that what is in it stays where it is. */
 bool jq_decode_pack_body(struct jq_decoder *decoder, const struct jq_value *payload, const struct jq_value *headers,
@@ -113,8 +113,9 @@ static bool read_after(struct jq_decoder *decoder, const struct jq_values *value
 }
 
 static bool check_size(struct jq_decoder *decoder, const struct jq_submit_item *item) {
-    const size_t size = AFTER_ID_SIZE * item->after_count + item->body.size + item->need.size + item->want.size +
-                        item->key.size + item->group.size + item->queue.size + item->handler.size;
+    const size_t size = AFTER_ID_SIZE * item->after_count + FILE_BYTES_FACTOR * item->files.size + item->body.size +
+                        item->need.size + item->want.size + item->key.size + item->group.size + item->queue.size +
+                        item->handler.size;
     if (size <= JQ_TASK_SIZE_MAX)
         return true;
     return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "", "the task has %zu bytes, at most %d", size,
@@ -154,7 +155,8 @@ bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, 
            jq_decode_need(decoder, jq_value_text(values, JQ_AT_TASK_NEED), "need", &item->need) &&
            jq_decode_want(decoder, jq_value_text(values, JQ_AT_TASK_WANT), &item->want) &&
            read_after(decoder, values, item) && read_unique(decoder, values, item) &&
-           pack_body(decoder, values, &item->body) && check_size(decoder, item);
+           pack_body(decoder, values, &item->body) && jq_decode_files(decoder, values, item) &&
+           check_size(decoder, item);
 }
 
 static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, struct jq_submit_item *item) {

@@ -220,6 +220,7 @@ static void pack_value(struct jq_pack *pack, enum jq_field_type type, const stru
     case JQ_FIELD_UINT: jq_pack_uint(pack, value->u); break;
     case JQ_FIELD_TEXT: jq_pack_str(pack, value->text); break;
     case JQ_FIELD_BIN: jq_pack_bin(pack, value->bytes); break;
+    case JQ_FIELD_TEXTS: msgpack_pack_object(&pack->packer, *value->object); break;
     default: JQ_CHECK(type == JQ_FIELD_BIN); /* Details have no other types. */
     }
 }
@@ -259,6 +260,9 @@ static bool read_report(struct jq_decoder *decoder, const msgpack_object *object
         .crashed = values.at[JQ_AT_REPORT_ITEM_CRASHED].u != 0,
         .body = pack_detail(decoder, &detail),
     };
+    ret_report->made = (struct jq_bytes){NULL, 0};
+    if (jq_given(&detail, JQ_AT_DETAIL_OUTPUTS) && !jq_decode_made(decoder, &detail, ret_report))
+        return false;
     return outcome == JQ_OUTCOME_SUCCESS || (jq_decode_error_text(decoder, &detail, &ret_report->error) &&
                                              jq_decode_service(decoder, &detail, &ret_report->service));
 }

@@ -251,6 +251,11 @@ static encode_body *const body_writers[JQ_OP_END] = {
     [JQ_OP_TASK_MOVE] = encode_many,
     [JQ_OP_TASK_RM] = encode_many,
     [JQ_OP_EVENTS_READ] = encode_events,
+    [JQ_OP_BLOB_PUT] = encode_blob_put,
+    [JQ_OP_BLOB_GET] = encode_blob_get,
+    [JQ_OP_BLOB_STAT] = encode_blobs,
+    [JQ_OP_BLOB_LS] = encode_blobs,
+    [JQ_OP_BLOB_GC] = encode_many,
 };
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,

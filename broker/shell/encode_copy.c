@@ -31,6 +31,10 @@ static void put_str(struct sink *sink, struct jq_str *text) {
     text->data = put(sink, text->data, text->size, 1);
 }
 
+static void put_bytes(struct sink *sink, struct jq_bytes *bytes) {
+    bytes->data = put(sink, bytes->data, bytes->size, 1);
+}
+
 static void put_text(struct sink *sink, const char **text) {
     if (*text)
         *text = put(sink, *text, strlen(*text) + 1, 1);
@@ -69,6 +73,7 @@ static void put_lease(struct sink *sink, struct jq_reply_effect *reply) {
         put_amounts(sink, &item->reserved, item->reserved_count);
         item->units.data = put_array(sink, item->units.data, item->units.size, 1);
         item->after = put_array(sink, item->after, item->after_count, sizeof(*item->after));
+        put_bytes(sink, &item->files);
     }
     put_exceptions(sink, &reply->u.lease.verdicts, reply->u.lease.verdict_count);
     reply->u.lease.commands =
@@ -87,6 +92,7 @@ static void put_rows(struct sink *sink, const struct jq_task_row **rows, size_t 
         put_str(sink, &row->worker);
         put_str(sink, &row->progress);
         row->after = put_array(sink, row->after, row->after_count, sizeof(*row->after));
+        put_bytes(sink, &row->files);
         put_str(sink, &row->error);
     }
 }
@@ -191,10 +197,6 @@ static void put_breakers(struct sink *sink, struct jq_reply_effect *reply) {
     }
 }
 
-static void put_bytes(struct sink *sink, struct jq_bytes *bytes) {
-    bytes->data = put(sink, bytes->data, bytes->size, 1);
-}
-
 static void put_schedules(struct sink *sink, struct jq_reply_effect *reply) {
     struct jq_schedule_row scratch;
     reply->u.schedules.rows = put_array(sink, reply->u.schedules.rows, reply->u.schedules.count, sizeof(scratch));
@@ -233,6 +235,15 @@ static void put_events(struct sink *sink, struct jq_reply_effect *reply) {
     }
 }
 
+static void put_blobs(struct sink *sink, struct jq_reply_effect *reply) {
+    struct jq_blob_row scratch;
+    reply->u.blobs.rows = put_array(sink, reply->u.blobs.rows, reply->u.blobs.count, sizeof(scratch));
+    for (size_t i = 0; i < reply->u.blobs.count; i++) {
+        struct jq_blob_row *row = ELEMENT(sink, reply->u.blobs.rows, i, scratch);
+        row->hash = put(sink, row->hash, JQ_BLOB_HASH_SIZE, 1);
+    }
+}
+
 static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     switch (reply->op) {
     case JQ_OP_SCHEDULE_LS:
@@ -245,6 +256,10 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_TASK_SHOW:
     case JQ_OP_TASK_LS: put_rows(sink, &reply->u.tasks.rows, reply->u.tasks.count); break;
     case JQ_OP_TASK_EXPLAIN: put_explain(sink, reply); break;
+    case JQ_OP_BLOB_STAT:
+    case JQ_OP_BLOB_LS: put_blobs(sink, reply); break;
+    case JQ_OP_BLOB_GET: put_bytes(sink, &reply->u.blob.data); break;
+    case JQ_OP_BLOB_PUT: break;
     case JQ_OP_QUEUE_LS: put_queues(sink, reply); break;
     case JQ_OP_WORKER_LS:
     case JQ_OP_WORKER_SHOW: put_workers(sink, reply); break;
@@ -259,6 +274,7 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_REGISTER:
     case JQ_OP_SERVER_STATUS: break; /* They borrow nothing. */
     case JQ_OP_EVENTS_READ: put_events(sink, reply); break;
+    case JQ_OP_BLOB_GC:
     default: put_many(sink, reply); break;
     }
 }

@@ -23,6 +23,9 @@ void encode_breakers(struct encoder *encoder, const struct jq_reply_effect *repl
 void encode_schedules(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_limits(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_events(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_blob_put(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_blob_get(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_blobs(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply);
 
 /* The list of exceptions, in at most about `budget` bytes: longer reasons are shortened, then left out. */
@@ -30,6 +33,10 @@ void encode_exceptions(struct encoder *encoder, const struct jq_exception *excep
 
 /* A list of task ids. */
 void encode_ids(struct encoder *encoder, const jq_task_id *ids, size_t count);
+
+/* Of files.h: names with their blobs; names. */
+void encode_inputs(struct jq_pack *pack, struct jq_bytes files);
+void encode_outputs(struct jq_pack *pack, struct jq_bytes files);
 
 void encode_amounts(struct encoder *encoder, const struct jq_amount *amounts, size_t count);
 void encode_units(struct jq_pack *pack, const struct jq_units *units); /* name and numbers: a pair of a map */

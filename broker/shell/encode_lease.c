@@ -39,7 +39,7 @@ static bool pack_item(struct encoder *encoder, const struct jq_lease_item *item)
     struct jq_bytes body = {NULL, 0};
     if (item->body.size > 0 && !encoder->context->body(encoder->context->ctx, item->body, &body))
         return false;
-    jq_pack_array(pack, JQ_COUNT_leased);
+    jq_pack_array(pack, item->files.size > 0 ? JQ_COUNT_leased : JQ_AT_LEASED_INPUTS);
     jq_pack_uint(pack, item->task.value);
     jq_pack_uint(pack, item->token.value);
     jq_pack_uint(pack, item->attempt);
@@ -62,6 +62,10 @@ static bool pack_item(struct encoder *encoder, const struct jq_lease_item *item)
         encode_ids(encoder, item->after, item->after_count);
     else
         jq_pack_nil(pack);
+    if (item->files.size > 0) {
+        encode_inputs(pack, item->files);
+        encode_outputs(pack, item->files);
+    }
     return true;
 }
 

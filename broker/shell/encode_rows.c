@@ -118,6 +118,12 @@ static void pack_task(struct encoder *encoder, const struct jq_task_row *row, en
     if (!readable)
         row_bool(&map, JQ_AT_ROW_DAMAGED, true);
     pack_ties(encoder, &map, row);
+    if (op == JQ_OP_TASK_SHOW && row->files.size > 0) {
+        row_key(&map, JQ_AT_ROW_INPUTS);
+        encode_inputs(map.pack, row->files);
+        row_key(&map, JQ_AT_ROW_OUTPUTS);
+        encode_outputs(map.pack, row->files);
+    }
     row_end(&map);
 }
 

@@ -9,8 +9,9 @@
 #include "common/log.h"
 
 enum {
-    POOL_MAX = 128,          /* requests whose memory is kept */
-    REQUEST_OVERHEAD = 512,  /* bytes of a request beside its frame */
+    POOL_MAX = 128,         /* requests whose memory is kept */
+    REQUEST_OVERHEAD = 512, /* bytes of a request beside its frame */
+    BLOB_RETRY_MS = 100,
     REFUSAL_RETRY_MS = 1000, /* too many calls, or the broker stops */
 };
 
@@ -106,6 +107,21 @@ static bool unwanted(struct jq_inbound *inbound) {
     return true;
 }
 
+/* True: the store has it. */
+static bool stored(struct jq_net *net, struct jq_call *call, struct jq_parcel *request) {
+    const struct jq_refusal refusal = {.request = request->inbound.event.u.request.id,
+                                       .status = JQ_REPLY_BUSY,
+                                       .field = "hash",
+                                       .reason = "too many pieces of blobs wait"};
+    jq_call_release_frame(call);
+    request->inbound.unwanted = NULL;
+    if (jq_blobs_take(net->config.blobs, &request->inbound))
+        return true;
+    jq_count(&net->config.metrics->frames_busy, 1);
+    refuse(net, call, &refusal, BLOB_RETRY_MS);
+    return false;
+}
+
 /* Everything that the core is to learn from the shell beside the frame. False: answered. */
 static bool complete(struct jq_net *net, struct jq_call *call, struct jq_request *body) {
     body->call = (uint64_t)(uintptr_t)call;
@@ -138,6 +154,8 @@ static bool accept_request(struct jq_net *net, struct jq_call *call, struct jq_b
     }
     if (net->config.aside != NULL && net->config.aside(net->config.ctx, call, body))
         return false;
+    if (jq_blobs_serve(body->op))
+        return complete(net, call, body) && stored(net, call, request);
     if (!complete(net, call, body) || !admitted(net, call, request, frame.size))
         return false;
     jq_call_release_frame(call);

@@ -10,6 +10,7 @@
 #define JQ_BROKER_SHELL_NET_H
 
 #include "broker/shell/auth.h"
+#include "broker/shell/blobs.h"
 #include "broker/shell/decode.h"
 #include "broker/shell/encode.h"
 #include "broker/shell/inbound.h"
@@ -26,6 +27,7 @@ struct jq_net_config {
     const struct jq_authority *authority; /* borrowed */
     struct jq_inbox *inbox;               /* borrowed */
     struct jq_metrics *metrics;           /* borrowed */
+    struct jq_blobs *blobs;               /* borrowed */
     struct jq_decode_config decode;
     struct jq_hello hello; /* without its time */
     void *ctx;

@@ -14,6 +14,8 @@ static void limits(const struct jq_broker_settings *settings, struct jq_core_con
     policy->memory_max = (uint64_t)settings->memory_max_bytes;
     policy->log_slack_bytes = (uint64_t)settings->segment_size_bytes;
     policy->disk_free_min = (uint64_t)settings->disk_free_min_bytes;
+    policy->blobs_max = (uint64_t)settings->blobs_max;
+    policy->blob_grace_ms = settings->blob_grace_ms;
     policy->flows_max = (uint32_t)settings->flows_max;
     policy->classes_max = (uint32_t)settings->classes_max;
     policy->queues_max = (uint32_t)settings->queues_max;

@@ -55,6 +55,17 @@ struct jq_header {
     const char *name, *value;
 };
 
+/* Content in the broker's store: named by its SHA-256. */
+struct jq_blob {
+    uint8_t hash[JQ_BLOB_HASH_SIZE];
+};
+
+/* A file of a task: a name ([a-z0-9_.-]{1,64}, not beginning with a dot), and what it holds. */
+struct jq_named_blob {
+    const char *name;
+    struct jq_blob blob;
+};
+
 struct jq_task_spec {
     const char *handler; /* what the worker runs: [a-z0-9_.-]{1,64} */
     const char *queue;   /* NULL: "default" */
@@ -79,6 +90,11 @@ struct jq_task_spec {
     enum jq_on on;      /* how those must end; 0: JQ_ON_SUCCEEDED */
     const char *unique; /* how long the key stands for it: while_queued, until_done, throttle, debounce; NULL: 24 h */
     int64_t unique_ms;  /* window of throttle, quiet time of debounce */
+    const struct jq_named_blob
+        *inputs; /* files that its handler reads, at most 64, stored before: jq_blob_put_file() */
+    size_t input_count;
+    const char *const *outputs; /* names of files that it makes, at most 64: stored when it has succeeded */
+    size_t output_count;
 };
 
 /* A spec with nothing but a handler. */
@@ -140,6 +156,27 @@ void jq_result_free(struct jq_result *result);
  * JQ_ERR_CONFLICT names the first that had ended, JQ_ERR_NOT_FOUND the first unknown; the others are cancelled all the same. */
 enum jq_err jq_cancel(struct jq_client *client, const jq_task_id *ids, size_t count, int64_t grace_ms,
                       struct jq_error *reterr);
+
+/* ---- blobs --------------------------------------------------------------------------------------------------------------
+ *
+ * Files that travel with tasks lie in the broker's store, named by the SHA-256 of what they hold: the same content is stored once. What no
+ * task refers to is dropped some time (an hour, as shipped) after it was put or asked for last.
+ * The time of a call (timeout_ms of the client) begins anew with each piece that has come over. Programs link with -lnettle, too.
+ */
+
+/* Stores the file. What is there already is not sent again; a put that was cut off goes on where it was. JQ_ERR_NO_SPACE: the store is
+ * full. JQ_ERR_CONFLICT: the file changed while it was read. */
+enum jq_err jq_blob_put_file(struct jq_client *client, const char *path, struct jq_blob *ret_blob,
+                             struct jq_error *reterr);
+/* Writes it to `path`, which appears when it is whole and its SHA-256 is right; until then PATH.part grows, and is gone on with by the
+ * next call. JQ_ERR_NOT_FOUND: not stored, or its file is damaged. JQ_ERR_CORRUPT: what came is not what was asked for. */
+enum jq_err jq_blob_get_file(struct jq_client *client, const struct jq_blob *blob, const char *path,
+                             struct jq_error *reterr);
+
+/* 64 hexadecimal digits. */
+enum { JQ_BLOB_TEXT_SIZE = 2 * JQ_BLOB_HASH_SIZE + 1 };
+char *jq_blob_format(const struct jq_blob *blob, char place[JQ_BLOB_TEXT_SIZE]);
+enum jq_err jq_blob_parse(const char *text, struct jq_blob *ret_blob, struct jq_error *reterr);
 
 /* ---- flows -------------------------------------------------------------------------------------------------------------
  *

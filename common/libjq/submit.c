@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/libjq/flight.h"
+#include "common/text.h"
 
 enum {
     FRAMES_AT_A_TIME = 12,
@@ -25,6 +26,12 @@ size_t jq_task_size(const struct jq_task_spec *task) {
             (task->want ? strlen(task->want) : 0);
     size += task->key ? strlen(task->key) : 0;
     size += task->group ? strlen(task->group) : 0;
+    for (size_t i = 0; i < task->input_count; i++) {
+        size += 4 + JQ_BLOB_TEXT_SIZE + strlen(task->inputs[i].name);
+    }
+    for (size_t i = 0; i < task->output_count; i++) {
+        size += 2 + strlen(task->outputs[i]);
+    }
     for (size_t i = 0; i < task->header_count; i++) {
         size += 10 + strlen(task->headers[i].name) + strlen(task->headers[i].value);
     }
@@ -35,7 +42,7 @@ size_t jq_task_size(const struct jq_task_spec *task) {
 static size_t task_room(const struct jq_task_spec *task) {
     const bool plain = !task->key && !task->group && task->after_count == 0 && !task->need && !task->want &&
                        task->header_count == 0 && task->delay_ms == 0 && task->eta_ms == 0 && task->expires_ms == 0 &&
-                       task->retry_max < 0;
+                       task->retry_max < 0 && task->input_count == 0 && task->output_count == 0;
     return plain ? 72 + task->payload_size + strlen(task->handler) + (task->queue ? strlen(task->queue) : 0)
                  : jq_task_size(task);
 }
@@ -95,6 +102,27 @@ static size_t pack_after(struct jq_pack *pack, const struct jq_task_spec *task) 
     return 1 + optional_text(pack, JQ_AT_TASK_ON, task->on ? jq_on_name(task->on) : NULL);
 }
 
+static size_t pack_files(struct jq_pack *pack, const struct jq_task_spec *task) {
+    char text[JQ_BLOB_TEXT_SIZE];
+    if (task->input_count > 0) {
+        jq_pack_key(pack, &jq_message_task, JQ_AT_TASK_INPUTS);
+        jq_pack_map(pack, task->input_count);
+        for (size_t i = 0; i < task->input_count; i++) {
+            jq_pack_str(pack, jq_str_of(task->inputs[i].name));
+            jq_pack_str(pack, jq_str_of(jq_text_format_hex(
+                                  (struct jq_bytes){task->inputs[i].blob.hash, JQ_BLOB_HASH_SIZE}, text)));
+        }
+    }
+    if (task->output_count > 0) {
+        jq_pack_key(pack, &jq_message_task, JQ_AT_TASK_OUTPUTS);
+        jq_pack_array(pack, task->output_count);
+        for (size_t i = 0; i < task->output_count; i++) {
+            jq_pack_str(pack, jq_str_of(task->outputs[i]));
+        }
+    }
+    return (task->input_count > 0) + (task->output_count > 0);
+}
+
 static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
     size_t count = optional_ms(pack, JQ_AT_TASK_DELAY, task->delay_ms);
     count += optional_ms(pack, JQ_AT_TASK_ETA, task->eta_ms);
@@ -116,7 +144,7 @@ static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
         pack_headers(pack, task);
         count++;
     }
-    return count + pack_after(pack, task);
+    return count + pack_files(pack, task) + pack_after(pack, task);
 }
 
 void jq_task_pack(struct jq_pack *pack, const struct jq_task_spec *task) {

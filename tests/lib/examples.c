@@ -430,6 +430,28 @@ static void write_limits_reply(struct jq_buf *out) {
     encode(out, (struct jq_reply_effect){.op = JQ_OP_LIMIT_LS, .request = 19, .u.limits = {.rows = rows, .count = 2}});
 }
 
+static const uint8_t blob_hash[JQ_BLOB_HASH_SIZE] = {0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4,
+                                                     0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b,
+                                                     0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55};
+
+static void write_blob_put_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_BLOB_PUT, .request = 22, .u.blob = {.have = 49152}});
+}
+
+static void write_blob_get_reply(struct jq_buf *out) {
+    static const uint8_t data[] = {0x73, 0x6f, 0x6c, 0x69, 0x64};
+    encode(out, (struct jq_reply_effect){
+                    .op = JQ_OP_BLOB_GET, .request = 23, .u.blob = {.have = 5, .data = {data, sizeof(data)}}});
+}
+
+static void write_blobs_reply(struct jq_buf *out) {
+    const struct jq_blob_row rows[] = {
+        {.number = 1, .hash = blob_hash, .size = 49157, .stored = true, .refs = 2, .idle_ms = -1}};
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_BLOB_LS,
+                                         .request = 24,
+                                         .u.blobs = {.rows = rows, .count = 1, .total = 1, .total_bytes = 49157}});
+}
+
 static void write_survey(struct jq_buf *out) {
     jq_buf_clear(out);
     jq_survey_write(out, &(struct jq_survey){.survey = 71, .epoch = 3});
@@ -562,6 +584,18 @@ const struct example examples[] = {
     REQUEST("limit.ls", "19", limit_ls, "{}"),
     REPLY("limit.ls reply", write_limits_reply, limits_reply),
     REQUEST("limit.rm", "20", limit_rm, "{\"scope\": \"group:mail/*\"}"),
+    REQUEST("blob.put", "22", blob_put,
+        "{\"hash\": h'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', \"size\": 49157,"
+        " \"offset\": 49152, \"data\": h'736f6c6964'}"),
+    REPLY("blob.put reply", write_blob_put_reply, blob_put_reply),
+    REQUEST("blob.get", "23", blob_get,
+        "{\"hash\": h'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', \"offset\": 0}"),
+    REPLY("blob.get reply", write_blob_get_reply, blob_get_reply),
+    REQUEST("blob.stat", "24", blob_stat,
+        "{\"hash\": h'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'}"),
+    REQUEST("blob.ls", "24", blob_ls, "{\"limit\": 100}"),
+    REPLY("blob.ls reply", write_blobs_reply, blobs_reply),
+    REQUEST("blob.gc", "25", none, "{}"),
     OTHER("survey", write_survey, survey),
     OTHER("survey response", write_survey_response, survey_response),
     OTHER("notice", write_notice, notice),

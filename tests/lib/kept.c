@@ -50,6 +50,7 @@ static void keep_lease(struct kept *kept, struct jq_reply_effect *reply) {
         items[i].reserved = reserved;
         items[i].units.data = keep(kept, items[i].units.data, items[i].units.size);
         items[i].after = keep(kept, items[i].after, items[i].after_count * sizeof(*items[i].after));
+        items[i].files.data = keep(kept, items[i].files.data, items[i].files.size);
     }
     reply->u.lease.items = items;
     reply->u.lease.verdicts = keep_exceptions(kept, reply->u.lease.verdicts, reply->u.lease.verdict_count);
@@ -68,6 +69,7 @@ static struct jq_task_row *keep_rows(struct kept *kept, const struct jq_task_row
         keep_str(kept, &rows[i].worker);
         keep_str(kept, &rows[i].progress);
         rows[i].after = keep(kept, rows[i].after, rows[i].after_count * sizeof(*rows[i].after));
+        rows[i].files.data = keep(kept, rows[i].files.data, rows[i].files.size);
         keep_str(kept, &rows[i].error);
     }
     return rows;
@@ -202,6 +204,14 @@ static void keep_events(struct kept *kept, struct jq_reply_effect *reply) {
     reply->u.events.rows = rows;
 }
 
+static void keep_blobs(struct kept *kept, struct jq_reply_effect *reply) {
+    struct jq_blob_row *rows = keep(kept, reply->u.blobs.rows, reply->u.blobs.count * sizeof(*rows));
+    for (size_t i = 0; i < reply->u.blobs.count; i++) {
+        rows[i].hash = keep(kept, rows[i].hash, JQ_BLOB_HASH_SIZE);
+    }
+    reply->u.blobs.rows = rows;
+}
+
 static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     reply->field = keep_text(kept, reply->field);
     reply->reason = keep_text(kept, reply->reason);
@@ -218,6 +228,8 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_TASK_EXPLAIN: keep_explain(kept, reply); break;
     case JQ_OP_QUEUE_LS: keep_queues(kept, reply); break;
     case JQ_OP_LIMIT_LS: keep_limits(kept, reply); break;
+    case JQ_OP_BLOB_STAT:
+    case JQ_OP_BLOB_LS: keep_blobs(kept, reply); break;
     case JQ_OP_WORKER_LS:
     case JQ_OP_WORKER_SHOW: keep_workers(kept, reply); break;
     case JQ_OP_BREAKER_LS:
@@ -225,6 +237,7 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_SCHEDULE_LS:
     case JQ_OP_SCHEDULE_SHOW: keep_schedules(kept, reply); break;
     case JQ_OP_EVENTS_READ: keep_events(kept, reply); break;
+    case JQ_OP_BLOB_GC:
     case JQ_OP_TASK_CANCEL:
     case JQ_OP_DEAD_REPLAY:
     case JQ_OP_DEAD_RM:

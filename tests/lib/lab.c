@@ -40,6 +40,8 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
         lab->read_end = effect->u.read_log.end_lsn;
     } else if (effect->type == JQ_EFFECT_NOTICE) {
         lab->notices++;
+    } else if (effect->type == JQ_EFFECT_DROP_BLOB) {
+        lab->drops++;
     } else {
         *lab->last_reply = kept_copy(effect);
         lab->last_reply = &(*lab->last_reply)->next;

@@ -52,6 +52,7 @@ struct lab {
     uint32_t survey;              /* to be answered after this step */
     bool survey_wanted;
     uint32_t notices;
+    uint32_t drops; /* files of blobs that may go */
     struct lab_worker workers[LAB_WORKERS_MAX];
     size_t worker_count;
 };

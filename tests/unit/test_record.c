@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "broker/core/files.h"
 #include "broker/record.h"
 #include "common/rng.h"
 
@@ -14,6 +15,51 @@ static const uint8_t body_bytes[] = "payload";
 static const struct jq_bytes body = {body_bytes, sizeof(body_bytes)};
 
 static const uint8_t after_bytes[] = {2, 7, 0x80, 2}; /* 1 before, 3 before and met, 128 before */
+
+static const uint8_t hash_bytes[JQ_BLOB_HASH_SIZE] = {1, 2, 3, [JQ_BLOB_HASH_SIZE - 1] = 0xff};
+
+/* An output that is asked for, and an input. */
+static const uint8_t files_bytes[] = {JQ_FILE_OUTPUT,
+                                      4,
+                                      'm',
+                                      'e',
+                                      's',
+                                      'h',
+                                      JQ_FILE_INPUT,
+                                      1,
+                                      'p',
+                                      1,
+                                      2,
+                                      3,
+                                      4,
+                                      5,
+                                      6,
+                                      7,
+                                      8,
+                                      9,
+                                      10,
+                                      11,
+                                      12,
+                                      13,
+                                      14,
+                                      15,
+                                      16,
+                                      17,
+                                      18,
+                                      19,
+                                      20,
+                                      21,
+                                      22,
+                                      23,
+                                      24,
+                                      25,
+                                      26,
+                                      27,
+                                      28,
+                                      29,
+                                      30,
+                                      31,
+                                      32};
 
 /* One record of each type, every field set to something that is not its default. */
 static const struct jq_record examples[] = {
@@ -48,15 +94,17 @@ static const struct jq_record examples[] = {
                           .body = {body_bytes, 8},
                           .flow = (UINT64_C(1) << 56) - 9,
                           .on = JQ_ON_FINISHED,
-                          .after = {after_bytes, sizeof(after_bytes)}}},
+                          .after = {after_bytes, sizeof(after_bytes)},
+                          .files = {files_bytes, sizeof(files_bytes)}}},
     {.type = JQ_RECORD_TASK_SUBMITTED, .u.task_submitted = {.task = {1}, .ready_at_ms = NOW_MS}},
     {.type = JQ_RECORD_TASK_DUE, .u.task_due = {{1}}},
     {.type = JQ_RECORD_TASK_LEASED, .u.task_leased = {{1}, {UINT64_MAX}, 2, 3, {NULL, 0}}},
     {.type = JQ_RECORD_TASK_RETRIED, .u.task_retried = {{1}, 2, 3, 4, 5, 6, 7777, {body_bytes, 8}, {NULL, 0}}},
     {.type = JQ_RECORD_TASK_RETRIED, .u.task_retried = {{1}, 2, 3, 4, 5, 6, 7777, {body_bytes, 8}, {"exit 1", 6}}},
     {.type = JQ_RECORD_TASK_CANCELLING, .u.task_cancelling = {{1}, 10000}},
-    {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}, {NULL, 0}, 0}},
-    {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}, {"exit 1", 6}, 9}},
+    {.type = JQ_RECORD_TASK_ENDED, .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}, {NULL, 0}, 0, {NULL, 0}}},
+    {.type = JQ_RECORD_TASK_ENDED,
+     .u.task_ended = {{1}, 7, 2, 3, 4, {body_bytes, 8}, {"exit 1", 6}, 9, {files_bytes, sizeof(files_bytes)}}},
     {.type = JQ_RECORD_TASK_REVIVED, .u.task_revived = {{1}}},
     {.type = JQ_RECORD_TASK_FORGOTTEN, .u.task_forgotten = {{1}}},
     {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {UINT16_MAX, {"work", 4}, {"cpu=1", 5}, {"zone==a:5", 9}}},
@@ -101,7 +149,8 @@ static const struct jq_record examples[] = {
                           .token = {UINT64_MAX},
                           .units = {body_bytes, 3},
                           .verdicts = {body_bytes, 2},
-                          .error = {"exit 1", 6}}},
+                          .error = {"exit 1", 6},
+                          .made = {files_bytes, sizeof(files_bytes)}}},
     {.type = JQ_RECORD_REPORT_RELOCATED, .u.report_relocated = {{1}, {body_bytes, 8}}},
     {.type = JQ_RECORD_KEY_RELOCATED, .u.key_relocated = {{1}, 4, 1, {"ns\0key", 6}}},
     {.type = JQ_RECORD_KEY_FORGOTTEN, .u.key_forgotten = {{"ns\0key", 6}}},
@@ -112,6 +161,8 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_SCHEDULE_MOVED, .u.schedule_moved = {7, {1, -2, 3, {UINT64_MAX}, 5, 6, 7, false}}},
     {.type = JQ_RECORD_LIMIT_SET, .u.limit_set = {{"queue:q", 7}, 3, {100, 3600000}, 2, -5}},
     {.type = JQ_RECORD_LIMIT_REMOVED, .u.limit_removed = {{"queue:q", 7}}},
+    {.type = JQ_RECORD_BLOB_STORED, .u.blob_stored = {hash_bytes, UINT64_MAX}},
+    {.type = JQ_RECORD_BLOB_DROPPED, .u.blob_dropped = {hash_bytes}},
     {.type = JQ_RECORD_TASK_HELD, .u.task_held = {{1}}},
     {.type = JQ_RECORD_TASK_RELEASED, .u.task_held = {{1}}},
     {.type = JQ_RECORD_TASK_MOVED, .u.task_moved = {{1}, 2}},

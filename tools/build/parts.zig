@@ -14,7 +14,7 @@ pub const system = struct {
     pub const pthread = "pthread"; // Threads of shells, transport and libjq.
     pub const jansson = "jansson"; // JSON documents of people and handlers.
     pub const inih = "inih"; // Configuration files.
-    pub const nettle = "nettle"; // SHA-256 of access tokens.
+    pub const nettle = "nettle"; // SHA-256 of access tokens and blobs.
     pub const systemd = "systemd"; // sd_notify, watchdog, socket activation, journald.
     pub const microhttpd = "microhttpd"; // Health, metrics and dashboard over HTTP.
     pub const seccomp = "seccomp"; // Sandbox of the worker's children.
@@ -63,7 +63,7 @@ pub const Parts = struct {
         const b = kit.b;
         const common_files = sources.find(b, "common", .{ .without = &.{ libjq_folder, guard_prefix } });
         const client_files = sources.find(b, libjq_folder, .{ .without = &.{examples_folder} });
-        const client_system: sources.Paths = &.{ system.nng, system.msgpack, system.pthread };
+        const client_system: sources.Paths = &.{ system.nng, system.msgpack, system.nettle, system.pthread };
         return .{
             .kit = kit,
             .common = kit.library("jqcommon", common_files, &.{

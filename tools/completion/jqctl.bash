@@ -4,7 +4,7 @@ _jqctl() {
     local noun='' verb='' words='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -z $noun ]]; then
-            [[ ' task flow queue limit worker dead breaker schedule events journal server token completion ' == *" $word "* ]] && noun=$word
+            [[ ' task flow queue blob limit worker dead breaker schedule events journal server token completion ' == *" $word "* ]] && noun=$word
         elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
     case $prev in
@@ -14,10 +14,11 @@ _jqctl() {
         --timeout) return ;;
     esac
     case "$noun $verb" in
-    ' ') words='task flow queue limit worker dead breaker schedule events journal server token completion' ;;
+    ' ') words='task flow queue blob limit worker dead breaker schedule events journal server token completion' ;;
     'task ') words='submit ls show explain wait cancel retry hold release move rm' ;;
     'flow ') words='submit map ls show wait cancel' ;;
     'queue ') words='ls show pause resume drain purge set' ;;
+    'blob ') words='ls put get gc' ;;
     'limit ') words='ls set rm' ;;
     'worker ') words='ls show drain' ;;
     'dead ') words='ls show edit replay rm' ;;
@@ -29,7 +30,7 @@ _jqctl() {
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
     'task submit')
-        words='--payload --raw --from-jsonl --queue --priority --need --want --group --key --unique --unique-for --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --wait'
+        words='--payload --raw --from-jsonl --queue --priority --need --want --group --key --unique --unique-for --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --param --input --output --wait'
         case $prev in
         --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --from-jsonl) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -51,6 +52,9 @@ _jqctl() {
         --after) return ;;
         --on) mapfile -t COMPREPLY < <(compgen -W 'succeeded finished failed' -- "$cur"); return ;;
         --header) return ;;
+        --param) return ;;
+        --input) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         esac ;;
     'task ls')
         words='--queue --handler --state --where --limit --after'
@@ -166,6 +170,22 @@ _jqctl() {
         case $prev in
         --weight) return ;;
         --depth-max) return ;;
+        esac ;;
+    'blob ls')
+        words=''
+        case $prev in
+        esac ;;
+    'blob put')
+        words=''
+        case $prev in
+        esac ;;
+    'blob get')
+        words=''
+        case $prev in
+        esac ;;
+    'blob gc')
+        words=''
+        case $prev in
         esac ;;
     'limit ls')
         words=''

@@ -165,6 +165,11 @@ static void append_uuid(struct jq_buf *buf, struct jq_view value) {
     jq_buf_append_format(buf, "%s", jq_text_format_uuid(&uuid, place));
 }
 
+static void append_hash(struct jq_buf *buf, struct jq_bytes hash) {
+    for (size_t i = 0; i < hash.size; i++)
+        jq_buf_append_format(buf, "%02x", hash.data[i]);
+}
+
 /* Those of its fields that are there, one behind the other. */
 static void append_map(struct jq_buf *buf, const struct jqctl_columns *columns, struct jq_view map, int64_t now_ms) {
     const char *blank = "";
@@ -218,6 +223,7 @@ static void append_value(struct jq_buf *buf, const struct jqctl_column *column, 
     case JQCTL_DATA: append_data(buf, jq_view_to_bin(value), whole); break;
     case JQCTL_TAIL: jqctl_append_safe(buf, str_of_bytes(jq_view_to_bin(value)), whole); break;
     case JQCTL_UUID: append_uuid(buf, value); break;
+    case JQCTL_HASH: append_hash(buf, jq_view_to_bin(value)); break;
     case JQCTL_MAP: append_map(buf, column->of, value, now_ms); break;
     case JQCTL_LIST: append_list(buf, column->of, value, now_ms); break;
     default: append_number(buf, column->kind, value); break;
@@ -324,6 +330,7 @@ static void write_value(struct jq_json *json, const struct jqctl_column *column,
     case JQCTL_STATE: jq_json_str(json, jq_view_to_str(value)); break;
     case JQCTL_ID:
     case JQCTL_HEX:
+    case JQCTL_HASH:
     case JQCTL_UUID: write_as_cell(json, column, value); break;
     case JQCTL_REAL: jq_json_double(json, jq_view_to_double(value, 0)); break;
     case JQCTL_FLAG: jq_json_bool(json, jq_view_to_bool(value, false)); break;

@@ -32,6 +32,7 @@ enum jqctl_kind {
     JQCTL_DATA, /* bin, shown as JSON where it is msgpack, else as text; JSON: the value, else {"text"} or {"base64"} */
     JQCTL_TAIL, /* bin: the end of an output, lines of its own; text in JSON */
     JQCTL_UUID,
+    JQCTL_HASH, /* bin, shown in hexadecimal digits */
     JQCTL_MAP,  /* a map with columns of its own */
     JQCTL_LIST, /* a list of such maps */
 };

@@ -6,6 +6,7 @@
 #include "broker/core/event.h"
 #include "common/text.h"
 #include "tools/jqctl/journal.h"
+#include "tools/jqctl/journal_dump_blob.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/payload.h"
 #include "tools/jqctl/print.h"
@@ -215,6 +216,7 @@ static void fields_of_submitted(struct dump *dump, const struct jq_record *recor
         made_ms(made, "due_ms", record->u.task_submitted.due_wall_ms);
     if (record->u.task_submitted.group.size > 0)
         jqctl_made_str(made, "group", record->u.task_submitted.group);
+    jqctl_dump_files(made, record->u.task_submitted.files);
     made_submit_body(made, record->u.task_submitted.body);
 }
 
@@ -254,6 +256,7 @@ static void fields_of_ended(struct dump *dump, const struct jq_record *record) {
     if (record->u.task_ended.losses > 0)
         jqctl_made_uint(made, "losses", record->u.task_ended.losses);
     made_error(made, record->u.task_ended.error);
+    jqctl_dump_files(made, record->u.task_ended.made);
     made_report_body(made, record->u.task_ended.body);
 }
 
@@ -455,6 +458,8 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
             jqctl_made_bool(made, "draining", record->u.worker_set.draining);
         break;
     case JQ_RECORD_LIMIT_SET: fields_of_limit(made, record); break;
+    case JQ_RECORD_BLOB_STORED:
+    case JQ_RECORD_BLOB_DROPPED: jqctl_dump_blob(made, record); break;
     case JQ_RECORD_LIMIT_REMOVED: jqctl_made_str(made, "scope", record->u.limit_removed.scope); break;
     case JQ_RECORD_TASK_CANCELLING:
         made_task(made, record->u.task_cancelling.task);

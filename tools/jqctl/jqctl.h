@@ -112,6 +112,10 @@ int jqctl_queue_ls(struct jqctl *ctl);      /* queue.c */
 int jqctl_queue_show(struct jqctl *ctl);
 int jqctl_queue_pause(struct jqctl *ctl);
 int jqctl_queue_resume(struct jqctl *ctl);
+int jqctl_blob_ls(struct jqctl *ctl); /* blob.c */
+int jqctl_blob_put(struct jqctl *ctl);
+int jqctl_blob_get(struct jqctl *ctl);
+int jqctl_blob_gc(struct jqctl *ctl);
 int jqctl_limit_ls(struct jqctl *ctl); /* limit.c */
 int jqctl_limit_set(struct jqctl *ctl);
 int jqctl_limit_rm(struct jqctl *ctl);

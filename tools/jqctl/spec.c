@@ -179,7 +179,8 @@ static int keep_payload(struct jq_bytes bytes, struct jqctl_memory *memory, stru
     return JQCTL_DONE;
 }
 
-static int keep_json(const char *origin, struct jq_str text, struct jqctl_memory *memory, struct jq_task_spec *spec) {
+int jqctl_spec_keep_json(const char *origin, struct jq_str text, struct jqctl_memory *memory,
+                         struct jq_task_spec *spec) {
     struct jq_buf packed;
     struct jq_error error;
     jq_buf_init(&packed, JQ_PAYLOAD_SIZE_MAX);
@@ -199,7 +200,7 @@ static int payload_of_file(const char *path, bool json, struct jqctl_memory *mem
     struct jq_buf text;
     int code = jqctl_read_file(path, json ? JQCTL_PAYLOAD_JSON_SIZE_MAX : JQ_PAYLOAD_SIZE_MAX, &text);
     if (code == JQCTL_DONE)
-        code = json ? keep_json(strcmp(path, "-") == 0 ? "stdin" : path, jq_buf_str(&text), memory, spec)
+        code = json ? jqctl_spec_keep_json(strcmp(path, "-") == 0 ? "stdin" : path, jq_buf_str(&text), memory, spec)
                     : keep_payload(jq_buf_bytes(&text), memory, spec);
     jq_buf_fini(&text);
     return code;
@@ -215,7 +216,7 @@ int jqctl_spec_payload(const struct jqctl *ctl, struct jqctl_memory *memory, str
     if (given[0] == '@')
         return payload_of_file(given + 1, !raw && ends_in(given, ".json"), memory, spec);
     if (!raw)
-        return keep_json("--payload", jq_str_of(given), memory, spec);
+        return jqctl_spec_keep_json("--payload", jq_str_of(given), memory, spec);
     if (strlen(given) > JQ_PAYLOAD_SIZE_MAX)
         return jqctl_fail(EX_DATAERR, "--payload: larger than %d bytes", JQ_PAYLOAD_SIZE_MAX);
     return keep_payload((struct jq_bytes){(const uint8_t *)given, strlen(given)}, memory, spec);

@@ -30,6 +30,10 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
 /* Sets `payload` by --payload: JSON, @FILE (JSON where it ends in .json and --raw is not given, else bytes), - (stdin). */
 int jqctl_spec_payload(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec);
 
+/* Sets `payload` to the msgpack of a JSON text. `origin` names it where it is none. */
+int jqctl_spec_keep_json(const char *origin, struct jq_str text, struct jqctl_memory *memory,
+                         struct jq_task_spec *spec);
+
 /* Some of its options alone. What is not given stays untouched. */
 int jqctl_spec_priority(const struct jqctl *ctl, int *ret_priority);
 int jqctl_spec_retry(const struct jqctl *ctl, int *ret_retry);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/text.h"
+#include "tools/jqctl/files.h"
 #include "tools/jqctl/jsonl.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/spec.h"
@@ -33,11 +34,24 @@ static int refused(const struct jq_submitted *submitted) {
                       jq_reply_name(submitted->status), submitted->reason[0] ? ": " : "", submitted->reason);
 }
 
-static int submit(struct jqctl *ctl, const struct jq_task_spec *spec) {
+struct saving {
+    struct jqctl *ctl;
+    const struct jqctl_files *files;
+    const struct jq_task_spec *spec;
+};
+
+static int save_outputs(void *then_ctx, struct jq_view row) {
+    const struct saving *saving = then_ctx;
+    return jqctl_files_get(saving->ctl, saving->files, saving->spec, row);
+}
+
+static int submit(struct jqctl *ctl, const struct jqctl_files *files, struct jq_task_spec *spec) {
     struct jq_submitted submitted;
     struct jq_error error;
     char place[JQ_TASK_ID_TEXT_SIZE];
+    struct saving saving = {ctl, files, spec};
     int code = jqctl_connect(ctl);
+    code = code == JQCTL_DONE ? jqctl_files_put(ctl, files, spec) : code;
     if (code != JQCTL_DONE)
         return code;
     if (jq_submit_many(ctl->client, spec, 1, &submitted, &error) != JQ_OK)
@@ -53,22 +67,27 @@ static int submit(struct jqctl *ctl, const struct jq_task_spec *spec) {
         return JQCTL_DONE;
     }
     jqctl_note("task %s", jq_text_format_task_id(submitted.id, place));
-    return jqctl_wait_result(ctl, submitted.id);
+    return jqctl_wait_result_then(ctl, submitted.id, save_outputs, &saving);
 }
 
 int jqctl_task_submit(struct jqctl *ctl) {
     struct jqctl_memory memory = {.chunks = NULL};
+    struct jqctl_files files = {.paths = NULL};
     struct jq_task_spec spec;
     const char *handler = ctl->args.operand_count > 0 ? ctl->args.operands[0] : NULL;
     const char *lines = jqctl_value(&ctl->args, "from-jsonl");
     int code = jqctl_spec_of_options(ctl, handler, &memory, &spec);
     code = code == JQCTL_DONE ? jqctl_spec_payload(ctl, &memory, &spec) : code;
-    if (code == JQCTL_DONE && lines)
+    code = code == JQCTL_DONE ? jqctl_files_params(ctl, &memory, &spec) : code;
+    code = code == JQCTL_DONE ? jqctl_files_of_options(ctl, &memory, &spec, &files) : code;
+    if (code == JQCTL_DONE && lines && spec.input_count + spec.output_count > 0)
+        code = jqctl_fail(EX_USAGE, "--from-jsonl takes neither --input nor --output");
+    else if (code == JQCTL_DONE && lines)
         code = jqctl_submit_lines(ctl, lines, &spec);
     else if (code == JQCTL_DONE && !handler)
         code = jqctl_fail(EX_USAGE, "HANDLER is missing: jqctl task submit HANDLER");
     else if (code == JQCTL_DONE)
-        code = submit(ctl, &spec);
+        code = submit(ctl, &files, &spec);
     jqctl_memory_free(&memory);
     return code;
 }

@@ -13,8 +13,9 @@ static const struct jqctl_column detail_columns[] = {
     {"exit", "exit code", JQCTL_COUNT, JQCTL_SHEET, NULL},  {"signal", "signal", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"message", "message", JQCTL_TEXT, JQCTL_BOTH, NULL},   {"service", "service", JQCTL_TEXT, JQCTL_SHEET, NULL},
     {"duration_ms", "took", JQCTL_SPAN, JQCTL_BOTH, NULL},  {"cpu_ms", "cpu", JQCTL_SPAN, JQCTL_SHEET, NULL},
-    {"rss_bytes", "memory", JQCTL_SIZE, JQCTL_SHEET, NULL}, {"result", "result", JQCTL_DATA, JQCTL_BOTH, NULL},
-    {"stdout", "stdout", JQCTL_TAIL, JQCTL_SHEET, NULL},    {"stderr", "stderr", JQCTL_TAIL, JQCTL_SHEET, NULL},
+    {"outputs", "outputs", JQCTL_TEXTS, JQCTL_SHEET, NULL}, {"rss_bytes", "memory", JQCTL_SIZE, JQCTL_SHEET, NULL},
+    {"result", "result", JQCTL_DATA, JQCTL_BOTH, NULL},     {"stdout", "stdout", JQCTL_TAIL, JQCTL_SHEET, NULL},
+    {"stderr", "stderr", JQCTL_TAIL, JQCTL_SHEET, NULL},
 };
 static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
 
@@ -49,6 +50,8 @@ static const struct jqctl_column whole_columns[] = {
     {"after", "after", JQCTL_IDS, JQCTL_SHEET, NULL},
     {"on", "which have", JQCTL_TEXT, JQCTL_SHEET, NULL},
     {"headers", "headers", JQCTL_TEXTS, JQCTL_SHEET, NULL},
+    {"inputs", "inputs", JQCTL_TEXTS, JQCTL_SHEET, NULL},
+    {"outputs", "outputs", JQCTL_WORDS, JQCTL_SHEET, NULL},
     {"payload", "payload", JQCTL_DATA, JQCTL_SHEET, NULL},
     {"damaged", "damaged", JQCTL_FLAG, JQCTL_SHEET, NULL},
     {"detail_left_out", "left out", JQCTL_FLAG, JQCTL_SHEET, NULL},

@@ -25,6 +25,9 @@ struct waiting {
     void (*on_row)(struct waiting *waiting, struct jq_view row);
     struct jqctl_list list; /* of jqctl_wait_all() */
     size_t failed;
+    int (*on_success)(void *then_ctx, struct jq_view row); /* of jqctl_wait_result_then() */
+    void *then_ctx;
+    int then_code;
 };
 
 /* ---- one poll ----------------------------------------------------------------------------------------------------------- */
@@ -253,12 +256,21 @@ static void result_ended(struct waiting *waiting, struct jq_view row) {
         print_result(waiting->ctl, jq_view_bin(jq_view_get(row, "detail"), "result"));
     if (!has_succeeded(row))
         complain(row);
+    else if (waiting->on_success)
+        waiting->then_code = waiting->on_success(waiting->then_ctx, row);
+}
+
+int jqctl_wait_result_then(struct jqctl *ctl, jq_task_id id, int (*on_success)(void *then_ctx, struct jq_view row),
+                           void *then_ctx) {
+    struct waiting waiting = {.on_row = result_ended, .on_success = on_success, .then_ctx = then_ctx};
+    const int code = waiting_run(&waiting, ctl, &id, 1);
+    if (code != JQCTL_DONE)
+        return code;
+    return waiting.failed > 0 ? JQCTL_FAILED : waiting.then_code;
 }
 
 int jqctl_wait_result(struct jqctl *ctl, jq_task_id id) {
-    struct waiting waiting = {.on_row = result_ended};
-    const int code = waiting_run(&waiting, ctl, &id, 1);
-    return code == JQCTL_DONE && waiting.failed > 0 ? JQCTL_FAILED : code;
+    return jqctl_wait_result_then(ctl, id, NULL, NULL);
 }
 
 int jqctl_task_wait(struct jqctl *ctl) {

@@ -11,4 +11,8 @@ int jqctl_wait_all(struct jqctl *ctl, const jq_task_id *ids, size_t count);
 /* Waits for one and prints its result on stdout: JSON where it is msgpack, else its bytes. */
 int jqctl_wait_result(struct jqctl *ctl, jq_task_id id);
 
+/* The same; `on_success` (lent a row, gives an exit code) is told of one that has succeeded. */
+int jqctl_wait_result_then(struct jqctl *ctl, jq_task_id id, int (*on_success)(void *then_ctx, struct jq_view row),
+                           void *then_ctx);
+
 #endif

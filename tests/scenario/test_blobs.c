@@ -1,0 +1,255 @@
+/* Blobs: what is stored, who refers to it, and when it goes. The files themselves are the shell's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "broker/core/files.h"
+#include "tests/lib/lab.h"
+
+enum { GRACE_MS = 60000, TTL_MS = 1000, SIZE = 100000, SEGMENT = 8 * 1024 };
+
+static const uint8_t part[JQ_BLOB_HASH_SIZE] = {1, 2, 3};
+static const uint8_t mesh[JQ_BLOB_HASH_SIZE] = {9, 8, 7};
+
+static struct lab *lab_of(void) {
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.queues_max = config.classes_max = config.options_max = 64;
+    config.log_slack_bytes = SEGMENT;
+    config.blob_grace_ms = GRACE_MS;
+    config.blobs_max = 4;
+    return lab_new_with(&config);
+}
+
+/* All of it has come and is on disk, as the shell tells. */
+static const struct jq_reply_effect *store(struct lab *lab, const uint8_t *hash, uint32_t version) {
+    struct jq_request request = lab_request(lab, JQ_OP_BLOB_PUT);
+    request.u.blob.hash = hash;
+    request.u.blob.size = SIZE;
+    request.u.blob.version = version;
+    request.u.blob.arrived = true;
+    return lab_ask(lab, &request);
+}
+
+/* Somebody would put it: is it there? */
+static bool asked_for(struct lab *lab, const uint8_t *hash) {
+    struct jq_request request = lab_request(lab, JQ_OP_BLOB_PUT);
+    request.u.blob.hash = hash;
+    request.u.blob.size = SIZE;
+    request.u.blob.on_disk = true;
+    return lab_ask(lab, &request)->u.blob.whole;
+}
+
+static struct jq_blob_row row_of(struct lab *lab, const uint8_t *hash) {
+    struct jq_request request = lab_request(lab, JQ_OP_BLOB_LS);
+    request.u.blob.limit = 100;
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    for (size_t i = 0; i < reply->u.blobs.count; i++) {
+        if (memcmp(reply->u.blobs.rows[i].hash, hash, JQ_BLOB_HASH_SIZE) == 0) {
+            return reply->u.blobs.rows[i];
+        }
+    }
+    return (struct jq_blob_row){.hash = NULL};
+}
+
+static struct jq_bytes files_of(struct jq_buf *buf, enum jq_file_kind kind, const char *name, const uint8_t *hash) {
+    const struct jq_file file = {kind, jq_str_of(name), hash};
+    jq_files_append(buf, &file);
+    return jq_buf_bytes(buf);
+}
+
+static const struct jq_reply_effect *submit_with(struct lab *lab, const uint8_t *hash) {
+    struct jq_submit_item item = lab_item();
+    struct jq_buf buf;
+    jq_buf_init(&buf, 1000);
+    item.result_ttl_ms = TTL_MS;
+    item.files = files_of(&buf, JQ_FILE_INPUT, "part", hash);
+    const struct jq_reply_effect *reply = submit_items(lab, &item, 1);
+    jq_buf_fini(&buf);
+    return reply;
+}
+
+static void finish_with(struct lab *lab, const uint8_t *made) {
+    struct jq_buf buf;
+    jq_buf_init(&buf, 1000);
+    const jq_lease_token token = lease_task(lab, "worker-1");
+    const struct jq_report report = {.outcome = JQ_OUTCOME_SUCCESS, .made = files_of(&buf, JQ_FILE_MADE, "mesh", made)};
+    assert_int_equal(report_as(lab, token, report), JQ_REPLY_OK);
+    jq_buf_fini(&buf);
+}
+
+/* A blob stays as long as a task that is remembered refers to it, and then for its grace time: the record that it is gone comes first,
+ * and its file with that. */
+static void a_blob_lives_as_long_as_its_tasks_and_a_grace_time(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    assert_true(store(lab, part, 1)->u.blob.whole);
+    assert_int_equal(submit_with(lab, part)->u.submit.exception_count, 0);
+    advance_ms(lab, 10 * GRACE_MS);
+    assert_int_equal(row_of(lab, part).refs, 1);
+    assert_int_equal(report_success(lab, lease_task(lab, "worker-1")), JQ_REPLY_OK);
+    advance_ms(lab, TTL_MS);
+    assert_int_equal(row_of(lab, part).refs, 0);
+    advance_ms(lab, GRACE_MS - 1);
+    assert_true(row_of(lab, part).stored);
+    advance_ms(lab, 1);
+    assert_null(row_of(lab, part).hash);
+    assert_int_equal(lab->drops, 1);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* What nobody refers to stays for its grace time since it was put or asked for; a start begins it anew. */
+static void asking_for_a_blob_keeps_it(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    (void)store(lab, part, 1);
+    advance_ms(lab, GRACE_MS - 1);
+    assert_true(asked_for(lab, part));
+    advance_ms(lab, GRACE_MS - 1);
+    assert_true(row_of(lab, part).stored);
+    restart_broker(lab);
+    advance_ms(lab, GRACE_MS - 1);
+    assert_true(row_of(lab, part).stored);
+    advance_ms(lab, 1);
+    assert_null(row_of(lab, part).hash);
+    assert_false(asked_for(lab, part));
+    lab_free(lab);
+}
+
+/* A task that names a blob which is not stored is refused, naming the file; nothing of it is kept. */
+static void a_task_without_its_blob_is_refused(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    const struct jq_reply_effect *reply = submit_with(lab, part);
+    assert_int_equal(reply->u.submit.exception_count, 1);
+    assert_int_equal(reply->u.submit.exceptions[0].status, JQ_REPLY_NOT_FOUND);
+    assert_string_equal(reply->u.submit.exceptions[0].field, "inputs");
+    assert_string_equal(reply->u.submit.exceptions[0].reason, "part: its blob is not stored");
+    assert_null(row_of(lab, part).hash);
+    lab_free(lab);
+}
+
+/* The worker is told of the files; what it has left is referred to by the task, but for what was collected meanwhile. */
+static void outputs_are_kept_with_the_task(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    (void)store(lab, part, 1);
+    (void)submit_with(lab, part);
+    const struct jq_reply_effect *ended = submit_with(lab, part);
+    assert_int_equal(ended->u.submit.exception_count, 0);
+    (void)store(lab, mesh, 2);
+    finish_with(lab, mesh);
+    assert_int_equal(row_of(lab, mesh).refs, 1);
+    assert_int_equal(row_of(lab, part).refs, 2);
+    static const uint8_t unknown[JQ_BLOB_HASH_SIZE] = {5};
+    finish_with(lab, unknown);
+    assert_null(row_of(lab, unknown).hash);
+    expect_replay_matches_live(lab);
+    restart_broker(lab);
+    assert_int_equal(row_of(lab, mesh).refs, 1);
+    lab_free(lab);
+}
+
+/* A blob whose file is lost is no longer stored, but its tasks still name it: put again, it is as before. News of an older file of it
+ * changes nothing. */
+static void a_lost_blob_can_be_put_again(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    (void)store(lab, part, 1);
+    (void)submit_with(lab, part);
+    struct jq_event lost = {.type = JQ_EVENT_BLOB_LOST, .u.blob_lost = {.hash = part, .version = 1}};
+    lab_step(lab, &lost);
+    assert_false(row_of(lab, part).stored);
+    assert_int_equal(row_of(lab, part).refs, 1);
+    assert_int_equal(submit_with(lab, part)->u.submit.exception_count, 1);
+    (void)store(lab, part, 2);
+    lab_step(lab, &lost);
+    assert_true(row_of(lab, part).stored);
+    assert_int_equal(submit_with(lab, part)->u.submit.exception_count, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+static enum jq_reply collect(struct lab *lab, uint32_t *ret_count) {
+    struct jq_request request = lab_request(lab, JQ_OP_BLOB_GC);
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    *ret_count = reply->u.many.count;
+    return reply->status;
+}
+
+/* blob.gc does not wait for the grace time, and leaves what tasks refer to; beyond blobs_max a put is not begun. */
+static void collecting_and_the_bound(void **state) {
+    struct lab *lab = lab_of();
+    uint32_t count = 0;
+    (void)state;
+    (void)store(lab, part, 1);
+    (void)submit_with(lab, part);
+    for (uint8_t i = 0; i < 3; i++) {
+        const uint8_t hash[JQ_BLOB_HASH_SIZE] = {100, i};
+        (void)store(lab, hash, i + 2u);
+    }
+    struct jq_request begin = lab_request(lab, JQ_OP_BLOB_PUT);
+    begin.u.blob.hash = mesh;
+    const struct jq_reply_effect *full = lab_ask(lab, &begin);
+    assert_int_equal(full->status, JQ_REPLY_BUSY);
+    assert_string_equal(full->field, "blobs_max");
+    assert_int_equal(collect(lab, &count), JQ_REPLY_OK);
+    assert_int_equal(count, 3);
+    assert_int_equal(lab->drops, 3);
+    assert_true(row_of(lab, part).stored);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* What tasks refer to, and what is stored, outlives the part of the log in which it stood: the submit, the end with its outputs, the
+ * records of the blobs. */
+static void references_outlive_the_log_that_told_of_them(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    (void)store(lab, part, 1);
+    (void)store(lab, mesh, 2);
+    struct jq_submit_item item = lab_item();
+    struct jq_buf buf;
+    jq_buf_init(&buf, 1000);
+    item.files = files_of(&buf, JQ_FILE_INPUT, "part", part);
+    (void)submit_item(lab, &item);
+    finish_with(lab, mesh);
+    item.delay_ms = INT64_C(1000000000);
+    (void)submit_item(lab, &item);
+    jq_buf_fini(&buf);
+    const uint64_t end_lsn = lab->log.end_lsn;
+    while (lab->log.entries[lab->log.first].lsn < end_lsn) {
+        for (uint64_t until = lab->log.end_lsn + SEGMENT; lab->log.end_lsn < until;) {
+            struct jq_submit_item other = lab_item();
+            other.result_ttl_ms = 0;
+            (void)submit_item(lab, &other);
+            advance_ms(lab, 50);
+            assert_int_equal(report_success(lab, lease_task(lab, "worker-1")), JQ_REPLY_OK);
+        }
+        lab_prologue(lab);
+        corelog_delete_below(&lab->log, jq_core_needs_from(lab->core));
+    }
+    restart_broker(lab);
+    assert_int_equal(row_of(lab, part).refs, 2);
+    assert_int_equal(row_of(lab, mesh).refs, 1);
+    assert_true(row_of(lab, mesh).stored);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_blob_lives_as_long_as_its_tasks_and_a_grace_time),
+        cmocka_unit_test(asking_for_a_blob_keeps_it),
+        cmocka_unit_test(a_task_without_its_blob_is_refused),
+        cmocka_unit_test(outputs_are_kept_with_the_task),
+        cmocka_unit_test(a_lost_blob_can_be_put_again),
+        cmocka_unit_test(collecting_and_the_bound),
+        cmocka_unit_test(references_outlive_the_log_that_told_of_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

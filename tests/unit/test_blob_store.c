@@ -1,0 +1,228 @@
+/* The store of blobs on a real file system: pieces, resuming, checks, the quota. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker/blob/reader.h"
+#include "broker/blob/store.h"
+#include "common/rng.h"
+#include "common/sha256.h"
+#include "common/text.h"
+
+enum { PIECES = 70, SIZE = (PIECES - 1) * JQ_BLOB_CHUNK_SIZE + 7, QUOTA = 2 * SIZE };
+
+struct bench {
+    char dir[64];
+    struct jq_store *store;
+    uint8_t *data;
+    uint8_t hash[JQ_BLOB_HASH_SIZE];
+    uint64_t have;
+    uint32_t version;
+    bool forgotten; /* what `known` says of all blobs */
+    struct jq_error error;
+};
+
+static bool known(void *ctx, const uint8_t *hash) {
+    const struct bench *bench = ctx;
+    (void)hash;
+    return !bench->forgotten;
+}
+
+static void open_store(struct bench *bench) {
+    const struct jq_store_config config = {
+        .dir = bench->dir, .bytes_max = QUOTA, .idle_ms = 3600000, .ctx = bench, .known = known};
+    assert_int_equal(jq_store_open(&config, &bench->store, &bench->error), JQ_OK);
+}
+
+static struct bench *bench_new(void) {
+    struct bench *bench = calloc(1, sizeof(*bench));
+    struct jq_rng rng;
+    struct jq_sha256 sum;
+    assert_non_null(bench);
+    (void)snprintf(bench->dir, sizeof(bench->dir), "/tmp/jqmesh-test-XXXXXX");
+    assert_non_null(mkdtemp(bench->dir));
+    bench->data = malloc(SIZE);
+    assert_non_null(bench->data);
+    jq_rng_init(&rng, 7);
+    for (size_t i = 0; i < SIZE; i++)
+        bench->data[i] = (uint8_t)jq_rng_next(&rng);
+    jq_sha256_init(&sum);
+    jq_sha256_add(&sum, bench->data, SIZE);
+    jq_sha256_end(&sum, bench->hash);
+    open_store(bench);
+    return bench;
+}
+
+static void bench_free(struct bench *bench) {
+    char command[128];
+    jq_store_close(bench->store);
+    (void)snprintf(command, sizeof(command), "rm -rf '%s'", bench->dir);
+    assert_int_equal(system(command), 0);
+    free(bench->data);
+    free(bench);
+}
+
+static enum jq_err put(struct bench *bench, uint64_t piece) {
+    const uint64_t offset = piece * JQ_BLOB_CHUNK_SIZE;
+    const size_t size = SIZE - offset < JQ_BLOB_CHUNK_SIZE ? SIZE - offset : JQ_BLOB_CHUNK_SIZE;
+    return jq_store_put(bench->store, bench->hash, SIZE, offset, (struct jq_bytes){bench->data + offset, size}, 0,
+                        &bench->have, &bench->version, &bench->error);
+}
+
+static void put_from(struct bench *bench, uint64_t first) {
+    for (uint64_t i = first; i < PIECES; i++)
+        assert_int_equal(put(bench, i), JQ_OK);
+    assert_int_not_equal(bench->version, 0);
+}
+
+static void path_of(const struct bench *bench, char path[256]) {
+    char hex[2 * JQ_BLOB_HASH_SIZE + 1];
+    jq_text_format_hex((struct jq_bytes){bench->hash, JQ_BLOB_HASH_SIZE}, hex);
+    (void)snprintf(path, 256, "%s/%.2s/%s", bench->dir, hex, hex);
+}
+
+/* Pieces may come in any order within the window, and twice; one too far ahead is passed over. Read back, each is what was put. */
+static void pieces_come_in_any_order(void **state) {
+    struct bench *bench = bench_new();
+    struct jq_blob_reader *reader = NULL;
+    (void)state;
+    assert_int_equal(put(bench, 69), JQ_OK); /* passed over */
+    for (uint64_t i = 64; i-- > 0;) {
+        assert_int_equal(put(bench, i), JQ_OK);
+        assert_int_equal(bench->have, i > 0 ? 0 : 64 * JQ_BLOB_CHUNK_SIZE);
+    }
+    assert_int_equal(put(bench, 3), JQ_OK);
+    put_from(bench, 64);
+    assert_true(jq_store_holds(bench->store, bench->hash, SIZE));
+    assert_int_equal(jq_blob_reader_new(bench->dir, &reader, NULL), JQ_OK);
+    for (uint64_t i = 0; i < PIECES; i++) {
+        struct jq_bytes piece;
+        uint64_t size = 0, inode = 0;
+        assert_int_equal(jq_blob_reader_read(reader, bench->hash, i * JQ_BLOB_CHUNK_SIZE, &size, &piece, &inode, NULL),
+                         JQ_OK);
+        assert_int_equal(size, SIZE);
+        assert_memory_equal(piece.data, bench->data + i * JQ_BLOB_CHUNK_SIZE, piece.size);
+    }
+    jq_blob_reader_free(reader);
+    bench_free(bench);
+}
+
+/* A put that was cut off by the end of the broker goes on where nothing can be missing. */
+static void a_put_goes_on_after_a_restart(void **state) {
+    struct bench *bench = bench_new();
+    bool on_disk = true;
+    (void)state;
+    for (uint64_t i = 0; i < 68; i++)
+        assert_int_equal(put(bench, i), JQ_OK);
+    jq_store_close(bench->store);
+    open_store(bench);
+    assert_int_equal(jq_store_have(bench->store, bench->hash, SIZE, 0, &bench->have, &on_disk, NULL), JQ_OK);
+    assert_false(on_disk);
+    assert_int_equal(bench->have, 4 * JQ_BLOB_CHUNK_SIZE);
+    put_from(bench, 4);
+    assert_int_equal(jq_store_have(bench->store, bench->hash, SIZE, 0, &bench->have, &on_disk, NULL), JQ_OK);
+    assert_true(on_disk);
+    bench_free(bench);
+}
+
+/* What is not what it was said to be is thrown away, and can be put again. */
+static void another_sum_is_refused(void **state) {
+    struct bench *bench = bench_new();
+    (void)state;
+    bench->data[12345] ^= 1;
+    for (uint64_t i = 0; i + 1 < PIECES; i++)
+        assert_int_equal(put(bench, i), JQ_OK);
+    assert_int_equal(put(bench, PIECES - 1), JQ_ERR_CORRUPT);
+    assert_int_equal(jq_store_used_bytes(bench->store), 0);
+    bench->data[12345] ^= 1;
+    put_from(bench, 0);
+    bench_free(bench);
+}
+
+static void flip_byte(const struct bench *bench, off_t offset) {
+    char path[256];
+    uint8_t byte = 0;
+    path_of(bench, path);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseeko(file, offset, SEEK_SET), 0);
+    assert_int_equal(fread(&byte, 1, 1, file), 1);
+    byte ^= 0x10;
+    assert_int_equal(fseeko(file, offset, SEEK_SET), 0);
+    assert_int_equal(fwrite(&byte, 1, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A byte that has changed on disk is found by the piece in which it lies, also in what says how long the file is. */
+static void a_flipped_byte_is_found(void **state) {
+    struct bench *bench = bench_new();
+    struct jq_blob_reader *reader = NULL;
+    struct jq_bytes piece;
+    struct stat status;
+    char path[256];
+    uint64_t size = 0, inode = 0;
+    (void)state;
+    put_from(bench, 0);
+    flip_byte(bench, 2 * JQ_BLOB_CHUNK_SIZE + 5);
+    assert_int_equal(jq_blob_reader_new(bench->dir, &reader, NULL), JQ_OK);
+    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, NULL), JQ_OK);
+    assert_int_equal(
+        jq_blob_reader_read(reader, bench->hash, 2 * JQ_BLOB_CHUNK_SIZE, &size, &piece, &inode, &bench->error),
+        JQ_ERR_CORRUPT);
+    path_of(bench, path);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(inode, status.st_ino);
+    flip_byte(bench, (off_t)status.st_size - 10);
+    jq_blob_reader_rest(reader);
+    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, &bench->error), JQ_ERR_CORRUPT);
+    assert_false(jq_store_holds(bench->store, bench->hash, SIZE));
+    assert_true(jq_store_drop_inode(bench->store, bench->hash, inode));
+    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, &bench->error),
+                     JQ_ERR_NOT_FOUND);
+    jq_blob_reader_free(reader);
+    bench_free(bench);
+}
+
+/* The quota counts what is stored and what is announced; a version protects a newer file from the news of an older one's end; a
+ * start counts again, and removes what nobody knows. */
+static void the_quota_versions_and_a_start(void **state) {
+    struct bench *bench = bench_new();
+    const uint8_t other[JQ_BLOB_HASH_SIZE] = {1};
+    bool on_disk = false;
+    (void)state;
+    put_from(bench, 0);
+    assert_int_equal(jq_store_have(bench->store, other, SIZE + 1, 0, &bench->have, &on_disk, &bench->error),
+                     JQ_ERR_NO_SPACE);
+    assert_int_equal(jq_store_have(bench->store, other, SIZE, 0, &bench->have, &on_disk, &bench->error), JQ_OK);
+    assert_int_equal(jq_store_used_bytes(bench->store), QUOTA);
+    assert_int_equal(jq_store_drop(bench->store, bench->hash, bench->version + 1, NULL), JQ_OK);
+    assert_true(jq_store_holds(bench->store, bench->hash, SIZE));
+    jq_store_close(bench->store);
+    open_store(bench);
+    assert_int_equal(jq_store_used_bytes(bench->store), QUOTA);
+    assert_int_equal(jq_store_drop(bench->store, bench->hash, 0, NULL), JQ_OK);
+    assert_int_equal(jq_store_used_bytes(bench->store), SIZE);
+    put_from(bench, 0);
+    jq_store_close(bench->store);
+    bench->forgotten = true;
+    open_store(bench);
+    assert_false(jq_store_holds(bench->store, bench->hash, SIZE));
+    assert_int_equal(jq_store_used_bytes(bench->store), SIZE); /* what is announced and was not gone on with */
+    bench_free(bench);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_come_in_any_order),       cmocka_unit_test(a_put_goes_on_after_a_restart),
+        cmocka_unit_test(another_sum_is_refused),         cmocka_unit_test(a_flipped_byte_is_found),
+        cmocka_unit_test(the_quota_versions_and_a_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,87 @@
+/* blob.c - jqctl blob: what lies in the broker's store, to it and from it. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tools/jqctl/print.h"
+
+static const struct jqctl_column blob_columns[] = {
+    {"hash", "sha256", JQCTL_HASH, JQCTL_BOTH, NULL},      {"size", "size", JQCTL_SIZE, JQCTL_BOTH, NULL},
+    {"refs", "files", JQCTL_COUNT, JQCTL_BOTH, NULL},      {"stored", "stored", JQCTL_FLAG, JQCTL_BOTH, NULL},
+    {"idle_ms", "idle for", JQCTL_SPAN, JQCTL_BOTH, NULL},
+};
+static const struct jqctl_columns blob_row = JQCTL_COLUMNS(blob_columns);
+
+enum { PAGE_ROWS = 200 };
+
+static void fill_page(struct jq_pack *pack, void *ctx) {
+    const uint64_t *after = ctx;
+    jq_pack_field_uint(pack, &jq_message_blob_ls, JQ_AT_BLOB_LS_AFTER, *after);
+    jq_pack_field_uint(pack, &jq_message_blob_ls, JQ_AT_BLOB_LS_LIMIT, PAGE_ROWS);
+}
+
+static int list_page(struct jqctl *ctl, struct jqctl_list *list, uint64_t *after) {
+    struct jq_flight flight;
+    const int code = jqctl_call(ctl, &flight, "blobs", "blob.ls", 2, fill_page, after);
+    if (code != JQCTL_DONE)
+        return code;
+    const struct jq_view blobs = jq_view_get(flight.view.body, "blobs");
+    for (size_t i = 0; i < jq_view_count(blobs); i++)
+        jqctl_list_row(list, jq_view_at(blobs, i));
+    *after = jq_view_uint(flight.view.body, "next", 0);
+    jq_flight_end(&flight);
+    return JQCTL_DONE;
+}
+
+int jqctl_blob_ls(struct jqctl *ctl) {
+    struct jqctl_list list;
+    uint64_t after = 0;
+    jqctl_list_begin(&list, ctl, &blob_row, "blob.list");
+    int code;
+    do {
+        code = list_page(ctl, &list, &after);
+    } while (code == JQCTL_DONE && after != 0);
+    jqctl_list_end(&list, NULL, NULL);
+    return code;
+}
+
+int jqctl_blob_put(struct jqctl *ctl) {
+    int code = jqctl_connect(ctl);
+    for (size_t i = 0; code == JQCTL_DONE && i < ctl->args.operand_count; i++) {
+        char text[JQ_BLOB_TEXT_SIZE];
+        struct jq_blob blob;
+        struct jq_error error;
+        if (jq_blob_put_file(ctl->client, ctl->args.operands[i], &blob, &error) != JQ_OK)
+            code = jqctl_fail_err("put", &error);
+        else
+            (void)printf("%s  %s\n", jq_blob_format(&blob, text), ctl->args.operands[i]);
+    }
+    return code;
+}
+
+int jqctl_blob_get(struct jqctl *ctl) {
+    struct jq_blob blob;
+    struct jq_error error;
+    if (jq_blob_parse(ctl->args.operands[0], &blob, &error) != JQ_OK)
+        return jqctl_fail(EX_USAGE, "%s", error.message);
+    const int code = jqctl_connect(ctl);
+    if (code != JQCTL_DONE)
+        return code;
+    return jq_blob_get_file(ctl->client, &blob, ctl->args.operands[1], &error) == JQ_OK ? JQCTL_DONE
+                                                                                        : jqctl_fail_err("get", &error);
+}
+
+/* Slice by slice, until there is nothing more. */
+int jqctl_blob_gc(struct jqctl *ctl) {
+    uint64_t total = 0, count = 0;
+    do {
+        struct jq_flight flight;
+        const int code = jqctl_call(ctl, &flight, "blobs", "blob.gc", 0, NULL, NULL);
+        if (code != JQCTL_DONE)
+            return code;
+        count = jq_view_uint(flight.view.body, "count", 0);
+        total += count;
+        jq_flight_end(&flight);
+    } while (count > 0);
+    jqctl_note("%" PRIu64 " blobs dropped", total);
+    return JQCTL_DONE;
+}
