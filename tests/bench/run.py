@@ -12,6 +12,7 @@ JQ_BIN is the folder of jqbroker, JQ_TEST_BIN that of bench_queue and bench_echo
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -92,6 +93,10 @@ class Broker:
     def rss_bytes(self):
         with open("/proc/%d/status" % self.process.pid) as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) * 1024
+
+    def peak_bytes(self):
+        with open("/proc/%d/status" % self.process.pid) as status:
+            return int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1)) * 1024
 
     def kill(self):
         self.process.kill()
@@ -312,6 +317,54 @@ class Bench:
         self.add("    task explain there, the slowest", explains, "ms", 10, min)
         self.add("core: lease, 1,000 classes, 1,000 workers", leases, "us", 50, min)
 
+    def verify(self):
+        """jqctl journal verify: every block's checksums and chain, and every record with the checksum of its body."""
+        count = int(1000000 * self.scale)
+        jqctl = os.path.join(BIN, "jqctl")
+        for size in (100, 4000):
+            broker = self.fresh()
+            load("bench_queue", "submit", count if size == 100 else count // 10, size, env=broker.env)
+            broker.stop()
+
+            alone = []
+
+            def run(_):
+                start, before = time.monotonic(), os.times()
+                out = subprocess.run([jqctl, "journal", "verify", broker.folder, "--json"], check=True, capture_output=True)
+                seconds, after = time.monotonic() - start, os.times()
+                megabytes = json.loads(out.stdout)["item"]["block_bytes"] / 1e6
+                alone.append(megabytes / max(0.01, after[2] + after[3] - before[2] - before[3]))
+                return megabytes / seconds
+            self.repeat("journal verify, payloads of %d bytes" % size, run, "MB/s", 500)
+            self.add("    by its processor time, whatever else runs", alone, "MB/s", None)
+            shutil.rmtree(self.last_folder)
+
+    def relocation(self):
+        """How long the core is at one slice of the log that is being moved: processor time, bench_relocate.c."""
+        count = int(10000000 * self.scale)
+        runs = [load("bench_relocate", count, 20000) for _ in range(min(self.runs, 2))]
+        self.add("core: a slice moved, %s queued, the slowest" % shown(count), [run["slice_max_ms"] for run in runs], "ms", 5, min)
+        self.add("    the usual one", [run["slice_p50_ms"] for run in runs], "ms", None)
+        self.add("    the prologue of a segment", [run["prologue_ms"] for run in runs], "ms", 5, min)
+
+    def restart10m(self):
+        """Takes a minute a run, and so is no part of a run that names no figures."""
+        count = int(10000000 * self.scale)
+        memory = []
+
+        def run(_):
+            broker = self.fresh()
+            load("bench_queue", "submit", count, 100, env=broker.env)
+            broker.kill()
+            start = time.monotonic()
+            broker.start().wait_ready()
+            seconds = time.monotonic() - start
+            memory.append(broker.peak_bytes() / 1e9)
+            self.clear(broker)
+            return seconds
+        self.repeat("restart with %s queued, until ready" % shown(count), run, "s", 10, min)
+        self.add("    most memory that it took", memory, "GB", 1.6, min)
+
     def references(self):
         if not self.sync:  # nothing was measured that touches the disk
             return
@@ -336,15 +389,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, 2 runs: to see that it works")
-    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,core,freecad,exec,cancel")
+    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,verify,core,relocation,freecad,exec,cancel; restart10m only by its name")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="jqbench-", dir=os.environ.get("JQ_BENCH_DIR", "/var/tmp"))
     bench = Bench(folder, 2 if args.quick else args.runs, 0.1 if args.quick else 1)
     figures = {"submit": bench.submit, "single": bench.singles, "fsync": lambda: bench.end_to_end("fsync", 180000),
                "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "memory": bench.memory,
-               "restart": bench.restart, "core": bench.core, "freecad": bench.freecad,
+               "restart": bench.restart, "verify": bench.verify, "core": bench.core, "relocation": bench.relocation,
+               "freecad": bench.freecad,
                "exec": bench.spawn, "cancel": bench.cancel}
+    named_only = {"restart10m": bench.restart10m}
     only = [name for name in args.only.split(",") if name] or list(figures)
+    figures.update(named_only)
     for name in only:
         if name not in figures:
             parser.error("no figure '%s'; there are %s" % (name, ", ".join(figures)))
