@@ -106,9 +106,6 @@ static inline struct breaker *breaker_at(const struct breakers *breakers, uint32
     return &breakers->items[index];
 }
 
-/* True while the worker's own breaker gives it nothing. */
-bool breakers_hold_worker(const struct jq_core *core, uint32_t worker);
-
 /* A class, or a worker, was defined: it may be held back from the start. */
 void breakers_class_added(struct jq_core *core, uint16_t class_index);
 void breakers_worker_added(struct jq_core *core, uint32_t worker);

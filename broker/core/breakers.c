@@ -105,10 +105,6 @@ static bool holds_back(const struct jq_core *core, uint32_t index) {
     return index != 0 && !breaker_lets_through(at(core, index), policy(core));
 }
 
-bool breakers_hold_worker(const struct jq_core *core, uint32_t worker) {
-    return holds_back(core, worker_at(core, worker)->breaker);
-}
-
 static bool services_hold_back(const struct jq_core *core, uint32_t handler) {
     const struct breaker *breaker = at(core, handler);
     for (uint32_t i = 0; handler != 0 && i < breaker->service_count; i++) {

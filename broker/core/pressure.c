@@ -238,10 +238,15 @@ static bool shed_below(struct jq_core *core, uint16_t at, int priority) {
     return !deep(core, queue) && !heavy(core, queue);
 }
 
+/* The mark by which a full queue is full. */
+static const char *mark_of(const struct jq_core *core, const struct queue *queue) {
+    const bool by_depth = queue_depth(queue) > low_mark(queue_depth_max(core, queue));
+    return by_depth || queue_bytes_max(core, queue) == 0 ? "depth_max" : "bytes_max";
+}
+
 const char *queue_refuses(struct jq_core *core, uint16_t at, int priority, bool woken) {
     struct queue *queue = &core->queues[at];
-    const bool by_depth = queue_depth(queue) > low_mark(queue_depth_max(core, queue));
-    const char *mark = by_depth || queue_bytes_max(core, queue) == 0 ? "depth_max" : "bytes_max";
+    const char *mark = mark_of(core, queue);
     if (queue->policy == JQ_POLICY_SHED) {
         return shed_below(core, at, priority) ? NULL : mark;
     }
@@ -252,10 +257,10 @@ const char *queue_refuses(struct jq_core *core, uint16_t at, int priority, bool 
 const char *queue_refuses_many(struct jq_core *core, uint16_t at, uint64_t count) {
     const struct queue *queue = &core->queues[at];
     const uint64_t bytes_most = queue_bytes_max(core, queue);
-    if (bytes_most > 0 && queue->queued_bytes > bytes_most) {
-        return "bytes_max";
+    if (queue_note_full(core, at) || (bytes_most > 0 && queue->queued_bytes > bytes_most)) {
+        return mark_of(core, queue);
     }
-    return queue_note_full(core, at) || queue_depth(queue) + count > queue_depth_max(core, queue) ? "depth_max" : NULL;
+    return queue_depth(queue) + count > queue_depth_max(core, queue) ? "depth_max" : NULL;
 }
 
 bool queue_withholds(struct jq_core *core, uint16_t at) {
