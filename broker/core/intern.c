@@ -368,15 +368,13 @@ enum jq_err apply_intern_record(struct jq_core *core, const struct jq_record *re
     }
 }
 
-int resource_intern(struct jq_core *core, struct jq_str name) {
+uint32_t resource_intern(struct jq_core *core, struct jq_str name) {
     const uint32_t at = jq_strmap_get(&core->resource_names, name, UINT32_MAX);
     if (at != UINT32_MAX) {
-        return (int)at;
+        return at;
     }
-    if (core->resource_count == RESOURCES_MAX) {
-        return -1;
-    }
+    JQ_CHECK(core->resource_count < RESOURCES_MAX);
     core->resources[core->resource_count] = text_copy(name);
     JQ_CHECK(jq_strmap_put(&core->resource_names, name, core->resource_count));
-    return (int)core->resource_count++;
+    return core->resource_count++;
 }

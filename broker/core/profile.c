@@ -129,12 +129,21 @@ static enum jq_err handlers_copy(struct profile *profile, const struct jq_reques
     return JQ_OK;
 }
 
-static enum jq_err totals_fill(struct jq_core *core, struct profile *profile, struct jq_error *reterr) {
+/* Names stay for the broker's life: of a registration that is refused none is kept. */
+static bool names_fit(const struct jq_core *core, const struct profile *profile) {
+    size_t count = core->resource_count;
     for (size_t i = 0; i < profile->offers.count; i++) {
-        const int resource = resource_intern(core, profile->offers.items[i].name);
-        if (resource < 0) {
-            return jq_fail(reterr, JQ_ERR_TOO_BIG, "offers: more than %d different names in this mesh", RESOURCES_MAX);
-        }
+        count += jq_strmap_get(&core->resource_names, profile->offers.items[i].name, UINT32_MAX) == UINT32_MAX;
+    }
+    return count <= RESOURCES_MAX;
+}
+
+static enum jq_err totals_fill(struct jq_core *core, struct profile *profile, struct jq_error *reterr) {
+    if (!names_fit(core, profile)) {
+        return jq_fail(reterr, JQ_ERR_TOO_BIG, "offers: more than %d different names in this mesh", RESOURCES_MAX);
+    }
+    for (size_t i = 0; i < profile->offers.count; i++) {
+        const uint32_t resource = resource_intern(core, profile->offers.items[i].name);
         profile->totals[resource] = (int64_t)profile->offers.items[i].amount;
         profile->indexed[resource] = profile->offers.items[i].index_count > 0 ? &profile->offers.items[i] : NULL;
     }
@@ -326,8 +335,7 @@ static uint32_t alternative_fill(struct jq_core *core, const struct profile *pro
     }
     for (size_t t = 0; t < group->count; t++) {
         if (group->terms[t].op == JQ_NEED_RESERVE) {
-            const int resource = resource_intern(core, group->terms[t].name);
-            JQ_CHECK(resource >= 0); /* it holds, so the worker offers it */
+            const uint32_t resource = resource_intern(core, group->terms[t].name); /* it holds: the worker offers it */
             plan->amounts[next] = (struct plan_amount){(uint8_t)resource, group->terms[t].amount};
             plan->named[next++] = (struct jq_amount){core->resources[resource], group->terms[t].amount};
         }

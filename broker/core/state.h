@@ -101,8 +101,8 @@ enum jq_err apply_intern_record(struct jq_core *core, const struct jq_record *re
 /* What the configuration says of a queue of that name; NULL: nothing. */
 const struct jq_queue_config *queue_config(const struct jq_core *core, struct jq_str name);
 void queue_configure(struct jq_core *core, uint16_t at, const struct jq_queue_config *config);
-int queue_find(const struct jq_core *core, struct jq_str name); /* -1: none */
-int resource_intern(struct jq_core *core, struct jq_str name);  /* -1: too many */
+int queue_find(const struct jq_core *core, struct jq_str name);     /* -1: none */
+uint32_t resource_intern(struct jq_core *core, struct jq_str name); /* there must be room for a new one */
 struct jq_str text_copy(struct jq_str text);
 uint64_t queue_hash(const struct jq_core *core, uint16_t queue);
 uint64_t class_hash(const struct jq_core *core, uint16_t class_index);

@@ -71,14 +71,16 @@ static void registrations_that_cannot_be_are_refused(void **state) {
     expect_registration(lab, &reg, "offers: more than 63");
     reg = (struct jq_request){.u.reg = {.facts = facts, .fact_count = MANY}};
     expect_registration(lab, &reg, "facts: more than 64");
-    for (size_t at = 0; at < 2; at++) { /* of all workers together, too */
-        struct jq_request request = lab_request(lab, JQ_OP_REGISTER);
-        request.u.reg.offers = offers + at * 30;
-        request.u.reg.offer_count = 30;
-        assert_int_equal(ask_to_register(lab, &request, at == 0 ? "a" : "b")->status, JQ_REPLY_OK);
-    }
-    reg = (struct jq_request){.u.reg = {.offers = offers + 60, .offer_count = 30}};
-    expect_registration(lab, &reg, "offers: more than 64 different names in this mesh");
+    struct jq_request request = lab_request(lab, JQ_OP_REGISTER);
+    request.u.reg.offers = offers;
+    request.u.reg.offer_count = 20;
+    assert_int_equal(ask_to_register(lab, &request, "a")->status, JQ_REPLY_OK);
+    reg = (struct jq_request){.u.reg = {.offers = offers + 20, .offer_count = 20}}; /* of all workers together */
+    expect_registration(lab, &reg, "offers: more than 32 different names in this mesh");
+    request = lab_request(lab, JQ_OP_REGISTER);
+    request.u.reg.offers = offers + 50;
+    request.u.reg.offer_count = 11;
+    assert_int_equal(ask_to_register(lab, &request, "b")->status, JQ_REPLY_OK);
     expect_replay_matches_live(lab);
     lab_free(lab);
 }
@@ -356,6 +358,120 @@ static void limits_of_the_handler_bound_those_of_the_task(void **state) {
     lab_free(lab);
 }
 
+/* ---- schedules ---- */
+
+static const struct jq_reply_effect *set_schedule(struct lab *lab, const char *queue, bool paused) {
+    static const uint8_t body[] = "payload and headers 0000-00-00T00:00:00Z";
+    struct jq_request request = lab_request(lab, JQ_OP_SCHEDULE_SET);
+    request.u.schedule.def = (struct jq_schedule_def){.name = JQ_STR("s"),
+                                                      .when = JQ_STR("@every 1h"),
+                                                      .zone = JQ_STR("UTC"),
+                                                      .catch_up = JQ_CATCH_UP_ALL,
+                                                      .task = lab_item()};
+    request.u.schedule.def.task.queue = jq_str_of(queue);
+    request.u.schedule.def.task.body = (struct jq_bytes){body, sizeof(body) - 1};
+    request.u.schedule.pause_given = true;
+    request.u.schedule.paused = paused;
+    return lab_ask(lab, &request);
+}
+
+static const struct jq_reply_effect *run_schedule(struct lab *lab) {
+    struct jq_request request = lab_request(lab, JQ_OP_SCHEDULE_RUN);
+    request.u.named.name = JQ_STR("s");
+    return lab_ask(lab, &request);
+}
+
+/* A schedule that is set anew without its pause begins anew: what came due while it was paused is not made up for. */
+static void a_schedule_set_without_its_pause_begins_anew(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    assert_int_equal(set_schedule(lab, "q", true)->status, JQ_REPLY_OK);
+    advance_ms(lab, 5 * 3600000);
+    assert_int_equal(set_schedule(lab, "q", false)->status, JQ_REPLY_OK);
+    struct jq_server_row row;
+    jq_core_status(lab->core, &row);
+    assert_int_equal(row.tasks_live, 0);
+    advance_ms(lab, 3600000);
+    jq_core_status(lab->core, &row);
+    assert_int_equal(row.tasks_live, 1);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Run by hand it meets its queue's bounds like any submit; a broker that stops takes none. */
+static void a_schedule_run_by_hand_meets_the_bounds(void **state) {
+    (void)state;
+    struct jq_core_config config = small_config();
+    config.depth_max = 1;
+    struct lab *lab = lab_new_with(&config);
+    assert_int_equal(set_schedule(lab, "q", false)->status, JQ_REPLY_OK);
+    assert_int_equal(run_schedule(lab)->status, JQ_REPLY_OK);
+    const struct jq_reply_effect *reply = run_schedule(lab);
+    assert_int_equal(reply->status, JQ_REPLY_BUSY);
+    assert_string_equal(reply->field, "depth_max");
+    struct jq_event stop = {.type = JQ_EVENT_STOP};
+    lab_step(lab, &stop);
+    assert_int_equal(run_schedule(lab)->status, JQ_REPLY_DRAINING);
+    assert_int_equal(set_schedule(lab, "q", true)->status, JQ_REPLY_DRAINING);
+    lab_free(lab);
+}
+
+/* Where queues are declared, so is that of a schedule. */
+static void schedules_keep_to_declared_queues(void **state) {
+    (void)state;
+    static const struct jq_queue_config queues[] = {{.name = "n.a"}};
+    struct jq_core_config config = small_config();
+    config.queues = queues;
+    config.queue_count = 1;
+    config.queues_declared = true;
+    struct lab *lab = lab_new_with(&config);
+    expect_refused(set_schedule(lab, "q", false), JQ_REPLY_NOT_FOUND, "task.queue", "not declared");
+    assert_int_equal(set_schedule(lab, "n.a", false)->status, JQ_REPLY_OK);
+    lab_free(lab);
+}
+
+/* What a restart leaves no room for waits: submits that are withheld are decided a bounded number of tasks a step. */
+static void withheld_submits_are_decided_in_slices(void **state) {
+    (void)state;
+    enum { ITEM_COUNT = 1500, REQUEST_COUNT = 3 };
+    static const struct jq_queue_config queues[] = {{.name = "b", .depth_max = 1, .policy = JQ_POLICY_BLOCK}};
+    static struct jq_submit_item items[ITEM_COUNT];
+    struct jq_core_config config = small_config();
+    config.queues = queues;
+    config.queue_count = 1;
+    config.withheld_bytes_max = UINT64_C(1) << 30;
+    struct lab *lab = lab_new_with(&config);
+    lab->quiet = true;
+    submit_task(lab, "b");
+    uint64_t calls[REQUEST_COUNT];
+    for (int i = 0; i < REQUEST_COUNT; i++) {
+        for (size_t k = 0; k < ITEM_COUNT; k++) {
+            items[k] = lab_item();
+            items[k].queue = JQ_STR("b");
+        }
+        struct jq_request request = lab_request(lab, JQ_OP_SUBMIT);
+        request.u.submit.items = items;
+        request.u.submit.count = ITEM_COUNT;
+        request.u.submit.wait_ms = 20000;
+        assert_null(lab_ask(lab, &request));
+        calls[i] = request.call;
+    }
+    struct jq_request more = lab_request(lab, JQ_OP_QUEUE_SET);
+    more.u.queue_set.name = JQ_STR("b");
+    more.u.queue_set.given = JQ_QUEUE_SETTING_DEPTH_MAX;
+    more.u.queue_set.set.depth_max = 10000;
+    assert_int_equal(lab_ask(lab, &more)->status, JQ_REPLY_OK);
+    advance_ms(lab, 0);
+    for (int i = 0; i < REQUEST_COUNT; i++) {
+        assert_int_equal(lab_reply_to(lab, calls[i])->u.submit.exception_count, 0);
+    }
+    struct jq_server_row row;
+    jq_core_status(lab->core, &row);
+    assert_int_equal(row.tasks_live, 1 + REQUEST_COUNT * ITEM_COUNT);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registrations_that_cannot_be_are_refused),
@@ -371,6 +487,10 @@ int main(void) {
         cmocka_unit_test(tables_larger_than_records_can_name),
         cmocka_unit_test(verdicts_of_the_shell_are_passed_on),
         cmocka_unit_test(limits_of_the_handler_bound_those_of_the_task),
+        cmocka_unit_test(a_schedule_set_without_its_pause_begins_anew),
+        cmocka_unit_test(a_schedule_run_by_hand_meets_the_bounds),
+        cmocka_unit_test(schedules_keep_to_declared_queues),
+        cmocka_unit_test(withheld_submits_are_decided_in_slices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,94 @@ static void submit_warns_where_no_worker_can(void **state) {
     lab_free(lab);
 }
 
+/* Of many that a task waits for some are named, and the others counted. */
+static void many_parents_are_counted(void **state) {
+    (void)state;
+    enum { PARENT_COUNT = 11 };
+    struct lab *lab = lab_new();
+    jq_task_id after[PARENT_COUNT];
+    struct jq_submit_item item = lab_item();
+    for (size_t i = 0; i < PARENT_COUNT; i++) {
+        after[i] = submit_item(lab, &item);
+    }
+    item.after = after;
+    item.after_count = PARENT_COUNT;
+    const struct jq_reply_effect *reply = explain_task(lab, submit_item(lab, &item));
+    size_t named = 0;
+    for (size_t i = 0; i < reply->u.explain.count; i++) {
+        named += reply->u.explain.lines[i].why == JQ_WHY_WAITS_FOR;
+    }
+    assert_true(named > 0 && named < PARENT_COUNT);
+    assert_int_equal(line_of(reply, JQ_WHY_MORE_PARENTS)->number, PARENT_COUNT - named);
+    lab_free(lab);
+}
+
+/* A suspect is told that the worker has one already; a task that the worker was short for, for how long it takes none of its like. */
+static void suspects_and_shortages_are_told(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_to(lab, "work", "");
+    submit_to(lab, "work", "");
+    lease_task(lab, "worker-1");
+    lease_task(lab, "worker-1");
+    stop_answering_surveys(lab, "worker-1");
+    advance_ms(lab, 60000);
+    jq_lease_token token;
+    const jq_task_id first = lease_task_id(lab, "worker-2", &token);
+    const jq_task_id other = {first.value == 1 ? 2 : 1};
+    const struct jq_reply_effect *reply = explain_task(lab, other);
+    assert_int_equal(reply->u.explain.lines[0].why, JQ_WHY_NO_WORKER_FREE);
+    assert_true(jq_str_equal(line_of(reply, JQ_WHY_WORKER_SUSPECT)->worker, JQ_STR("worker-2")));
+    assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+    assert_int_equal(report_failure(lab, lease_task(lab, "worker-2"), JQ_OUTCOME_RESOURCE_EXHAUSTED, false),
+                     JQ_REPLY_OK);
+    reply = explain_task(lab, submit_to(lab, "work", ""));
+    assert_true(line_of(reply, JQ_WHY_WORKER_SHORT)->number > 0);
+    lab_free(lab);
+}
+
+/* A task of a handler that has named a service is told of the service's breaker. */
+static void breaker_of_a_service_is_told(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    for (int i = 0; i < 20; i++) {
+        struct jq_submit_item item = lab_item();
+        item.retry_max = 0;
+        submit_item(lab, &item);
+        const jq_lease_token token = lease_task(lab, "worker-1");
+        if (token.value != 0) {
+            report_as(lab, token, (struct jq_report){.outcome = JQ_OUTCOME_NETWORK, .service = JQ_STR("smtp")});
+        }
+    }
+    const struct jq_why_line *line = line_of(explain_task(lab, submit_to(lab, "work", "")), JQ_WHY_BREAKER_OPEN);
+    assert_non_null(line);
+    assert_true(jq_str_equal(line->detail, JQ_STR("service:smtp")));
+    assert_true(line->number > 0);
+    lab_free(lab);
+}
+
+/* Where more workers differ than are told apart, those that were not are counted with the rest. */
+static void workers_that_all_differ_are_counted(void **state) {
+    (void)state;
+    enum { WORKER_COUNT = 300 };
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.need = JQ_STR("zone==here");
+    uint32_t told = 0;
+    for (uint16_t i = 0; i < WORKER_COUNT; i++) {
+        char accept[16];
+        (void)snprintf(accept, sizeof(accept), "n%u", i);
+        const struct jq_name_value fact = {JQ_STR("zone"), jq_str_of(accept)};
+        register_extra(lab, i, accept, &fact, 1, 1000 + i);
+    }
+    const struct jq_reply_effect *reply = explain_task(lab, submit_item(lab, &item));
+    for (size_t i = 0; i < reply->u.explain.count; i++) {
+        told += reply->u.explain.lines[i].count;
+    }
+    assert_int_equal(told, WORKER_COUNT);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_that_fail_alike_share_a_line),
@@ -169,6 +257,10 @@ int main(void) {
         cmocka_unit_test(least_short_worker_is_named),
         cmocka_unit_test(expected_time_follows_place_and_rate),
         cmocka_unit_test(submit_warns_where_no_worker_can),
+        cmocka_unit_test(many_parents_are_counted),
+        cmocka_unit_test(suspects_and_shortages_are_told),
+        cmocka_unit_test(breaker_of_a_service_is_told),
+        cmocka_unit_test(workers_that_all_differ_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

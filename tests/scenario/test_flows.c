@@ -488,6 +488,129 @@ static void hundred_thousand_tasks_in_one_flow(void **state) {
     lab_free(lab);
 }
 
+/* A task of a flow may expire like any, also one whose time was over before the commit: the flow has failed. */
+static void tasks_of_flows_expire(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const uint64_t flow = begin_flow(lab, 2);
+    struct jq_submit_item items[2] = {lab_item(), lab_item()};
+    items[0].expires_wall_ms = LAB_WALL_MS + 1000;
+    items[1].expires_wall_ms = LAB_WALL_MS + 200000;
+    assert_int_equal(add_tasks(lab, flow, 0, items, 2)->status, JQ_REPLY_OK);
+    advance_ms(lab, 5000);
+    restart_broker(lab);
+    commit_flow(lab, flow, 2);
+    advance_ms(lab, 120000);
+    assert_int_equal(row_of(lab, flow).expired, 1);
+    assert_string_equal(row_of(lab, flow).state, "running");
+    advance_ms(lab, 120000);
+    assert_int_equal(row_of(lab, flow).expired, 2);
+    assert_string_equal(row_of(lab, flow).state, "failed");
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A flow that is being cancelled says so while its tasks run on. */
+static void cancelling_is_told(void **state) {
+    (void)state;
+    enum { TASK_COUNT = 3000 };
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    struct lab *lab = lab_new_with(&config);
+    lab->quiet = true;
+    const uint64_t flow = begin_flow(lab, TASK_COUNT);
+    struct jq_submit_item *items = calloc(TASK_COUNT, sizeof(*items));
+    for (size_t i = 0; i < TASK_COUNT; i++) {
+        items[i] = lab_item();
+    }
+    assert_int_equal(add_tasks(lab, flow, 0, items, TASK_COUNT)->status, JQ_REPLY_OK);
+    free(items);
+    commit_flow(lab, flow, TASK_COUNT);
+    assert_int_equal(ask_flow(lab, JQ_OP_FLOW_CANCEL, flow, 0)->status, JQ_REPLY_OK);
+    assert_string_equal(row_of(lab, flow).state, "cancelling");
+    advance_ms(lab, 0);
+    assert_string_equal(row_of(lab, flow).state, "cancelled");
+    lab_free(lab);
+}
+
+/* Flows are listed by the page, in the order of their ids; the next page begins behind the last, though that has been forgotten. */
+static void flows_come_by_the_page(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    uint64_t flows[3];
+    for (int i = 0; i < 3; i++) {
+        flows[i] = begin_flow(lab, 1);
+        struct jq_submit_item item = lab_item();
+        item.result_ttl_ms = i == 1 ? 1000 : 86400000;
+        assert_int_equal(add_tasks(lab, flows[i], 0, &item, 1)->status, JQ_REPLY_OK);
+        commit_flow(lab, flows[i], 1);
+        run_one(lab, JQ_OUTCOME_SUCCESS);
+    }
+    struct jq_request request = lab_request(lab, JQ_OP_FLOW_LS);
+    request.u.flow.limit = 2;
+    const struct jq_reply_effect *page = lab_ask(lab, &request);
+    assert_int_equal(page->u.flows.count, 2);
+    assert_int_equal(page->u.flows.next, flows[1]);
+    request.u.flow.flow = page->u.flows.next;
+    page = lab_ask(lab, &request);
+    assert_int_equal(page->u.flows.count, 1);
+    assert_int_equal(page->u.flows.rows[0].flow, flows[2]);
+    advance_ms(lab, 2000);
+    assert_string_equal(row_of(lab, flows[1]).state, "none");
+    page = lab_ask(lab, &request);
+    assert_int_equal(page->u.flows.count, 1);
+    assert_int_equal(page->u.flows.rows[0].flow, flows[2]);
+    lab_free(lab);
+}
+
+/* flows_max, a task that the shell found wrong, bytes for which its queue has no room: each is told by its name. */
+static void bounds_of_flows_are_told(void **state) {
+    (void)state;
+    static const uint8_t body[600];
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.queues_max = config.classes_max = config.options_max = 64;
+    config.flows_max = 1;
+    config.bytes_max = 1000;
+    struct lab *lab = lab_new_with(&config);
+    const uint64_t flow = begin_flow(lab, 3);
+    struct jq_request begin = lab_request(lab, JQ_OP_FLOW_BEGIN);
+    begin.u.flow.count = 1;
+    assert_string_equal(lab_ask(lab, &begin)->reason, "flows_max reached");
+    struct jq_submit_item items[2] = {lab_item(), lab_item()};
+    items[0].body = items[1].body = (struct jq_bytes){body, sizeof(body)};
+    items[1].refused = JQ_REPLY_INVALID;
+    items[1].field = "handler";
+    items[1].reason = "not a name";
+    const struct jq_reply_effect *reply = add_tasks(lab, flow, 0, items, 2);
+    assert_string_equal(reply->field, "tasks[1].handler");
+    assert_string_equal(reply->reason, "not a name");
+    items[1].refused = JQ_REPLY_OK;
+    assert_int_equal(add_tasks(lab, flow, 0, items, 2)->status, JQ_REPLY_OK);
+    reply = ask_flow(lab, JQ_OP_FLOW_COMMIT, flow, 2);
+    assert_int_equal(reply->status, JQ_REPLY_BUSY);
+    assert_string_equal(reply->field, "bytes_max");
+    lab_free(lab);
+}
+
+/* Of several who wait for flows each is answered by its own time, or when its own flow has ended. */
+static void each_wait_has_its_own_end(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_request early = lab_request(lab, JQ_OP_FLOW_WAIT), late = lab_request(lab, JQ_OP_FLOW_WAIT);
+    early.u.flow.flow = late.u.flow.flow = chain_of_three(lab);
+    early.u.flow.wait_ms = 1000;
+    late.u.flow.wait_ms = 5000;
+    assert_null(lab_ask(lab, &early));
+    assert_null(lab_ask(lab, &late));
+    advance_ms(lab, 1000);
+    assert_string_equal(lab_reply_to(lab, early.call)->u.flows.rows[0].state, "running");
+    assert_null(lab_reply_to(lab, late.call));
+    advance_ms(lab, 4000);
+    assert_string_equal(lab_reply_to(lab, late.call)->u.flows.rows[0].state, "running");
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flow_is_invisible_until_it_is_committed),
@@ -503,6 +626,11 @@ int main(void) {
         cmocka_unit_test(flow_is_forgotten_with_its_last_task),
         cmocka_unit_test(every_cut_is_taken_up),
         cmocka_unit_test(hundred_thousand_tasks_in_one_flow),
+        cmocka_unit_test(tasks_of_flows_expire),
+        cmocka_unit_test(cancelling_is_told),
+        cmocka_unit_test(flows_come_by_the_page),
+        cmocka_unit_test(bounds_of_flows_are_told),
+        cmocka_unit_test(each_wait_has_its_own_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,6 +154,33 @@ static void only_so_many_finished_tasks_are_remembered(void **state) {
     lab_free(lab);
 }
 
+/* Tasks that come back into their queue in any order are handed out by key, whichever of them are cancelled meanwhile. */
+static void tasks_that_come_back_in_any_order_keep_theirs(void **state) {
+    (void)state;
+    enum { TASK_COUNT = 61, STEP = 23 }; /* prime to each other */
+    struct lab *lab = lab_new();
+    for (int i = 0; i < TASK_COUNT; i++) {
+        assert_int_equal(ask_about_task(lab, JQ_OP_TASK_HOLD, submit_priority(lab, 5)), JQ_REPLY_OK);
+    }
+    const jq_task_id newest = submit_priority(lab, 5);
+    for (uint64_t i = 0; i < TASK_COUNT; i++) {
+        assert_int_equal(ask_about_task(lab, JQ_OP_TASK_RELEASE, (jq_task_id){i * STEP % TASK_COUNT + 1}), JQ_REPLY_OK);
+    }
+    for (uint64_t i = 0; i < TASK_COUNT; i += 2) {
+        assert_int_equal(cancel_task(lab, (jq_task_id){i * STEP % TASK_COUNT + 1}), JQ_REPLY_OK);
+    }
+    uint64_t before = 0, count = 0;
+    for (uint64_t id = run_one(lab); id != 0; id = run_one(lab)) {
+        assert_true(id > before);
+        before = id;
+        count++;
+    }
+    assert_int_equal(before, newest.value);
+    assert_int_equal(count, TASK_COUNT / 2 + 1);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(priority_is_strict_then_first_come),
@@ -163,6 +190,7 @@ int main(void) {
         cmocka_unit_test(expiry_is_the_latest_start),
         cmocka_unit_test(results_are_forgotten_after_their_ttl),
         cmocka_unit_test(only_so_many_finished_tasks_are_remembered),
+        cmocka_unit_test(tasks_that_come_back_in_any_order_keep_theirs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

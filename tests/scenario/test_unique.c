@@ -254,6 +254,45 @@ static void the_holder_says_how_long(void **state) {
     end(lab);
 }
 
+/* A submit of debounce whose time is over already takes the waiting task's place all the same: the task expires. */
+static void debounce_by_one_that_is_over_expires_the_task(void **state) {
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    (void)state;
+    const jq_task_id task = expect_new(lab, JQ_UNIQUE_DEBOUNCE, MINUTE);
+    item.key = JQ_STR("k");
+    item.unique = JQ_UNIQUE_DEBOUNCE;
+    item.unique_ms = item.delay_ms = MINUTE;
+    item.expires_wall_ms = LAB_WALL_MS;
+    assert_int_equal(submit_items(lab, &item, 1)->u.submit.exceptions[0].task.value, task.value);
+    assert_int_equal(task_state(lab, task), JQ_STATE_EXPIRED);
+    (void)expect_new(lab, JQ_UNIQUE_DEBOUNCE, MINUTE);
+    end(lab);
+}
+
+/* A submit of debounce that would bring the task into a queue that is full is refused, and the task stays as it is. */
+static void debounce_into_a_full_queue_is_refused(void **state) {
+    struct jq_core_config config;
+    struct jq_submit_item item = lab_item();
+    (void)state;
+    jq_core_config_init(&config);
+    config.queues_max = config.classes_max = config.options_max = 64;
+    config.depth_max = 2;
+    struct lab *lab = lab_new_with(&config);
+    item.key = JQ_STR("k");
+    item.unique = JQ_UNIQUE_DEBOUNCE;
+    item.unique_ms = item.delay_ms = MINUTE;
+    item.queue = JQ_STR("n.a");
+    const jq_task_id task = submit_item(lab, &item);
+    submit_task(lab, "n.b");
+    submit_task(lab, "n.b");
+    item.queue = JQ_STR("n.b");
+    const struct jq_reply_effect *reply = submit_items(lab, &item, 1);
+    assert_int_equal(reply->u.submit.exceptions[0].status, JQ_REPLY_BUSY);
+    assert_true(jq_str_equal(task_row_of(lab, task).queue, JQ_STR("n.a")));
+    end(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(none_stands_for_key_ttl),
@@ -266,6 +305,8 @@ int main(void) {
         cmocka_unit_test(debounce_takes_all_of_the_last_submit),
         cmocka_unit_test(a_resent_debounce_does_not_come_again),
         cmocka_unit_test(the_holder_says_how_long),
+        cmocka_unit_test(debounce_by_one_that_is_over_expires_the_task),
+        cmocka_unit_test(debounce_into_a_full_queue_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
