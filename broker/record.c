@@ -82,7 +82,8 @@ static void decode_queue_defined(struct jq_reader *in, struct jq_record *record)
 static uint32_t settings_of(const struct jq_queue_set *set) {
     return (set->paused ? JQ_QUEUE_SETTING_PAUSED : 0u) | (set->draining ? JQ_QUEUE_SETTING_DRAINING : 0u) |
            (set->paused_until_wall_ms ? JQ_QUEUE_SETTING_UNTIL : 0u) |
-           (set->depth_max ? JQ_QUEUE_SETTING_DEPTH_MAX : 0u) | (set->weight ? JQ_QUEUE_SETTING_WEIGHT : 0u);
+           (set->depth_max ? JQ_QUEUE_SETTING_DEPTH_MAX : 0u) | (set->weight ? JQ_QUEUE_SETTING_WEIGHT : 0u) |
+           (set->bytes_max ? JQ_QUEUE_SETTING_BYTES_MAX : 0u) | (set->policy ? JQ_QUEUE_SETTING_POLICY : 0u);
 }
 static void encode_queue_set(const struct jq_record *record, struct jq_buf *out) {
     const struct jq_queue_set *set = &record->u.queue_set.set;
@@ -97,6 +98,12 @@ static void encode_queue_set(const struct jq_record *record, struct jq_buf *out)
     }
     if (given & JQ_QUEUE_SETTING_WEIGHT) {
         jq_buf_append_varint(out, set->weight);
+    }
+    if (given & JQ_QUEUE_SETTING_BYTES_MAX) {
+        jq_buf_append_varint(out, set->bytes_max);
+    }
+    if (given & JQ_QUEUE_SETTING_POLICY) {
+        jq_buf_append_u8(out, set->policy);
     }
 }
 static void decode_queue_set(struct jq_reader *in, struct jq_record *record) {
@@ -113,6 +120,12 @@ static void decode_queue_set(struct jq_reader *in, struct jq_record *record) {
     }
     if (given & JQ_QUEUE_SETTING_WEIGHT) {
         set->weight = (uint32_t)get_bounded(in, UINT32_MAX);
+    }
+    if (given & JQ_QUEUE_SETTING_BYTES_MAX) {
+        set->bytes_max = jq_read_varint(in);
+    }
+    if (given & JQ_QUEUE_SETTING_POLICY) {
+        set->policy = (uint8_t)get_bounded(in, 1 + JQ_POLICY_BLOCK);
     }
 }
 

@@ -46,6 +46,7 @@ enum {
 #define JQ_INTERVAL_US_MAX UINT64_C(31622400000000)  /* a year */
 #define JQ_BACKOFF_MS_MAX  UINT64_C(2592000000)      /* thirty days */
 #define JQ_DEPTH_MAX       UINT64_C(1000000000)
+#define JQ_QUEUE_BYTES_MAX (UINT64_C(1) << 50)
 #define JQ_WEIGHT_MAX      UINT64_C(1000)
 #define JQ_U32_MAX         UINT64_C(4294967295)
 #define JQ_BLOB_SIZE_MAX   (UINT64_C(1) << 40)

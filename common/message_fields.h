@@ -417,7 +417,11 @@
     X(JQ_AT_QUEUE_SET_DEPTH_MAX, "depth_max", UINT, 0, 0, JQ_DEPTH_MAX, NULL,                                          \
       "tasks it takes before it is busy; 0: as configured")                                                            \
     X(JQ_AT_QUEUE_SET_WEIGHT, "weight", UINT, 0, 0, JQ_WEIGHT_MAX, NULL,                                               \
-      "its share of the leases beside other queues; 0: as configured")
+      "its share of the leases beside other queues; 0: as configured")                                                 \
+    X(JQ_AT_QUEUE_SET_BYTES_MAX, "bytes_max", UINT, 0, 0, JQ_QUEUE_BYTES_MAX, NULL,                                    \
+      "bytes of tasks it takes before it is busy; 0: as configured")                                                   \
+    X(JQ_AT_QUEUE_SET_POLICY, "policy", TEXT, 0, 1, 16, NULL,                                                          \
+      "when it is full: `reject`, `shed_lowest`, `block`; `configured`: as configured")
 
 #define JQ_FIELDS_WORKER_LS(X)                                                                                         \
     X(JQ_AT_WORKER_LS_AFTER, "after", UINT, 0, 0, JQ_U32_MAX, NULL, "go on behind this place; default 0")

@@ -83,6 +83,14 @@ const char *jq_policy_name(enum jq_queue_policy policy) {
     return name_of(policy_words, COUNT_OF(policy_words), (int)policy);
 }
 
+bool jq_policy_of_name(struct jq_str name, enum jq_queue_policy *ret_policy) {
+    const int number = number_of(policy_words, COUNT_OF(policy_words), name);
+    if (number >= 0) {
+        *ret_policy = (enum jq_queue_policy)number;
+    }
+    return number >= 0;
+}
+
 bool jq_state_of_name(struct jq_str name, enum jq_state *ret_state) {
     const int number = number_of(state_words, COUNT_OF(state_words), name);
     if (number >= 0) {

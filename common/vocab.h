@@ -147,6 +147,7 @@ bool jq_on_of_name(struct jq_str name, enum jq_on *ret_on);
 bool jq_role_of_name(struct jq_str name, enum jq_role *ret_role);
 bool jq_breaker_kind_of_name(struct jq_str name, enum jq_breaker_kind *ret_kind);
 bool jq_unique_of_name(struct jq_str name, enum jq_unique *ret_unique);
+bool jq_policy_of_name(struct jq_str name, enum jq_queue_policy *ret_policy);
 bool jq_catch_up_of_name(struct jq_str name, enum jq_catch_up *ret_catch_up);
 
 static inline bool jq_state_is_final(enum jq_state state) {

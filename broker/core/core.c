@@ -218,6 +218,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
         ids_reserve(core, 0);
     }
     queues_configure(core);
+    sheds_find(core);
     breakers_start(core);
     limits_start(core);
     blobs_start(core);

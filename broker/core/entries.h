@@ -241,10 +241,12 @@ struct queue {
     uint64_t submitted_total, ended_total;              /* S */
     uint64_t queued_bytes;                              /* I: records of its tasks that have not begun */
     uint64_t depth_max, bytes_max;                      /* S: as configured; 0: the broker's */
-    uint8_t policy;                                     /* S: enum jq_queue_policy */
+    uint8_t policy;                                     /* S: enum jq_queue_policy, the one in force */
+    uint8_t policy_configured;                          /* S */
     bool full;                                          /* S: above a mark, and not yet down at the low one */
     bool roomy;                                         /* S: in core->roomy */
-    uint32_t shed_root;                                 /* I: shed_lowest: scheduled and ready tasks */
+    uint32_t shed_root;                                 /* I: its scheduled and ready tasks from an id on: */
+    uint64_t shed_from;                                 /* I: 0 once it sheds, UINT64_MAX else; between: on its way */
     uint64_t shed_total;                                /* S */
     uint32_t withheld_head, withheld_tail;              /* S: submits in the order in which they came */
     uint32_t withheld_count;                            /* S */
@@ -591,6 +593,7 @@ struct jq_core {
     uint64_t withheld_bytes;
     uint16_t *roomy; /* queues that may have room for what is withheld, or are full no more */
     uint32_t roomy_count, roomy_capacity;
+    bool sheds_unsettled; /* I: some queue has yet to find the tasks that it could shed, or to let go of them */
 
     bool memory_busy, disk_busy;
     uint64_t disk_free_bytes, log_bytes;

@@ -61,7 +61,8 @@ const struct jq_queue_config *queue_config(const struct jq_core *core, struct jq
 void queue_configure(struct jq_core *core, uint16_t at, const struct jq_queue_config *config) {
     core->queues[at].depth_max = config->depth_max;
     core->queues[at].bytes_max = config->bytes_max;
-    queue_policy_set(core, at, config->policy);
+    core->queues[at].policy_configured = (uint8_t)config->policy;
+    queue_policy_follow(core, at);
     core->queues[at].weight = config->weight;
     core->queues[at].declared = true;
 }
@@ -103,6 +104,9 @@ uint64_t queue_hash(const struct jq_core *core, uint16_t at) {
         hash = jq_hash_combine(hash, (uint64_t)set->weight << 1 | set->draining);
         hash = jq_hash_combine(hash, set->depth_max);
         hash = jq_hash_combine(hash, (uint64_t)set->paused_until_wall_ms);
+    }
+    if (set->bytes_max || set->policy) {
+        hash = jq_hash_combine(hash, set->bytes_max << 2 | set->policy);
     }
     return hash;
 }
@@ -241,6 +245,7 @@ static enum jq_err apply_queue_defined(struct jq_core *core, const struct jq_rec
         core->queue_count++;
     }
     queue->used = true;
+    queue->shed_from = UINT64_MAX;
     queue->name = text_copy(record->u.queue_defined.name);
     JQ_CHECK(jq_strmap_put(&core->queue_names, queue->name, at));
     limit_bind_queue(core, at);
@@ -253,9 +258,13 @@ static enum jq_err apply_queue_set(struct jq_core *core, const struct jq_record 
     if (at >= core->queue_count) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "queue %u set but not defined", at);
     }
+    if (record->u.queue_set.set.policy > 1 + JQ_POLICY_BLOCK) {
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "queue %u set to a policy that there is not", at);
+    }
     core->digest -= queue_hash(core, at);
     core->queues[at].set = record->u.queue_set.set;
     core->digest += queue_hash(core, at);
+    queue_policy_follow(core, at);
     queue_block(core, at, BLOCK_PAUSED, record->u.queue_set.set.paused);
     const int64_t until_ms = record->u.queue_set.set.paused_until_wall_ms;
     if (until_ms > 0 && until_ms < core->queue_wake_wall_ms) {

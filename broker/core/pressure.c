@@ -1,162 +1,11 @@
 /* pressure.c - what is full: queues at depth_max or bytes_max, the broker at its marks; and what is shed to make room.
  *
- * Every mark has hysteresis: what is full stays so until it has come down to the low mark, nine tenths of it. A queue whose policy is
- * shed_lowest keeps what waits in it in a treap by (priority, youngest first), over nodes that other queues do not pay for.
+ * Every mark has hysteresis: what is full stays so until it has come down to the low mark, nine tenths of it.
  */
 #include "broker/core/state.h"
-#include "common/hash.h"
 
 enum { RETRY_AFTER_UNKNOWN_MS = 1000, SHEDS_PER_TASK_MAX = 64 };
 static const double retry_after_min_ms = 50, retry_after_max_ms = 60000;
-
-/* ---- shed_lowest: what goes first ---- */
-
-static struct shed_node *node_at(const struct jq_core *core, uint32_t ref) {
-    return jq_slab_at(&core->shed_nodes, ref);
-}
-
-static bool sheds_before(const struct task *a, const struct task *b) {
-    if (a->priority != b->priority) {
-        return (a->priority < b->priority) != CANARY(SHED_HIGH);
-    }
-    return a->id > b->id;
-}
-
-static const struct task *task_of_node(const struct jq_core *core, uint32_t ref) {
-    return task_at(core, node_at(core, ref)->task);
-}
-
-static uint64_t weight_of(const struct jq_core *core, uint32_t ref) {
-    return jq_hash_u64(task_of_node(core, ref)->id);
-}
-
-/* Cuts `root` into what is shed before `task` and the rest. */
-static void shed_split(struct jq_core *core, uint32_t root, const struct task *task, uint32_t *left, uint32_t *right) {
-    while (root != 0) {
-        struct shed_node *node = node_at(core, root);
-        if (sheds_before(task_at(core, node->task), task)) {
-            *left = root;
-            left = &node->right;
-            root = node->right;
-        } else {
-            *right = root;
-            right = &node->left;
-            root = node->left;
-        }
-    }
-    *left = 0;
-    *right = 0;
-}
-
-static uint32_t shed_join(struct jq_core *core, uint32_t left, uint32_t right) {
-    uint32_t root = 0;
-    uint32_t *open = &root;
-    while (left != 0 && right != 0) {
-        const bool left_first = weight_of(core, left) > weight_of(core, right);
-        struct shed_node *node = node_at(core, left_first ? left : right);
-        *open = left_first ? left : right;
-        open = left_first ? &node->right : &node->left;
-        *(left_first ? &left : &right) = *open;
-    }
-    *open = left != 0 ? left : right;
-    return root;
-}
-
-/* The link that names the node of `task`, or, with `weight`, the first node on the way that is lighter. */
-static uint32_t *shed_find(struct jq_core *core, uint32_t *root, const struct task *task, const uint64_t *weight) {
-    while (*root != 0 && task_of_node(core, *root) != task && (!weight || weight_of(core, *root) > *weight)) {
-        struct shed_node *node = node_at(core, *root);
-        root = sheds_before(task_at(core, node->task), task) ? &node->right : &node->left;
-    }
-    return root;
-}
-
-static void shed_insert(struct jq_core *core, struct queue *queue, uint32_t task_ref) {
-    const uint32_t ref = jq_slab_take(&core->shed_nodes);
-    const struct task *task = task_at(core, task_ref);
-    const uint64_t weight = jq_hash_u64(task->id);
-    uint32_t *place = shed_find(core, &queue->shed_root, task, &weight);
-    uint32_t left = 0, right = 0;
-    shed_split(core, *place, task, &left, &right);
-    *node_at(core, ref) = (struct shed_node){.task = task_ref, .left = left, .right = right};
-    *place = ref;
-}
-
-static void shed_remove(struct jq_core *core, struct queue *queue, const struct task *task) {
-    uint32_t *place = shed_find(core, &queue->shed_root, task, NULL);
-    const uint32_t ref = *place;
-    JQ_CHECK(ref != 0);
-    *place = shed_join(core, node_at(core, ref)->left, node_at(core, ref)->right);
-    jq_slab_give(&core->shed_nodes, ref);
-}
-
-static uint32_t shed_first(const struct jq_core *core, const struct queue *queue) {
-    uint32_t ref = queue->shed_root;
-    while (ref != 0 && node_at(core, ref)->left != 0) {
-        ref = node_at(core, ref)->left;
-    }
-    return ref ? node_at(core, ref)->task : 0;
-}
-
-/* ---- what waits in a queue ---- */
-
-/* What waits for others stays: those may be running. */
-static bool can_be_shed(const struct queue *queue, const struct task *task) {
-    return queue->policy == JQ_POLICY_SHED && (task->state == JQ_STATE_SCHEDULED || task->state == JQ_STATE_READY);
-}
-
-void queued_add(struct jq_core *core, uint32_t ref) {
-    const struct task *task = task_at(core, ref);
-    struct queue *queue = &core->queues[task->queue];
-    queue->queued_bytes += task->body_size;
-    if (can_be_shed(queue, task)) {
-        shed_insert(core, queue, ref);
-    }
-}
-
-void queued_remove(struct jq_core *core, uint32_t ref) {
-    const struct task *task = task_at(core, ref);
-    struct queue *queue = &core->queues[task->queue];
-    queue->queued_bytes -= task->body_size;
-    if (can_be_shed(queue, task)) {
-        shed_remove(core, queue, task);
-    }
-    if (core->started && (queue->full || queue->withheld_head != 0)) {
-        queue_roomy(core, task->queue);
-    }
-}
-
-static void shed_everything_in(struct jq_core *core, uint16_t at) {
-    uint64_t cursor = 0, page = 0;
-    uint32_t place = 0;
-    while (jq_map_next(&core->id_pages, &cursor, &page, &place)) {
-        for (int i = 0; i < ID_PAGE_COUNT; i++) {
-            const uint32_t ref = core->id_page_at[place][i];
-            const struct task *task = ref ? task_at(core, ref) : NULL;
-            if (task && task->queue == at && can_be_shed(&core->queues[at], task)) {
-                shed_insert(core, &core->queues[at], ref);
-            }
-        }
-    }
-}
-
-/* Costs a walk over all tasks where a queue with tasks in it becomes one that sheds: at the start, or by an operator's word. */
-void queue_policy_set(struct jq_core *core, uint16_t at, enum jq_queue_policy policy) {
-    struct queue *queue = &core->queues[at];
-    if (queue->policy == policy) {
-        return;
-    }
-    while (queue->shed_root != 0) {
-        shed_remove(core, queue, task_of_node(core, queue->shed_root));
-    }
-    queue->policy = (uint8_t)policy;
-    if (policy == JQ_POLICY_SHED && queue->scheduled + queue->ready > 0) {
-        shed_everything_in(core, at);
-    }
-    if (queue->withheld_head != 0) {
-        queue_roomy(core, at);
-    }
-}
 
 /* ---- a queue's marks ---- */
 
@@ -170,7 +19,8 @@ uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue) 
 }
 
 uint64_t queue_bytes_max(const struct jq_core *core, const struct queue *queue) {
-    return queue->bytes_max ? queue->bytes_max : core->config.bytes_max;
+    const uint64_t configured = queue->bytes_max ? queue->bytes_max : core->config.bytes_max;
+    return queue->set.bytes_max ? queue->set.bytes_max : configured;
 }
 
 /* Nine tenths, and always below the mark. */

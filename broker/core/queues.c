@@ -1,4 +1,5 @@
-/* queues.c - what operators set of a queue at run time: pauses, also such that end by themselves, draining, weight, depth.
+/* queues.c - what operators set of a queue at run time: pauses, also such that end by themselves, draining, weight,
+ * how much it takes and what it does when it is full.
  *
  * All of it is durable and comes before the configuration, which is asked again where a number is set to 0.
  */
@@ -8,7 +9,8 @@ enum { RESUMED_PER_STEP_MAX = 1000 };
 
 bool queue_is_set(const struct queue *queue) {
     const struct jq_queue_set *set = &queue->set;
-    return set->paused || set->draining || set->weight > 0 || set->depth_max > 0;
+    return set->paused || set->draining || set->weight > 0 || set->depth_max > 0 || set->bytes_max > 0 ||
+           set->policy > 0;
 }
 
 uint32_t queue_weight(const struct queue *queue) {
@@ -24,7 +26,8 @@ void queue_put(struct jq_core *core, uint16_t at, const struct jq_queue_set *set
     if (before.draining != set->draining) {
         news_name(core, JQ_NEWS_QUEUE_DRAINING, name, set->draining);
     }
-    if (before.weight != set->weight || before.depth_max != set->depth_max) {
+    if (before.weight != set->weight || before.depth_max != set->depth_max || before.bytes_max != set->bytes_max ||
+        before.policy != set->policy) {
         news_name(core, JQ_NEWS_QUEUE_TUNED, name, 0);
         queue_roomy(core, at); /* it may be full no more, or full now */
     }
@@ -48,6 +51,12 @@ static struct jq_queue_set changed(const struct queue *queue, uint32_t given, co
     }
     if (given & JQ_QUEUE_SETTING_WEIGHT) {
         set.weight = to->weight;
+    }
+    if (given & JQ_QUEUE_SETTING_BYTES_MAX) {
+        set.bytes_max = to->bytes_max;
+    }
+    if (given & JQ_QUEUE_SETTING_POLICY) {
+        set.policy = to->policy;
     }
     return set;
 }

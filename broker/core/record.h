@@ -118,6 +118,8 @@ struct jq_queue_set {
     int64_t paused_until_wall_ms; /* 0: until somebody resumes it */
     uint64_t depth_max;           /* 0: as configured */
     uint32_t weight;              /* 0: as configured */
+    uint64_t bytes_max;           /* 0: as configured */
+    uint8_t policy;               /* 1 + enum jq_queue_policy; 0: as configured */
 };
 /* Which of them is meant, or set: in requests and in the record's bytes. */
 enum jq_queue_setting {
@@ -126,7 +128,9 @@ enum jq_queue_setting {
     JQ_QUEUE_SETTING_UNTIL = 4,
     JQ_QUEUE_SETTING_DEPTH_MAX = 8,
     JQ_QUEUE_SETTING_WEIGHT = 16,
-    JQ_QUEUE_SETTING_END = 32 /* one past the last */
+    JQ_QUEUE_SETTING_BYTES_MAX = 32,
+    JQ_QUEUE_SETTING_POLICY = 64,
+    JQ_QUEUE_SETTING_END = 128 /* one past the last */
 };
 
 struct jq_record {

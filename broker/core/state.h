@@ -349,10 +349,15 @@ bool submit_scheduled(struct jq_core *core, const struct jq_submit_item *item, u
 void submit_decide(struct jq_core *core, const struct jq_request *request, bool woken);
 bool submit_key_known(struct jq_core *core, const struct jq_submit_item *item);
 
-/* ---- pressure.c: marks, and what is shed ---- */
+/* ---- shed.c: what a queue that is full would drop ---- */
 void queued_add(struct jq_core *core, uint32_t ref); /* of a task that has come into a state before running */
 void queued_remove(struct jq_core *core, uint32_t ref);
-void queue_policy_set(struct jq_core *core, uint16_t queue, enum jq_queue_policy policy);
+void queue_policy_follow(struct jq_core *core, uint16_t queue);             /* after what it depends on was set */
+uint32_t shed_first(const struct jq_core *core, const struct queue *queue); /* 0: none */
+void sheds_find(struct jq_core *core);
+int64_t sheds_deadline_ms(const struct jq_core *core);
+
+/* ---- pressure.c: marks ---- */
 uint64_t queue_depth(const struct queue *queue); /* tasks that have not begun */
 uint64_t queue_depth_max(const struct jq_core *core, const struct queue *queue);
 uint64_t queue_bytes_max(const struct jq_core *core, const struct queue *queue); /* 0: none */

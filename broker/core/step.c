@@ -72,6 +72,7 @@ static void time_passes(struct jq_core *core) {
     wake_due(core);
     wake_wall_due(core);
     queues_wake(core);
+    sheds_find(core);
     schedules_fire(core);
     limits_sweep(core);
     limits_expire(core);
@@ -233,6 +234,7 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
         deadline_ms = least(deadline_ms, wall_ms - (core->wall_ms - core->now_ms));
     }
     deadline_ms = least(deadline_ms, queues_deadline_ms(core));
+    deadline_ms = least(deadline_ms, sheds_deadline_ms(core));
     deadline_ms = least(deadline_ms, jobs_deadline_ms(core));
     deadline_ms = least(deadline_ms, events_deadline_ms(core));
     deadline_ms = least(deadline_ms, liveness_deadline_ms(core));

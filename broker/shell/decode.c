@@ -224,11 +224,11 @@ static bool decode_queue_set(struct jq_decoder *decoder, const struct jq_values 
     static const struct {
         unsigned place;
         enum jq_queue_setting setting;
-    } settings[] = {{JQ_AT_QUEUE_SET_PAUSED, JQ_QUEUE_SETTING_PAUSED},
-                    {JQ_AT_QUEUE_SET_UNTIL, JQ_QUEUE_SETTING_UNTIL},
-                    {JQ_AT_QUEUE_SET_DRAINING, JQ_QUEUE_SETTING_DRAINING},
-                    {JQ_AT_QUEUE_SET_DEPTH_MAX, JQ_QUEUE_SETTING_DEPTH_MAX},
-                    {JQ_AT_QUEUE_SET_WEIGHT, JQ_QUEUE_SETTING_WEIGHT}};
+    } settings[] = {
+        {JQ_AT_QUEUE_SET_PAUSED, JQ_QUEUE_SETTING_PAUSED},     {JQ_AT_QUEUE_SET_UNTIL, JQ_QUEUE_SETTING_UNTIL},
+        {JQ_AT_QUEUE_SET_DRAINING, JQ_QUEUE_SETTING_DRAINING}, {JQ_AT_QUEUE_SET_DEPTH_MAX, JQ_QUEUE_SETTING_DEPTH_MAX},
+        {JQ_AT_QUEUE_SET_WEIGHT, JQ_QUEUE_SETTING_WEIGHT},     {JQ_AT_QUEUE_SET_BYTES_MAX, JQ_QUEUE_SETTING_BYTES_MAX},
+        {JQ_AT_QUEUE_SET_POLICY, JQ_QUEUE_SETTING_POLICY}};
     struct jq_queue_set *set = &request->u.queue_set.set;
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         request->u.queue_set.given |= jq_given(values, settings[i].place) ? settings[i].setting : 0u;
@@ -238,6 +238,14 @@ static bool decode_queue_set(struct jq_decoder *decoder, const struct jq_values 
     set->paused_until_wall_ms = (int64_t)jq_value_uint(values, JQ_AT_QUEUE_SET_UNTIL, 0);
     set->depth_max = jq_value_uint(values, JQ_AT_QUEUE_SET_DEPTH_MAX, 0);
     set->weight = (uint32_t)jq_value_uint(values, JQ_AT_QUEUE_SET_WEIGHT, 0);
+    set->bytes_max = jq_value_uint(values, JQ_AT_QUEUE_SET_BYTES_MAX, 0);
+    const struct jq_str policy = jq_value_text(values, JQ_AT_QUEUE_SET_POLICY);
+    enum jq_queue_policy named = JQ_POLICY_REJECT;
+    if (jq_policy_of_name(policy, &named))
+        set->policy = (uint8_t)(1 + named);
+    else if (policy.size > 0 && !jq_str_equal(policy, JQ_STR("configured")))
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "policy",
+                            "'%.*s' is none of reject, shed_lowest, block, configured", JQ_STR_ARG(policy));
     if (request->u.queue_set.given == 0)
         return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "paused", "nothing is set");
     if (set->paused_until_wall_ms > 0 && !set->paused)

@@ -536,7 +536,8 @@ const struct example examples[] = {
     REQUEST("queue.ls", "9", queue_ls, "{}"),
     REPLY("queue.ls reply", write_queues_reply, queues_reply),
     REQUEST("queue.set", "9", queue_set,
-        "{\"name\": \"default\", \"paused\": true, \"until_ms\": 1767326645000, \"weight\": 3}"),
+        "{\"name\": \"default\", \"paused\": true, \"until_ms\": 1767326645000, \"weight\": 3, \"policy\": "
+        "\"block\"}"),
     REQUEST("worker.ls", "10", worker_ls, "{}"),
     REPLY("worker.ls reply", write_worker_ls_reply, workers_reply),
     REQUEST("worker.show", "11", worker_show, "{\"name\": \"w1\"}"),

@@ -106,12 +106,113 @@ static void depth_and_weight_are_set_at_run_time(void **state) {
     lab_free(lab);
 }
 
+static struct jq_submit_item item_of(int priority) {
+    struct jq_submit_item item = lab_item();
+    item.queue = JQ_STR("q");
+    item.priority = priority;
+    return item;
+}
+
+/* bytes_max is set at run time like depth_max: by the bytes of the tasks' records. */
+static void bytes_max_is_set_at_run_time(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    submit_task(lab, "q");
+    submit_task(lab, "q");
+    assert_int_equal(set_queue(lab, "q", JQ_QUEUE_SETTING_BYTES_MAX,
+                               (struct jq_queue_set){.bytes_max = queue_row_of(lab, "q").bytes}),
+                     JQ_REPLY_OK);
+    assert_int_equal(verdict_of_submit(lab, "q"), JQ_REPLY_BUSY);
+    lab_prologue(lab);
+    restart_broker(lab);
+    assert_int_equal(verdict_of_submit(lab, "q"), JQ_REPLY_BUSY);
+    assert_int_equal(set_queue(lab, "q", JQ_QUEUE_SETTING_BYTES_MAX, (struct jq_queue_set){.bytes_max = 0}),
+                     JQ_REPLY_OK);
+    assert_int_equal(verdict_of_submit(lab, "q"), JQ_REPLY_OK);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* So many tasks in a queue, each behind one of another queue. Returns the last. */
+static jq_task_id fill_queues(struct lab *lab, size_t count) {
+    struct jq_submit_item items[1000];
+    uint64_t last = 0;
+    for (size_t i = 0; i < 1000; i++) {
+        items[i] = i % 2 ? item_of(5) : lab_item();
+    }
+    for (size_t done = 0; done < count; done += 500) {
+        last = submit_items(lab, items, 1000)->u.submit.first + 999;
+    }
+    return (jq_task_id){last};
+}
+
+static enum jq_reply set_policy(struct lab *lab, int policy, uint64_t depth_max) {
+    return set_queue(lab, "q", JQ_QUEUE_SETTING_POLICY | JQ_QUEUE_SETTING_DEPTH_MAX,
+                     (struct jq_queue_set){.policy = (uint8_t)(1 + policy), .depth_max = depth_max});
+}
+
+/* The policy is set at run time, too: what waits already is dropped like what comes later, and what left meanwhile is not looked for;
+ * a queue that ceases to shed is full again. Over restarts and new segments. */
+static void policy_is_set_at_run_time(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const struct jq_submit_item normal = item_of(5), high = item_of(9);
+    const jq_task_id first = submit_item(lab, &normal);
+    submit_task(lab, "other");
+    submit_item(lab, &normal);
+    submit_item(lab, &normal);
+    assert_int_equal(set_policy(lab, JQ_POLICY_SHED, 3), JQ_REPLY_OK);
+    submit_item(lab, &high);
+    assert_int_equal(queue_row_of(lab, "q").shed_total, 1);
+    lab_prologue(lab);
+    restart_broker(lab);
+    assert_int_equal(queue_row_of(lab, "q").policy, JQ_POLICY_SHED);
+    submit_item(lab, &high);
+    assert_int_equal(task_state(lab, first), JQ_STATE_READY); /* the oldest goes last */
+    assert_int_equal(set_policy(lab, JQ_POLICY_REJECT, 3), JQ_REPLY_OK);
+    assert_int_equal(cancel_task(lab, first), JQ_REPLY_OK);
+    submit_item(lab, &high);
+    assert_int_equal(submit_items(lab, &high, 1)->u.submit.exceptions[0].status, JQ_REPLY_BUSY);
+    assert_int_equal(set_queue(lab, "q", JQ_QUEUE_SETTING_POLICY, (struct jq_queue_set){.policy = 0}), JQ_REPLY_OK);
+    assert_int_equal(queue_row_of(lab, "q").policy, JQ_POLICY_REJECT);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Of many tasks a queue finds some in a step; meanwhile they come, go and are dropped, and the policy may change back. */
+static void policy_changes_among_many_tasks(void **state) {
+    enum { MANY = 20000 };
+    (void)state;
+    struct lab *lab = lab_new();
+    lab->quiet = true;
+    const jq_task_id last = fill_queues(lab, MANY), first = {2};
+    const struct jq_submit_item high = item_of(9);
+    assert_int_equal(set_policy(lab, JQ_POLICY_SHED, MANY), JQ_REPLY_OK);
+    assert_true(jq_core_deadline_ms(lab->core) <= lab->now_ms); /* it has not found all */
+    submit_item(lab, &high);
+    assert_int_equal(cancel_task(lab, first), JQ_REPLY_OK);
+    assert_int_equal(set_policy(lab, JQ_POLICY_REJECT, MANY), JQ_REPLY_OK);
+    assert_int_equal(cancel_task(lab, (jq_task_id){last.value - 2}), JQ_REPLY_OK);
+    assert_int_equal(set_policy(lab, JQ_POLICY_SHED, MANY / 2), JQ_REPLY_OK);
+    advance_ms(lab, 1);
+    assert_true(jq_core_deadline_ms(lab->core) > lab->now_ms);
+    for (int i = 0; i < 200; i++) {
+        (void)submit_items(lab, &high, 1);
+    }
+    assert_true(queue_row_of(lab, "q").shed_total >= MANY / 2 - 2);
+    assert_int_equal(queue_row_of(lab, "q").ready, MANY / 2);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pause_ends_by_itself_over_a_restart),
         cmocka_unit_test(end_of_a_pause_lies_ahead_and_goes_with_it),
         cmocka_unit_test(draining_queue_works_on_and_takes_nothing_new),
         cmocka_unit_test(depth_and_weight_are_set_at_run_time),
+        cmocka_unit_test(bytes_max_is_set_at_run_time),
+        cmocka_unit_test(policy_is_set_at_run_time),
+        cmocka_unit_test(policy_changes_among_many_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {3, {"mail.out", 8}}},
     {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {4, {"work", 4}, {"cpu=1", 5}, {"", 0}}},
     {.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {3, {.paused = true}}},
-    {.type = JQ_RECORD_QUEUE_SET, .time_ms = 5000, .u.queue_set = {3, {true, true, 9000, 1000, 7}}},
+    {.type = JQ_RECORD_QUEUE_SET, .time_ms = 5000, .u.queue_set = {3, {true, true, 9000, 1000, 7, UINT64_MAX, 3}}},
     {.type = JQ_RECORD_OPTIONS_DEFINED, .u.options_defined = {5, {1, 2, UINT32_MAX, 4, 5, 6}}},
     {.type = JQ_RECORD_WORKER_REGISTERED, .u.worker_registered = {6, {{1}}, {{2}}, UINT64_MAX, {"w", 1}}},
     {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {6, true}},

@@ -231,6 +231,9 @@ static const struct jqctl_option queue_drain_options[] = {
 static const struct jqctl_option queue_set_options[] = {
     {"weight", 0, "N", "Its share of the leases beside other queues, 1 to 1000; 0: as configured.", NULL},
     {"depth-max", 0, "N", "Tasks it takes before it is busy; 0: as configured.", NULL},
+    {"bytes-max", 0, "SIZE", "Bytes of tasks it takes before it is busy, such as 512M; 0: as configured.", NULL},
+    {"policy", 0, "POLICY", "When it is full: reject, shed_lowest or block; configured: as configured.",
+     "reject shed_lowest block configured"},
 };
 
 static const struct jqctl_option dump_options[] = {

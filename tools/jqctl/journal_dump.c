@@ -340,6 +340,10 @@ static void made_queue_set(struct jqctl_made *made, const struct jq_queue_set *s
         jqctl_made_uint(made, "depth_max", set->depth_max);
     if (set->weight > 0)
         jqctl_made_uint(made, "weight", set->weight);
+    if (set->bytes_max > 0)
+        jqctl_made_uint(made, "bytes_max", set->bytes_max);
+    if (set->policy > 0)
+        jqctl_made_text(made, "policy", jq_policy_name((enum jq_queue_policy)(set->policy - 1)));
 }
 
 static void fields_of_queue(struct dump *dump, const struct jq_record *record) {

@@ -70,7 +70,8 @@ struct setting {
     unsigned given; /* by the place of the field */
     bool paused, draining;
     int64_t until_ms;
-    uint64_t depth_max, weight;
+    uint64_t depth_max, weight, bytes_max;
+    const char *policy;
 };
 
 static bool asks(const struct setting *setting, unsigned place) {
@@ -91,6 +92,10 @@ static void fill_set(struct jq_pack *pack, void *ctx) {
         jq_pack_field_uint(pack, message, JQ_AT_QUEUE_SET_DEPTH_MAX, setting->depth_max);
     if (asks(setting, JQ_AT_QUEUE_SET_WEIGHT))
         jq_pack_field_uint(pack, message, JQ_AT_QUEUE_SET_WEIGHT, setting->weight);
+    if (asks(setting, JQ_AT_QUEUE_SET_BYTES_MAX))
+        jq_pack_field_uint(pack, message, JQ_AT_QUEUE_SET_BYTES_MAX, setting->bytes_max);
+    if (asks(setting, JQ_AT_QUEUE_SET_POLICY))
+        jq_pack_field_str(pack, message, JQ_AT_QUEUE_SET_POLICY, jq_str_of(setting->policy));
 }
 
 static int set_all(struct jqctl *ctl, struct setting *setting, const char *done) {
@@ -149,12 +154,29 @@ static int option_number(const struct jqctl *ctl, const char *name, uint64_t max
     return jqctl_option_uint(ctl, name, max, ret_value);
 }
 
+static int option_size(const struct jqctl *ctl, struct setting *setting) {
+    const char *text = jqctl_value(&ctl->args, "bytes-max");
+    struct jq_error error;
+    if (!text)
+        return JQCTL_DONE;
+    setting->given |= 1U << JQ_AT_QUEUE_SET_BYTES_MAX;
+    if (jq_text_parse_size(jq_str_of(text), &setting->bytes_max, &error) != JQ_OK)
+        return jqctl_fail(EX_USAGE, "--bytes-max: %s", error.message);
+    if (setting->bytes_max > JQ_QUEUE_BYTES_MAX)
+        return jqctl_fail(EX_USAGE, "--bytes-max: at most 1024T");
+    return JQCTL_DONE;
+}
+
 int jqctl_queue_set(struct jqctl *ctl) {
     struct setting setting = {.given = 0};
     int code = option_number(ctl, "weight", JQ_WEIGHT_MAX, JQ_AT_QUEUE_SET_WEIGHT, &setting, &setting.weight);
     if (code == JQCTL_DONE)
         code = option_number(ctl, "depth-max", JQ_DEPTH_MAX, JQ_AT_QUEUE_SET_DEPTH_MAX, &setting, &setting.depth_max);
+    if (code == JQCTL_DONE)
+        code = option_size(ctl, &setting);
+    setting.policy = jqctl_value(&ctl->args, "policy");
+    setting.given |= setting.policy ? 1U << JQ_AT_QUEUE_SET_POLICY : 0U;
     if (code == JQCTL_DONE && setting.given == 0)
-        code = jqctl_fail(EX_USAGE, "what is to be set? --weight, --depth-max");
+        code = jqctl_fail(EX_USAGE, "what is to be set? --weight, --depth-max, --bytes-max, --policy");
     return code == JQCTL_DONE ? set_all(ctl, &setting, "is set") : code;
 }
