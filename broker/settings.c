@@ -172,6 +172,11 @@ static const struct jq_conf_key journal_keys[] = {
          "deleted."),
 };
 
+static enum jq_err check_rate(struct jq_str value, struct jq_error *reterr) {
+    struct jq_rate rate;
+    return value.size > 0 ? jq_rate_parse(value, &rate, reterr) : JQ_OK;
+}
+
 #undef S
 #define S struct jq_queue_settings
 static const struct jq_conf_key queue_keys[] = {
@@ -187,6 +192,15 @@ static const struct jq_conf_key queue_keys[] = {
      .offset = JQ_CONF_FIELD(S, paused, bool),
      .standard = "no",
      .help = "Whether its first use makes it paused: it takes tasks and hands out none until `jqctl queue resume`."},
+    INT("concurrency", concurrency, 0, 1000000000, "0",
+        "How many of its tasks run at a time, unless `jqctl limit set queue:NAME` says otherwise; 0: any number."),
+    {.name = "rate",
+     .type = JQ_CONF_STRING,
+     .offset = JQ_CONF_FIELD(S, rate, char *),
+     .standard = "",
+     .check = check_rate,
+     .help = "How fast its tasks start, such as 100/h or 5/s, unless `jqctl limit set queue:NAME` says otherwise; "
+             "empty: at any rate."},
 };
 
 #define KEYS(table) .keys = table, .key_count = sizeof table / sizeof table[0]

@@ -23,7 +23,9 @@ struct jq_queue_settings {
     int64_t depth_max, bytes_max; /* 0: as [limits] */
     int64_t policy;               /* enum jq_queue_policy */
     int64_t weight;
-    bool paused; /* when it is first defined; later, what was said last counts */
+    bool paused;         /* when it is first defined; later, what was said last counts */
+    int64_t concurrency; /* 0: none */
+    char *rate;          /* as jq_rate_parse() reads it; empty: none */
 };
 
 struct jq_broker_settings {

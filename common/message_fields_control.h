@@ -111,7 +111,9 @@
     X(JQ_AT_LIMIT_OPENS, "opens_in_ms", UINT, 0, 0, ANY, NULL, "until its rate lets one start; absent: now")           \
     X(JQ_AT_LIMIT_GROUPS, "groups", UINT, 0, 0, ANY, NULL, "of `group:QUEUE/*`: that it counts for")                   \
     X(JQ_AT_LIMIT_HELD, "held", UINT, REQUIRED, 0, ANY, NULL,                                                          \
-      "1 while nothing under it may start, of `group:QUEUE/*` the number of such groups")
+      "1 while nothing under it may start, of `group:QUEUE/*` the number of such groups")                              \
+    X(JQ_AT_LIMIT_CONFIGURED, "configured", BOOL, 0, 0, 0, NULL,                                                       \
+      "by the queue's section of the configuration; absent: by an operator")
 
 /* ---- blobs ------------------------------------------------------------------------------------------------------- */
 

@@ -222,6 +222,7 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
     breakers_start(core);
     limits_start(core);
     blobs_start(core);
+    limits_configure(core);
     for (uint32_t i = 1; i < core->worker_count; i++) {
         if (core->workers[i].used) {
             worker_heard(core, i);

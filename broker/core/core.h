@@ -15,6 +15,7 @@
 #include "broker/core/event.h"
 #include "broker/core/record.h"
 #include "common/err.h"
+#include "common/limit.h"
 
 struct jq_zone;
 
@@ -24,8 +25,10 @@ struct jq_queue_config {
     uint64_t depth_max; /* 0: the broker's */
     uint64_t bytes_max; /* 0: the broker's */
     enum jq_queue_policy policy;
-    uint32_t weight; /* its share of the leases beside other queues; 0: 1 */
-    bool paused;     /* when it is first defined; a resume holds over restarts */
+    uint32_t weight;      /* its share of the leases beside other queues; 0: 1 */
+    bool paused;          /* when it is first defined; a resume holds over restarts */
+    uint32_t concurrency; /* 0: none; with `rate`, a limit that holds unless an operator sets another */
+    struct jq_rate rate;  /* count 0: none */
 };
 
 /* When circuit breakers open, and how they come back. */

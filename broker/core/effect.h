@@ -146,6 +146,7 @@ struct jq_limit_row {
     uint32_t concurrency; /* 0: none */
     struct jq_rate rate;  /* count 0: none */
     uint32_t burst;
+    bool configured;     /* by the queue's section of the configuration */
     uint32_t running;    /* not of group:QUEUE/<star> */
     uint32_t held;       /* what it lets nothing of start now: 1, or so many groups */
     uint32_t groups;     /* of group:QUEUE/<star>: that it counts for */

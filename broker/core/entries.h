@@ -133,7 +133,9 @@ struct limit {
     uint32_t meter;        /* I: its own; 0: each group has one */
     uint32_t group_count;  /* I: groups that have one by it */
     uint32_t closed_count; /* S: its meters that allow nothing now */
+    int64_t unknown_us;    /* S: of each group: until then its rate may have been used up before the log begins */
     uint8_t kind;          /* D: enum jq_scope_kind */
+    bool configured;       /* D: by the configuration */
     bool used;             /* D: set; false: gone, but some groups do not know yet */
 };
 
@@ -462,6 +464,7 @@ struct jq_core {
     uint64_t epoch;
     bool partial, prologue_begun, started, stopping;
     uint64_t replay_lsn; /* of the log's oldest byte when it was replayed */
+    int64_t replay_ms;   /* of its first record; 0: it has not lost any */
     uint64_t end_lsn;    /* one past the last record */
     uint64_t written_lsn;
     uint64_t digest;        /* D */

@@ -7,7 +7,9 @@
  * nobody asks a meter before a lease.
  *
  * A group's meter under `group:QUEUE/<star>` is kept with the group and forgotten with it, but not before its due time; it is
- * worked out again from the log's leases, not durable by itself: a million could not be said again in a prologue.
+ * worked out again from the log's leases, not durable by itself: a million could not be said again in a prologue. What was leased
+ * before the log's first record is not known after a start: a start at t leaves a due time of at most t + burst * interval, so each
+ * group is taken to have that of the first record's time. So a rate is never passed, and a group waits for no more than one interval.
  */
 #include <stdlib.h>
 
@@ -88,7 +90,8 @@ static void meter_check(struct jq_core *core, uint32_t ref) {
 
 static uint32_t meter_make(struct jq_core *core, uint32_t limit, enum jq_scope_kind kind) {
     const uint32_t ref = jq_slab_take(&core->meters);
-    *meter_at(core, ref) = (struct meter){.used = true, .limit = limit, .kind = (uint8_t)kind};
+    const int64_t due_us = kind == JQ_SCOPE_EACH_GROUP ? limit_at(core, limit)->unknown_us : 0;
+    *meter_at(core, ref) = (struct meter){.used = true, .limit = limit, .kind = (uint8_t)kind, .due_us = due_us};
     limit_at(core, limit)->group_count += kind == JQ_SCOPE_EACH_GROUP;
     return ref;
 }
@@ -140,6 +143,7 @@ uint64_t limit_hash(const struct jq_core *core, const struct limit *limit) {
     uint64_t hash = jq_hash_bytes(limit->scope.data, limit->scope.size, 0);
     hash = jq_hash_combine(hash, (uint64_t)limit->concurrency << 32 | limit->burst);
     hash = jq_hash_combine(hash, (uint64_t)limit->rate.period_ms << 20 ^ limit->rate.count);
+    hash += limit->configured;
     return jq_hash_combine(hash, limit->meter != 0 ? (uint64_t)meter_at(core, limit->meter)->due_us : 0);
 }
 
@@ -371,7 +375,27 @@ static void rebind(struct jq_core *core, const struct jq_scope *scope, bool on) 
 
 /* ---- what time brings ---- */
 
+/* What a group may have started before the log begins. */
+static void unknown_assume(struct jq_core *core) {
+    for (uint32_t ref = 1; ref < core->limits.fresh; ref++) {
+        struct limit *limit = limit_at(core, ref);
+        if (limit->used && limit->meter == 0 && limit->rate.count > 0) {
+            limit->unknown_us = core->replay_ms * US_PER_MS + (int64_t)limit->burst * interval_us(limit);
+        }
+    }
+    for (uint32_t ref = 1; ref < core->meters.fresh; ref++) {
+        struct meter *meter = meter_at(core, ref);
+        if (meter->used && meter->kind == JQ_SCOPE_EACH_GROUP &&
+            meter->due_us < limit_at(core, meter->limit)->unknown_us) {
+            meter->due_us = limit_at(core, meter->limit)->unknown_us;
+        }
+    }
+}
+
 void limits_start(struct jq_core *core) {
+    if (core->replay_ms > 0) {
+        unknown_assume(core);
+    }
     for (uint32_t ref = 1; ref < core->meters.fresh; ref++) {
         if (meter_at(core, ref)->used) {
             meter_check(core, ref);
@@ -440,6 +464,7 @@ static enum jq_err apply_set(struct jq_core *core, const struct jq_record *recor
     limit->concurrency = record->u.limit_set.concurrency;
     limit->rate = record->u.limit_set.rate;
     limit->burst = record->u.limit_set.burst;
+    limit->configured = record->u.limit_set.configured;
     if (limit->meter != 0) {
         meter_at(core, limit->meter)->due_us = record->u.limit_set.due_us;
     }

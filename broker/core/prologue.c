@@ -36,7 +36,8 @@ static void say_limits(struct jq_core *core) {
                                                     .concurrency = limit->concurrency,
                                                     .rate = limit->rate,
                                                     .burst = limit->burst,
-                                                    .due_us = limit->meter ? meter_at(core, limit->meter)->due_us : 0}};
+                                                    .due_us = limit->meter ? meter_at(core, limit->meter)->due_us : 0,
+                                                    .configured = limit->configured}};
             emit(core, &set);
         }
     }

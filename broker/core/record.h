@@ -363,8 +363,9 @@ struct jq_record {
             uint32_t concurrency; /* 0: none */
             struct jq_rate rate;  /* count 0: none */
             uint32_t burst;
-            int64_t due_us; /* core time of the next start by the rate; not of group:QUEUE/<star> */
-        } limit_set;        /* new, changed, or re-stated by a prologue */
+            int64_t due_us;  /* core time of the next start by the rate; not of group:QUEUE/<star> */
+            bool configured; /* by the queue's section of the configuration, not by an operator */
+        } limit_set;         /* new, changed, or re-stated by a prologue */
         struct {
             struct jq_str scope;
         } limit_removed;

@@ -276,6 +276,7 @@ void blob_ls_request(struct jq_core *core, const struct jq_request *request);
 void blob_gc_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- limit_ops.c ---- */
+void limits_configure(struct jq_core *core); /* after a start */
 void limit_set_request(struct jq_core *core, const struct jq_request *request);
 void limit_ls_request(struct jq_core *core, const struct jq_request *request);
 void limit_rm_request(struct jq_core *core, const struct jq_request *request);

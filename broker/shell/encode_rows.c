@@ -284,6 +284,8 @@ static void pack_limit(struct encoder *encoder, const struct jq_limit_row *limit
         row_ms(&map, JQ_AT_LIMIT_OPENS, limit->opens_in_ms);
     row_some(&map, JQ_AT_LIMIT_GROUPS, limit->groups);
     row_uint(&map, JQ_AT_LIMIT_HELD, limit->held);
+    if (limit->configured)
+        row_bool(&map, JQ_AT_LIMIT_CONFIGURED, true);
     row_end(&map);
 }
 

@@ -28,6 +28,13 @@ static void limits(const struct jq_broker_settings *settings, struct jq_core_con
     policy->parked_max = (uint32_t)settings->parked_max;
 }
 
+/* The settings have passed their check. */
+static struct jq_rate rate_of(const char *text) {
+    struct jq_rate rate = {0};
+    struct jq_error error;
+    return jq_rate_parse(jq_str_of(text), &rate, &error) == JQ_OK ? rate : (struct jq_rate){0};
+}
+
 static enum jq_err queues(const struct jq_broker_settings *settings, struct jq_core_config *policy,
                           struct jq_error *reterr) {
     const struct jq_queue_settings *items = settings->queues.data;
@@ -41,7 +48,9 @@ static enum jq_err queues(const struct jq_broker_settings *settings, struct jq_c
                                              .bytes_max = (uint64_t)items[i].bytes_max,
                                              .policy = (enum jq_queue_policy)items[i].policy,
                                              .weight = (uint32_t)items[i].weight,
-                                             .paused = items[i].paused};
+                                             .paused = items[i].paused,
+                                             .concurrency = (uint32_t)items[i].concurrency,
+                                             .rate = rate_of(items[i].rate)};
     policy->queues = queues;
     policy->queue_count = (uint32_t)count;
     policy->queues_declared = settings->queues_declared;

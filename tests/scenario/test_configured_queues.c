@@ -130,6 +130,47 @@ static void a_queue_that_is_no_longer_declared_runs_dry(void **state) {
     lab_free(lab);
 }
 
+static struct jq_limit_row limit_of_queue(struct lab *lab) {
+    struct jq_request request = lab_request(lab, JQ_OP_LIMIT_LS);
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    return reply->u.limits.count > 0 ? reply->u.limits.rows[0] : (struct jq_limit_row){0};
+}
+
+/* A queue's section may limit it. It holds from the start on; an operator's word comes before it, and once that is taken back it holds
+ * again. A change of the section is followed by the next start, and nobody can remove what it says but there. */
+static void section_limits_its_queue(void **state) {
+    static const struct jq_queue_config one[] = {{.name = "cad", .concurrency = 1}};
+    static const struct jq_queue_config two[] = {{.name = "cad", .concurrency = 2, .rate = {100, 3600000}}};
+    struct jq_core_config config;
+    (void)state;
+    jq_core_config_init(&config);
+    config.queues = one;
+    config.queue_count = 1;
+    struct lab *lab = lab_new_with(&config);
+    for (int i = 0; i < 4; i++) {
+        submit_task(lab, "cad");
+    }
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(remove_limit(lab, "queue:cad"), JQ_REPLY_CONFLICT);
+    lab->config.queues = two;
+    restart_broker(lab);
+    register_worker(lab, lab_worker(lab, "worker-1"));
+    assert_int_equal(limit_of_queue(lab).concurrency, 2);
+    assert_int_equal(limit_of_queue(lab).rate.count, 100);
+    assert_true(limit_of_queue(lab).configured);
+    assert_int_equal(set_limit(lab, "queue:cad", 3, NULL), JQ_REPLY_OK);
+    restart_broker(lab);
+    assert_int_equal(limit_of_queue(lab).concurrency, 3);
+    assert_int_equal(remove_limit(lab, "queue:cad"), JQ_REPLY_OK);
+    assert_int_equal(limit_of_queue(lab).concurrency, 2);
+    lab->config.queue_count = 0;
+    restart_broker(lab);
+    assert_int_equal(limit_of_queue(lab).concurrency, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queues_share_the_workers_by_weight),
@@ -138,6 +179,7 @@ int main(void) {
         cmocka_unit_test(a_queue_has_its_own_depth),
         cmocka_unit_test(only_declared_queues_take_tasks),
         cmocka_unit_test(a_queue_that_is_no_longer_declared_runs_dry),
+        cmocka_unit_test(section_limits_its_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -333,6 +333,38 @@ static void rate_outlives_the_segments_that_it_counted(void **state) {
     lab_free(lab);
 }
 
+/* Nor does the rate of each group give a burst more to a broker that starts from what is left of the log: what cannot be known any
+ * more is taken to have been used up, for those groups too of which nothing is left; and no longer than that could hold anybody back. */
+static void each_groups_rate_outlives_the_segments_too(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.result_ttl_ms = 1;
+    item.queue = JQ_STR("q");
+    item.group = JQ_STR("acme");
+    advance_ms(lab, 1000000);
+    assert_int_equal(set_limit(lab, "group:q/*", 0, "1/m"), JQ_REPLY_OK);
+    submit_item(lab, &item);
+    assert_int_equal(run_one(lab), 1);
+    advance_ms(lab, 10000);
+    lab_prologue(lab);
+    corelog_delete_below(&lab->log, jq_core_needs_from(lab->core));
+    assert_true(lab->log.first > 0);
+    advance_ms(lab, 20000);
+    restart_broker(lab);
+    const jq_task_id second = submit_item(lab, &item);
+    assert_int_equal(run_one(lab), 0);
+    advance_ms(lab, 40000 - 1); /* a minute behind the first record that is left */
+    assert_int_equal(run_one(lab), 0);
+    advance_ms(lab, 1);
+    assert_int_equal(run_one(lab), second.value);
+    item.group = JQ_STR("new");
+    const jq_task_id other = submit_item(lab, &item);
+    assert_int_equal(run_one(lab), other.value);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queue_runs_so_many_at_a_time),
@@ -347,6 +379,7 @@ int main(void) {
         cmocka_unit_test(lost_lease_gives_its_place_back),
         cmocka_unit_test(limits_are_bounded),
         cmocka_unit_test(rate_outlives_the_segments_that_it_counted),
+        cmocka_unit_test(each_groups_rate_outlives_the_segments_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

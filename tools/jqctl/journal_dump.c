@@ -428,6 +428,8 @@ static void fields_of_limit(struct jqctl_made *made, const struct jq_record *rec
         jqctl_made_text(made, "rate", jq_rate_format(record->u.limit_set.rate, rate));
         jqctl_made_uint(made, "burst", record->u.limit_set.burst);
     }
+    if (record->u.limit_set.configured)
+        jqctl_made_bool(made, "configured", true);
 }
 
 /* A task that was moved to the log's head, as it stood then. */

@@ -4,10 +4,15 @@
 #include "tools/jqctl/print.h"
 
 static const struct jqctl_column limit_columns[] = {
-    {"scope", "scope", JQCTL_TEXT, JQCTL_BOTH, NULL},      {"concurrency", "at a time", JQCTL_COUNT, JQCTL_BOTH, NULL},
-    {"rate", "rate", JQCTL_TEXT, JQCTL_BOTH, NULL},        {"burst", "burst", JQCTL_COUNT, JQCTL_BOTH, NULL},
-    {"running", "running", JQCTL_COUNT, JQCTL_BOTH, NULL}, {"groups", "groups", JQCTL_COUNT, JQCTL_BOTH, NULL},
-    {"held", "held back", JQCTL_COUNT, JQCTL_BOTH, NULL},  {"opens_in_ms", "opens in", JQCTL_SPAN, JQCTL_BOTH, NULL},
+    {"scope", "scope", JQCTL_TEXT, JQCTL_BOTH, NULL},
+    {"concurrency", "at a time", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"rate", "rate", JQCTL_TEXT, JQCTL_BOTH, NULL},
+    {"burst", "burst", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"running", "running", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"groups", "groups", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"held", "held back", JQCTL_COUNT, JQCTL_BOTH, NULL},
+    {"opens_in_ms", "opens in", JQCTL_SPAN, JQCTL_BOTH, NULL},
+    {"configured", "configured", JQCTL_FLAG, JQCTL_BOTH, NULL},
 };
 static const struct jqctl_columns limit_row = JQCTL_COLUMNS(limit_columns);
 
