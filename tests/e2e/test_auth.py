@@ -14,20 +14,12 @@ EX_CONFIG = 78
 
 
 class Auth(TestCase):
-    def new_token(self, name, role, *words):
-        """(token, its line for the file)"""
-        code, out, err = self.bed.run_jqctl("token", "new", "--name", name, "--role", role, *words)
-        self.assertEqual(code, 0, err)
-        token, line = out.splitlines()
-        return token, line
-
     def start_with_tokens(self):
         """Tokens of every role; the client's may use the queues cad.* and the handler noop only."""
-        made = {role: self.new_token(role, role) for role in ("observer", "worker", "admin")}
-        made["client"] = self.new_token("client", "client", "--queues", "cad.*", "--handlers", "noop")
+        made = {role: self.bed.new_token(role, role) for role in ("observer", "worker", "admin")}
+        made["client"] = self.bed.new_token("client", "client", "--queues", "cad.*", "--handlers", "noop")
         self.tokens = {role: token for role, (token, _) in made.items()}
-        path = self.bed.write("tokens", "".join(line + "\n" for _, line in made.values()))
-        os.chmod(path, 0o600)
+        path = self.bed.write_secret("tokens", "".join(line + "\n" for _, line in made.values()))
         self.bed.new_broker({"broker.auth": "tokens", "broker.tokens_file": path}).start()
         code, _, err = self.bed.run_jqctl("server", "wait", "--timeout", "60s", token=self.tokens["admin"])
         self.assertEqual(code, 0, err + self.bed.broker.log())

@@ -179,7 +179,7 @@ pub const Checks = struct {
     }
 
     pub fn addTorture(checks: Checks) void {
-        const step = checks.b.step("torture", "Torture real processes: kills, stops, failing disks, crowds (-- --seconds N, NAME..)");
+        const step = checks.b.step("torture", "Torture real processes: kills, power cuts, cut wires, crowds (-- --seconds N, --minutes N, NAME..)");
         _ = checks.addScript(step, "tests/torture/run.py");
     }
 

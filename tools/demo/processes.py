@@ -5,6 +5,7 @@ Everything lies under one temporary folder; everything started is ended by its o
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,8 +22,16 @@ class DemoError(Exception):
 
 
 def free_ports(count):
-    """Ports of 127.0.0.1 that nobody listens on; all are held until all are found, so that they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports of 127.0.0.1 that nobody listens on; all are held until all are found, so that they differ.
+
+    From below those that the kernel gives to outgoing connections: one of these could take the port of a broker that restarts.
+    """
+    held = []
+    while len(held) < count:
+        try:
+            held.append(socket.create_server(("127.0.0.1", random.randrange(10000, 32768))))
+        except OSError:
+            pass
     ports = [listener.getsockname()[1] for listener in held]
     for listener in held:
         listener.close()

@@ -6,6 +6,7 @@ the event, with a deadline.
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from . import sp
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BIN = os.environ.get("JQ_BIN") or os.path.join(ROOT, "zig-out", "bin")
 START_S = 60
+PORT_MIN = 10000
 
 FINAL_STATES = ("succeeded", "dead", "cancelled", "expired")
 
@@ -37,8 +39,23 @@ def wait_until(what, is_true, within_s=START_S):
     return found
 
 
-def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+def port_ceiling():
+    """Below what the kernel gives to outgoing connections: one of those could take a port while its broker restarts."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            return int(file.read().split()[0])
+    except (OSError, ValueError):
+        return 32768
+
+
+def free_ports(count, host="127.0.0.1"):
+    """Ports of `host` that nobody listens on; all are held until all are found, so that they differ."""
+    held, ceiling = [], port_ceiling()
+    while len(held) < count:
+        try:
+            held.append(socket.create_server((host, random.randrange(PORT_MIN, ceiling) if ceiling > 2 * PORT_MIN else 0)))
+        except OSError:
+            pass
     ports = [listener.getsockname()[1] for listener in held]
     for listener in held:
         listener.close()
@@ -111,16 +128,20 @@ def options(settings):
 
 
 class Bed:
-    def __init__(self):
+    def __init__(self, host="127.0.0.1"):
+        """`host`: an address of this machine, on which the broker listens."""
         self.folder = tempfile.mkdtemp(prefix="jqmesh-e2e-")
         os.chmod(self.folder, 0o755)  # Where the worker is root its tasks run as `nobody`.
-        self.request_port, self.notice_port, self.survey_port, self.http_port = free_ports(4)
-        self.request = f"tcp://127.0.0.1:{self.request_port}"
-        self.notice = f"tcp://127.0.0.1:{self.notice_port}"
-        self.survey = f"tcp://127.0.0.1:{self.survey_port}"
+        self.request_port, self.notice_port, self.survey_port, self.http_port = free_ports(4, host)
+        self.host = host
+        self.request = f"tcp://{host}:{self.request_port}"
+        self.notice = f"tcp://{host}:{self.notice_port}"
+        self.survey = f"tcp://{host}:{self.survey_port}"
         self.data = self.path("data")
         self.processes = []
         self.clients = []
+        self.watch = None
+        self.token, self.worker_token_file = None, ""  # Where the broker asks for tokens: see use_tokens().
         self.broker = None
 
     def path(self, *names):
@@ -149,13 +170,33 @@ class Bed:
             "broker.listen_request": f"{self.request} ipc://{self.path('broker.sock')}",
             "broker.listen_notice": self.notice,
             "broker.listen_survey": self.survey,
-            "broker.listen_http": f"127.0.0.1:{self.http_port}",
+            "broker.listen_http": f"{self.host}:{self.http_port}",
             "liveness.heartbeat": "200ms",
             "liveness.liveness": "3s",
             "retry.base": "50ms",
             "journal.retention_time": "1h",
             "limits.disk_free_min": "1M",
         }
+
+    def new_token(self, name, role, *words):
+        """(token, its line for the broker's file)"""
+        code, out, err = self.run_jqctl("token", "new", "--name", name, "--role", role, *words)
+        assert code == 0, err
+        token, line = out.splitlines()
+        return token, line
+
+    def write_secret(self, name, text):
+        path = self.write(name, text)
+        os.chmod(path, 0o600)
+        return path
+
+    def use_tokens(self):
+        """From now on everything here has a token. Returns what a broker must be told for it."""
+        self.token, admin_line = self.new_token("admin", "admin")
+        worker_token, worker_line = self.new_token("worker", "worker")
+        self.worker_token_file = self.write_secret("worker.token", worker_token + "\n")
+        path = self.write_secret("tokens", f"{admin_line}\n{worker_line}\n")
+        return {"broker.auth": "tokens", "broker.tokens_file": path}
 
     def new_broker(self, settings=None, environment=None, name="broker"):
         """Not started yet."""
@@ -184,6 +225,7 @@ class Bed:
         chosen = {
             "worker.name": name,
             "worker.request": self.request,
+            "worker.token_file": self.worker_token_file,
             "worker.survey": self.survey,
             "worker.offers": "cpu=4 mem=2G",
             "worker.slots": "4",
@@ -216,8 +258,8 @@ class Bed:
         """(exit code, stdout, stderr)"""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("JQ_")}
         environment["JQ_SERVER"] = self.request
-        if token is not None:
-            environment["JQ_TOKEN"] = token
+        if token or self.token:
+            environment["JQ_TOKEN"] = token or self.token
         done = subprocess.run(
             [program("jqctl"), *words], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=timeout_s, check=False,
@@ -259,8 +301,16 @@ class Bed:
 
         return wait_until(f"task {task_id} {' or '.join(states)}", reached, within_s)
 
+    def status(self):
+        """The broker's numbers, over a connection that is kept: cheap enough to be asked all the time."""
+        if self.watch is None:
+            self.watch = self.client()
+        status, body = self.watch.ask("server.status")
+        assert status == sp.OK, body
+        return body
+
     def client(self, token=None):
-        client = sp.Client(self.request, token)
+        client = sp.Client(self.request, token or self.token)
         self.clients.append(client)
         return client
 
