@@ -189,6 +189,17 @@ static void decode_worker_registered(struct jq_reader *in, struct jq_record *rec
     record->u.worker_registered.name = jq_read_str(in, JQ_NAME_SIZE_MAX);
 }
 
+static void encode_worker_doorbell(const struct jq_record *record, struct jq_buf *out) {
+    jq_buf_append_varint(out, record->u.worker_doorbell.worker);
+    jq_buf_append_u8(out, record->u.worker_doorbell.asleep);
+    jq_buf_append_str(out, record->u.worker_doorbell.doorbell);
+}
+static void decode_worker_doorbell(struct jq_reader *in, struct jq_record *record) {
+    record->u.worker_doorbell.worker = (uint32_t)get_bounded(in, UINT32_MAX);
+    record->u.worker_doorbell.asleep = jq_read_u8(in) != 0;
+    record->u.worker_doorbell.doorbell = jq_read_str(in, JQ_DOORBELL_SIZE_MAX);
+}
+
 static void encode_worker_set(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.worker_set.worker);
     jq_buf_append_u8(out, record->u.worker_set.draining);
@@ -602,6 +613,7 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_WORKER_REGISTERED] = {"worker_registered", encode_worker_registered, decode_worker_registered, false},
     [JQ_RECORD_WORKER_SET] = {"worker_set", encode_worker_set, decode_worker_set, false},
     [JQ_RECORD_WORKER_GONE] = {"worker_gone", encode_worker_gone, decode_worker_gone, false},
+    [JQ_RECORD_WORKER_DOORBELL] = {"worker_doorbell", encode_worker_doorbell, decode_worker_doorbell, false},
     [JQ_RECORD_REQUEST_ANSWERED] = {"request_answered", encode_request_answered, decode_request_answered, false},
     [JQ_RECORD_SENDER_TRIMMED] = {"sender_trimmed", encode_sender_trimmed, decode_sender_trimmed, false},
     [JQ_RECORD_KEYS_FORGOTTEN] = {"keys_forgotten", encode_keys_forgotten, decode_keys_forgotten, false},

@@ -68,7 +68,9 @@
     X(JQ_AT_REGISTER_UNITS, "units", UNITS, 0, 0, 64, NULL,                                                            \
       "of offers whose units are told apart, as gpu=[0,1]: their numbers; as many as are offered")                     \
     X(JQ_AT_REGISTER_ACCEPT, "accept", WORDS, 0, 0, 16, NULL,                                                          \
-      "names of its offers: it takes only tasks that reserve one of these; default: all tasks")
+      "names of its offers: it takes only tasks that reserve one of these; default: all tasks")                        \
+    X(JQ_AT_REGISTER_DOORBELL, "doorbell", TEXT, 0, 1, JQ_DOORBELL_SIZE_MAX, NULL,                                     \
+      "where it is woken when it sleeps: tcp://HOST:PORT or ipc:///PATH, to which the broker connects and closes")
 
 #define JQ_FIELDS_HANDLER(X)                                                                                           \
     X(JQ_AT_HANDLER_NAME, "name", NAME, REQUIRED, 0, 0, NULL, "")                                                      \
@@ -171,7 +173,10 @@
       "what is left by the worker's own account: can only lower the broker's")                                         \
     X(JQ_AT_LEASE_REPORTS, "reports", LIST, 0, 0, JQ_REPORT_COUNT_MAX, &jq_message_report_item, "ends of attempts")    \
     X(JQ_AT_LEASE_HELD, "held", LIST, 0, 0, JQ_HELD_COUNT_MAX, &jq_message_held,                                       \
-      "all leases it holds, when the broker sent `send_held`")
+      "all leases it holds, when the broker sent `send_held`")                                                         \
+    X(JQ_AT_LEASE_SLEEP, "sleep", BOOL, 0, 0, 0, NULL,                                                                 \
+      "I hold nothing and go: ring my doorbell; answered at once, the session ends. Without a doorbell it says "       \
+      "nothing")
 
 #define JQ_FIELDS_REPORT_ITEM(X)                                                                                       \
     X(JQ_AT_REPORT_ITEM_TASK, "task", UINT, REQUIRED, 1, ANY, NULL, "")                                                \
@@ -449,6 +454,8 @@
     X(JQ_AT_WORKER_MEMORY, "memory_permille", UINT, REQUIRED, 0, ANY, NULL, "of its memory in use")                    \
     X(JQ_AT_WORKER_OFFERS, "offers", AMOUNTS, REQUIRED, 0, ANY, NULL, "totals, in thousandths")                        \
     X(JQ_AT_WORKER_FREE, "free", AMOUNTS, REQUIRED, 0, ANY, NULL, "left by the broker's account, in thousandths")      \
+    X(JQ_AT_WORKER_ASLEEP, "asleep", BOOL, 0, 0, 0, NULL, "it went, and is woken by its doorbell; absent: no")         \
+    X(JQ_AT_WORKER_DOORBELL, "doorbell", TEXT, 0, 1, ANY, NULL, "where it is woken; absent: nowhere")                  \
     X(JQ_AT_WORKER_KEPT_FOR, "kept_for", UINT, 0, 1, ANY, NULL,                                                        \
       "the task that gets what room there is before all others; absent: none")                                         \
     X(JQ_AT_WORKER_UNITS, "units", UNITS, 0, 0, ANY, NULL, "worker.show: as registered")                               \

@@ -50,6 +50,7 @@ static inline bool jq_uuid_equal(const struct jq_uuid *a, const struct jq_uuid *
 enum {
     JQ_BLOB_HASH_SIZE = 32,          /* SHA-256 of what a blob holds: its name */
     JQ_BLOB_CHUNK_SIZE = 48 * 1024,  /* bytes of a blob that travel at a time; the last may be fewer */
+    JQ_DOORBELL_SIZE_MAX = 127,      /* the address of a doorbell: that of a socket */
     JQ_NAME_SIZE_MAX = 64,           /* queue, handler, worker, offer and fact names: [a-z0-9_.-] */
     JQ_KEY_SIZE_MAX = 255,           /* idempotency key, group */
     JQ_NEED_SIZE_MAX = 1024,         /* need and want texts */

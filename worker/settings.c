@@ -75,6 +75,10 @@ static const struct jq_conf_key worker_keys[] = {
     TIME("drain", drain_ms, 0, DAY, "1m", "How long a stop waits for running tasks; the rest is handed back."),
     TIME("grace", grace_ms, 0, HOUR, "5s", "Time between SIGTERM and SIGKILL."),
     TIME("idle_exit", idle_exit_ms, 0, DAY, "0s", "Stops after so long without a task; 0s: never."),
+    TEXT(
+        "doorbell", doorbell, jq_check_url, "",
+        "Where the broker wakes it when it has stopped: tcp://HOST:PORT or ipc:///PATH; empty: the socket by which the "
+        "service manager starts it, if it does."),
     ENUM("sandbox", sandbox, sandbox_names, "prefer",
          "prefer: tasks are confined as far as this kernel can; require: not at all rather than without memory, pids, "
          "kill, "

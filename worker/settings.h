@@ -83,6 +83,7 @@ struct jq_worker_settings {
     int64_t drain_ms, grace_ms, idle_exit_ms;
     int64_t sandbox;          /* enum jq_sandbox_mode */
     struct jq_conf_list read; /* absolute paths */
+    char *doorbell;           /* empty: as the socket says that the service manager handed over, else none */
     char *run_as;             /* user name; empty: the worker's own */
     char *cgroup;             /* "auto", "none", or an absolute path */
     int64_t memory_pressure_percent, psi_pressure_percent;

@@ -65,7 +65,12 @@ uint64_t worker_hash(const struct jq_core *core, const struct worker *worker) {
         jq_hash_combine(jq_hash_bytes(worker->id.bytes, 16, 0), jq_hash_bytes(worker->session.bytes, 16, 0));
     hash = jq_hash_combine(hash, worker->incarnation);
     hash = jq_hash_combine(hash, jq_hash_bytes(worker->name.data, worker->name.size, 0));
-    return jq_hash_combine(hash, (uint64_t)(worker - core->workers) << 1 | worker->draining);
+    hash = jq_hash_combine(hash, (uint64_t)(worker - core->workers) << 1 | worker->draining);
+    if (worker->doorbell.size == 0) {
+        return hash;
+    }
+    hash = jq_hash_combine(hash, jq_hash_bytes(worker->doorbell.data, worker->doorbell.size, 0));
+    return jq_hash_combine(hash, worker->asleep);
 }
 
 /* The worker of that index, made if it is the next new one or a free place. NULL: out of turn. */
@@ -97,8 +102,12 @@ static enum jq_err apply_worker_registered(struct jq_core *core, const struct jq
         JQ_CHECK(jq_strmap_remove(&core->worker_ids, uuid_key(&worker->id)));
         JQ_CHECK(jq_strmap_remove(&core->worker_sessions, uuid_key(&worker->session)));
         worker_name_remove(core, record->u.worker_registered.worker);
+        sleeper_remove(core, record->u.worker_registered.worker);
         free((char *)(uintptr_t)worker->name.data);
+        free((char *)(uintptr_t)worker->doorbell.data);
     }
+    worker->doorbell = (struct jq_str){NULL, 0};
+    worker->asleep = false;
     worker->used = true;
     worker->id = record->u.worker_registered.id;
     worker->session = record->u.worker_registered.session;
@@ -139,7 +148,9 @@ static enum jq_err apply_worker_gone(struct jq_core *core, const struct jq_recor
     JQ_CHECK(jq_strmap_remove(&core->worker_ids, uuid_key(&worker->id)));
     JQ_CHECK(jq_strmap_remove(&core->worker_sessions, uuid_key(&worker->session)));
     worker_name_remove(core, index);
+    sleeper_remove(core, index);
     free((char *)(uintptr_t)worker->name.data);
+    free((char *)(uintptr_t)worker->doorbell.data);
     *worker =
         (struct worker){.refill = worker->refill, .commanded = worker->commanded}; /* it may be on this step's lists */
     return JQ_OK;
@@ -159,6 +170,7 @@ enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, s
     case JQ_RECORD_OPTIONS_DEFINED: return apply_intern_record(core, record, reterr);
     case JQ_RECORD_WORKER_REGISTERED: return apply_worker_registered(core, record, reterr);
     case JQ_RECORD_WORKER_SET: return apply_worker_set(core, record, reterr);
+    case JQ_RECORD_WORKER_DOORBELL: return apply_worker_doorbell(core, record, reterr);
     case JQ_RECORD_WORKER_GONE: return apply_worker_gone(core, record, reterr);
     case JQ_RECORD_REQUEST_ANSWERED:
     case JQ_RECORD_SENDER_TRIMMED: return apply_sender_record(core, record, reterr);

@@ -48,7 +48,11 @@ void group_block(struct jq_core *core, uint32_t ref, enum block_reason reason, b
 }
 
 void worker_block(struct jq_core *core, uint32_t index, enum block_reason reason, bool on) {
-    if (turns(&worker_at(core, index)->blocks, reason, on) && !on) {
+    if (!turns(&worker_at(core, index)->blocks, reason, on)) {
+        return;
+    }
+    worker_note_able(core, index);
+    if (!on) {
         worker_refill(core, index);
     }
 }

@@ -63,7 +63,7 @@ void worker_drain_request(struct jq_core *core, const struct jq_request *request
     struct worker *worker = worker_at(core, index);
     worker->drain_told = false;
     news_name(core, JQ_NEWS_WORKER_DRAINING, worker->name, request->u.named.on);
-    if (!worker->profile && !request->u.named.on) {
+    if (!worker->profile && !worker->asleep && !request->u.named.on) {
         worker_heard(core, index); /* it may be dead, kept only for being drained: it has one liveness to come back */
     }
     if (worker->poll.call != 0 && worker_has_commands(core, worker)) {

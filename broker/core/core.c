@@ -176,11 +176,12 @@ enum jq_err jq_core_new(const struct jq_core_config *config, uint64_t hash_seed,
     core->hot_queues = calloc(config->queues_max, sizeof(*core->hot_queues));
     core->open_classes = calloc(bit_words(config->classes_max), sizeof(*core->open_classes));
     core->searched = calloc(bit_words(config->classes_max), sizeof(*core->searched));
+    core->wake_looked = calloc(bit_words(config->classes_max), sizeof(*core->wake_looked));
     core->workers = array_grow(NULL, 0, &core->worker_capacity, sizeof(*core->workers));
     core->senders = array_grow(NULL, 0, &core->sender_capacity, sizeof(*core->senders));
     core->segments = array_grow(NULL, 0, &core->segment_capacity, sizeof(*core->segments));
     JQ_CHECK(core->queues && core->classes && core->options && core->hot && core->hot_queues);
-    JQ_CHECK(core->open_classes && core->searched);
+    JQ_CHECK(core->open_classes && core->searched && core->wake_looked);
     core->workers[0] = (struct worker){0};
     core->senders[0] = (struct sender){0};
     core->segments[core->segment_count++] = (struct segment){0};
@@ -224,10 +225,11 @@ void jq_core_start(struct jq_core *core, uint64_t epoch, int64_t now_ms, int64_t
     blobs_start(core);
     limits_configure(core);
     for (uint32_t i = 1; i < core->worker_count; i++) {
-        if (core->workers[i].used) {
+        if (core->workers[i].used && !core->workers[i].asleep) {
             worker_heard(core, i);
         }
     }
+    sleepers_start(core);
     schedules_plan(core);
     core->output = NULL;
 }
@@ -310,6 +312,7 @@ static void free_workers(struct jq_core *core) {
         struct worker *worker = &core->workers[i];
         if (worker->used) {
             free_text(worker->name);
+            free_text(worker->doorbell);
             profile_release(core, worker->profile);
             free(worker->cancels);
             free(worker->kills);
@@ -408,6 +411,8 @@ void jq_core_free(struct jq_core *core) {
     free(core->hot);
     free(core->hot_queues);
     free(core->open_classes);
+    free(core->wake_looked);
+    free(core->sleepers);
     free(core->lane_places);
     free(core->searched);
     free(core->asking);

@@ -121,7 +121,8 @@ struct jq_worker_row {
     struct jq_str name;
     uint32_t place; /* as of a queue */
     struct jq_uuid id;
-    bool draining, registered, alive;
+    bool draining, registered, alive, asleep;
+    struct jq_str doorbell; /* empty: none */
     uint32_t leases, parked;
     int64_t seen_ms_ago;
     uint32_t load_permille, memory_permille;
@@ -192,8 +193,9 @@ struct jq_blob_row {
     X(JQ_WHY_WORKER_SHORT, "worker_short")           /* number: ms; its host ran out of something under such a task */ \
     X(JQ_WHY_WORKER_BREAKER, "worker_breaker") /* number: ms, as above; 0: its probes are out, or it is tripped */     \
     X(JQ_WHY_WORKER_DRAINING, "worker_draining")                                                                       \
-    X(JQ_WHY_WORKER_ACCEPTS, "worker_accepts")       /* detail: the offers one of which a task must reserve there */   \
-    X(JQ_WHY_WORKER_FAILS_TERM, "worker_fails_term") /* detail: the term */                                            \
+    X(JQ_WHY_WORKER_ASLEEP, "worker_asleep")   /* number: how often its doorbell was rung since it went to sleep */    \
+    X(JQ_WHY_WORKER_ACCEPTS, "worker_accepts") /* detail: the offers one of which a task must reserve there */         \
+    X(JQ_WHY_WORKER_FAILS_TERM, "worker_fails_term")       /* detail: the term */                                      \
     X(JQ_WHY_WORKER_LACKS_HANDLER, "worker_lacks_handler") /* detail: the handler */                                   \
     X(JQ_WHY_WORKER_SILENT, "worker_silent")               /* registered before, not heard since the start or dead */  \
     X(JQ_WHY_WORKERS_MORE, "workers_more")                 /* count: workers that the lines above do not speak of */   \
@@ -396,8 +398,10 @@ enum jq_news_type {
     JQ_NEWS_QUEUE_TUNED,     /* its weight or its depth */
     JQ_NEWS_TASK_HELD,
     JQ_NEWS_TASK_RELEASED,
-    JQ_NEWS_TASK_MOVED,   /* name: the queue it is in now */
-    JQ_NEWS_TASK_PROGRESS /* number: thousandths; name: the handler's text */
+    JQ_NEWS_TASK_MOVED,    /* name: the queue it is in now */
+    JQ_NEWS_TASK_PROGRESS, /* number: thousandths; name: the handler's text */
+    JQ_NEWS_WORKER_ASLEEP, /* it went, or died, and can be woken */
+    JQ_NEWS_WORKER_RUNG    /* number: how often since */
 };
 struct jq_news {
     enum jq_news_type type;
@@ -438,6 +442,7 @@ enum jq_effect_type {
     JQ_EFFECT_NOTICE, /* tell a worker by PUB that a command waits */
     JQ_EFFECT_NEWS,
     JQ_EFFECT_DROP_BLOB, /* its file may go */
+    JQ_EFFECT_RING,      /* connect to a sleeping worker's doorbell, and close: a hint, harmless when lost */
     JQ_EFFECT_READ_LOG   /* bring the records of the log from here on, a slice of them: JQ_EVENT_LOG_READ */
 };
 
@@ -450,6 +455,9 @@ struct jq_effect {
         uint32_t survey;
         struct jq_str notice_worker;
         struct jq_news news;
+        struct {
+            struct jq_str worker, doorbell;
+        } ring;
         struct {
             uint64_t from_lsn, end_lsn; /* not beyond end_lsn */
         } read_log;

@@ -334,6 +334,7 @@ struct plan { /* how a class would run there */
 struct profile {             /* S */
     struct jq_buf signature; /* offers, facts and handlers as text: equal for equal workers */
     uint32_t refs;
+    uint32_t able_count; /* workers of this kind that are awake and may be given tasks */
     struct jq_offers offers;
     struct jq_facts facts;
     int64_t totals[RESOURCES_MAX];
@@ -377,6 +378,8 @@ struct worker {
     uint64_t incarnation;                         /* D */
     struct jq_str name;                           /* D, owned */
     bool draining;                                /* D */
+    bool asleep;                                  /* D */
+    struct jq_str doorbell;                       /* D, owned: where it is woken; empty: nowhere */
     uint8_t blocks;                               /* I: enum block_reason */
     bool refill;                                  /* S: in core->refills */
     bool commanded;                               /* S: in core->commanded */
@@ -414,8 +417,12 @@ struct worker {
     struct shun shuns[SHUNS_MAX]; /* S: classes that it was short of something for */
     int64_t shuns_until_ms;       /* S: when the last of them ends */
     uint32_t load_permille, memory_permille;
-    uint64_t tried_stamp; /* S: had nothing to take in this round of dispatch */
-    uint32_t breaker;     /* I: 0: none yet */
+    uint64_t tried_stamp;   /* S: had nothing to take in this round of dispatch */
+    uint32_t breaker;       /* I: 0: none yet */
+    uint32_t sleeper_place; /* I: in core->sleepers, + 1 */
+    bool able;              /* S: counted in its profile's able_count */
+    uint32_t ring_count;    /* S: rings since it was last here */
+    int64_t ring_next_ms;   /* S: not before */
 };
 
 struct waiter { /* S: a parked wait */
@@ -539,6 +546,11 @@ struct jq_core {
     struct profile **profiles;
     uint32_t profile_count, profile_capacity;
     uint64_t profiles_changed; /* counts registrations and losses */
+    uint32_t *sleepers;        /* I: workers that are asleep */
+    uint32_t sleeper_count, sleeper_capacity;
+    uint64_t *wake_looked;              /* S: a bit per class: looked at in this round, wake.c */
+    int64_t wake_look_ms, wake_from_ms; /* S: of the next round; of the first of all */
+    bool wake_wanted, wake_again;       /* S: tasks wait; the round is not at its end */
     uint64_t dispatch_stamp;
     struct reservation reservations[RESERVATIONS_MAX];
     uint32_t reservation_count;

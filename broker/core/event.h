@@ -208,12 +208,14 @@ struct jq_request {
             size_t unit_count;
             const struct jq_str *accept; /* names of offers: it takes only tasks that reserve one of them; none: all */
             size_t accept_count;
+            struct jq_str doorbell; /* where it is woken when it sleeps; empty: nowhere */
         } reg;
         struct {
             struct jq_uuid session;
             uint32_t want;                /* tasks it would take now; 0: only commands */
             uint32_t bytes_max;           /* of bodies in the answer */
             int64_t wait_ms;              /* how long the poll may be parked */
+            bool sleep;                   /* it holds nothing, and goes until its doorbell is rung */
             const struct jq_amount *free; /* offers left by its own account: can only lower the broker's */
             size_t free_count;
             const struct jq_report *reports;

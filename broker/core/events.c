@@ -116,7 +116,8 @@ static bool is_of_queue(enum jq_news_type type) {
 }
 
 static bool is_of_worker(enum jq_news_type type) {
-    return type == JQ_NEWS_WORKER_REGISTERED || type == JQ_NEWS_WORKER_DEAD || type == JQ_NEWS_WORKER_DRAINING;
+    return type == JQ_NEWS_WORKER_REGISTERED || type == JQ_NEWS_WORKER_DEAD || type == JQ_NEWS_WORKER_DRAINING ||
+           type == JQ_NEWS_WORKER_ASLEEP || type == JQ_NEWS_WORKER_RUNG;
 }
 
 static struct jq_event_row row_of(const struct jq_core *core, const struct event *event) {

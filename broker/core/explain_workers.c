@@ -180,7 +180,9 @@ static enum explain_verdict explain_worker(struct jq_core *core, const struct ta
         impossible(core, task, worker, crowd);
         return EXPLAIN_NEVER;
     }
-    if (worker->blocks & BLOCK_DRAIN) {
+    if (worker->asleep && !(worker->blocks & BLOCK_DRAIN)) {
+        count_plain(crowd, JQ_WHY_WORKER_ASLEEP, worker, worker->ring_count);
+    } else if (worker->blocks & BLOCK_DRAIN) {
         count_plain(crowd, JQ_WHY_WORKER_DRAINING, worker, 0);
     } else if (worker->blocks & BLOCK_WORKER_BREAKER) {
         const int64_t until_ms = breaker_at(&core->breakers, worker->breaker)->until_ms;

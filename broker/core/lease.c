@@ -318,7 +318,7 @@ static void poll_begin(struct jq_core *core, const struct jq_request *request, u
 /* The worker of a lease or report request; 0 after a refusal. */
 uint32_t worker_asking(struct jq_core *core, const struct jq_request *request) {
     const uint32_t index = worker_of_session(core, &request->u.lease.session);
-    if (index == 0 || !worker_at(core, index)->profile) {
+    if (index == 0 || !worker_at(core, index)->profile || worker_at(core, index)->asleep) {
         reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "session", "unknown session: register again");
         return 0;
     }
@@ -346,6 +346,11 @@ void lease_request(struct jq_core *core, const struct jq_request *request) {
         held_list_check(core, index, request);
     }
     poll_begin(core, request, index);
+    if (request->u.lease.sleep && worker_at(core, index)->doorbell.size > 0) {
+        poll_answer(core, index, (uint32_t)request->u.lease.report_count);
+        worker_goes_to_sleep(core, index);
+        return;
+    }
     worker_fill(core, index);
     const struct worker *worker = worker_at(core, index);
     if (worker->gather_count > 0 || request->u.lease.report_count > 0 || core->stopping ||

@@ -104,7 +104,7 @@ static void progress_take(struct jq_core *core, uint32_t index, const struct jq_
 
 void survey_response(struct jq_core *core, const struct jq_survey_response *response) {
     const uint32_t index = worker_of_session(core, &response->session);
-    if (index == 0 || worker_at(core, index)->incarnation != response->incarnation) {
+    if (index == 0 || worker_at(core, index)->asleep || worker_at(core, index)->incarnation != response->incarnation) {
         return; /* of a session that ended: it will be told at its next poll */
     }
     worker_heard(core, index);

@@ -27,6 +27,8 @@ const char *jq_news_name(enum jq_news_type type, int64_t number) {
     case JQ_NEWS_WORKER_REGISTERED: return "worker.registered";
     case JQ_NEWS_WORKER_DEAD: return "worker.dead";
     case JQ_NEWS_WORKER_DRAINING: return number ? "worker.draining" : "worker.undrained";
+    case JQ_NEWS_WORKER_ASLEEP: return "worker.asleep";
+    case JQ_NEWS_WORKER_RUNG: return "worker.rung";
     case JQ_NEWS_QUEUE_SET: return number ? "queue.paused" : "queue.resumed";
     case JQ_NEWS_QUEUE_DRAINING: return number ? "queue.draining" : "queue.undrained";
     case JQ_NEWS_QUEUE_TUNED: return "queue.tuned";

@@ -43,24 +43,41 @@ static void say_limits(struct jq_core *core) {
     }
 }
 
+static void say_doorbell(struct jq_core *core, uint32_t worker, struct jq_str doorbell, bool asleep) {
+    if (doorbell.size > 0) {
+        struct jq_record record = {.type = JQ_RECORD_WORKER_DOORBELL,
+                                   .u.worker_doorbell = {.worker = worker, .asleep = asleep, .doorbell = doorbell}};
+        emit(core, &record);
+    }
+}
+
+/* Applying a record frees the text that the worker has now. */
+static struct jq_str text_keep(char *out, size_t size_max, struct jq_str text) {
+    JQ_CHECK(text.size <= size_max);
+    if (text.size > 0) {
+        memcpy(out, text.data, text.size);
+    }
+    return (struct jq_str){out, text.size};
+}
+
 static void say_workers(struct jq_core *core) {
     for (uint32_t i = 1; i < core->worker_count; i++) {
         const struct worker *worker = worker_at(core, i);
         if (!worker->used) {
             continue;
         }
-        /* Copies: applying the record frees the text that the worker has now. */
-        const struct jq_str name = worker->name;
-        char text[JQ_NAME_SIZE_MAX];
-        JQ_CHECK(name.size <= sizeof(text));
-        memcpy(text, name.data, name.size);
+        char name_text[JQ_NAME_SIZE_MAX], doorbell_text[JQ_DOORBELL_SIZE_MAX];
+        const struct jq_str name = text_keep(name_text, sizeof(name_text), worker->name);
+        const struct jq_str doorbell = text_keep(doorbell_text, sizeof(doorbell_text), worker->doorbell);
+        const bool asleep = worker->asleep;
         struct jq_record registered = {.type = JQ_RECORD_WORKER_REGISTERED,
                                        .u.worker_registered = {.worker = i,
                                                                .id = worker->id,
                                                                .session = worker->session,
                                                                .incarnation = worker->incarnation,
-                                                               .name = {text, name.size}}};
+                                                               .name = name}};
         emit(core, &registered);
+        say_doorbell(core, i, doorbell, asleep);
         if (worker_at(core, i)->draining) {
             struct jq_record set = {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {.worker = i, .draining = true}};
             emit(core, &set);

@@ -246,7 +246,9 @@ static void worker_row(const struct jq_core *core, const struct worker *worker, 
                                   .id = worker->id,
                                   .draining = worker->draining,
                                   .registered = worker->profile != NULL,
-                                  .alive = core->now_ms - worker->seen_ms < core->config.liveness_ms,
+                                  .asleep = worker->asleep,
+                                  .doorbell = worker->doorbell,
+                                  .alive = !worker->asleep && core->now_ms - worker->seen_ms < core->config.liveness_ms,
                                   .leases = worker->lease_count,
                                   .parked = worker->poll.call != 0,
                                   .seen_ms_ago = core->now_ms - worker->seen_ms,
@@ -364,7 +366,7 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     ret_row->workers_alive = 0;
     for (uint32_t i = 1; i < core->worker_count; i++) {
         ret_row->workers += core->workers[i].used;
-        ret_row->workers_alive += core->workers[i].used && core->workers[i].profile != NULL;
+        ret_row->workers_alive += core->workers[i].used && core->workers[i].profile != NULL && !core->workers[i].asleep;
     }
     ret_row->parked_polls = core->parked_count;
     ret_row->parked_waits = core->waiters.used_count;

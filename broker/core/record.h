@@ -61,7 +61,8 @@ enum jq_record_type {
     JQ_RECORD_TASK_RENEWED = 67,
     JQ_RECORD_BLOB_STORED = 75, /* its file is whole and on disk; also re-stated */
     JQ_RECORD_BLOB_DROPPED = 76,
-    JQ_RECORD_TYPE_END /* one past the last */
+    JQ_RECORD_WORKER_DOORBELL = 85, /* where a worker is woken, and whether it sleeps */
+    JQ_RECORD_TYPE_END              /* one past the last */
 };
 
 /* What of a task is alike for many and therefore interned. Times in ms, 0 = none for the two limits. */
@@ -178,6 +179,11 @@ struct jq_record {
         struct {
             uint32_t worker;
         } worker_gone;
+        struct {
+            uint32_t worker;
+            bool asleep;
+            struct jq_str doorbell; /* an address, not empty */
+        } worker_doorbell;
         struct {
             struct jq_uuid sender;
             uint64_t request;

@@ -72,7 +72,7 @@ static bool asks_for_nothing(const struct worker *worker) {
 
 static void weigh(struct jq_core *core, uint32_t index, uint16_t class_index, struct candidate *best) {
     const struct worker *worker = worker_at(core, index);
-    if (!worker->used || !worker->profile || worker->blocks != 0 || asks_for_nothing(worker) ||
+    if (!worker->used || !worker->profile || worker->asleep || worker->blocks != 0 || asks_for_nothing(worker) ||
         worker_shuns_until_ms(core, worker, class_index) != 0) {
         return;
     }

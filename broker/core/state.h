@@ -169,6 +169,16 @@ void task_drop(struct jq_core *core, uint32_t ref);       /* forgets it, in what
 /* step's way to apply: stamps, journals and applies one record. */
 void emit(struct jq_core *core, struct jq_record *record);
 
+/* ---- wake.c ---- */
+enum jq_err apply_worker_doorbell(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+void sleeper_remove(struct jq_core *core, uint32_t index);
+void worker_note_able(struct jq_core *core, uint32_t index); /* after a change of profile, sleep or blocks */
+void worker_take_doorbell(struct jq_core *core, uint32_t index, struct jq_str doorbell);
+void worker_falls_asleep(struct jq_core *core, uint32_t index);
+void sleepers_start(struct jq_core *core);
+void sleepers_wake(struct jq_core *core);
+int64_t sleepers_deadline_ms(const struct jq_core *core);
+
 /* ---- workers.c ---- */
 static inline struct worker *worker_at(const struct jq_core *core, uint32_t index) {
     return &core->workers[index];
@@ -178,6 +188,7 @@ void worker_register(struct jq_core *core, const struct jq_request *request);
 void worker_heard(struct jq_core *core, uint32_t index);
 void worker_forget_session(struct jq_core *core, uint32_t index);
 void worker_dead(struct jq_core *core, uint32_t index);
+void worker_goes_to_sleep(struct jq_core *core, uint32_t index);
 void worker_lose_leases(struct jq_core *core, uint32_t index);
 /* Takes (or gives back) what the lease reserves there, in the worker's account. Nothing while its offers are unknown. */
 void worker_reserve(struct jq_core *core, struct worker *worker, const struct lease *lease, bool take);

@@ -211,6 +211,7 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     waiters_flush(core);
     waits_expire(core);
     flow_waits_step(core);
+    sleepers_wake(core);
     events_flush(core);
     move_work(core);
     core->output = NULL;
@@ -246,5 +247,6 @@ int64_t jq_core_deadline_ms(const struct jq_core *core) {
     deadline_ms = least(deadline_ms, flow_waits_deadline_ms(core));
     deadline_ms = least(deadline_ms, breakers_deadline_ms(core));
     deadline_ms = least(deadline_ms, blobs_deadline_ms(core));
+    deadline_ms = least(deadline_ms, sleepers_deadline_ms(core));
     return least(deadline_ms, window_deadline_ms(core));
 }

@@ -125,19 +125,30 @@ void worker_heard(struct jq_core *core, uint32_t index) {
     }
 }
 
-/* What is known of it only while it is here. Its leases stay. */
-void worker_forget_session(struct jq_core *core, uint32_t index) {
+/* What is between it and us. */
+static void session_end(struct jq_core *core, uint32_t index) {
     struct worker *worker = worker_at(core, index);
     reservation_worker_left(core, index);
     poll_drop(core, index);
-    profile_release(core, worker->profile);
-    worker->profile = NULL;
     worker->cancel_count = 0;
     worker->kill_count = 0;
     worker->held_wanted = false;
     worker->held_asked = false;
     worker->drain_told = false;
     worker->mismatches = 0;
+}
+
+/* What is known of it only while it is here. Its leases stay. */
+void worker_forget_session(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    struct profile *profile = worker->profile;
+    session_end(core, index);
+    if (worker->able) {
+        worker->able = false;
+        profile->able_count--;
+    }
+    worker->profile = NULL;
+    profile_release(core, profile);
 }
 
 void worker_lose_leases(struct jq_core *core, uint32_t index) {
@@ -147,12 +158,31 @@ void worker_lose_leases(struct jq_core *core, uint32_t index) {
     }
 }
 
-/* Dead: its leases end; it is forgotten unless an operator's word (drain) must outlive it. */
+/* It is not here, and is not forgotten: what it can run is worth a ring of its doorbell. */
+static void worker_rest(struct jq_core *core, uint32_t index) {
+    session_end(core, index);
+    seen_remove(core, index);
+    worker_falls_asleep(core, index);
+}
+
+/* It says that it goes, and holds nothing: what was given to it meanwhile goes back, nobody's fault. */
+void worker_goes_to_sleep(struct jq_core *core, uint32_t index) {
+    while (worker_at(core, index)->lease_head != 0) {
+        attempt_returned(core, lease_at(core, worker_at(core, index)->lease_head)->task);
+    }
+    worker_rest(core, index);
+}
+
+/* Dead: its leases end; it is forgotten unless it can be woken, or an operator's word (drain) must outlive it. */
 void worker_dead(struct jq_core *core, uint32_t index) {
     struct worker *worker = worker_at(core, index);
     const int64_t unanswered = (int64_t)(core->surveys_sent - worker->seen_survey);
     news_name(core, JQ_NEWS_WORKER_DEAD, worker->name, unanswered);
     worker_lose_leases(core, index);
+    if (worker_at(core, index)->doorbell.size > 0) {
+        worker_rest(core, index);
+        return;
+    }
     worker_forget_session(core, index);
     seen_remove(core, index);
     if (!worker_at(core, index)->draining) {
@@ -218,6 +248,8 @@ static void enrol(struct jq_core *core, const struct jq_request *request, uint32
     }
     worker->profile = profile;
     account_open(core, worker);
+    worker_take_doorbell(core, index, request->u.reg.doorbell);
+    worker_note_able(core, index);
     cancels_restore(core, index);
     worker_heard(core, index);
     news_name(core, JQ_NEWS_WORKER_REGISTERED, worker->name, 0);

@@ -181,6 +181,7 @@ struct jq_release_item *jq_answers_effect(struct jq_answers *answers, struct jq_
         return &outgoing->item;
     case JQ_EFFECT_SURVEY:
     case JQ_EFFECT_READ_LOG:
+    case JQ_EFFECT_RING:
     case JQ_EFFECT_NEWS: break;
     }
     free(outgoing);

@@ -91,6 +91,11 @@ static void on_read_log(void *ctx, uint64_t from_lsn, uint64_t end_lsn) {
     jq_mover_ask(broker->mover, from_lsn, end_lsn);
 }
 
+static void on_ring(void *ctx, struct jq_str worker, struct jq_str doorbell) {
+    struct jq_broker *broker = ctx;
+    jq_ringer_ring(broker->ringer, worker, doorbell);
+}
+
 static void on_news(void *ctx, const struct jq_news *news) {
     struct jq_broker *broker = ctx;
     jq_news_tell(&broker->metrics, news);
@@ -187,6 +192,7 @@ static enum jq_err make_engine(struct jq_broker *broker, struct jq_error *reterr
         .ctx = broker,
         .survey = on_survey,
         .news = on_news,
+        .ring = on_ring,
         .read_log = on_read_log,
         .effect = on_effect,
         .release = on_release,
@@ -269,6 +275,8 @@ static enum jq_exit start_threads(struct jq_broker *broker) {
         err = start_keeper(broker, &error);
     if (err == JQ_OK)
         err = start_mover(broker, &error);
+    if (err == JQ_OK)
+        err = jq_ringer_start(&broker->ringer, &error);
     if (err == JQ_OK)
         err = start_remover(broker, &error);
     if (err == JQ_OK)

@@ -16,6 +16,7 @@
 #include "broker/shell/net.h"
 #include "broker/shell/remover.h"
 #include "broker/shell/restore.h"
+#include "broker/shell/ringer.h"
 #include "broker/shell/survey.h"
 #include "broker/shell/zones.h"
 
@@ -35,6 +36,7 @@ struct jq_broker {
     struct jq_engine *engine;
     struct jq_keeper *keeper;
     struct jq_mover *mover;
+    struct jq_ringer *ringer;
     struct jq_remover *remover;
     struct jq_backup *backup;
     struct jq_blobs *blobs;

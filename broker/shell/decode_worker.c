@@ -2,6 +2,7 @@
 #include "broker/shell/decode_error.h"
 #include "broker/shell/decode_internal.h"
 #include "common/need.h"
+#include "common/transport/address.h"
 
 /* ---- offers, facts, handlers ------------------------------------------------------------------------------------- */
 
@@ -200,11 +201,26 @@ static bool read_handlers(struct jq_decoder *decoder, const msgpack_object *obje
     return true;
 }
 
+static bool check_doorbell(struct jq_decoder *decoder, struct jq_str text) {
+    char url[JQ_DOORBELL_SIZE_MAX + 1];
+    struct jq_address address;
+    struct jq_error error;
+    if (text.size == 0)
+        return true;
+    memcpy(url, text.data, text.size);
+    url[text.size] = '\0';
+    return (strlen(url) == text.size && jq_address_parse(url, &address, &error) == JQ_OK &&
+            address.kind != JQ_ADDRESS_INPROC) ||
+           jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "doorbell", "not tcp://HOST:PORT or ipc:///PATH");
+}
+
 bool jq_decode_register(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     request->u.reg.id = jq_value_uuid(values, JQ_AT_REGISTER_ID);
     request->u.reg.incarnation = values->at[JQ_AT_REGISTER_INCARNATION].u;
     request->u.reg.name = values->at[JQ_AT_REGISTER_NAME].text;
-    return read_amounts(decoder, jq_value_object(values, JQ_AT_REGISTER_OFFERS), &request->u.reg.offers,
+    request->u.reg.doorbell = jq_value_text(values, JQ_AT_REGISTER_DOORBELL);
+    return check_doorbell(decoder, request->u.reg.doorbell) &&
+           read_amounts(decoder, jq_value_object(values, JQ_AT_REGISTER_OFFERS), &request->u.reg.offers,
                         &request->u.reg.offer_count) &&
            read_units(decoder, jq_value_object(values, JQ_AT_REGISTER_UNITS), request) &&
            read_accept(decoder, jq_value_object(values, JQ_AT_REGISTER_ACCEPT), request) &&
@@ -319,6 +335,7 @@ bool jq_decode_lease(struct jq_decoder *decoder, const struct jq_values *values,
     request->u.lease.session = jq_value_uuid(values, JQ_AT_LEASE_SESSION);
     request->u.lease.want = (uint32_t)at_most(values->at[JQ_AT_LEASE_WANT].u, JQ_LEASE_COUNT_MAX);
     request->u.lease.wait_ms = jq_decode_wait_ms(decoder, values, JQ_AT_LEASE_WAIT);
+    request->u.lease.sleep = jq_value_bool(values, JQ_AT_LEASE_SLEEP);
     if (!read_reports(decoder, jq_value_object(values, JQ_AT_LEASE_REPORTS), request))
         return false;
     request->u.lease.bytes_max = (uint32_t)at_most(jq_value_uint(values, JQ_AT_LEASE_BYTES_MAX, JQ_U32_MAX),

@@ -387,6 +387,10 @@ static void pack_worker(struct encoder *encoder, const struct jq_worker_row *wor
     encode_amounts(encoder, worker->totals, worker->offer_count);
     row_key(&map, JQ_AT_WORKER_FREE);
     pack_free(encoder, worker);
+    if (worker->asleep)
+        row_bool(&map, JQ_AT_WORKER_ASLEEP, true);
+    if (worker->doorbell.size > 0)
+        row_str(&map, JQ_AT_WORKER_DOORBELL, worker->doorbell);
     if (worker->kept_for.value != 0)
         row_uint(&map, JQ_AT_WORKER_KEPT_FOR, worker->kept_for.value);
     if (whole && worker->unit_count > 0) {

@@ -27,6 +27,8 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
         config->survey(config->ctx, effect->u.survey);
     } else if (effect->type == JQ_EFFECT_READ_LOG) {
         config->read_log(config->ctx, effect->u.read_log.from_lsn, effect->u.read_log.end_lsn);
+    } else if (effect->type == JQ_EFFECT_RING) {
+        config->ring(config->ctx, effect->u.ring.worker, effect->u.ring.doorbell);
     } else if (effect->type == JQ_EFFECT_NEWS) {
         config->news(config->ctx, &effect->u.news);
     } else if (effect->type == JQ_EFFECT_REPLY && effect->u.reply.call == JQ_CALL_SNAPSHOT) {

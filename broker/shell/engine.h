@@ -29,6 +29,7 @@ struct jq_engine_config {
     void (*survey)(void *ctx, uint32_t survey);
     void (*read_log)(void *ctx, uint64_t from_lsn, uint64_t end_lsn);
     void (*news)(void *ctx, const struct jq_news *news);
+    void (*ring)(void *ctx, struct jq_str worker, struct jq_str doorbell);
     /* A reply, a drop or a notice. Returns what shall come out of `release` when the log has come far enough. `inbound`: the request
      * whose step made it, or NULL. */
     struct jq_release_item *(*effect)(void *ctx, const struct jq_effect *effect, const struct jq_inbound *inbound);

@@ -21,6 +21,10 @@ static void count_outcome(atomic_uint_fast64_t *counts, enum jq_outcome outcome)
 static void tell_worker(struct jq_metrics *metrics, const struct jq_news *news) {
     if (news->type == JQ_NEWS_WORKER_REGISTERED) {
         JQ_LOG_INFO("worker registered", JQ_F_TEXT("worker", news->name));
+    } else if (news->type == JQ_NEWS_WORKER_ASLEEP) {
+        JQ_LOG_INFO("worker asleep", JQ_F_TEXT("worker", news->name));
+    } else if (news->type == JQ_NEWS_WORKER_RUNG) {
+        JQ_LOG_INFO("worker rung", JQ_F_TEXT("worker", news->name), JQ_F_INT("times", news->number));
     } else if (news->type == JQ_NEWS_WORKER_DEAD) {
         jq_count(&metrics->workers_dead, 1);
         JQ_LOG_WARN("worker dead", JQ_F_TEXT("worker", news->name), JQ_F_INT("surveys_unanswered", news->number));
@@ -75,6 +79,8 @@ void jq_news_tell(struct jq_metrics *metrics, const struct jq_news *news) {
     case JQ_NEWS_FLOW_FORGOTTEN: tell_flow("flow forgotten", news); break;
     case JQ_NEWS_WORKER_REGISTERED:
     case JQ_NEWS_WORKER_DEAD:
+    case JQ_NEWS_WORKER_ASLEEP:
+    case JQ_NEWS_WORKER_RUNG:
     case JQ_NEWS_WORKER_DRAINING: tell_worker(metrics, news); break;
     case JQ_NEWS_QUEUE_SET:
         JQ_LOG_INFO("queue set", JQ_F_TEXT("queue", news->name), JQ_F_BOOL("paused", news->number != 0));

@@ -53,7 +53,8 @@ struct jq_link_config {
     unsigned slots;                         /* 0: as the offers say */
     const struct jq_link_handler *handlers; /* borrowed for the link's life */
     size_t handler_count;
-    int64_t stall_ms; /* 0: 30000 */
+    const char *doorbell; /* where the broker wakes this worker when it sleeps; NULL or empty: nowhere */
+    int64_t stall_ms;     /* 0: 30000 */
     void *ctx;
     void (*on_task)(void *ctx, const struct jq_link_task *task);
     void (*on_command)(void *ctx, enum jq_link_command command, jq_task_id task, jq_lease_token token,
@@ -98,6 +99,11 @@ enum jq_err jq_link_refact(struct jq_link *link, const char *facts, struct jq_er
 
 /* How many tasks the worker would take at a time; 0: none, only commands. Asks anew when that is more, or less, than before. */
 void jq_link_want(struct jq_link *link, unsigned want);
+
+/* Tells the broker that this worker, which holds nothing, goes until its doorbell is rung; the last thing a link does. */
+void jq_link_sleep(struct jq_link *link);
+/* True when the broker has heard it, or there was no session in which to say it. */
+bool jq_link_asleep(const struct jq_link *link);
 
 /* Ends a lease. Copied; sent within 2 ms, with others; sent again until there is a verdict. JQ_ERR_TOO_BIG: the result. */
 enum jq_err jq_link_report(struct jq_link *link, const struct jq_link_report *report, struct jq_error *reterr);

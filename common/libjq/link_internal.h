@@ -40,6 +40,7 @@ struct poll {
     struct jq_flight flight;
     bool used;
     unsigned want;
+    bool sleeps;         /* the word that the worker goes */
     int64_t replaced_ms; /* 0: it is the current one */
 };
 
@@ -78,6 +79,7 @@ struct jq_link {
     struct poll polls[2]; /* the current one, and one it replaced */
     unsigned want;
     int64_t poll_again_ms;
+    bool sleeping, asleep;       /* jq_link_sleep() was called; and is done */
     bool held_wanted;            /* the broker asked for the list */
     struct jq_map held_by_token; /* token -> index into leases */
     struct link_lease *leases;

@@ -170,8 +170,9 @@ static void pack_accept(struct jq_pack *pack, const char *accept) {
 
 static void register_begin(struct jq_link *link) {
     struct jq_pack pack;
-    const size_t fields =
-        6 + (indexed_count(&link->offers) > 0 ? 1U : 0U) + (accept_count(link->config.accept) > 0 ? 1U : 0U);
+    const bool doorbell = link->config.doorbell && link->config.doorbell[0];
+    const size_t fields = 6 + (indexed_count(&link->offers) > 0 ? 1U : 0U) +
+                          (accept_count(link->config.accept) > 0 ? 1U : 0U) + (doorbell ? 1U : 0U);
     if (jq_flight_begin(link->client, &link->registration, "register", fields, 0, &pack, NULL) != JQ_OK) {
         link->register_again_ms = jq_flight_now_ms() + LINK_REGISTER_PAUSE_MS;
         return;
@@ -187,6 +188,9 @@ static void register_begin(struct jq_link *link) {
     }
     pack_units(&pack, &link->offers);
     pack_accept(&pack, link->config.accept);
+    if (doorbell) {
+        jq_pack_field_str(&pack, &jq_message_register, JQ_AT_REGISTER_DOORBELL, jq_str_of(link->config.doorbell));
+    }
     link->registration.on_landed = link_wake;
     link->registration.ctx = link;
     link->registering = true;
@@ -231,7 +235,7 @@ static void register_take(struct jq_link *link) {
 }
 
 int64_t link_register_step(struct jq_link *link) {
-    if (link->registered || link->refused) {
+    if (link->registered || link->refused || link->sleeping) {
         return INT64_MAX;
     }
     if (!link->registering) {
@@ -278,8 +282,9 @@ static void pack_held(struct jq_pack *pack, const struct jq_link *link) {
 
 static void poll_send(struct jq_link *link, struct poll *poll) {
     struct jq_pack pack;
-    const bool held = link->held_wanted;
-    if (jq_flight_begin(link->client, &poll->flight, "lease", 3 + (size_t)held, 0, &pack, NULL) != JQ_OK) {
+    const bool held = link->held_wanted, sleeps = link->sleeping;
+    const size_t fields = 3 + (held ? 1U : 0U) + (sleeps ? 1U : 0U);
+    if (jq_flight_begin(link->client, &poll->flight, "lease", fields, 0, &pack, NULL) != JQ_OK) {
         return;
     }
     jq_pack_field_uuid(&pack, &jq_message_lease, JQ_AT_LEASE_SESSION, &link->session);
@@ -289,6 +294,10 @@ static void poll_send(struct jq_link *link, struct poll *poll) {
         link->held_wanted = false;
         pack_held(&pack, link);
     }
+    if (sleeps) {
+        jq_pack_field_bool(&pack, &jq_message_lease, JQ_AT_LEASE_SLEEP, true);
+    }
+    poll->sleeps = sleeps;
     poll->flight.try_timeout_ms = LINK_POLL_TIMEOUT_MS;
     poll->flight.on_landed = link_wake;
     poll->flight.ctx = link;
@@ -417,7 +426,9 @@ static int64_t poll_step(struct jq_link *link, struct poll *poll) {
         return poll->replaced_ms > 0 ? link_least(wake_ms, poll->replaced_ms + LINK_OLD_POLL_MS + 1) : wake_ms;
     }
     int64_t pause_ms = LINK_REGISTER_PAUSE_MS;
-    if (err == JQ_OK) {
+    if (err == JQ_OK && poll->sleeps) {
+        link->asleep = true; /* whatever it says: the session has ended */
+    } else if (err == JQ_OK) {
         poll_take(link, &poll->flight.view);
         pause_ms = pause_after(&poll->flight.view);
     }
@@ -445,7 +456,7 @@ int64_t link_polls_step(struct jq_link *link) {
         }
     }
     const int64_t now_ms = jq_flight_now_ms();
-    if (!link->registered || !place || (current && current->want == link->want)) {
+    if (!link->registered || !place || link->asleep || (current && (current->want == link->want || link->sleeping))) {
         return wake_ms;
     }
     if (!current && now_ms < link->poll_again_ms) {
@@ -456,6 +467,25 @@ int64_t link_polls_step(struct jq_link *link) {
     }
     poll_send(link, place);
     return link_least(wake_ms, now_ms + LINK_OLD_POLL_MS);
+}
+
+/* Polls that are parked are the broker's to drop; what it may have given on them meanwhile it takes back. */
+void jq_link_sleep(struct jq_link *link) {
+    for (int i = 0; i < 2; i++) {
+        if (link->polls[i].used) {
+            jq_flight_end(&link->polls[i].flight);
+            link->polls[i].used = false;
+        }
+    }
+    link->sleeping = true;
+    link->asleep = !link->registered;
+    link->want = 0;
+    link->poll_again_ms = 0;
+    link_wake(link);
+}
+
+bool jq_link_asleep(const struct jq_link *link) {
+    return link->asleep;
 }
 
 void jq_link_want(struct jq_link *link, unsigned want) {

@@ -138,8 +138,8 @@ static int try_ipc(const struct jq_address *address, int timeout_ms) {
     return try_connect((const struct sockaddr *)&target, sizeof target, timeout_ms);
 }
 
-static enum jq_err reason_tcp(const char *url, const struct jq_address *address, int timeout_ms,
-                              struct jq_error *reterr) {
+/* Returns 0, or why nobody answers, in `reterr`. */
+static enum jq_err try_tcp(const char *url, const struct jq_address *address, int timeout_ms, struct jq_error *reterr) {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     const int rc = getaddrinfo(address->host, address->port, &hints, &found);
@@ -154,18 +154,23 @@ static enum jq_err reason_tcp(const char *url, const struct jq_address *address,
         }
     }
     freeaddrinfo(found);
-    return jq_fail(reterr, JQ_ERR_UNAVAILABLE, "%s: %s", url, reason == 0 ? "no answer" : strerror(reason));
+    return reason == 0 ? JQ_OK : jq_fail(reterr, JQ_ERR_UNAVAILABLE, "%s: %s", url, strerror(reason));
 }
 
-enum jq_err jq_address_reason(const char *url, int timeout_ms, struct jq_error *reterr) {
-    struct jq_address address = {0};
+enum jq_err jq_address_knock(const char *url, int timeout_ms, struct jq_error *reterr) {
+    struct jq_address address;
     const enum jq_err err = jq_address_parse(url, &address, reterr);
     if (err != JQ_OK) {
         return err;
     }
     if (address.kind == JQ_ADDRESS_TCP) {
-        return reason_tcp(url, &address, timeout_ms, reterr);
+        return try_tcp(url, &address, timeout_ms, reterr);
     }
     const int reason = address.kind == JQ_ADDRESS_IPC ? try_ipc(&address, timeout_ms) : 0;
-    return jq_fail(reterr, JQ_ERR_UNAVAILABLE, "%s: %s", url, reason == 0 ? "no answer" : strerror(reason));
+    return reason == 0 ? JQ_OK : jq_fail(reterr, JQ_ERR_UNAVAILABLE, "%s: %s", url, strerror(reason));
+}
+
+enum jq_err jq_address_reason(const char *url, int timeout_ms, struct jq_error *reterr) {
+    const enum jq_err err = jq_address_knock(url, timeout_ms, reterr);
+    return err != JQ_OK ? err : jq_fail(reterr, JQ_ERR_UNAVAILABLE, "%s: no answer", url);
 }

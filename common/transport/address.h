@@ -31,6 +31,9 @@ struct jq_address {
 /* Takes `url` apart. JQ_ERR_ADDRESS names the URL and what is wrong with it. */
 enum jq_err jq_address_parse(const char *url, struct jq_address *ret_address, struct jq_error *reterr);
 
+/* Connects to `url` (tcp or ipc; at most `timeout_ms` an address of its host) and closes again. JQ_ERR_UNAVAILABLE: "URL: reason". Blocks. */
+enum jq_err jq_address_knock(const char *url, int timeout_ms, struct jq_error *reterr);
+
 /* Why can nobody be reached at `url` just now? Makes one attempt to connect (at most `timeout_ms`) and closes it again. Fills
  * *reterr with JQ_ERR_UNAVAILABLE and "URL: reason"; where the attempt succeeds the reason is "no answer". Blocks; for messages
  * to people after something else has failed. */

@@ -261,6 +261,7 @@ static struct jq_worker_row example_worker(void) {
                                   .id = worker_id,
                                   .registered = true,
                                   .alive = true,
+                                  .doorbell = JQ_STR("ipc:///run/jqmesh/worker-w1.sock"),
                                   .leases = 1,
                                   .parked = 1,
                                   .seen_ms_ago = 120,
@@ -496,7 +497,7 @@ const struct example examples[] = {
     REQUEST("register", "1", register,
         "{\"id\": " WORKER_ID ", \"name\": \"w1\", \"incarnation\": 4242, \"offers\": {\"cpu\": 2000, \"gpu\": 2000, \"slots\": 2000},"
         " \"units\": {\"gpu\": [0, 1]}, \"facts\": {\"os\": \"linux\"}, \"handlers\": [{\"name\": \"zstd\", \"version\": \"1\", \"need\": \"cpu=1\","
-        " \"hard_limit_ms\": 60000, \"pure\": true}]}"),
+        " \"hard_limit_ms\": 60000, \"pure\": true}], \"doorbell\": \"ipc:///run/jqmesh/worker-w1.sock\"}"),
     REPLY("register reply", write_register_reply, register_reply),
     REQUEST("submit", "2", submit,
         "{\"tasks\": [{\"handler\": \"zstd\", \"payload\": h'81a466696c65a3612e62', \"need\": \"cpu=1\","

@@ -147,6 +147,7 @@ static void keep_workers(struct kept *kept, struct jq_reply_effect *reply) {
     struct jq_worker_row *rows = keep(kept, reply->u.workers.rows, reply->u.workers.count * sizeof(*rows));
     for (size_t i = 0; i < reply->u.workers.count; i++) {
         keep_str(kept, &rows[i].name);
+        keep_str(kept, &rows[i].doorbell);
         keep_amounts(kept, &rows[i]);
         keep_profile(kept, &rows[i]);
     }
@@ -279,6 +280,9 @@ struct kept *kept_copy(const struct jq_effect *effect) {
         keep_str(kept, &kept->effect.u.notice_worker);
     } else if (effect->type == JQ_EFFECT_NEWS) {
         keep_str(kept, &kept->effect.u.news.name);
+    } else if (effect->type == JQ_EFFECT_RING) {
+        keep_str(kept, &kept->effect.u.ring.worker);
+        keep_str(kept, &kept->effect.u.ring.doorbell);
     }
     return kept;
 }

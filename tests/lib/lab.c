@@ -42,6 +42,8 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
         lab->notices++;
     } else if (effect->type == JQ_EFFECT_DROP_BLOB) {
         lab->drops++;
+    } else if (effect->type == JQ_EFFECT_RING) {
+        lab->rings++;
     } else {
         *lab->last_reply = kept_copy(effect);
         lab->last_reply = &(*lab->last_reply)->next;
@@ -451,7 +453,8 @@ void register_worker(struct lab *lab, struct lab_worker *worker) {
                                            .facts = worker->facts,
                                            .fact_count = worker->fact_count,
                                            .handlers = worker->handlers,
-                                           .handler_count = worker->handler_count}};
+                                           .handler_count = worker->handler_count,
+                                           .doorbell = jq_str_of(worker->doorbell ? worker->doorbell : "")}};
     const struct jq_reply_effect *reply = lab_ask(lab, &request);
     assert_non_null(reply);
     assert_int_equal(reply->status, JQ_REPLY_OK);

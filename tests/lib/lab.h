@@ -33,6 +33,7 @@ struct lab_worker {
     size_t fact_count;
     struct jq_handler_def handlers[LAB_OFFERS_MAX];
     size_t handler_count;
+    const char *doorbell; /* borrowed; NULL: none */
 };
 
 struct lab {
@@ -51,7 +52,7 @@ struct lab {
     uint64_t read_count;          /* slices brought */
     uint32_t survey;              /* to be answered after this step */
     bool survey_wanted;
-    uint32_t notices;
+    uint32_t notices, rings;
     uint32_t drops; /* files of blobs that may go */
     struct lab_worker workers[LAB_WORKERS_MAX];
     size_t worker_count;

@@ -73,6 +73,10 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
         jq_buf_append_format(out, "worker %.*s dead: %" PRId64 " surveys unanswered", JQ_STR_ARG(news->name),
                              news->number);
         break;
+    case JQ_NEWS_WORKER_ASLEEP: jq_buf_append_format(out, "worker %.*s asleep", JQ_STR_ARG(news->name)); break;
+    case JQ_NEWS_WORKER_RUNG:
+        jq_buf_append_format(out, "worker %.*s rung: %" PRId64, JQ_STR_ARG(news->name), news->number);
+        break;
     case JQ_NEWS_WORKER_DRAINING:
         jq_buf_append_format(out, "worker %.*s %s", JQ_STR_ARG(news->name), news->number ? "draining" : "not draining");
         break;

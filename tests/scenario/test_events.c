@@ -271,6 +271,8 @@ static void every_event_has_a_name_of_its_own(void **state) {
         {JQ_NEWS_TASK_RENEWED, 0, "task.renewed"},
         {JQ_NEWS_WORKER_REGISTERED, 0, "worker.registered"},
         {JQ_NEWS_WORKER_DEAD, 0, "worker.dead"},
+        {JQ_NEWS_WORKER_ASLEEP, 0, "worker.asleep"},
+        {JQ_NEWS_WORKER_RUNG, 1, "worker.rung"},
         {JQ_NEWS_WORKER_DRAINING, 1, "worker.draining"},
         {JQ_NEWS_WORKER_DRAINING, 0, "worker.undrained"},
         {JQ_NEWS_QUEUE_SET, 1, "queue.paused"},

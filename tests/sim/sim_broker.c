@@ -83,7 +83,7 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
         reader_asked(sim, effect->u.read_log.from_lsn, effect->u.read_log.end_lsn);
         return;
     }
-    if (effect->type == JQ_EFFECT_NEWS || effect->type == JQ_EFFECT_NOTICE) {
+    if (effect->type == JQ_EFFECT_NEWS || effect->type == JQ_EFFECT_NOTICE || effect->type == JQ_EFFECT_RING) {
         return;
     }
     struct kept *kept = kept_copy(effect);

@@ -74,6 +74,7 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_WORKER_REGISTERED, .u.worker_registered = {6, {{1}}, {{2}}, UINT64_MAX, {"w", 1}}},
     {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {6, true}},
     {.type = JQ_RECORD_WORKER_GONE, .u.worker_gone = {6}},
+    {.type = JQ_RECORD_WORKER_DOORBELL, .u.worker_doorbell = {6, true, {"ipc:///w", 8}}},
     {.type = JQ_RECORD_REQUEST_ANSWERED,
      .u.request_answered = {{{9}}, 10, 9, {1, 2, UINT64_MAX, 3, {body_bytes, sizeof(body_bytes)}}}},
     {.type = JQ_RECORD_SENDER_TRIMMED, .u.sender_trimmed = {{{9}}, 11, true}},

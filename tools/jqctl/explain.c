@@ -71,6 +71,7 @@ static const struct {
     {"worker_breaker", ABOUT_WORKER, "is given nothing: its circuit breaker, worker:%w, is open",
      "are given nothing: their circuit breakers are open (worker:%w for one)"},
     {"worker_draining", ABOUT_WORKER, "is draining", "are draining (%w for one)"},
+    {"worker_asleep", ABOUT_WORKER, "sleeps; its doorbell was rung %n times", "sleep (%w for one)"},
     {"worker_accepts", ABOUT_WORKER, "accepts only tasks that reserve %d",
      "accept only tasks that reserve %d (%w for one)"},
     {"worker_fails_term", ABOUT_WORKER, "does not meet %d", "do not meet %d (%w for one)"},

@@ -463,6 +463,11 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         if (record->type == JQ_RECORD_WORKER_SET)
             jqctl_made_bool(made, "draining", record->u.worker_set.draining);
         break;
+    case JQ_RECORD_WORKER_DOORBELL:
+        made_name(made, &dump->workers, "worker", "worker_index", record->u.worker_doorbell.worker);
+        jqctl_made_str(made, "doorbell", record->u.worker_doorbell.doorbell);
+        jqctl_made_bool(made, "asleep", record->u.worker_doorbell.asleep);
+        break;
     case JQ_RECORD_LIMIT_SET: fields_of_limit(made, record); break;
     case JQ_RECORD_BLOB_STORED:
     case JQ_RECORD_BLOB_DROPPED: jqctl_dump_blob(made, record); break;

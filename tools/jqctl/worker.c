@@ -16,6 +16,8 @@ static const struct jqctl_columns handler_row = JQCTL_COLUMNS(handler_columns);
 #define ROW_COLUMNS                                                                                                    \
     {"name", "worker", JQCTL_TEXT, JQCTL_BOTH, NULL}, {"id", "id", JQCTL_UUID, JQCTL_SHEET, NULL},                     \
         {"alive", "alive", JQCTL_FLAG, JQCTL_BOTH, NULL}, {"registered", "registered", JQCTL_FLAG, JQCTL_SHEET, NULL}, \
+        {"asleep", "asleep", JQCTL_FLAG, JQCTL_BOTH | JQCTL_SOFT, NULL},                                               \
+        {"doorbell", "doorbell", JQCTL_TEXT, JQCTL_SHEET, NULL},                                                       \
         {"draining", "draining", JQCTL_FLAG, JQCTL_BOTH, NULL}, {"leases", "tasks", JQCTL_COUNT, JQCTL_BOTH, NULL},    \
         {"parked", "asking", JQCTL_COUNT, JQCTL_SHEET, NULL},                                                          \
         {"seen_ms_ago", "seen ago", JQCTL_SPAN, JQCTL_BOTH, NULL},                                                     \

@@ -122,7 +122,7 @@ static void on_state(void *ctx, bool registered, const struct jq_error *error) {
     struct jq_worker_shell *worker = ctx;
     if (registered) {
         JQ_LOG_INFO("registered", JQ_F_STR("worker", worker->name), JQ_F_STR("offers", worker->offers));
-        (void)sd_notify(0, "READY=1\nSTATUS=Registered with the broker.");
+        (void)sd_notify(0, "STATUS=Registered with the broker.");
     } else {
         worker->refused = *error;
     }
@@ -275,6 +275,20 @@ static void pressure_serve(struct jq_worker_shell *worker, int64_t now_ms) {
 
 /* ---- the loop ---- */
 
+static void watchdog_serve(struct jq_worker_shell *worker, int64_t now_ms) {
+    if (worker->watchdog_every_ms > 0 && now_ms >= worker->watchdog_next_ms) {
+        worker->watchdog_next_ms = now_ms + worker->watchdog_every_ms;
+        (void)sd_notify(0, "WATCHDOG=1");
+    }
+}
+
+/* Up: a broker that is not there is waited for, which must not look like a start that fails. */
+static void tell_manager(struct jq_worker_shell *worker) {
+    uint64_t interval_us = 0;
+    worker->watchdog_every_ms = sd_watchdog_enabled(0, &interval_us) > 0 ? (int64_t)(interval_us / 3000) : 0;
+    (void)sd_notify(0, "READY=1\nSTATUS=Looking for the broker.");
+}
+
 static void signals_serve(struct jq_worker_shell *worker, int fd) {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
@@ -294,27 +308,35 @@ static int64_t until(int64_t wait_ms, int64_t deadline_ms, int64_t now_ms) {
 }
 
 static void loop(struct jq_worker_shell *worker, int signal_fd) {
-    while (!worker->refused.code && !(worker->exiting && jq_link_settled(worker->link))) {
+    while (!worker->refused.code) {
         const int64_t now_ms = jq_clock_boot_ms();
         jq_agent_time(worker->agent, now_ms);
         children_serve(worker);
         jq_parents_serve(worker);
         pressure_serve(worker, now_ms);
         progress_serve(worker, now_ms);
+        watchdog_serve(worker, now_ms);
         const int64_t link_ms = jq_link_step(worker->link) - jq_flight_now_ms();
         int64_t wait_ms = link_ms < LOOP_WAIT_MAX_MS ? (link_ms < 0 ? 0 : link_ms) : LOOP_WAIT_MAX_MS;
         wait_ms = until(wait_ms, jq_exec_host_deadline_ms(worker->host), jq_clock_boot_ms());
         wait_ms = until(wait_ms, jq_agent_deadline_ms(worker->agent), jq_clock_boot_ms());
-        struct pollfd fds[4] = {{.fd = jq_link_fd(worker->link), .events = POLLIN},
+        if (worker->exiting && jq_link_settled(worker->link)) {
+            break;
+        }
+        struct pollfd fds[5] = {{.fd = jq_link_fd(worker->link), .events = POLLIN},
                                 {.fd = jq_exec_host_fd(worker->host), .events = POLLIN},
                                 {.fd = signal_fd, .events = POLLIN},
-                                {.fd = jq_reload_fd(worker), .events = POLLIN}};
-        (void)poll(fds, 4, (int)wait_ms);
+                                {.fd = jq_reload_fd(worker), .events = POLLIN},
+                                {.fd = worker->doorbell_fd, .events = POLLIN}};
+        (void)poll(fds, 5, (int)wait_ms);
         if (fds[2].revents & POLLIN) {
             signals_serve(worker, signal_fd);
         }
         if (fds[3].revents & POLLIN) {
             jq_reload_end(worker);
+        }
+        if (fds[4].revents & POLLIN) {
+            jq_doorbell_answer(worker);
         }
     }
 }
@@ -468,6 +490,7 @@ static enum jq_err open_link(struct jq_worker_shell *worker, struct jq_error *re
         .accept = worker->settings->accept,
         .handlers = worker->handlers,
         .handler_count = jq_worker_settings_handler_count(worker->settings),
+        .doorbell = worker->doorbell,
         .ctx = worker,
         .on_task = on_task,
         .on_command = on_command,
@@ -488,7 +511,8 @@ static enum jq_err open_agent(struct jq_worker_shell *worker, struct jq_error *r
 }
 
 static enum jq_err set_up(struct jq_worker_shell *worker, struct jq_error *reterr) {
-    enum jq_err err = take_name(worker, reterr);
+    enum jq_err err = jq_doorbell_open(worker, reterr);
+    err = err == JQ_OK ? take_name(worker, reterr) : err;
     err = err == JQ_OK ? take_user(worker, reterr) : err;
     if (err == JQ_OK) {
         take_handlers(worker);
@@ -545,8 +569,9 @@ int jq_worker_shell_run(const struct jq_worker_settings *settings) {
     enum jq_err err = signal_fd < 0 ? jq_fail_errno(&error, errno, "signalfd") : set_up(&worker, &error);
     if (err == JQ_OK) {
         JQ_LOG_INFO("started", JQ_F_STR("worker", worker.name), JQ_F_STR("broker", settings->request_url));
-        (void)sd_notify(0, "STATUS=Looking for the broker.");
+        tell_manager(&worker);
         loop(&worker, signal_fd);
+        jq_doorbell_sleep(&worker);
         err = worker.refused.code;
         error = worker.refused;
     }

@@ -63,8 +63,11 @@ struct jq_worker_shell {
     gid_t gid;
     bool switch_user;
     bool exiting;
-    struct jq_error refused;  /* the broker will not have this worker */
-    struct jq_reload *reload; /* NULL: facts are not being found out anew */
+    struct jq_error refused;                 /* the broker will not have this worker */
+    struct jq_reload *reload;                /* NULL: facts are not being found out anew */
+    int doorbell_fd;                         /* -1: none was handed over */
+    char doorbell[JQ_DOORBELL_SIZE_MAX + 1]; /* "": it cannot be woken */
+    int64_t watchdog_every_ms, watchdog_next_ms;
     int64_t pressure_next_ms;
     int64_t progress_next_ms;
     bool pressure_high;
@@ -103,6 +106,11 @@ enum jq_err jq_machine_offers(const struct jq_worker_settings *settings, char **
 void jq_reload_begin(struct jq_worker_shell *worker);
 int jq_reload_fd(const struct jq_worker_shell *worker); /* readable when they are there; -1: nothing is under way */
 void jq_reload_end(struct jq_worker_shell *worker); /* waits for them; they are registered unless the worker stops */
+
+/* doorbell.c: how a worker that sleeps is woken. */
+enum jq_err jq_doorbell_open(struct jq_worker_shell *worker, struct jq_error *reterr);
+void jq_doorbell_answer(const struct jq_worker_shell *worker); /* who rings while we are awake is hung up on */
+void jq_doorbell_sleep(struct jq_worker_shell *worker); /* says good night to the broker; before the process ends */
 
 /* pressure.c: thousandths of the memory in use, and of the time waited for memory (PSI some avg10; 0 where the kernel has none). */
 void jq_pressure_read(unsigned *ret_memory_permille, unsigned *ret_stall_permille);

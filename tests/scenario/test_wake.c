@@ -1,0 +1,199 @@
+/* Workers that sleep, and when their doorbell is rung. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/lab.h"
+
+enum { GRACE_MS = 10000, PAUSE_MS = 3000, LIVENESS_MS = 15000 };
+
+/* It has registered with a doorbell. */
+static struct lab_worker *woken_by(struct lab *lab, const char *name) {
+    struct lab_worker *worker = lab_worker_unregistered(lab, name);
+    worker->doorbell = "ipc:///run/w.sock";
+    register_worker(lab, worker);
+    return worker;
+}
+
+static void sleeps(struct lab *lab, const char *name) {
+    struct jq_request poll = poll_of(lab, name, 0, 0);
+    poll.u.lease.sleep = true;
+    const struct jq_reply_effect *reply = lab_ask(lab, &poll);
+    assert_non_null(reply);
+    assert_int_equal(reply->status, JQ_REPLY_OK);
+    assert_int_equal(reply->u.lease.count, 0);
+    stop_answering_surveys(lab, name);
+}
+
+static void wakes(struct lab *lab, const char *name) {
+    start_answering_surveys(lab, name);
+    restart_worker(lab, name);
+}
+
+static jq_task_id submit_for(struct lab *lab, const char *handler) {
+    struct jq_submit_item item = lab_item();
+    item.handler = jq_str_of(handler);
+    return submit_item(lab, &item);
+}
+
+static struct lab *new_lab(void) {
+    struct lab *lab = lab_new();
+    advance_ms(lab, GRACE_MS);
+    return lab;
+}
+
+/* A worker that went to sleep is rung as soon as a task comes that only it could run; awake, it gets it. */
+static void a_task_that_only_a_sleeper_can_run_wakes_it(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    sleeps(lab, "w");
+    assert_int_equal(lab->rings, 0);
+    const jq_task_id task = submit_task(lab, "mail");
+    assert_int_equal(lab->rings, 1);
+    expect_trace(lab, "[10000] worker w asleep\n[10000] worker w rung: 1\n");
+    wakes(lab, "w");
+    assert_int_equal(report_success(lab, lease_task(lab, "w")), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, task), JQ_STATE_SUCCEEDED);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Nobody is woken for what somebody who is awake can run, however busy that one is. */
+static void sleepers_are_left_alone_while_others_can(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)lab_worker(lab, "awake");
+    (void)woken_by(lab, "w");
+    sleeps(lab, "w");
+    for (int i = 0; i < 9; i++) {
+        (void)submit_task(lab, "mail");
+    }
+    advance_ms(lab, 60000);
+    assert_int_equal(lab->rings, 0);
+    /* One that drains, or has died, is not awake. */
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "awake", true), JQ_REPLY_OK);
+    assert_int_equal(lab->rings, 1);
+    lab_free(lab);
+}
+
+/* Nor for what it cannot run, or for tasks that are held back by something else. */
+static void sleepers_are_left_alone_where_they_are_no_help(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    sleeps(lab, "w");
+    (void)submit_for(lab, "unheard_of");
+    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "mail", true), JQ_REPLY_OK);
+    const jq_task_id task = submit_task(lab, "mail");
+    advance_ms(lab, 60000);
+    assert_int_equal(lab->rings, 0);
+    const struct jq_reply_effect *reply = explain_task(lab, task);
+    bool asleep = false;
+    for (size_t i = 0; i < reply->u.explain.count; i++) {
+        asleep |= reply->u.explain.lines[i].why == JQ_WHY_WORKER_ASLEEP;
+    }
+    assert_true(asleep);
+    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "mail", false), JQ_REPLY_OK);
+    assert_int_equal(lab->rings, 1);
+    lab_free(lab);
+}
+
+/* Who does not come is rung again, ever more seldom; another who could do it as well is tried in between. */
+static void rings_have_a_backoff(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    sleeps(lab, "w");
+    (void)submit_task(lab, "mail");
+    advance_ms(lab, PAUSE_MS);
+    assert_int_equal(lab->rings, 2);
+    advance_ms(lab, 600000);
+    assert_in_range(lab->rings, 12, 17); /* once a minute */
+    const uint32_t before = lab->rings;
+    (void)woken_by(lab, "v");
+    sleeps(lab, "v");
+    advance_ms(lab, 1000);
+    assert_int_equal(lab->rings, before + 1);
+    lab_free(lab);
+}
+
+/* A doorbell outlives the broker's restart; but those who are awake have time to register before anybody is rung. */
+static void doorbells_are_remembered_over_a_restart(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    sleeps(lab, "w");
+    lab_prologue(lab);
+    restart_broker(lab);
+    (void)submit_task(lab, "mail");
+    advance_ms(lab, 1000);
+    assert_int_equal(lab->rings, 0);
+    advance_ms(lab, GRACE_MS);
+    assert_in_range(lab->rings, 1, 3);
+    expect_replay_matches_live(lab);
+    wakes(lab, "w");
+    assert_int_equal(report_success(lab, lease_task(lab, "w")), JQ_REPLY_OK);
+    lab_free(lab);
+}
+
+/* A worker with a doorbell that dies is not forgotten, but rung for its own task: what its host lost, its host may have back. */
+static void a_dead_worker_with_a_doorbell_is_rung(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    const jq_task_id task = submit_task(lab, "mail");
+    const jq_lease_token token = lease_task(lab, "w");
+    stop_answering_surveys(lab, "w");
+    advance_ms(lab, 2 * LIVENESS_MS);
+    assert_true(lab->rings >= 1);
+    assert_int_equal(report_by(lab, "w", task, token, JQ_OUTCOME_SUCCESS, false), JQ_REPLY_NOT_FOUND);
+    wakes(lab, "w");
+    assert_int_equal(report_success(lab, lease_task(lab, "w")), JQ_REPLY_OK);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A lease that crossed the word that its worker goes is back in the queue at once, and no attempt is counted. */
+static void what_was_given_to_one_that_goes_comes_back(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    const jq_task_id task = submit_task(lab, "mail");
+    (void)lease_task(lab, "w");
+    sleeps(lab, "w");
+    assert_int_equal(task_state(lab, task), JQ_STATE_READY);
+    assert_int_equal(task_row_of(lab, task).attempts, 0);
+    assert_int_equal(lab->rings, 1);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Without a doorbell nobody can be woken: the word says nothing, and silence is death. */
+static void without_a_doorbell_there_is_no_sleep(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)lab_worker(lab, "w");
+    sleeps(lab, "w");
+    (void)submit_task(lab, "mail");
+    advance_ms(lab, 2 * LIVENESS_MS);
+    assert_int_equal(lab->rings, 0);
+    lab_free(lab);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_that_only_a_sleeper_can_run_wakes_it),
+        cmocka_unit_test(sleepers_are_left_alone_while_others_can),
+        cmocka_unit_test(sleepers_are_left_alone_where_they_are_no_help),
+        cmocka_unit_test(rings_have_a_backoff),
+        cmocka_unit_test(doorbells_are_remembered_over_a_restart),
+        cmocka_unit_test(a_dead_worker_with_a_doorbell_is_rung),
+        cmocka_unit_test(what_was_given_to_one_that_goes_comes_back),
+        cmocka_unit_test(without_a_doorbell_there_is_no_sleep),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
