@@ -300,6 +300,41 @@ class Bench:
         lines = finish(load("bench_exec", "cancel", self.runs, wait=False)).splitlines()
         self.add("cancel to empty cgroup, beyond the grace", [numbers(line)["beyond_ms"] for line in lines], "ms", 100, min)
 
+    def first_task(self, broker, begin):
+        """Milliseconds from `begin` to the end of the first task."""
+        ended = load("bench_queue", "ended", 1, env=broker.env, wait=False)
+        ended.stdout.readline()  # "begun"
+        start_ns = time.monotonic_ns()
+        started = begin()
+        return (numbers(finish(ended))["at_ns"] - start_ns) / 1e6, started
+
+    def wake(self):
+        """From the submit that only a sleeping worker can run to its end, beyond what a worker takes that is started by hand."""
+        activate = shutil.which("systemd-socket-activate")
+        if not activate:
+            print("  systemd-socket-activate is not installed: the doorbell's figure is left out")
+            return
+        handler = "command = /bin/true\nstdin = none\n"
+        own, beyond = [], []
+        for _ in range(self.runs):
+            broker = self.fresh()
+            bell = os.path.join(self.last_folder, "bell.sock")
+            more = ["--set", "worker.idle_exit=300ms", "--set", "worker.doorbell=ipc://" + bell]
+            load("bench_queue", "submit", 1, 100, env=broker.env)
+            by_hand, worker = self.first_task(broker, lambda: self.worker(broker, handler, *more))
+            worker.wait(timeout=60)  # it sleeps
+            sleeper = subprocess.Popen([activate, "-l", bell, *worker.args], stderr=subprocess.DEVNULL)
+            while not os.path.exists(bell):
+                time.sleep(0.01)
+            time.sleep(5)  # a broker that has just started rings nobody: those who are awake may not have come back yet
+            rung, _ = self.first_task(broker, lambda: load("bench_queue", "submit", 1, 100, env=broker.env))
+            sleeper.wait(timeout=60)
+            own.append(by_hand)
+            beyond.append(rung - by_hand)
+            self.clear(broker)
+        self.add("worker started by hand, to its first task's end", own, "ms", None)
+        self.add("woken by its doorbell: beyond that", beyond, "ms", 100, min)
+
     def core(self):
         """What the core alone costs, beside a backlog and over many kinds of tasks: bench_core.c."""
         large = int(10000000 * self.scale)
@@ -389,7 +424,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, 2 runs: to see that it works")
-    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,verify,core,relocation,freecad,exec,cancel; restart10m only by its name")
+    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,verify,core,relocation,freecad,exec,cancel,wake; restart10m only by its name")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="jqbench-", dir=os.environ.get("JQ_BENCH_DIR", "/var/tmp"))
     bench = Bench(folder, 2 if args.quick else args.runs, 0.1 if args.quick else 1)
@@ -397,7 +432,7 @@ def main():
                "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "memory": bench.memory,
                "restart": bench.restart, "verify": bench.verify, "core": bench.core, "relocation": bench.relocation,
                "freecad": bench.freecad,
-               "exec": bench.spawn, "cancel": bench.cancel}
+               "exec": bench.spawn, "cancel": bench.cancel, "wake": bench.wake}
     named_only = {"restart10m": bench.restart10m}
     only = [name for name in args.only.split(",") if name] or list(figures)
     figures.update(named_only)
