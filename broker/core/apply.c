@@ -110,6 +110,7 @@ static enum jq_err apply_worker_registered(struct jq_core *core, const struct jq
     worker->asleep = false;
     worker->used = true;
     worker->id = record->u.worker_registered.id;
+    worker->tag = (uint32_t)jq_hash_bytes(worker->id.bytes, sizeof(worker->id.bytes), 0);
     worker->session = record->u.worker_registered.session;
     worker->incarnation = record->u.worker_registered.incarnation;
     worker->name = text_copy(record->u.worker_registered.name);

@@ -4,14 +4,6 @@
 #include "broker/core/state.h"
 #include "common/hash.h"
 
-static struct node *node_at(const struct jq_core *core, uint32_t ref) {
-    return jq_slab_at(&core->nodes, ref);
-}
-
-struct node *node_if(const struct jq_core *core, const struct task *task) {
-    return task->node ? node_at(core, task->node) : NULL;
-}
-
 void node_make(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
     if (task->node == 0) {

@@ -326,7 +326,8 @@ struct plan_alternative {
 struct plan { /* how a class would run there */
     bool known, possible;
     uint8_t alternative_count;
-    int16_t want; /* how much the class would like it */
+    int16_t want;     /* how much the class would like it */
+    uint32_t handler; /* place among the profile's handlers; UINT32_MAX: it has none of that name */
     struct plan_alternative *alternatives;
     struct plan_amount *amounts;
     struct jq_amount *named; /* the same, as a lease carries them */
@@ -377,6 +378,7 @@ struct worker {
     struct jq_uuid session;                       /* D */
     uint64_t incarnation;                         /* D */
     struct jq_str name;                           /* D, owned */
+    uint32_t tag;                                 /* I: a hash of its id */
     bool draining;                                /* D */
     bool asleep;                                  /* D */
     struct jq_str doorbell;                       /* D, owned: where it is woken; empty: nowhere */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "broker/core/state.h"
-#include "common/hash.h"
 
 enum { READERS_MAX = 64, EVENT_ROWS_MAX = 200, LOOKED_AT_MAX = 16384 };
 
@@ -49,10 +48,6 @@ static struct event *event_add(struct jq_core *core, enum jq_news_type type, int
     return event;
 }
 
-static uint32_t tag_of(const struct worker *worker) {
-    return (uint32_t)jq_hash_bytes(worker->id.bytes, sizeof(worker->id.bytes), 0);
-}
-
 static void note_task(struct jq_core *core, struct event *event, const struct task *task) {
     event->of_task = true;
     event->queue = task->queue;
@@ -63,7 +58,7 @@ static void note_task(struct jq_core *core, struct event *event, const struct ta
     event->attempts = task->attempts;
     if (task->lease != 0) {
         event->worker = lease_at(core, task->lease)->worker;
-        event->worker_tag = tag_of(worker_at(core, event->worker));
+        event->worker_tag = worker_at(core, event->worker)->tag;
     }
 }
 
@@ -140,7 +135,7 @@ static struct jq_event_row row_of(const struct jq_core *core, const struct event
     row.priority = event->priority;
     row.attempts = event->attempts;
     const struct worker *worker = event->worker < core->worker_count ? worker_at(core, event->worker) : NULL;
-    if (event->worker != 0 && worker && worker->used && tag_of(worker) == event->worker_tag) {
+    if (event->worker != 0 && worker && worker->used && worker->tag == event->worker_tag) {
         row.worker = worker->name;
     }
     return row;

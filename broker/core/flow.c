@@ -131,11 +131,6 @@ static void flow_note(struct jq_core *core, uint32_t ref) {
 
 /* ---- its tasks ---- */
 
-bool task_is_staged(const struct jq_core *core, const struct task *task) {
-    const struct node *node = node_if(core, task);
-    return node && node->flow != 0 && flow_at(core, node->flow)->phase <= JQ_FLOW_DROPPED;
-}
-
 static void queue_note(struct flow *flow, uint16_t queue) {
     for (uint32_t i = 0; i < flow->queue_count; i++) {
         if (flow->queues[i].queue == queue) {
@@ -252,9 +247,9 @@ static void flow_changed(struct jq_core *core, struct flow *flow) {
     }
 }
 
-void flow_count(struct jq_core *core, const struct task *task, int by) {
+void flow_count_node(struct jq_core *core, const struct task *task, int by) {
     const struct node *node = node_if(core, task);
-    if (!node || node->flow == 0) {
+    if (node->flow == 0) {
         return;
     }
     struct flow *flow = flow_at(core, node->flow);

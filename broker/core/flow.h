@@ -88,7 +88,6 @@ struct flow {
 };
 
 /* ---- deps.c: nodes and edges ---- */
-struct node *node_if(const struct jq_core *core, const struct task *task); /* NULL: it has none */
 void node_make(struct jq_core *core, uint32_t ref);
 void node_remove(struct jq_core *core, uint32_t ref); /* with its edges, which are in no list any more */
 void node_note(struct jq_core *core, uint32_t ref);   /* its state or its lists have changed: is there work? */
@@ -108,11 +107,10 @@ size_t node_parents(const struct jq_core *core, const struct task *task, jq_task
 
 /* ---- flow.c: flows as the records have them ---- */
 struct flow *flow_find(const struct jq_core *core, uint64_t first, uint32_t *ret_ref); /* NULL: none such */
-bool task_is_staged(const struct jq_core *core, const struct task *task);
 enum jq_err flow_join(struct jq_core *core, uint32_t ref, uint64_t first, struct jq_error *reterr);
 enum jq_err flow_rejoin(struct jq_core *core, uint32_t ref, uint64_t first, bool waits, struct jq_error *reterr);
 void flow_leave(struct jq_core *core, uint32_t ref); /* the task is forgotten */
-void flow_count(struct jq_core *core, const struct task *task, int by);
+void flow_count_node(struct jq_core *core, const struct task *task, int by);
 void roots_remove(struct jq_core *core, uint32_t ref);
 enum jq_err apply_flow_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
 uint64_t flow_hash(const struct flow *flow);

@@ -136,10 +136,10 @@ static size_t commands_make(struct jq_core *core, uint32_t index, struct jq_comm
 
 /* ---- answering ---- */
 
-static void limits_of(const struct jq_core *core, const struct worker *worker, const struct task *task,
+/* The task's own limits; the handler's are the default of the one and the most of the other. */
+static void limits_of(const struct jq_core *core, const struct jq_handler_def *handler, const struct task *task,
                       struct jq_lease_item *item) {
     const struct jq_options *options = &core->options[task->options].options;
-    const struct jq_handler_def *handler = profile_handler(worker->profile, item->handler);
     item->soft_limit_ms = options->soft_limit_ms;
     item->hard_limit_ms = options->hard_limit_ms;
     if (!handler) {
@@ -172,15 +172,15 @@ static void item_of(struct jq_core *core, const struct worker *worker, const str
     }
     item->units = units_of(lease);
     item->files = task_files(core, task);
-    limits_of(core, worker, task, item);
+    limits_of(core, plan->handler != UINT32_MAX ? &worker->profile->handlers[plan->handler] : NULL, task, item);
+    const struct node *node = node_if(core, task);
+    item->after_count = node ? node->edge_count : 0;
 }
 
 /* What the tasks of an answer waited for. */
 static void items_tell_parents(struct jq_core *core, struct jq_lease_item *items, size_t count) {
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct node *node = node_if(core, task_at(core, task_find(core, items[i].task)));
-        items[i].after_count = node ? node->edge_count : 0;
         total += items[i].after_count;
     }
     if (total == 0) {

@@ -350,7 +350,7 @@ static void plan_make(struct jq_core *core, struct profile *profile, uint16_t cl
     const struct class_entry *entry = &core->classes[class_index];
     const uint32_t handler = jq_strmap_get(&profile->handler_names, entry->handler, UINT32_MAX);
     struct jq_need need;
-    *plan = (struct plan){.known = true};
+    *plan = (struct plan){.known = true, .handler = handler};
     if (handler == UINT32_MAX || jq_need_merge(&entry->parsed, &profile->handler_needs[handler], &need) != JQ_OK) {
         return;
     }

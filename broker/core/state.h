@@ -11,6 +11,22 @@ static inline struct flow *flow_at(const struct jq_core *core, uint32_t ref) {
     return jq_slab_at(&core->flows, ref);
 }
 
+/* Of a task that waits, is waited for or belongs to a flow; NULL: it has none. */
+static inline struct node *node_if(const struct jq_core *core, const struct task *task) {
+    return task->node ? jq_slab_at(&core->nodes, task->node) : NULL;
+}
+/* Of a flow that is not committed, or that is being dropped. */
+static inline bool task_is_staged(const struct jq_core *core, const struct task *task) {
+    const struct node *node = node_if(core, task);
+    return node && node->flow != 0 && flow_at(core, node->flow)->phase <= JQ_FLOW_DROPPED;
+}
+/* Its flow, if it has one, counts it in its present state once more (1) or less (-1). */
+static inline void flow_count(struct jq_core *core, const struct task *task, int by) {
+    if (task->node != 0) {
+        flow_count_node(core, task, by);
+    }
+}
+
 /* ---- tasks.c: the table of tasks, their hashes and timers ---- */
 static inline struct task *task_at(const struct jq_core *core, uint32_t ref) {
     return jq_slab_at(&core->tasks, ref);
@@ -20,7 +36,9 @@ uint32_t task_find_any(struct jq_core *core, jq_task_id id); /* staged ones, too
 uint32_t task_add(struct jq_core *core, jq_task_id id);
 void task_remove(struct jq_core *core, uint32_t ref); /* entry, id, body and side; must be in no list, heap or lease */
 struct side *task_side(struct jq_core *core, struct task *task); /* makes it */
-const struct side *task_side_if(const struct jq_core *core, const struct task *task);
+static inline const struct side *task_side_if(const struct jq_core *core, const struct task *task) {
+    return task->side ? jq_slab_at(&core->sides, task->side) : NULL;
+}
 static inline uint64_t side_version(const struct side *side) { /* 1 for one that was never edited */
     return 1 + (uint64_t)(side ? side->edits : 0);
 }

@@ -121,10 +121,6 @@ struct side *task_side(struct jq_core *core, struct task *task) {
     return jq_slab_at(&core->sides, task->side);
 }
 
-const struct side *task_side_if(const struct jq_core *core, const struct task *task) {
-    return task->side ? jq_slab_at(&core->sides, task->side) : NULL;
-}
-
 void task_set_error(struct jq_core *core, struct task *task, struct jq_str error) {
     if (error.size > 0 || task->side != 0) {
         side_set_error(core, task_side(core, task), error);
