@@ -130,6 +130,9 @@ static const struct jq_conf_key handler_keys[] = {
          "SIGKILL to the whole tree after so long; 0s: never. No task can ask for more."),
     BOOL("pure", pure, "no", "Whether the same input always gives the same result; told to the broker and shown."),
     TEXT("version", version, jq_check_version, "1", "Told to the broker and shown: change it when results change."),
+    TEXT("service", service, jq_check_service, "",
+         "The service that it depends on: ends it by exit 69, or says that the network failed, the service's breaker "
+         "counts it."),
     ENUM("stdin", input, input_names, "payload", "What the process reads: the payload, or nothing."),
     ENUM("result", result, result_names, "stdout",
          "What becomes the result: what the process prints, or the file {output}."),

@@ -37,6 +37,7 @@ struct jq_handler_settings {
     int64_t hard_limit_ms;
     bool pure;
     char *version;
+    char *service;  /* that a failure of class network is about, where the handler names none; empty: none */
     int64_t input;  /* enum jq_handler_input */
     int64_t result; /* enum jq_handler_result */
     int64_t output_max_bytes;

@@ -152,6 +152,12 @@ enum jq_err jq_check_script(struct jq_str value, struct jq_error *reterr) {
                    JQ_STR_ARG(value));
 }
 
+enum jq_err jq_check_service(struct jq_str value, struct jq_error *reterr) {
+    return value.size == 0 || jq_name_valid(value)
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_INVALID, "not a name: 1 to %d of a-z 0-9 _ . -", JQ_NAME_SIZE_MAX);
+}
+
 enum jq_err jq_check_version(struct jq_str value, struct jq_error *reterr) {
     if (value.size > JQ_HANDLER_VERSION_SIZE_MAX)
         return jq_fail(reterr, JQ_ERR_TOO_BIG, "more than %d bytes", JQ_HANDLER_VERSION_SIZE_MAX);

@@ -15,6 +15,7 @@ jq_conf_check jq_check_command;      /* a program; no placeholders */
 jq_conf_check jq_check_task_command; /* a program; those of template.h */
 jq_conf_check jq_check_script;
 jq_conf_check jq_check_version;
+jq_conf_check jq_check_service;
 jq_conf_check jq_check_env;
 jq_conf_check jq_check_paths; /* absolute ones */
 

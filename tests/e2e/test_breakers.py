@@ -76,6 +76,19 @@ class Breakers(TestCase):
 NETWORK = 5
 
 
+class ServiceOfAHandler(TestCase):
+    def test_exit_69_counts_against_the_service_that_the_handler_names(self):
+        """Neither the handler nor the worker is at fault: only the breaker of the service opens."""
+        self.bed.start_broker(SETTINGS)
+        self.bed.start_worker("w", {"mail": shell("exit 69") + "\nservice = smtp"})
+        for task in [self.bed.submit("mail") for _ in range(4)]:
+            item = self.bed.wait_for_state(task, "dead")
+            self.assertEqual((item["outcome"], item["error"]), ("network", "exit 69"))
+        breakers = {item["name"]: item["state"] for item in self.bed.ask("breaker", "ls")["items"]}
+        self.assertEqual(breakers["service:smtp"], "open")
+        self.assertEqual({breakers.get("handler:mail", "closed"), breakers.get("worker:w", "closed")}, {"closed"})
+
+
 class Services(TestCase):
     """A worker that speaks the protocol itself: its reports name a service."""
 

@@ -18,6 +18,7 @@ static const struct {
     {{.exited = true}, JQ_OUTCOME_SUCCESS, false, ""},
     {{.exited = true, .code = 1}, JQ_OUTCOME_PROCESS_FAILURE, false, "exit 1"},
     {{.exited = true, .code = 65}, JQ_OUTCOME_INVALID_INPUT, false, "exit 65"},
+    {{.exited = true, .code = 69}, JQ_OUTCOME_NETWORK, false, "exit 69"},
     {{.exited = true, .code = 75}, JQ_OUTCOME_RESOURCE_EXHAUSTED, false, "exit 75"},
     /* a signal is a crash */
     {{.signaled = true, .code = SIGSEGV}, JQ_OUTCOME_PROCESS_FAILURE, true, "signal 11 (SIGSEGV)"},

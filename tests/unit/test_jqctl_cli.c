@@ -57,6 +57,27 @@ static void options_of_other_commands_are_unknown(void **state) {
     jqctl_args_fini(&args);
 }
 
+/* `jqctl events`, alone or before options of its own, follows; what is no option of it is not taken for one. */
+static void events_alone_follow(void **state) {
+    (void)state;
+    struct jqctl_args args;
+    struct jq_error error;
+    assert_int_equal(PARSE(&args, NULL, "events"), JQ_OK);
+    assert_string_equal(args.command->verb, "follow");
+    jqctl_args_fini(&args);
+    assert_int_equal(PARSE(&args, NULL, "events", "--json", "--where", "queue=q"), JQ_OK);
+    assert_string_equal(jqctl_value(&args, "where"), "queue=q");
+    jqctl_args_fini(&args);
+    assert_int_equal(PARSE(&args, NULL, "events", "--json", "past"), JQ_OK);
+    assert_string_equal(args.command->verb, "past");
+    jqctl_args_fini(&args);
+    assert_int_equal(PARSE(&args, &error, "events", "--payload", "x"), JQ_ERR_INVALID);
+    assert_non_null(strstr(error.message, "unknown option `--payload`"));
+    jqctl_args_fini(&args);
+    assert_int_equal(PARSE(&args, &error, "queue"), JQ_ERR_INVALID);
+    jqctl_args_fini(&args);
+}
+
 /* Help is given for as much as was named, whatever else is missing. */
 static void help_needs_nothing_else(void **state) {
     (void)state;
@@ -120,6 +141,7 @@ int main(void) {
         cmocka_unit_test(options_stand_anywhere),
         cmocka_unit_test(values_and_operands_keep_their_dashes),
         cmocka_unit_test(options_of_other_commands_are_unknown),
+        cmocka_unit_test(events_alone_follow),
         cmocka_unit_test(help_needs_nothing_else),
         cmocka_unit_test(options_are_bounded),
         cmocka_unit_test(the_table_holds_together),

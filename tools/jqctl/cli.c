@@ -130,11 +130,23 @@ static enum jq_err take_option(struct jqctl_args *args, const struct jqctl_optio
     return give(args, option, value ? value : *words->at++, reterr);
 }
 
+/* A noun that stands alone, or before options, may mean the most usual of its verbs. */
+static void take_default(struct jqctl_args *args) {
+    if (args->noun && !args->command && same(args->noun, "events"))
+        args->command = find_command("events", "follow");
+}
+
+static const struct jqctl_option *option_of(struct jqctl_args *args, struct jq_str name, char letter) {
+    if (!find_option(args, name, letter))
+        take_default(args);
+    return find_option(args, name, letter);
+}
+
 static enum jq_err long_option(struct jqctl_args *args, const char *word, struct words *words,
                                struct jq_error *reterr) {
     const char *equals = strchr(word, '=');
     const struct jq_str name = {word, equals ? (size_t)(equals - word) : strlen(word)};
-    const struct jqctl_option *option = find_option(args, name, 0);
+    const struct jqctl_option *option = option_of(args, name, 0);
     if (!option)
         return unknown_option(args, "--", name, reterr);
     return take_option(args, option, equals ? equals + 1 : NULL, words, reterr);
@@ -142,7 +154,7 @@ static enum jq_err long_option(struct jqctl_args *args, const char *word, struct
 
 static enum jq_err short_option(struct jqctl_args *args, const char *word, struct words *words,
                                 struct jq_error *reterr) {
-    const struct jqctl_option *option = find_option(args, JQ_STR(""), word[0]);
+    const struct jqctl_option *option = option_of(args, JQ_STR(""), word[0]);
     if (!option)
         return unknown_option(args, "-", jq_str_of(word), reterr);
     return take_option(args, option, word[1] ? word + 1 : NULL, words, reterr);
@@ -167,7 +179,8 @@ static enum jq_err take_word(struct jqctl_args *args, const char *word, struct j
 
 /* ---- the line ---------------------------------------------------------------------------------------------------------- */
 
-static enum jq_err check_counts(const struct jqctl_args *args, struct jq_error *reterr) {
+static enum jq_err check_counts(struct jqctl_args *args, struct jq_error *reterr) {
+    take_default(args);
     const struct jqctl_command *command = args->command;
     if (!args->noun)
         return jq_fail(reterr, JQ_ERR_INVALID, "no command; see `jqctl --help`");

@@ -61,6 +61,8 @@ static struct jq_exec_verdict judge_exit(const struct jq_exec_end *end) {
     struct jq_exec_verdict made = verdict(JQ_OUTCOME_PROCESS_FAILURE, false, "");
     if (end->code == JQ_EXEC_EXIT_INVALID_INPUT) {
         made.outcome = JQ_OUTCOME_INVALID_INPUT;
+    } else if (end->code == JQ_EXEC_EXIT_NETWORK) {
+        made.outcome = JQ_OUTCOME_NETWORK;
     } else if (end->code == JQ_EXEC_EXIT_RESOURCE_EXHAUSTED) {
         made.outcome = JQ_OUTCOME_RESOURCE_EXHAUSTED;
     }

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Exit codes with a meaning of their own (sysexits.h: EX_DATAERR, EX_TEMPFAIL). */
-enum { JQ_EXEC_EXIT_INVALID_INPUT = 65, JQ_EXEC_EXIT_RESOURCE_EXHAUSTED = 75 };
+/* Exit codes with a meaning of their own (sysexits.h: EX_DATAERR, EX_UNAVAILABLE, EX_TEMPFAIL). */
+enum { JQ_EXEC_EXIT_INVALID_INPUT = 65, JQ_EXEC_EXIT_NETWORK = 69, JQ_EXEC_EXIT_RESOURCE_EXHAUSTED = 75 };
 
 /* Why the worker put an end to a task, if it did. The first reason stays. */
 enum jq_exec_reason {

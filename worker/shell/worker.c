@@ -148,7 +148,8 @@ static struct jq_link_report report_of_child(const struct jq_run *run) {
     report.exit_code = outcome->end.exited ? outcome->end.code : -1;
     report.signal_number = outcome->end.signaled ? outcome->end.code : -1;
     report.message = jq_str_of(outcome->message);
-    report.service = jq_str_of(outcome->service);
+    const bool unnamed = report.outcome == JQ_OUTCOME_NETWORK && outcome->service[0] == '\0';
+    report.service = jq_str_of(unnamed ? run->handler->service : outcome->service);
     report.stdout_tail = outcome->stdout_tail;
     report.stderr_tail = outcome->stderr_tail;
     report.duration_ms = outcome->duration_ms;
