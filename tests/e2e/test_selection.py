@@ -104,6 +104,35 @@ class Selections(TestCase):
                          [(line["event"], line["task"]) for line in lines])
         self.assertEqual(past[1]["seq"], lines[1]["seq"])
 
+    def test_the_past_tells_of_what_is_steered_as_it_was_told_live(self):
+        """Breakers, limits, schedules and flows: each change has the same line in the journal as when it happened."""
+        words = ["--json", "--where", "event=breaker.*,limit.*,schedule.*,flow.*"]
+        follower = subprocess.Popen(
+            [program("jqctl"), "--server", self.bed.request, "events", "--limit", "9", "--after", "1"] + words,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(follower.stdout.close)
+        self.submit(1, "cad")
+        self.bed.do("limit", "set", "queue:cad", "--concurrency", "2")
+        self.bed.do("limit", "rm", "queue:cad")
+        self.bed.do("breaker", "trip", "handler:work")
+        self.bed.do("breaker", "reset", "handler:work")
+        self.bed.do("schedule", "set", "night", "0 3 * * *", "work")
+        self.bed.do("schedule", "pause", "night")
+        self.bed.do("schedule", "rm", "night")
+        path = self.bed.path("flow.json")
+        with open(path, "w", encoding="ascii") as file:
+            json.dump({"name": "pair", "tasks": [{"name": "one", "handler": "work"}]}, file)
+        flow = self.bed.run_jqctl("flow", "submit", path)[1].strip()
+        self.bed.do("flow", "cancel", flow)
+        live = [json.loads(line) for line in follower.communicate(timeout=60)[0].splitlines()]
+        self.assertEqual([line["event"] for line in live],
+                         ["limit.set", "limit.removed", "breaker.open", "breaker.closed", "schedule.set", "schedule.paused",
+                          "schedule.removed", "flow.committed", "flow.cancelling"])
+        past = [json.loads(line) for line in self.bed.run_jqctl("events", "past", self.bed.data, "--limit", "9", *words)[1].splitlines()]
+        keys = ("event", "name", "task", "number")
+        self.assertEqual([[line.get(key) for key in keys] for line in past],
+                         [[line.get(key) for key in keys] for line in live])
+
 
 if __name__ == "__main__":
     unittest.main()

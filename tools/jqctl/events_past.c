@@ -1,4 +1,5 @@
 /* events_past.c - jqctl events past: what happened, out of the journal: the lines of `events follow` of all that has a record. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/core/effect.h"
@@ -7,14 +8,16 @@
 #include "tools/jqctl/events.h"
 #include "tools/jqctl/journal.h"
 #include "tools/jqctl/made.h"
+#include "tools/jqctl/names.h"
 
-enum { INDEX_COUNT = 65536, NAME_SIZE = JQ_NAME_SIZE_MAX + 1, LINE_SIZE_MAX = 64 * 1024 };
+enum { INDEX_COUNT = 65536, LINE_SIZE_MAX = 64 * 1024 };
 
 struct past {
     const struct jqctl *ctl;
-    char (*queues)[NAME_SIZE], (*handlers)[NAME_SIZE], (*workers)[NAME_SIZE]; /* by index, as last defined */
-    bool *paused, *draining;                                                  /* of queues */
-    struct jq_map tasks;                                                      /* id -> queue << 16 | class */
+    struct jqctl_names queues, handlers, workers, schedules;
+    bool *paused, *draining; /* of queues */
+    struct jq_map tasks;     /* id -> queue << 16 | class */
+    struct jq_map missed;    /* schedule -> due times passed over */
     bool in_prologue, filtered;
     struct jq_where where;
     int64_t from_wall_ms, now_wall_ms, offset_ms;
@@ -31,14 +34,9 @@ struct told {
     enum jq_outcome outcome;
     uint32_t attempts;
     const char *queue, *handler, *worker;
+    char name[JQ_SCOPE_SIZE_MAX + 1]; /* of what is no task: a breaker, limit, schedule, flow */
+    int64_t number;
 };
-
-static void name_set(char (*names)[NAME_SIZE], uint32_t index, struct jq_str name) {
-    if (index >= INDEX_COUNT || name.size >= NAME_SIZE)
-        return;
-    memcpy(names[index], name.data, name.size);
-    names[index][name.size] = '\0';
-}
 
 /* ---- from records to events ---- */
 
@@ -46,8 +44,8 @@ static void of_task(struct past *past, struct told *told, jq_task_id task) {
     const uint32_t both = jq_map_get(&past->tasks, task.value, UINT32_MAX);
     told->task = task.value;
     if (both != UINT32_MAX) {
-        told->queue = past->queues[both >> 16];
-        told->handler = past->handlers[both & 0xffff];
+        told->queue = jqctl_names_get(&past->queues, both >> 16);
+        told->handler = jqctl_names_get(&past->handlers, both & 0xffff);
     }
 }
 
@@ -87,14 +85,14 @@ static void leased(struct past *past, const struct jq_record *record, struct tol
     of_task(past, told, record->u.task_leased.task);
     told->event = jq_news_name(JQ_NEWS_TASK_LEASED, 0);
     told->state = JQ_STATE_RUNNING;
-    told->worker = record->u.task_leased.worker < INDEX_COUNT ? past->workers[record->u.task_leased.worker] : NULL;
+    told->worker = jqctl_names_get(&past->workers, record->u.task_leased.worker);
 }
 
 /* A record with the whole of a queue's settings tells of what differs from the one before. */
 static void queue_set(struct past *past, const struct jq_record *record, struct told *told) {
     const uint16_t at = record->u.queue_set.queue;
     const struct jq_queue_set *set = &record->u.queue_set.set;
-    told->queue = past->queues[at];
+    told->queue = jqctl_names_get(&past->queues, at);
     told->event = set->draining != past->draining[at] ? jq_news_name(JQ_NEWS_QUEUE_DRAINING, set->draining)
                   : set->paused != past->paused[at]   ? jq_news_name(JQ_NEWS_QUEUE_SET, set->paused)
                                                       : jq_news_name(JQ_NEWS_QUEUE_TUNED, 0);
@@ -103,9 +101,94 @@ static void queue_set(struct past *past, const struct jq_record *record, struct 
 }
 
 static void worker_registered(struct past *past, const struct jq_record *record, struct told *told) {
-    name_set(past->workers, record->u.worker_registered.worker, record->u.worker_registered.name);
-    told->worker = past->workers[record->u.worker_registered.worker % INDEX_COUNT];
+    jqctl_names_set(&past->workers, record->u.worker_registered.worker, record->u.worker_registered.name);
+    told->worker = jqctl_names_get(&past->workers, record->u.worker_registered.worker);
     told->event = jq_news_name(JQ_NEWS_WORKER_REGISTERED, 0);
+}
+
+static void put_name(struct told *told, const char *prefix, struct jq_str name) {
+    (void)snprintf(told->name, sizeof(told->name), "%s%.*s", prefix, JQ_STR_ARG(name));
+}
+
+/* One that learns of a handler more is set anew, but has not changed. */
+static void breaker_set(const struct jq_record *record, struct told *told) {
+    char prefix[32];
+    if (record->u.breaker_set.since_ms != record->time_ms)
+        return;
+    (void)snprintf(prefix, sizeof(prefix),
+                   "%s:", jq_breaker_kind_name((enum jq_breaker_kind)record->u.breaker_set.kind));
+    put_name(told, prefix, record->u.breaker_set.name);
+    told->event = jq_news_name(JQ_NEWS_BREAKER_SET, record->u.breaker_set.state);
+    told->number = record->u.breaker_set.state;
+}
+
+static void limit_set(struct jq_str scope, bool set, struct told *told) {
+    put_name(told, "", scope);
+    told->event = jq_news_name(JQ_NEWS_LIMIT_SET, set);
+    told->number = set;
+}
+
+static void flow_set(const struct jq_record *record, struct told *told) {
+    const uint8_t phase = record->u.flow_set.phase;
+    if (phase != JQ_FLOW_COMMITTED && phase != JQ_FLOW_CANCELLING)
+        return;
+    told->event = jq_news_name(phase == JQ_FLOW_COMMITTED ? JQ_NEWS_FLOW_COMMITTED : JQ_NEWS_FLOW_CANCELLING, 0);
+    told->task = record->u.flow_set.flow;
+    told->number = record->u.flow_set.total;
+    put_name(told, "", record->u.flow_set.name);
+}
+
+static void schedule_named(const struct past *past, uint32_t index, struct told *told) {
+    const char *name = jqctl_names_get(&past->schedules, index);
+    if (name)
+        put_name(told, "", jq_str_of(name));
+}
+
+/* Set, paused, resumed; or its time has come, and some was passed over. A task that it submits has an event of its own. */
+static void schedule_moved(struct past *past, uint32_t index, const struct jq_schedule_state *state, bool set,
+                           struct told *told) {
+    const uint32_t before = jq_map_get(&past->missed, index, UINT32_MAX);
+    const uint32_t now = (uint32_t)state->missed << 1 | state->paused;
+    JQ_CHECK(jq_map_put(&past->missed, index, now));
+    if (set || (before != UINT32_MAX && (before & 1) != (now & 1))) {
+        told->event = jq_news_name(JQ_NEWS_SCHEDULE_SET, !state->paused);
+        told->number = !state->paused;
+    } else if (before != UINT32_MAX && before >> 1 != now >> 1) {
+        told->event = jq_news_name(JQ_NEWS_SCHEDULE_MISSED, 0);
+        told->number = (now >> 1) - (before >> 1);
+    }
+    schedule_named(past, index, told);
+}
+
+static void schedule_set(struct past *past, const struct jq_record *record, struct told *told) {
+    const uint32_t index = record->u.schedule_set.schedule;
+    struct jq_reader in = jq_reader_of(record->u.schedule_set.definition);
+    (void)jq_read_u8(&in); /* its version; the name comes first in each */
+    jqctl_names_set(&past->schedules, index, jq_read_str(&in, JQ_NAME_SIZE_MAX));
+    schedule_moved(past, index, &record->u.schedule_set.state, true, told);
+}
+
+/* Of what is no task. */
+static void steered(struct past *past, const struct jq_record *record, struct told *told) {
+    switch (record->type) {
+    case JQ_RECORD_BREAKER_SET: breaker_set(record, told); break;
+    case JQ_RECORD_LIMIT_SET: limit_set(record->u.limit_set.scope, true, told); break;
+    case JQ_RECORD_LIMIT_REMOVED: limit_set(record->u.limit_removed.scope, false, told); break;
+    case JQ_RECORD_FLOW_SET: flow_set(record, told); break;
+    case JQ_RECORD_FLOW_FORGOTTEN:
+        told->event = jq_news_name(JQ_NEWS_FLOW_FORGOTTEN, 0);
+        told->task = record->u.flow_forgotten.flow;
+        break;
+    case JQ_RECORD_SCHEDULE_SET: schedule_set(past, record, told); break;
+    case JQ_RECORD_SCHEDULE_MOVED:
+        schedule_moved(past, record->u.schedule_moved.schedule, &record->u.schedule_moved.state, false, told);
+        break;
+    case JQ_RECORD_SCHEDULE_FORGOTTEN:
+        told->event = jq_news_name(JQ_NEWS_SCHEDULE_GONE, 0);
+        schedule_named(past, record->u.schedule_forgotten.schedule, told);
+        break;
+    default: break;
+    }
 }
 
 /* Those that say no more than which task. */
@@ -140,10 +223,10 @@ static void note(struct past *past, const struct jq_record *record, struct told 
     case JQ_RECORD_PROLOGUE_END: past->in_prologue = false; break;
     case JQ_RECORD_WALL_OFFSET: past->offset_ms = record->u.wall_offset.offset_ms; break;
     case JQ_RECORD_QUEUE_DEFINED:
-        name_set(past->queues, record->u.queue_defined.queue, record->u.queue_defined.name);
+        jqctl_names_set(&past->queues, record->u.queue_defined.queue, record->u.queue_defined.name);
         break;
     case JQ_RECORD_CLASS_DEFINED:
-        name_set(past->handlers, record->u.class_defined.class_index, record->u.class_defined.handler);
+        jqctl_names_set(&past->handlers, record->u.class_defined.class_index, record->u.class_defined.handler);
         break;
     case JQ_RECORD_QUEUE_SET: queue_set(past, record, told); break;
     case JQ_RECORD_WORKER_REGISTERED: worker_registered(past, record, told); break;
@@ -152,7 +235,10 @@ static void note(struct past *past, const struct jq_record *record, struct told 
     case JQ_RECORD_TASK_LEASED: leased(past, record, told); break;
     case JQ_RECORD_TASK_RETRIED: retried(past, record, told); break;
     case JQ_RECORD_TASK_ENDED: ended(past, record, told); break;
-    default: (void)plain(past, record, told); break;
+    default:
+        if (!plain(past, record, told))
+            steered(past, record, told);
+        break;
     }
 }
 
@@ -192,6 +278,9 @@ static void print(struct past *past, const struct told *told, uint64_t lsn, int6
         jqctl_made_uint(made, "attempts", told->attempts);
     }
     put(made, "worker", told->worker);
+    put(made, "name", told->name);
+    if (told->number > 0)
+        jqctl_made_uint(made, "number", (uint64_t)told->number);
     jqctl_event_print(past->ctl, &past->line, jqctl_made_end(made));
     past->printed++;
 }
@@ -227,14 +316,14 @@ static int past_options(struct past *past) {
 }
 
 int jqctl_events_past(struct jqctl *ctl) {
-    struct past past = {.ctl = ctl,
-                        .queues = calloc(INDEX_COUNT, NAME_SIZE),
-                        .handlers = calloc(INDEX_COUNT, NAME_SIZE),
-                        .workers = calloc(INDEX_COUNT, NAME_SIZE),
-                        .paused = calloc(INDEX_COUNT, sizeof(bool)),
-                        .draining = calloc(INDEX_COUNT, sizeof(bool))};
+    struct past past = {
+        .ctl = ctl, .paused = calloc(INDEX_COUNT, sizeof(bool)), .draining = calloc(INDEX_COUNT, sizeof(bool))};
     struct jq_journal_verdict verdict;
-    JQ_CHECK(past.queues && past.handlers && past.workers && past.paused && past.draining);
+    struct jqctl_names *const names[] = {&past.queues, &past.handlers, &past.workers, &past.schedules};
+    JQ_CHECK(past.paused && past.draining);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        jqctl_names_init(names[i]);
+    jq_map_init(&past.missed);
     jq_map_init(&past.tasks);
     jqctl_made_init(&past.made);
     jq_buf_init(&past.line, LINE_SIZE_MAX);
@@ -244,9 +333,9 @@ int jqctl_events_past(struct jqctl *ctl) {
     jq_buf_fini(&past.line);
     jqctl_made_fini(&past.made);
     jq_map_fini(&past.tasks);
-    free(past.queues);
-    free(past.handlers);
-    free(past.workers);
+    jq_map_fini(&past.missed);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        jqctl_names_fini(names[i]);
     free(past.paused);
     free(past.draining);
     return code;

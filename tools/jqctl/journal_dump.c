@@ -8,21 +8,15 @@
 #include "tools/jqctl/journal.h"
 #include "tools/jqctl/journal_dump_blob.h"
 #include "tools/jqctl/made.h"
+#include "tools/jqctl/names.h"
 #include "tools/jqctl/payload.h"
 #include "tools/jqctl/print.h"
-
-enum { INDEX_COUNT = 65536, NAME_SIZE = JQ_NAME_SIZE_MAX + 1 };
-
-/* What a number stood for when it was last defined. NUL-terminated, or empty. */
-struct names {
-    char (*items)[NAME_SIZE];
-};
 
 struct dump {
     const struct jqctl *ctl;
     struct jqctl_made made;
     struct jq_buf line;
-    struct names queues, handlers, workers;
+    struct jqctl_names queues, handlers, workers;
     uint64_t from_lsn, limit, printed;
     const char *type; /* NULL: all */
     uint64_t task;    /* 0: all */
@@ -124,18 +118,12 @@ static const struct jqctl_columns record_row = JQCTL_COLUMNS(record_columns);
 
 /* ---- names -------------------------------------------------------------------------------------------------------------- */
 
-static void name_set(struct names *names, uint32_t index, struct jq_str name) {
-    if (index >= INDEX_COUNT || name.size >= NAME_SIZE)
-        return;
-    memcpy(names->items[index], name.data, name.size);
-    names->items[index][name.size] = '\0';
-}
-
 /* The name where it is known, and the index always. */
-static void made_name(struct jqctl_made *made, const struct names *names, const char *key, const char *index_key,
+static void made_name(struct jqctl_made *made, const struct jqctl_names *names, const char *key, const char *index_key,
                       uint32_t index) {
-    if (index < INDEX_COUNT && names->items[index][0])
-        jqctl_made_text(made, key, names->items[index]);
+    const char *name = jqctl_names_get(names, index);
+    if (name)
+        jqctl_made_text(made, key, name);
     jqctl_made_uint(made, index_key, index);
 }
 
@@ -290,7 +278,7 @@ static void fields_of_breaker(struct dump *dump, const struct jq_record *record)
 
 static void fields_of_worker(struct dump *dump, const struct jq_record *record) {
     struct jqctl_made *made = &dump->made;
-    name_set(&dump->workers, record->u.worker_registered.worker, record->u.worker_registered.name);
+    jqctl_names_set(&dump->workers, record->u.worker_registered.worker, record->u.worker_registered.name);
     made_name(made, &dump->workers, "worker", "worker_index", record->u.worker_registered.worker);
     jqctl_made_uuid(made, "id", &record->u.worker_registered.id);
     jqctl_made_uint(made, "incarnation", record->u.worker_registered.incarnation);
@@ -324,7 +312,7 @@ static void fields_of_options(struct dump *dump, const struct jq_record *record)
 
 static void fields_of_class(struct dump *dump, const struct jq_record *record) {
     const uint16_t index = record->u.class_defined.class_index;
-    name_set(&dump->handlers, index, record->u.class_defined.handler);
+    jqctl_names_set(&dump->handlers, index, record->u.class_defined.handler);
     made_name(&dump->made, &dump->handlers, "handler", "class_index", index);
     jqctl_made_str(&dump->made, "need", record->u.class_defined.need);
     if (record->u.class_defined.want.size > 0)
@@ -348,7 +336,7 @@ static void made_queue_set(struct jqctl_made *made, const struct jq_queue_set *s
 
 static void fields_of_queue(struct dump *dump, const struct jq_record *record) {
     if (record->type == JQ_RECORD_QUEUE_DEFINED)
-        name_set(&dump->queues, record->u.queue_defined.queue, record->u.queue_defined.name);
+        jqctl_names_set(&dump->queues, record->u.queue_defined.queue, record->u.queue_defined.name);
     made_name(&dump->made, &dump->queues, "queue", "queue_index", record->u.queue_defined.queue);
     if (record->type == JQ_RECORD_QUEUE_SET)
         made_queue_set(&dump->made, &record->u.queue_set.set);
@@ -619,17 +607,13 @@ static int dump_options(struct dump *dump) {
 
 static int dump_walk(struct dump *dump) {
     struct jq_journal_verdict *verdict = calloc(1, sizeof(*verdict));
-    dump->queues.items = calloc(INDEX_COUNT, NAME_SIZE);
-    dump->handlers.items = calloc(INDEX_COUNT, NAME_SIZE);
-    dump->workers.items = calloc(INDEX_COUNT, NAME_SIZE);
-    int code = EX_OSERR;
-    if (verdict && dump->queues.items && dump->handlers.items && dump->workers.items)
-        code = jqctl_journal_walk(dump->ctl, dump_record, dump, verdict);
-    else
-        (void)jqctl_fail(code, "out of memory");
-    free(dump->queues.items);
-    free(dump->handlers.items);
-    free(dump->workers.items);
+    struct jqctl_names *const names[] = {&dump->queues, &dump->handlers, &dump->workers};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        jqctl_names_init(names[i]);
+    const int code =
+        verdict ? jqctl_journal_walk(dump->ctl, dump_record, dump, verdict) : jqctl_fail(EX_OSERR, "out of memory");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        jqctl_names_fini(names[i]);
     free(verdict);
     return code;
 }
