@@ -1,16 +1,19 @@
 /* limit_ops.c - what operators do with limits: set, list, remove; and those that the configuration sets for queues. */
-#include <stdio.h>
-
 #include "broker/core/state.h"
 
 enum { LIMIT_ROWS_MAX = 200 };
 
 /* ---- what the configuration says of queues ---- */
 
+#define QUEUE_SCOPE "queue:"
+enum { PREFIX_SIZE = sizeof(QUEUE_SCOPE) - 1 };
+
 static struct jq_str scope_of(char out[JQ_SCOPE_SIZE_MAX], const struct jq_queue_config *queue) {
-    const int size = snprintf(out, JQ_SCOPE_SIZE_MAX, "queue:%s", queue->name);
-    JQ_CHECK(size > 0 && size < JQ_SCOPE_SIZE_MAX);
-    return (struct jq_str){out, (size_t)size};
+    const size_t size = strlen(queue->name);
+    JQ_CHECK(PREFIX_SIZE + size <= JQ_SCOPE_SIZE_MAX);
+    memcpy(out, QUEUE_SCOPE, PREFIX_SIZE);
+    memcpy(out + PREFIX_SIZE, queue->name, size);
+    return (struct jq_str){out, PREFIX_SIZE + size};
 }
 
 /* Sets what the queue's section says, unless an operator has said otherwise, or it is so already. */
@@ -42,11 +45,11 @@ static bool has_limit(const struct jq_queue_config *queue) {
 
 /* The section that sets this limit; NULL: none. */
 static const struct jq_queue_config *section_of(const struct jq_core *core, struct jq_str scope) {
-    const size_t prefix = strlen("queue:");
-    if (scope.size <= prefix || memcmp(scope.data, "queue:", prefix) != 0) {
+    if (scope.size <= PREFIX_SIZE || memcmp(scope.data, QUEUE_SCOPE, PREFIX_SIZE) != 0) {
         return NULL;
     }
-    const struct jq_queue_config *queue = queue_config(core, (struct jq_str){scope.data + prefix, scope.size - prefix});
+    const struct jq_queue_config *queue =
+        queue_config(core, (struct jq_str){scope.data + PREFIX_SIZE, scope.size - PREFIX_SIZE});
     return queue && has_limit(queue) ? queue : NULL;
 }
 
