@@ -14,6 +14,17 @@ static struct jq_str braced_name(struct jq_str text, size_t pos) {
     return closed && jq_name_valid(name) ? name : JQ_STR("");
 }
 
+/* {input.NAME}, {output.NAME}: files, by worker/exec/argv.h. */
+static bool is_file(struct jq_str name) {
+    static const char *const prefixes[] = {"input.", "output."};
+    for (size_t i = 0; i < 2; i++) {
+        const size_t size = strlen(prefixes[i]);
+        if (name.size > size && memcmp(name.data, prefixes[i], size) == 0 && name.data[size] != '.')
+            return true;
+    }
+    return false;
+}
+
 static bool is_plain(struct jq_str name) {
     for (size_t i = 0; i < PLAIN_COUNT; i++)
         if (jq_str_equal(name, jq_str_of(plain_names[i])))
@@ -31,9 +42,10 @@ static struct jq_str param_name(struct jq_str name) {
 enum jq_err jq_template_check(struct jq_str word, struct jq_error *reterr) {
     for (size_t pos = 0; pos < word.size; pos++) {
         const struct jq_str name = word.data[pos] == '{' ? braced_name(word, pos) : JQ_STR("");
-        if (name.size > 0 && !is_plain(name) && param_name(name).size == 0)
+        if (name.size > 0 && !is_plain(name) && !is_file(name) && param_name(name).size == 0)
             return jq_fail(reterr, JQ_ERR_INVALID,
-                           "{%.*s} is none of {input} {output} {work_dir} {task} {attempt} {param.NAME}",
+                           "{%.*s} is none of {input} {output} {input.NAME} {output.NAME} {work_dir} {task} {attempt} "
+                           "{param.NAME}",
                            JQ_STR_ARG(name));
     }
     return JQ_OK;

@@ -2,6 +2,8 @@
  *
  *     {input}      path of a file that holds the payload
  *     {output}     path of a file whose content becomes the result
+ *     {input.X}    path of the task's input file X
+ *     {output.X}   path where its output file X is to be
  *     {work_dir}   the task's work dir
  *     {task}       the task's id
  *     {attempt}    its attempt, from 1

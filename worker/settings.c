@@ -72,6 +72,8 @@ static const struct jq_conf_key worker_keys[] = {
          "What this worker has to remember; one running worker at a time."),
     PATH("work_dir", work_dir, "/var/lib/jqworker/work", "Parent of the work dirs of tasks; emptied at the start."),
     PATH("output_dir", output_dir, "/var/lib/jqworker/output", "Where handlers put their files, a folder a task."),
+    SIZE("blob_cache", blob_cache_bytes, 0, TIB, "1G",
+         "Inputs of tasks are kept in state_dir for others that read the same, up to so much; 0: not at all."),
     TIME("drain", drain_ms, 0, DAY, "1m", "How long a stop waits for running tasks; the rest is handed back."),
     TIME("grace", grace_ms, 0, HOUR, "5s", "Time between SIGTERM and SIGKILL."),
     TIME("idle_exit", idle_exit_ms, 0, DAY, "0s", "Stops after so long without a task; 0s: never."),

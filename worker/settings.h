@@ -81,6 +81,7 @@ struct jq_worker_settings {
     char *work_dir;
     char *output_dir;
     int64_t slots; /* 0: the number of cpus */
+    int64_t blob_cache_bytes;
     int64_t drain_ms, grace_ms, idle_exit_ms;
     int64_t sandbox;          /* enum jq_sandbox_mode */
     struct jq_conf_list read; /* absolute paths */

@@ -18,6 +18,11 @@
 
 struct jq_link;
 
+struct jq_link_input {
+    struct jq_str name;
+    struct jq_blob blob;
+};
+
 /* A task as the broker hands it out. Borrowed for the call. */
 struct jq_link_task {
     jq_task_id id;
@@ -31,6 +36,10 @@ struct jq_link_task {
     struct jq_bytes headers; /* msgpack map, or empty */
     const jq_task_id *after; /* the tasks that it waited for */
     size_t after_count;
+    const struct jq_link_input *inputs; /* files that it reads */
+    size_t input_count;
+    const struct jq_str *outputs; /* names of files that it is to make */
+    size_t output_count;
     const struct jq_offers *units; /* its own until it ends, of offers like gpu=[0,1]; NULL: none */
 };
 
@@ -75,8 +84,10 @@ struct jq_link_report {
     int exit_code, signal_number; /* -1: none */
     struct jq_str message, service;
     struct jq_bytes stdout_tail, stderr_tail;
-    int64_t duration_ms, cpu_ms; /* -1: not known */
-    uint64_t rss_bytes;          /* 0: not known */
+    int64_t duration_ms, cpu_ms;         /* -1: not known */
+    uint64_t rss_bytes;                  /* 0: not known */
+    const struct jq_named_blob *outputs; /* with success: files that it made, stored */
+    size_t output_count;
 };
 
 enum jq_err jq_link_new(const struct jq_link_config *config, struct jq_link **ret_link, struct jq_error *reterr);

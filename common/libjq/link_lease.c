@@ -3,6 +3,7 @@
 
 #include "common/hash.h"
 #include "common/libjq/link_internal.h"
+#include "common/text.h"
 
 /* ---- leases held ---- */
 
@@ -351,6 +352,32 @@ static jq_task_id *take_after(struct jq_view list, size_t *ret_count) {
     return ids;
 }
 
+struct files {
+    struct jq_link_input inputs[JQ_FILES_COUNT_MAX];
+    struct jq_str outputs[JQ_FILES_COUNT_MAX];
+};
+
+/* Names that are none stay out: they become names of files. */
+static bool is_file_name(struct jq_str name) {
+    return jq_name_valid(name) && name.data[0] != '.';
+}
+
+static void take_files(struct jq_view inputs, struct jq_view outputs, struct files *files, struct jq_link_task *task) {
+    for (size_t i = 0; i < jq_view_count(inputs) && i < JQ_FILES_COUNT_MAX; i++) {
+        struct jq_link_input *input = &files->inputs[task->input_count];
+        input->name = jq_view_key_at(inputs, i);
+        const struct jq_str hash = jq_view_to_str(jq_view_value_at(inputs, i));
+        task->input_count += is_file_name(input->name) &&
+                             jq_text_parse_hex(hash, input->blob.hash, sizeof(input->blob.hash), NULL) == JQ_OK;
+    }
+    for (size_t i = 0; i < jq_view_count(outputs) && i < JQ_FILES_COUNT_MAX; i++) {
+        files->outputs[task->output_count] = jq_view_to_str(jq_view_at(outputs, i));
+        task->output_count += is_file_name(files->outputs[task->output_count]);
+    }
+    task->inputs = files->inputs;
+    task->outputs = files->outputs;
+}
+
 static void take_task(struct jq_link *link, struct jq_view item, struct jq_buf *headers) {
     struct jq_link_task task = {.id = {jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_TASK), 0)},
                                 .token = {jq_view_to_uint(jq_view_at(item, JQ_AT_LEASED_TOKEN), 0)},
@@ -373,6 +400,8 @@ static void take_task(struct jq_link *link, struct jq_view item, struct jq_buf *
     }
     struct jq_offers units = {0};
     task.units = take_units(jq_view_at(item, JQ_AT_LEASED_UNITS), &units) ? &units : NULL;
+    struct files files;
+    take_files(jq_view_at(item, JQ_AT_LEASED_INPUTS), jq_view_at(item, JQ_AT_LEASED_OUTPUTS), &files, &task);
     jq_task_id *after = take_after(jq_view_at(item, JQ_AT_LEASED_AFTER), &task.after_count);
     task.after = after;
     link_held_add(link, task.id, task.token);

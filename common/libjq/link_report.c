@@ -2,6 +2,9 @@
 #include <stdlib.h>
 
 #include "common/libjq/link_internal.h"
+#include "common/text.h"
+
+enum { OUTPUT_BYTES_MAX = 2 + JQ_NAME_SIZE_MAX + 2 + JQ_BLOB_TEXT_SIZE };
 
 /* ---- packing ---- */
 
@@ -32,6 +35,21 @@ static size_t detail_number(struct jq_pack *pack, unsigned place, int64_t value,
     return 1;
 }
 
+static size_t detail_outputs(struct jq_pack *pack, const struct jq_link_report *report) {
+    char text[JQ_BLOB_TEXT_SIZE];
+    if (report->output_count == 0) {
+        return 0;
+    }
+    jq_pack_key(pack, &jq_message_detail, JQ_AT_DETAIL_OUTPUTS);
+    jq_pack_map(pack, report->output_count);
+    for (size_t i = 0; i < report->output_count; i++) {
+        jq_pack_str(pack, jq_str_of(report->outputs[i].name));
+        jq_pack_str(pack, jq_str_of(jq_text_format_hex(
+                              (struct jq_bytes){report->outputs[i].blob.hash, JQ_BLOB_HASH_SIZE}, text)));
+    }
+    return 1;
+}
+
 static void pack_detail(struct jq_pack *pack, const struct jq_link_report *report) {
     const size_t hole = jq_pack_map_begin(pack);
     size_t count = 0;
@@ -48,13 +66,14 @@ static void pack_detail(struct jq_pack *pack, const struct jq_link_report *repor
     count += detail_number(pack, JQ_AT_DETAIL_DURATION, report->duration_ms, -1);
     count += detail_number(pack, JQ_AT_DETAIL_CPU, report->cpu_ms, -1);
     count += detail_number(pack, JQ_AT_DETAIL_RSS, (int64_t)report->rss_bytes, 0);
+    count += detail_outputs(pack, report);
     jq_pack_end(pack, hole, count);
 }
 
 static bool has_detail(const struct jq_link_report *report) {
     return report->result.size || report->message.size || report->service.size || report->stdout_tail.size ||
            report->stderr_tail.size || report->exit_code >= 0 || report->signal_number >= 0 ||
-           report->duration_ms >= 0 || report->cpu_ms >= 0 || report->rss_bytes > 0;
+           report->output_count > 0 || report->duration_ms >= 0 || report->cpu_ms >= 0 || report->rss_bytes > 0;
 }
 
 static void pack_report(struct jq_buf *items, const struct jq_link_report *report) {
@@ -124,7 +143,7 @@ enum jq_err jq_link_report(struct jq_link *link, const struct jq_link_report *re
         return jq_fail(reterr, JQ_ERR_TOO_BIG, "result: %zu bytes, at most %d", report->result.size,
                        JQ_PAYLOAD_SIZE_MAX);
     }
-    const size_t size = report->result.size + 2 * JQ_TAIL_SIZE_MAX + 2048;
+    const size_t size = report->result.size + 2 * JQ_TAIL_SIZE_MAX + 2048 + OUTPUT_BYTES_MAX * report->output_count;
     if (link->gathering && (link->gathering->count == JQ_REPORT_COUNT_MAX ||
                             (has_detail(report) && link->gathering->items.size + size > LINK_REPORT_BYTES_MAX) ||
                             link->gathering->items.size + 64 > LINK_REPORT_BYTES_MAX)) {

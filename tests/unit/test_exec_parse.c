@@ -118,6 +118,21 @@ static void names_in_a_command_are_replaced(void **state) {
     jq_argv_fini(&argv);
 }
 
+/* Files that travel have names of their own: inputs lie in the work dir, outputs where they are kept from. What is no name stays. */
+static void files_in_a_command_are_replaced(void **state) {
+    (void)state;
+    const char *const command[] = {"sh", "{input.part}", "-o{output.mesh.stl}", "{input.../x}{output.}{input.a", NULL};
+    struct jq_argv_values with_output = values;
+    with_output.output_dir = "/out/.17.2";
+    struct jq_argv argv;
+    assert_int_equal(jq_argv_expand(command, &with_output, "/bin:/usr/bin", &argv, NULL), JQ_OK);
+    assert_string_equal(argv.words[1], "/w/17.2/inputs/part");
+    assert_string_equal(argv.words[2], "-o/out/.17.2/mesh.stl");
+    assert_string_equal(argv.words[3], "{input.../x}{output.}{input.a");
+    assert_false(argv.uses_input || argv.uses_output);
+    jq_argv_fini(&argv);
+}
+
 static bool give_param(void *ctx, struct jq_str name, struct jq_buf *buf) {
     (void)ctx;
     const bool known = jq_str_equal(name, JQ_STR("x"));
@@ -315,6 +330,7 @@ int main(void) {
         cmocka_unit_test(name_with_parentheses_is_read),
         cmocka_unit_test(torn_records_are_refused),
         cmocka_unit_test(names_in_a_command_are_replaced),
+        cmocka_unit_test(files_in_a_command_are_replaced),
         cmocka_unit_test(parameters_are_not_searched_for_names),
         cmocka_unit_test(overlong_command_is_refused),
         cmocka_unit_test(frames_are_taken_in_any_pieces),

@@ -283,9 +283,9 @@ static void handlers_that_cannot_work_are_refused(void **state) {
     expect_worker_refused(
         "[handler a]\ncommand = {param.program}\n",
         "w:2: [handler a] command: '{param.program}' is neither the absolute path nor the name of a program");
-    expect_worker_refused(
-        "[handler a]\ncommand = b {ouput}\n",
-        "w:2: [handler a] command: {ouput} is none of {input} {output} {work_dir} {task} {attempt} {param.NAME}");
+    expect_worker_refused("[handler a]\ncommand = b {ouput}\n",
+                          "w:2: [handler a] command: {ouput} is none of {input} {output} {input.NAME} {output.NAME} "
+                          "{work_dir} {task} {attempt} {param.NAME}");
     expect_worker_refused(
         "[handler a]\nkind = freecad\nscript = ../a.py\n",
         "w:3: [handler a] script: '../a.py' is neither a file name nor an absolute path of a .py file");

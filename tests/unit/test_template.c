@@ -63,10 +63,11 @@ static void hostile_parameters_are_refused(void **state) {
 static void unknown_placeholders_are_refused(void **state) {
     (void)state;
     struct jq_error error = {0};
-    assert_int_equal(jq_template_check(JQ_STR("-o {output} {param.x} {print $1} {}"), NULL), JQ_OK);
+    assert_int_equal(jq_template_check(JQ_STR("-o {output} {input.part} {output.mesh} {param.x} {print $1} {}"), NULL), JQ_OK);
     assert_int_equal(jq_template_check(JQ_STR("{payload}"), &error), JQ_ERR_INVALID);
-    assert_string_equal(error.message,
-                        "{payload} is none of {input} {output} {work_dir} {task} {attempt} {param.NAME}");
+    assert_string_equal(
+        error.message,
+        "{payload} is none of {input} {output} {input.NAME} {output.NAME} {work_dir} {task} {attempt} {param.NAME}");
     assert_int_equal(jq_template_check(JQ_STR("{param.}"), NULL), JQ_ERR_INVALID);
     assert_true(jq_template_has_params(JQ_STR("a{param.x}")));
     assert_false(jq_template_has_params(JQ_STR("a{input}")));

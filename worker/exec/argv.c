@@ -10,6 +10,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* {input.NAME} and {output.NAME}: how much of `text` was taken; 0 if it is neither. */
+static size_t expand_file(const char *text, const struct jq_argv_values *values, struct jq_buf *word) {
+    static const char input[] = "{input.", output[] = "{output.";
+    const bool is_input = strncmp(text, input, sizeof(input) - 1) == 0;
+    if (!is_input && strncmp(text, output, sizeof(output) - 1) != 0) {
+        return 0;
+    }
+    const size_t start = is_input ? sizeof(input) - 1 : sizeof(output) - 1;
+    const size_t size = strcspn(text + start, "{}");
+    const struct jq_str name = {text + start, size};
+    if (text[start + size] != '}' || !jq_name_valid(name) || name.data[0] == '.') {
+        return 0;
+    }
+    const char *outputs =
+        values->output_dir != NULL && values->output_dir[0] != '\0' ? values->output_dir : values->work_dir;
+    if (is_input) {
+        jq_buf_append_format(word, "%s/" JQ_EXEC_INPUTS_DIR "/%.*s", values->work_dir, JQ_STR_ARG(name));
+    } else {
+        jq_buf_append_format(word, "%s/%.*s", outputs, JQ_STR_ARG(name));
+    }
+    return start + size + 1;
+}
+
 /* Writes what stands for the name at `text` ("{input}...") and returns how much of `text` it took; 0 if it is no name of ours. */
 static size_t expand_name(const char *text, const struct jq_argv_values *values, struct jq_argv *argv,
                           struct jq_buf *word) {
@@ -30,7 +53,7 @@ static size_t expand_name(const char *text, const struct jq_argv_values *values,
     case 2: jq_buf_append_text(word, jq_str_of(values->work_dir)); break;
     case 3: jq_buf_append_text(word, jq_str_of(values->task)); break;
     case 4: jq_buf_append_text(word, jq_str_of(values->attempt)); break;
-    default: return 0;
+    default: return expand_file(text, values, word);
     }
     return strlen(names[which]);
 }

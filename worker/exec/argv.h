@@ -1,7 +1,8 @@
 /* argv.h - the command of a handler made ready for one task. Pure, but for the search of the PATH.
  *
  * In every word: {input} is the path of a file that holds the payload, {output} the path of a file whose content becomes the result,
- * {work_dir} the task's work dir, {task} and {attempt} their numbers, {param.X} a parameter (common/template.h). Any other brace
+ * {work_dir} the task's work dir, {task} and {attempt} their numbers, {input.NAME} the path of an input of that name,
+ * {output.NAME} that of an output, {param.X} a parameter (common/template.h). Any other brace
  * stays as it is, and so does all that a parameter holds, braces too. No shell is involved.
  */
 #ifndef JQ_WORKER_EXEC_ARGV_H
@@ -15,6 +16,7 @@
 
 struct jq_argv_values {
     const char *work_dir;
+    const char *output_dir; /* of {output.NAME}; NULL: the work dir */
     const char *task;
     const char *attempt;
     jq_template_param *param; /* NULL: {param.X} stays as it is */

@@ -32,6 +32,7 @@ enum {
 
 /* Every limit: 0 is none. */
 #define JQ_EXEC_PARENTS_FILE "parents.json"
+#define JQ_EXEC_INPUTS_DIR   "inputs"
 
 struct jq_exec_spec {
     jq_task_id task;
@@ -44,6 +45,7 @@ struct jq_exec_spec {
         *env; /* "NAME=value", ends with NULL; may be NULL. The worker's own environment is not inherited */
     struct jq_bytes payload;   /* the child's stdin, a file that can be read again */
     struct jq_bytes parents;   /* becomes JQ_EXEC_PARENTS_FILE in its work dir; empty: none */
+    const char *inputs_dir;    /* a folder beside the work dirs: becomes JQ_EXEC_INPUTS_DIR in this one; NULL: none */
     uint64_t memory_bytes_max; /* of the whole tree */
     uint64_t cpu_milli_max;    /* thousandths of a cpu; only where a cgroup can */
     uint64_t pids_max;         /* processes and threads; without a cgroup, processes */

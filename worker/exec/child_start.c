@@ -223,6 +223,10 @@ static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *
     if (err == JQ_OK && spec->parents.size > 0) {
         err = write_file(spec, work_fd, JQ_EXEC_PARENTS_FILE, spec->parents, reterr);
     }
+    if (err == JQ_OK && spec->inputs_dir != NULL &&
+        renameat(AT_FDCWD, spec->inputs_dir, work_fd, JQ_EXEC_INPUTS_DIR) != 0) {
+        err = jq_fail_errno(reterr, errno, "inputs of task %s", child->name);
+    }
     if (err == JQ_OK && spec->warm) {
         err = jq_warm_new(child, spec, reterr);
     }
@@ -387,6 +391,7 @@ static enum jq_err run_program(struct jq_exec_child *child, const struct jq_exec
     char attempt[16];
     (void)snprintf(attempt, sizeof(attempt), "%u", spec->attempt);
     const struct jq_argv_values values = {.work_dir = child->work_path,
+                                          .output_dir = spec->output_dir,
                                           .task = jq_text_format_task_id(spec->task, id),
                                           .attempt = attempt,
                                           .param = spec->param,

@@ -87,7 +87,7 @@ def run(params, ctx):
     hidden = params.get("hidden", False)
     if not isinstance(hidden, bool):
         raise InvalidInput("hidden: must be true or false")
-    path = jqcad.input_path(params)
+    path = jqcad.input_path(params, ctx=ctx)
     name = jqcad.file_name(params.get("output", os.path.splitext(os.path.basename(path))[0][:60]), "output")
     folder = ctx.require_output_dir()
     shape = jqcad.read_step(path)

@@ -33,7 +33,7 @@ def place(part, shape):
     return shape
 
 
-def check_parts(params):
+def check_parts(params, ctx):
     """Everything that can be refused is refused before the first model is read."""
     parts = params.get("parts")
     if not isinstance(parts, list) or not 2 <= len(parts) <= PARTS_MAX:
@@ -48,7 +48,7 @@ def check_parts(params):
             if name in names:
                 raise InvalidInput("name: %s stands twice" % name)
             names.add(name)
-            jqcad.input_path(part)
+            jqcad.input_path(part, ctx=ctx)
         except InvalidInput as error:
             raise InvalidInput("parts[%d]: %s" % (index, error)) from None
     return parts
@@ -75,8 +75,8 @@ def run(params, ctx):
     jqcad.refuse_unknown(params, ("parts", "clearance_mm", "volume_min_mm3"))
     clearance = jqcad.number(params, "clearance_mm", 0.0, at_least=0.0)
     volume_min = jqcad.number(params, "volume_min_mm3", 0.001, at_least=0.0)
-    parts = check_parts(params)
-    shapes = [(part["name"], place(part, jqcad.read_step(jqcad.input_path(part)))) for part in parts]
+    parts = check_parts(params, ctx)
+    shapes = [(part["name"], place(part, jqcad.read_step(jqcad.input_path(part, ctx=ctx)))) for part in parts]
     pairs = list(itertools.combinations(shapes, 2))
     interferences, close = [], []
     for index, ((name, one), (other_name, other)) in enumerate(pairs):

@@ -43,8 +43,12 @@ def refuse_unknown(params, known):
             raise InvalidInput("%s: unknown parameter; known are %s" % (str(name)[:40], ", ".join(known)))
 
 
-def input_path(params, name="input"):
+def input_path(params, name="input", ctx=None):
+    """The file that a parameter names: a path, or an input that came with the task; without one, the input of its name, or the only one."""
     path = params.get(name)
+    if ctx is not None and ctx.inputs:
+        only = next(iter(ctx.inputs.values())) if len(ctx.inputs) == 1 else None
+        path = ctx.inputs.get(name, only) if path is None else ctx.inputs.get(path, path) if isinstance(path, str) else path
     if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
         raise InvalidInput("%s: must be the absolute path of a file" % name)
     if not os.path.isfile(path):
@@ -54,11 +58,20 @@ def input_path(params, name="input"):
     return path
 
 
+def with_extension(path, extensions):
+    """A name by which FreeCAD knows what it reads: files that came with a task are named by the task."""
+    if path.lower().endswith(extensions) or os.path.basename(os.path.dirname(path)) != "inputs":
+        return path
+    if not os.path.lexists(path + extensions[0]):
+        os.symlink(path, path + extensions[0])
+    return path + extensions[0]
+
+
 def read_step(path):
     """The shape in a STEP file; it has at least one solid."""
     shape = Part.Shape()
     try:
-        shape.read(path)
+        shape.read(with_extension(path, (".step", ".stp")))
     except Exception as error:  # Part's own exceptions differ between versions
         raise InvalidInput("not a STEP file that can be read: %s: %s" % (path, error)) from None
     if not shape.Solids:

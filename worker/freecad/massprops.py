@@ -9,6 +9,6 @@ import jqcad
 def run(params, ctx):
     jqcad.refuse_unknown(params, ("input", "density_g_cm3"))
     density = jqcad.number(params, "density_g_cm3", above=0.0) if "density_g_cm3" in params else None
-    shape = jqcad.read_step(jqcad.input_path(params))
+    shape = jqcad.read_step(jqcad.input_path(params, ctx=ctx))
     ctx.progress(0.5, "read")
     return jqcad.mass_report(shape, density)

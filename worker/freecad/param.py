@@ -95,10 +95,10 @@ def run(params, ctx):
     jqcad.refuse_unknown(params, ("input", "parameters", "output", "object", "density_g_cm3"))
     parameters = check_parameters(params)
     density = jqcad.number(params, "density_g_cm3", above=0.0) if "density_g_cm3" in params else None
-    path = jqcad.input_path(params)
+    path = jqcad.input_path(params, ctx=ctx)
     name = jqcad.file_name(params.get("output", os.path.splitext(os.path.basename(path))[0][:60]), "output")
     folder = ctx.require_output_dir()
-    document = open_document(path)
+    document = open_document(jqcad.with_extension(path, (".fcstd",)))
     ctx.progress(0.2, "read")
     set_parameters(document, parameters)
     recompute(document)

@@ -190,6 +190,13 @@ def decode_payload(data):
 # --- the child --------------------------------------------------------------------------------------------------------
 
 
+def files_in(folder):
+    try:
+        return {name: os.path.join(folder, name) for name in sorted(os.listdir(folder))}
+    except FileNotFoundError:
+        return {}
+
+
 class Context:
     """What a handler is told besides its parameters, and how it tells its progress."""
 
@@ -200,6 +207,7 @@ class Context:
         self.output_dir = order.get("output_dir")  # write here; None: none is configured
         self.final_dir = order.get("final_dir")  # where that will be found after success
         self.units = order.get("units") or {}  # {"gpu": [0]}: of offers like gpu=[0,1] what is this task's own
+        self.inputs = files_in(os.path.join(self.work_dir, "inputs"))  # {name: path}: files that came with the task
         self._reply_fd = reply_fd
         self._told_at = 0.0
 

@@ -57,7 +57,7 @@ def run(params, ctx):
     width = int(jqcad.number(params, "width", 256, at_least=16, at_most=SIZE_MAX))
     height = int(jqcad.number(params, "height", 256, at_least=16, at_most=SIZE_MAX))
     view = jqview.check(params.get("view", "iso"), "view")
-    path = jqcad.input_path(params)
+    path = jqcad.input_path(params, ctx=ctx)
     stem = os.path.splitext(os.path.basename(path))[0][:60]
     name = jqcad.file_name(params.get("output", stem + ".png"), "output")
     target = os.path.join(ctx.require_output_dir(), name)

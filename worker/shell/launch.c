@@ -5,11 +5,12 @@
 
 #include "common/clock.h"
 #include "common/codec.h"
+#include "worker/shell/files.h"
 #include "worker/shell/freecad.h"
 #include "worker/shell/pools.h"
 #include "worker/shell/worker.h"
 
-enum { ENV_OWN_MAX = 9 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
+enum { ENV_OWN_MAX = 10 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
 
 /* ---- {param.X}: members of the payload, a msgpack map ---- */
 
@@ -101,6 +102,9 @@ static void env_make(const struct jq_run *run, struct environment *env) {
     if (run->parents) {
         env_add(env, "JQ_PARENTS=%s", JQ_EXEC_PARENTS_FILE);
     }
+    if (jq_files_inputs(run)) {
+        env_add(env, "JQ_INPUTS=%s", JQ_EXEC_INPUTS_DIR);
+    }
     for (size_t i = 0; i < run->units.count; i++) {
         env_add_units(env, &run->units.items[i]);
     }
@@ -130,6 +134,7 @@ struct jq_exec_spec jq_launch_spec(struct jq_run *run) {
         .paths = {.read = (const char *const *)handler->read.items, .write = (const char *const *)handler->write.items},
         .output_dir = run->output,
         .parents = jq_parents_document(run),
+        .inputs_dir = jq_files_inputs(run),
         .soft_limit_ms = run->soft_limit_ms,
         .hard_limit_ms = run->hard_limit_ms,
         .grace_ms = worker->settings->grace_ms,
@@ -170,6 +175,13 @@ static void launched(struct jq_run *run, enum jq_err err) {
 void jq_launch(struct jq_run *run) {
     if (jq_parents_begin(run)) {
         run->fetching = true;
+        return;
+    }
+    if (run->files && run->handler->kind == JQ_HANDLER_POOL) {
+        launched(run, jq_fail(&run->start_error, JQ_ERR_INVALID, "files go to handlers of kind exec and freecad only"));
+        return;
+    }
+    if (jq_files_begin(run)) {
         return;
     }
     if (run->handler->kind == JQ_HANDLER_POOL) {

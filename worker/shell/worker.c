@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/libjq/flight.h"
 #include "common/log.h"
+#include "worker/shell/files.h"
 #include "worker/shell/freecad.h"
 #include "worker/shell/pools.h"
 
@@ -55,6 +56,7 @@ static void run_forget(struct jq_run *run) {
     }
     jq_offers_fini(&run->units);
     jq_parents_free(run);
+    jq_files_free(run);
     free(run->queue);
     free(run);
 }
@@ -93,6 +95,7 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
         JQ_CHECK(jq_offers_build(task->units->items, task->units->count, &run->units, NULL) == JQ_OK);
     }
     jq_parents_take(run, task->after, task->after_count);
+    jq_files_take(run, task);
     run_place(worker, run);
     jq_agent_leased(worker->agent, run->task, run->token, run->handler != NULL, jq_clock_boot_ms());
 }
@@ -164,6 +167,7 @@ static void do_report(struct jq_run *run, const struct jq_agent_effect *effect) 
         report.message = jq_str_of(effect->message);
     } else if (run->child) {
         report = report_of_child(run);
+        jq_files_report(run, &report);
     } else {
         report.outcome = jq_exec_judge_start(run->start_error.code);
         report.message = jq_str_of(run->start_error.message);
@@ -246,7 +250,9 @@ static void children_serve(struct jq_worker_shell *worker) {
     struct jq_exec_child *child = jq_exec_host_next_done(worker->host);
     while (child) {
         struct jq_run *run = jq_exec_child_owner(child);
-        if (run) {
+        if (run && jq_files_store(run)) {
+            /* It ends when its outputs are stored. */
+        } else if (run) {
             jq_run_ended(run, jq_exec_child_outcome(child)->verdict.outcome);
         } else {
             jq_freecad_child_done(worker->zygotes, child);
@@ -314,6 +320,7 @@ static void loop(struct jq_worker_shell *worker, int signal_fd) {
         jq_agent_time(worker->agent, now_ms);
         children_serve(worker);
         jq_parents_serve(worker);
+        jq_files_serve(worker);
         pressure_serve(worker, now_ms);
         progress_serve(worker, now_ms);
         watchdog_serve(worker, now_ms);
@@ -497,7 +504,8 @@ static enum jq_err open_link(struct jq_worker_shell *worker, struct jq_error *re
         .on_command = on_command,
         .on_verdict = on_verdict,
         .on_state = on_state};
-    return jq_link_new(&config, &worker->link, reterr);
+    err = jq_link_new(&config, &worker->link, reterr);
+    return err == JQ_OK ? jq_courier_open(worker, token, &worker->courier, reterr) : err;
 }
 
 static enum jq_err open_agent(struct jq_worker_shell *worker, struct jq_error *reterr) {
@@ -552,6 +560,7 @@ static void tear_down(struct jq_worker_shell *worker) {
     jq_reload_end(worker);
     jq_freecad_close(worker->zygotes);
     jq_pools_close(worker->pools);
+    jq_courier_close(worker->courier);
     jq_link_free(worker->link);
     jq_exec_host_free(worker->host);
     jq_agent_free(worker->agent);

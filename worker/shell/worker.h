@@ -21,6 +21,8 @@ struct jq_pools;   /* worker/shell/pools.h */
 struct jq_pool;
 struct jq_reload;
 struct jq_parents; /* parents.c */
+struct jq_files;   /* files.h */
+struct jq_courier;
 
 /* One attempt, from its lease to its verdict. */
 struct jq_run {
@@ -41,6 +43,7 @@ struct jq_run {
     int32_t progress_told;
     char progress_text_told[JQ_PROGRESS_TEXT_SIZE_MAX + 1];
     struct jq_parents *parents; /* NULL: it waited for nobody */
+    struct jq_files *files;     /* NULL: it has none */
     bool fetching;              /* what it waited for; then it is launched */
 };
 
@@ -53,6 +56,7 @@ struct jq_worker_shell {
     struct jq_exec_host *host;
     struct jq_agent *agent;
     struct jq_link *link;
+    struct jq_courier *courier; /* brings files and takes them away */
     struct jq_zygotes *zygotes; /* NULL: no handler wants FreeCAD */
     struct jq_pools *pools;     /* NULL: no handler is of kind pool */
     struct jq_map runs;         /* token -> index in run_at */

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Files that travel with tasks: through the broker's store to the worker and back, and what happens when it goes wrong."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib.bed import ROOT, TestCase, shell, wait_until
+
+PIECE = 49152
+UPPER = shell('tr a-z A-Z < "$1" > "$2"', "{input.part}", "{output.mesh}") + "\nstdin = none"
+
+
+def flip(path, offset):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x20]))
+
+
+class Files(TestCase):
+    def file(self, name, size, seed=0):
+        """Lower-case letters, never twice the same for another seed: (path, content, SHA-256 in hex)."""
+        block = hashlib.sha256(f"{seed}".encode()).hexdigest().translate(str.maketrans("0123456789", "ghijklmnop"))
+        data = (block * (size // len(block) + 1))[:size].encode()
+        with open(self.bed.path(name), "wb") as file:
+            file.write(data)
+        return self.bed.path(name), data, hashlib.sha256(data).hexdigest()
+
+    def stored(self, digest):
+        return self.bed.path("data", "blobs", digest[:2], digest)
+
+    def read(self, *names):
+        with open(self.bed.path(*names), "rb") as file:
+            return file.read()
+
+    def blobs(self):
+        return {blob["hash"]: blob for blob in self.bed.ask("blob", "ls")["items"]}
+
+    def run_upper(self, part, *words):
+        return self.bed.run_jqctl("task", "submit", "upper", "--input", f"part={part}", "--output",
+                                  f"mesh={self.bed.path('out')}", "--wait", *words)
+
+    def test_there_and_back(self):
+        """An input comes to the handler, its output to the client; the same content is stored once, and kept while tasks name it.
+        What the worker has in its cache is checked before it is used again."""
+        self.bed.start_broker()
+        self.bed.start_worker("w", {"upper": UPPER})
+        part, data, digest = self.file("part", 3 * PIECE + 11)
+        for _ in range(2):
+            code, _, err = self.run_upper(part)
+            self.assertEqual(code, 0, err)
+            self.assertEqual(self.read("out"), data.upper())
+            flip(self.bed.path("w", "state", "blobs", digest), PIECE + 1)
+        made = hashlib.sha256(data.upper()).hexdigest()
+        self.assertEqual({name: blob["refs"] for name, blob in self.blobs().items()}, {digest: 2, made: 2})
+        task = self.bed.task(self.bed.ask("task", "ls")["items"][0]["id"])
+        self.assertEqual((task["inputs"], task["outputs"], task["detail"]["outputs"]),
+                         ({"part": digest}, ["mesh"], {"mesh": made}))
+        left = [files for _, _, files in os.walk(self.bed.path("w", "work")) if files]
+        self.assertEqual(left, [], "nothing is left in the work dir")
+
+    def test_what_a_handler_did_not_make_is_said(self):
+        """An output that is not there, or is a link to what is not the task's, ends the attempt as a failure that names it."""
+        self.bed.start_broker({"retry.max": "1"})
+        self.bed.start_worker("w", {"none": "command = /bin/true",
+                                    "link": shell('ln -s /etc/hostname "$1"', "{output.mesh}") + "\nstdin = none"})
+        for handler, words in (("none", "made no file"), ("link", "no plain file of the task's own")):
+            code, _, err = self.bed.run_jqctl("task", "submit", handler, "--output", "mesh", "--wait")
+            self.assertEqual(code, 1)
+            self.assertIn(words, err)
+
+    def test_killed_broker_goes_on_with_a_put(self):
+        """A put that the broker's SIGKILL cut off goes on where it was; what is stored then is what was put."""
+        self.bed.start_broker()
+        part, data, digest = self.file("part", 100 * PIECE + 5)
+        client = self.bed.client()
+        request = {"hash": bytes.fromhex(digest), "size": len(data)}
+        for i in range(90):
+            piece = {"offset": i * PIECE, "data": data[i * PIECE:(i + 1) * PIECE]}
+            self.assertEqual(client.ask("blob.put", {**request, **piece}), (0, {"have": (i + 1) * PIECE, "whole": False}))
+        self.bed.broker.kill()
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        self.assertGreater(self.bed.client().ask("blob.put", request)[1]["have"], 20 * PIECE)
+        self.bed.do("blob", "put", part)
+        self.bed.broker.kill()
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        self.bed.do("blob", "get", digest, self.bed.path("back"))
+        self.assertEqual(self.read("back"), data)
+
+    def test_killed_worker_fetches_again(self):
+        """A worker that SIGKILL took in the middle of a fetch goes on with what it had of it, checks it, and runs the task."""
+        self.bed.start_broker()
+        part, data, digest = self.file("part", 64 * PIECE + 5)
+        worker = self.bed.start_worker("w", {"upper": UPPER})
+        self.bed.do("blob", "put", part)
+        task = self.bed.submit("upper", "--input", f"part=sha256:{digest}", "--output", "mesh")
+        worker.kill()
+        cache = self.bed.path("w", "state", "blobs")
+        os.makedirs(cache, exist_ok=True)
+        for name in os.listdir(cache):
+            os.remove(os.path.join(cache, name))
+        with open(os.path.join(cache, digest + ".part"), "wb") as file:
+            file.write(data[:40 * PIECE - 7] + b"#" * 100)  # As if cut off within a piece, or worse.
+        worker.start()
+        made = self.bed.wait_for_state(task, "succeeded")["detail"]["outputs"]["mesh"]
+        self.assertEqual(made, hashlib.sha256(data.upper()).hexdigest())
+
+    def test_a_flipped_byte_and_a_lost_file(self):
+        """A blob that changed on disk, or is gone, is never handed out: its task is dead and says so. Put again, it is whole, and the
+        task can be replayed."""
+        self.bed.start_broker()
+        self.bed.start_worker("w", {"upper": UPPER}, {"worker.blob_cache": "0"})
+        part, data, digest = self.file("part", 5 * PIECE)
+        self.bed.do("blob", "put", part)
+        flip(self.stored(digest), 3 * PIECE + 100)
+        code, _, err = self.run_upper(f"sha256:{digest}")
+        self.assertEqual(code, 1)
+        self.assertIn("input part: not_found: hash: its file is damaged", err)
+        wait_until("the blob counts as lost", lambda: not self.blobs()[digest]["stored"])
+        code, _, err = self.run_upper(f"sha256:{digest}")
+        self.assertIn("part: its blob is not stored", err)
+        self.bed.do("blob", "put", part)
+        dead = self.bed.ask("dead", "ls")["items"][0]
+        self.assertEqual(dead["outcome"], "invalid_input")
+        self.bed.do("dead", "replay", dead["id"])
+        self.bed.wait_for_state(dead["id"], "succeeded")
+        self.bed.broker.stop()
+        os.remove(self.stored(digest))
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        wait_until("the start misses it", lambda: not self.blobs()[digest]["stored"])
+
+    @unittest.skipUnless(shutil.which("freecadcmd"), "freecadcmd not found: apt-get install freecad-python3")
+    def test_a_model_travels_through_freecad(self):
+        """A STEP file from the client becomes a mesh at the client, under the names that the client gave."""
+        scripts = os.path.join(ROOT, "worker", "freecad")
+        self.bed.write("block.py", "import Part\ndef run(params, ctx):\n"
+                       "    Part.makeBox(10, 20, 30).exportStep(ctx.require_output_dir() + '/block.step')\n")
+        self.bed.start_broker()
+        self.bed.start_worker("w", {
+            "block": f"kind = freecad\nscript = {self.bed.path('block.py')}\nneed = freecad=1",
+            "cad.step2stl": f"kind = freecad\nscript = {scripts}/step2stl.py\nneed = freecad=1",
+        }, {"worker.offers": "cpu=4 mem=2G freecad=1", "freecad.scripts_dir": scripts})
+        step, stl = self.bed.path("block.step"), self.bed.path("block.stl")
+        self.assertEqual(self.bed.run_jqctl("task", "submit", "block", "--output", f"solid={step}", "--wait")[0], 0)
+        code, out, err = self.bed.run_jqctl("task", "submit", "cad.step2stl", "--input", f"part={step}", "--param",
+                                            "tolerance=0.05", "--output", f"mesh={stl}", "--wait")
+        self.assertEqual(code, 0, err)
+        self.assertAlmostEqual(json.loads(out)["mesh_volume_mm3"], 6000, delta=0.01)
+        self.assertEqual(os.path.getsize(stl), json.loads(out)["bytes"])
+
+    def test_a_full_store(self):
+        """A store that is full says so at once, and takes it when there is room again."""
+        self.bed.start_broker({"limits.blob_bytes_max": "1M"})
+        first, _, _ = self.file("first", 700000, 1)
+        second, _, _ = self.file("second", 700000, 2)
+        self.bed.do("blob", "put", first)
+        code, _, err = self.bed.run_jqctl("blob", "put", second)
+        self.assertNotEqual(code, 0)
+        self.assertIn("the store is full", err)
+        self.bed.do("blob", "gc")
+        wait_until("there is room", lambda: self.bed.run_jqctl("blob", "put", second)[0] == 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
