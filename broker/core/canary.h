@@ -40,7 +40,9 @@
     X(FACT_BLIND, "a term about a fact always holds")                                                                  \
     X(WANT_UPSIDE, "of two tasks alike the one that would rather not goes first")                                      \
     X(SLICE_SKIPS, "between two slices of a selection a few tasks are left out")                                       \
-    X(DRY_RUN_ACTS, "a dry run is none")
+    X(DRY_RUN_ACTS, "a dry run is none")                                                                               \
+    X(CATCH_UP_BLIND, "what was missed is made up for, whatever the schedule says")                                    \
+    X(MISS_SILENT, "a due time that is passed over is not counted")
 
 enum jq_canary {
     CANARY_NONE,

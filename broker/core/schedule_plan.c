@@ -119,7 +119,7 @@ static int64_t passed_at(const struct passed *passed, uint32_t number) {
 static void walk(const struct jq_core *core, const struct schedule *schedule, struct passed *passed) {
     const struct jq_zone *zone = schedule_zone(core, schedule->def.zone);
     int64_t at_ms = schedule->next_wall_ms;
-    passed->keep = schedule->def.catch_up == JQ_CATCH_UP_ALL ? JQ_SCHEDULE_CATCH_UP_MAX : 1;
+    passed->keep = schedule->def.catch_up == JQ_CATCH_UP_ALL || CANARY(CATCH_UP_BLIND) ? JQ_SCHEDULE_CATCH_UP_MAX : 1;
     passed->count = 0;
     passed->more = true;
     while (passed->more && passed->count < WALK_MAX) {
@@ -138,7 +138,7 @@ static bool last_still_runs(const struct jq_core *core, const struct schedule *s
 static void settle(struct jq_core *core, uint32_t index, int64_t due_wall_ms, uint64_t missed, uint64_t skipped) {
     struct jq_schedule_state state = core->schedules.items[index].state;
     state.settled_wall_ms = due_wall_ms;
-    state.missed += missed;
+    state.missed += CANARY(MISS_SILENT) ? 0 : missed;
     core->totals.schedules_missed_total += missed;
     state.skipped += skipped;
     move_to(core, index, &state);

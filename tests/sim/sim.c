@@ -63,6 +63,7 @@ void counts_print(const struct sim_counts *counts) {
            " beside a reservation; %" PRIu64 " selections whole, %" PRIu64 " tasks by selection\n",
            counts->orders_checked, counts->turns_checked, counts->wants_checked, counts->holds_checked,
            counts->selections, counts->selected);
+    printf("schedules: %" PRIu64 " times fired, %" PRIu64 " missed\n", counts->fired, counts->missed);
 }
 
 /* ---- chance ---- */

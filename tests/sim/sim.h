@@ -36,7 +36,7 @@ enum {
 struct sim_counts { /* only numbers: they are added up */
     uint64_t seeds, events, simulated_s, submitted, leased, finished, starts, refused_starts, crashes, resent,
         rots_caught, bodies_read, orders_checked, turns_checked, holds_checked, wants_checked, moved, selections,
-        selected;
+        selected, fired, missed;
 };
 struct sim_result {
     bool failed;
@@ -163,6 +163,7 @@ struct sim_reader { /* of the log's oldest part, for what is moved */
 struct sim_broker {
     bool up, serving; /* serving: what its start emitted is on disk */
     uint64_t run;     /* counts starts */
+    int64_t started_ms;
     struct jq_core *core, *shadow;
     struct jq_journal *journal;
     struct jq_log_ring *ring;
@@ -265,7 +266,11 @@ struct sim_call { /* an attempt of a handler that ended */
     bool bad;
 };
 struct sim_schedule {
-    int64_t due_ms; /* the last that made a task, or was settled when it was set */
+    bool used, skip_overlap;
+    bool counted_from_anchor; /* @every; else from the full hour */
+    int64_t every_ms;
+    uint8_t catch_up;
+    struct jq_schedule_state state;
 };
 struct sim_limit {
     char scope[24];
@@ -321,6 +326,7 @@ struct sim_oracle {
     struct sim_start *started;
     uint32_t started_count, started_capacity;
     struct sim_schedule schedules[SIM_SCHEDULES_MAX];
+    uint64_t schedule_records, schedule_mark; /* the second: up to the last step */
     struct sim_key *keys;
     uint32_t key_count, key_capacity;
     struct sim_turns turns;
@@ -505,7 +511,13 @@ bool ties_stuck(const struct sim *sim, const struct sim_task *task); /* it waits
 void ties_acknowledged(struct sim *sim, uint64_t flow, uint32_t count);
 void ties_promises(struct sim *sim);
 
-/* sim_gates.c: circuit breakers, schedules, units of offers */
+/* sim_schedules.c: due times */
+void schedules_record(struct sim *sim, const struct jq_record *record);
+void schedules_check(struct sim *sim, const struct jq_record *record);
+void schedules_step(struct sim *sim, const struct jq_server_row *status);
+void schedules_forget(struct sim *sim);
+
+/* sim_gates.c: circuit breakers, units of offers */
 void gates_record(struct sim *sim, const struct jq_record *record);
 void gates_check(struct sim *sim, const struct jq_record *record);
 void gates_check_leased(struct sim *sim, const struct sim_task *task, const struct jq_record *record);

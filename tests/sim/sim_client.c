@@ -5,7 +5,7 @@
 #include "common/err.h"
 #include "tests/sim/sim.h"
 
-enum { RESEND_MS = 2000, ANSWER_MS_MAX = 120000 };
+enum { RESEND_MS = 2000, ANSWER_MS_MAX = 120000, LATEST_MS = 120000 };
 
 static void client_time(struct sim *sim, uint32_t actor);
 
@@ -56,14 +56,20 @@ static void send(struct sim *sim, struct sim_client *client) {
 
 /* Nothing is lost in a calm: whatever is asked is answered. */
 static void send_again(struct sim *sim, struct sim_client *client) {
-    const int64_t since_ms = client->asked_ms > sim->calm_ms ? client->asked_ms : sim->calm_ms;
-    if (sim->calm && since_ms + ANSWER_MS_MAX < sim->now_ms) {
+    int64_t since_ms = client->asked_ms > sim->calm_ms ? client->asked_ms : sim->calm_ms;
+    since_ms = sim->broker.started_ms > since_ms ? sim->broker.started_ms : since_ms;
+    if (sim->calm && sim->broker.up && since_ms + ANSWER_MS_MAX < sim->now_ms) {
         sim_fail(sim, "a %s is never answered", jq_op_name(client->waiting->r.op));
     }
     if (client->resend_ms <= sim->now_ms) {
         sim->counts.resent++;
         send(sim, client);
     }
+}
+
+/* A request is known again for so long, and no longer: whoever sends it later asks for something new. */
+static bool gives_up(const struct sim *sim, const struct sim_client *client) {
+    return client->asked_ms + sim->config.request_window_ms - LATEST_MS < sim->now_ms;
 }
 
 static void client_time(struct sim *sim, uint32_t actor) {
@@ -74,7 +80,11 @@ static void client_time(struct sim *sim, uint32_t actor) {
         free(client->waiting);
         *client = (struct sim_client){.sender = sim_uuid(sim)};
     }
-    if (client->waiting) {
+    if (client->waiting && gives_up(sim, client)) {
+        free(client->waiting);
+        client->waiting = NULL;
+        client->staging = (struct sim_staging){.flow = 0};
+    } else if (client->waiting) {
         send_again(sim, client);
     } else if (sim->calm || sim_strikes(sim, SIM_REQUEST)) {
         client->waiting = ask_new(sim, actor);

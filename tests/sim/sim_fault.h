@@ -19,6 +19,7 @@
     X(CUT, "cut", 10000, 60)        /* nothing passes between an actor and the broker, one way or both */              \
     X(KILL, "kill", 10000, 40)      /* the broker's process dies, its machine does not */                              \
     X(POWER, "power", 10000, 40)    /* power fails: unsynced writes are kept, dropped, torn, garbled */                \
+    X(AWAY, "away", 100, 20)        /* of a start: it comes minutes later */                                           \
     X(EIO, "eio", 10000, 20)        /* one operation of the disk fails */                                              \
     X(FULL, "full", 10000, 15)      /* the disk is full for a while */                                                 \
     X(ROT, "rot", 10, 5)            /* of a start: a flipped bit is looked for in a copy of the log */                 \

@@ -1,4 +1,4 @@
-/* sim_gates.c - circuit breakers, schedules, and units of offers: the oracle's fold of their records, and what must hold of them. */
+/* sim_gates.c - circuit breakers, and units of offers: the oracle's fold of their records, and what must hold of them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,35 +134,10 @@ static void note_call(struct sim *sim, uint64_t id, enum jq_outcome outcome, int
     memcpy(call->handler, oracle->classes[task->class_index].handler, sizeof(call->handler));
 }
 
-/* ---- schedules ---- */
-
-static struct sim_schedule *schedule_at(struct sim *sim, uint32_t index) {
-    if (index >= SIM_SCHEDULES_MAX) {
-        sim_fail(sim, "schedule %" PRIu32 ": there are not so many", index);
-    }
-    return &sim->oracle.schedules[index];
-}
-
-/* Each due time of a definition makes one task at most, no earlier than it comes, and none goes back. */
-static void check_due(struct sim *sim, const struct jq_record *record) {
-    const struct sim_schedule *schedule = schedule_at(sim, record->u.task_submitted.schedule);
-    const int64_t due_ms = record->u.task_submitted.due_wall_ms;
-    if (due_ms == 0) {
-        return; /* by hand */
-    }
-    if (due_ms > sim->now_ms + sim->wall_offset_ms) {
-        sim_fail(sim, "schedule %" PRIu32 " fires before its time", record->u.task_submitted.schedule);
-    }
-    if (due_ms <= schedule->due_ms) {
-        sim_fail(sim, "schedule %" PRIu32 " fires twice for one time", record->u.task_submitted.schedule);
-    }
-}
-
 /* ---- */
 
 void gates_forget(struct sim *sim) {
     sim->oracle.breaker_count = 0;
-    memset(sim->oracle.schedules, 0, sizeof(sim->oracle.schedules));
 }
 
 void gates_record(struct sim *sim, const struct jq_record *record) {
@@ -175,15 +150,6 @@ void gates_record(struct sim *sim, const struct jq_record *record) {
     case JQ_RECORD_TASK_ENDED:
         note_call(sim, record->u.task_ended.task.value, (enum jq_outcome)record->u.task_ended.outcome, record->time_ms);
         break;
-    case JQ_RECORD_SCHEDULE_SET:
-        schedule_at(sim, record->u.schedule_set.schedule)->due_ms = record->u.schedule_set.state.settled_wall_ms;
-        break;
-    case JQ_RECORD_SCHEDULE_FORGOTTEN: schedule_at(sim, record->u.schedule_forgotten.schedule)->due_ms = 0; break;
-    case JQ_RECORD_TASK_SUBMITTED:
-        if (record->u.task_submitted.schedule > 0 && record->u.task_submitted.due_wall_ms > 0) {
-            schedule_at(sim, record->u.task_submitted.schedule)->due_ms = record->u.task_submitted.due_wall_ms;
-        }
-        break;
     default: break;
     }
 }
@@ -191,13 +157,6 @@ void gates_record(struct sim *sim, const struct jq_record *record) {
 void gates_check(struct sim *sim, const struct jq_record *record) {
     if (record->type == JQ_RECORD_BREAKER_SET) {
         check_opening(sim, record);
-    } else if (record->type == JQ_RECORD_SCHEDULE_MOVED &&
-               record->u.schedule_moved.state.settled_wall_ms <
-                   schedule_at(sim, record->u.schedule_moved.schedule)->due_ms) {
-        sim_fail(sim, "schedule %" PRIu32 " is set back behind a time that it fired for",
-                 record->u.schedule_moved.schedule);
-    } else if (record->type == JQ_RECORD_TASK_SUBMITTED && record->u.task_submitted.schedule > 0) {
-        check_due(sim, record);
     }
 }
 

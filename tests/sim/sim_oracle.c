@@ -122,6 +122,7 @@ void oracle_forget_records(struct sim *sim) {
     move_forget(sim);
     turns_forget(sim);
     orders_forget(sim);
+    schedules_forget(sim);
     for (uint32_t i = 0; i < oracle->flow_count; i++) {
         oracle->flows[i].phase = 0;
     }
@@ -338,6 +339,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     limits_record(sim, record);
     ties_record(sim, record);
     gates_record(sim, record);
+    schedules_record(sim, record);
     move_record(sim, record);
     turns_record(sim, record, replay);
 }

@@ -216,6 +216,7 @@ void rules_record(struct sim *sim, const struct jq_record *record) {
     keys_check(sim, record);
     ties_check(sim, record);
     gates_check(sim, record);
+    schedules_check(sim, record);
     move_check(sim, record);
     orders_check(sim, record);
 }
@@ -284,6 +285,7 @@ void rules_step(struct sim *sim) {
     jq_core_status(sim->broker.core, &status);
     check_counts(sim, &status);
     place_step(sim);
+    schedules_step(sim, &status);
     move_step(sim);
 }
 

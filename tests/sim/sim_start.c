@@ -113,6 +113,7 @@ static void open_session(struct sim *sim) {
     broker->up = true;
     broker->serving = false;
     broker->run++;
+    broker->started_ms = sim->now_ms;
     broker->spare_failed = broker->stopping = false;
     broker->deleted_lsn = stat.first_lsn;
     broker->told_lsn = 0;
@@ -215,7 +216,11 @@ void broker_crash(struct sim *sim, bool power) {
     } else {
         jq_simdisk_kill(sim->disk);
     }
-    sim_add(sim, SIM_START_BROKER, sim->now_ms + 1 + (int64_t)sim_below(sim, sim->calm ? 10 : 5000));
+    int64_t away_ms = 1 + (int64_t)sim_below(sim, sim->calm ? 10 : 5000);
+    if (sim_strikes(sim, SIM_AWAY)) {
+        away_ms += (int64_t)sim_detail(sim, sim_detail(sim, 16) ? 300000 : 1300000);
+    }
+    sim_add(sim, SIM_START_BROKER, sim->now_ms + away_ms);
 }
 
 void broker_free(struct sim *sim) {
