@@ -42,7 +42,9 @@
     X(SLICE_SKIPS, "between two slices of a selection a few tasks are left out")                                       \
     X(DRY_RUN_ACTS, "a dry run is none")                                                                               \
     X(CATCH_UP_BLIND, "what was missed is made up for, whatever the schedule says")                                    \
-    X(MISS_SILENT, "a due time that is passed over is not counted")
+    X(MISS_SILENT, "a due time that is passed over is not counted")                                                    \
+    X(MEMORY_BLIND, "a broker whose memory is full takes tasks")                                                       \
+    X(KEY_LEAK, "the text of a forgotten key is not given back")
 
 enum jq_canary {
     CANARY_NONE,

@@ -145,7 +145,7 @@ void marks_note(struct jq_core *core) {
                            core->keys.used_count * (uint64_t)core->keys.item_size_bytes +
                            core->shed_nodes.used_count * (uint64_t)core->shed_nodes.item_size_bytes +
                            window_memory_bytes(core) + core->extra_bytes;
-    const uint64_t high = core->config.memory_max;
+    const uint64_t high = CANARY(MEMORY_BLIND) ? UINT64_MAX : core->config.memory_max;
     mark_set(core, &core->memory_busy, core->memory_busy ? bytes > high / 8 * 7 : bytes >= high, JQ_STR("memory_max"));
     const uint64_t low = core->config.disk_free_min;
     mark_set(core, &core->disk_busy,

@@ -119,6 +119,7 @@ static void config_choose(struct sim *sim) {
         config->queues = sim->queue_configs;
         config->queue_count = 3;
     }
+    config->memory_max = sim_below(sim, 6) ? UINT64_C(4) << 30 : 6000 + sim_below(sim, 10000);
     config->flow_stage_ms = 20000;
     config->slice_tasks = sim_below(sim, 2) ? 8 + (uint32_t)sim_below(sim, 60) : config->slice_tasks;
     config->breaker.window_ms = 12000;
@@ -347,6 +348,38 @@ static void faults(struct sim *sim) {
 
 /* ---- a run ---- */
 
+/* The run is over: what the broker itself says of the task may change what it likes. */
+static void on_last_record(void *ctx, struct jq_record *record) {
+    record->lsn = ++((struct sim *)ctx)->oracle.end_lsn;
+    record->size = 1;
+}
+
+static void on_explanation(void *ctx, const struct jq_effect *effect) {
+    (void)ctx;
+    for (size_t i = 0; effect->type == JQ_EFFECT_REPLY && effect->u.reply.op == JQ_OP_TASK_EXPLAIN &&
+                       effect->u.reply.status == JQ_REPLY_OK && i < effect->u.reply.u.explain.count;
+         i++) {
+        const struct jq_why_line *line = &effect->u.reply.u.explain.lines[i];
+        printf("  why %d: %.*s %.*s %" PRId64 "\n", (int)line->why, JQ_STR_ARG(line->worker), JQ_STR_ARG(line->detail),
+               line->number);
+    }
+}
+
+static _Noreturn void stuck(struct sim *sim, uint64_t id) {
+    const struct sim_task *task = oracle_task(sim, id);
+    const struct sim_class *entry = &sim->oracle.classes[task->class_index];
+    const struct jq_output output = {sim, on_last_record, on_explanation};
+    const struct jq_event event = {.type = JQ_EVENT_REQUEST,
+                                   .now_ms = sim->now_ms,
+                                   .wall_ms = sim->now_ms + sim->wall_offset_ms,
+                                   .u.request = {.op = JQ_OP_TASK_EXPLAIN, .call = UINT64_MAX, .u.task.id = {id}}};
+    if (sim->broker.up) {
+        jq_core_step(sim->broker.core, &event, &output);
+    }
+    sim_fail(sim, "the faults stopped, but task %" PRIu64 " comes to no end (place %d, %s of queue %s, need \"%s\")",
+             id, (int)task->place, entry->handler, sim->oracle.queues[task->queue], entry->need);
+}
+
 static void calm(struct sim *sim) {
     const int64_t begin_ms = sim->now_ms;
     const uint64_t begin_step = sim->step;
@@ -362,7 +395,7 @@ static void calm(struct sim *sim) {
             next(sim);
         }
         if (sim->step - begin_step > CALM_STEPS_MAX || sim->now_ms - begin_ms > CALM_MS_MAX) {
-            sim_fail(sim, "the faults stopped, but task %" PRIu64 " comes to no end", open);
+            stuck(sim, open);
         }
     }
 }
@@ -382,6 +415,7 @@ static void sim_init(struct sim *sim, const struct sim_options *options, struct 
     chances_init(&sim->chances, options);
     swarm_choose(sim);
     config_choose(sim);
+    heap_reset();
     sim->disk = jq_simdisk_new(jq_rng_next(&sim->rng));
     jq_buf_init(&sim->broker.body, JQ_RECORD_BODY_SIZE_MAX);
     jq_map_init(&sim->broker.call_actor);

@@ -164,6 +164,8 @@ struct sim_broker {
     bool up, serving; /* serving: what its start emitted is on disk */
     uint64_t run;     /* counts starts */
     int64_t started_ms;
+    uint64_t live_most;    /* tasks, keys and flows at once, since the start */
+    uint64_t tasks_before; /* this step */
     struct jq_core *core, *shadow;
     struct jq_journal *journal;
     struct jq_log_ring *ring;
@@ -420,6 +422,8 @@ void move_files(struct sim *sim); /* and so are its files */
 void broker_start(struct sim *sim);
 void broker_crash(struct sim *sim, bool power);
 void broker_free(struct sim *sim);
+struct jq_core *core_make(struct sim *sim, uint64_t hash_seed);
+void core_end(struct jq_core *core);
 
 /* sim_rot.c: a flipped bit in a copy of the log must be found, or mean nothing */
 struct sim_rot {
@@ -510,6 +514,17 @@ bool ties_committed(struct sim *sim, uint64_t flow);
 bool ties_stuck(const struct sim *sim, const struct sim_task *task); /* it waits for no task that is dead */
 void ties_acknowledged(struct sim *sim, uint64_t flow, uint32_t count);
 void ties_promises(struct sim *sim);
+
+/* sim_bounds.c: what the broker may hold */
+void bounds_step(struct sim *sim, const struct jq_server_row *status);
+void bounds_check(struct sim *sim, const struct jq_record *record);
+void bounds_ended(struct sim *sim);
+
+/* sim_heap.c: what the cores hold of the heap */
+bool heap_enter(
+    bool core); /* before a call into a core, and before one that it makes; gives what was, to be put back */
+int64_t heap_bytes(void);
+void heap_reset(void);
 
 /* sim_schedules.c: due times */
 void schedules_record(struct sim *sim, const struct jq_record *record);

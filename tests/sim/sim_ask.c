@@ -123,7 +123,8 @@ static void make_submit(struct sim *sim, struct sim_request *request) {
         }
         make_times(sim, &request->items[i]);
         if (sim_detail(sim, 5) == 0) {
-            (void)snprintf(request->keys[i], sizeof(request->keys[i]), "k%u", (unsigned)sim_detail(sim, 50));
+            (void)snprintf(request->keys[i], sizeof(request->keys[i]), "k%u",
+                           (unsigned)sim_detail(sim, sim_detail(sim, 2) ? 6 : 50));
             request->items[i].key = jq_str_of(request->keys[i]);
             make_unique(sim, &request->items[i]);
         }
@@ -342,6 +343,10 @@ static void make_peace(struct sim *sim, struct sim_request *request, uint64_t tu
     case 2: make_set(sim, request, JQ_OP_SCHEDULE_RM, jq_str_of(schedules[which % 3])); break;
     case 3: make_breaker(sim, request, which % 8, false); return;
     case 4:
+        if (which % 8 != 0) { /* it takes many steps where its slices are small */
+            make_look(sim, request);
+            return;
+        }
         request->r.op = JQ_OP_TASK_RELEASE;
         request->selects = true;
         JQ_CHECK(jq_where_parse(JQ_STR("state=held"), &request->where, NULL) == JQ_OK);

@@ -41,15 +41,17 @@ static void shadow_apply(struct sim *sim, uint8_t type, const struct jq_record *
     }
     record.lsn = told->lsn;
     record.size = told->size;
-    if (jq_core_replay(sim->broker.shadow, &record, &error) != JQ_OK) {
+    (void)heap_enter(true);
+    const enum jq_err err = jq_core_replay(sim->broker.shadow, &record, &error);
+    (void)heap_enter(false);
+    if (err != JQ_OK) {
         sim_fail(sim, "the shadow refuses %s: %s", jq_record_type_name(type), error.message);
     }
     rules_record(sim, &record);
     oracle_record(sim, &record, false);
 }
 
-static void on_record(void *ctx, struct jq_record *record) {
-    struct sim *sim = ctx;
+static void take_record(struct sim *sim, struct jq_record *record) {
     struct sim_broker *broker = &sim->broker;
     if (jq_log_ring_building(broker->ring) && broker->clock_ms != record->time_ms) {
         jq_buf_clear(&broker->body);
@@ -65,8 +67,13 @@ static void on_record(void *ctx, struct jq_record *record) {
     broker_note_digest(sim, record->lsn + record->size);
 }
 
-static void on_effect(void *ctx, const struct jq_effect *effect) {
-    struct sim *sim = ctx;
+static void on_record(void *ctx, struct jq_record *record) {
+    (void)heap_enter(false);
+    take_record(ctx, record);
+    (void)heap_enter(true);
+}
+
+static void take_effect(struct sim *sim, const struct jq_effect *effect) {
     struct sim_broker *broker = &sim->broker;
     rules_effect(sim, effect);
     if (effect->type == JQ_EFFECT_REPLY) {
@@ -90,6 +97,12 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
     kept->item.lsn = jq_log_ring_end_lsn(broker->ring);
     *broker->last_effect = kept;
     broker->last_effect = &kept->next;
+}
+
+static void on_effect(void *ctx, const struct jq_effect *effect) {
+    (void)heap_enter(false);
+    take_effect(ctx, effect);
+    (void)heap_enter(true);
 }
 
 struct jq_output broker_output(struct sim *sim) {
@@ -193,7 +206,9 @@ static void broker_step(struct sim *sim, struct jq_event *event) {
     const struct jq_output output = broker_output(sim);
     event->now_ms = sim->now_ms;
     event->wall_ms = sim->now_ms + sim->wall_offset_ms;
+    (void)heap_enter(true);
     jq_core_step(broker->core, event, &output);
+    (void)heap_enter(false);
     check_digests(sim);
     rules_step(sim);
 }

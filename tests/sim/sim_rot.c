@@ -31,7 +31,7 @@ static void open_copy(struct sim *sim, struct jq_simdisk *copy, struct sim_rot *
     struct jq_journal *journal = NULL;
     struct jq_error error;
     const struct jq_rng rng = sim->rng;
-    JQ_CHECK(jq_core_new(&sim->config, 1, &replaying.core, &error) == JQ_OK);
+    replaying.core = core_make(sim, 1);
     rot->tried = true;
     rot->opened = replay_open(&replaying, copy, &report, &journal, &error) == JQ_OK;
     rot->end_lsn = replaying.end_lsn;
@@ -42,7 +42,7 @@ static void open_copy(struct sim *sim, struct jq_simdisk *copy, struct sim_rot *
         sim->counts.rots_caught++;
     }
     jq_journal_free(journal);
-    jq_core_free(replaying.core);
+    core_end(replaying.core);
     sim->rng = rng; /* what was drawn for the copy's salts leaves no trace */
 }
 

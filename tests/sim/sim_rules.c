@@ -219,6 +219,7 @@ void rules_record(struct sim *sim, const struct jq_record *record) {
     schedules_check(sim, record);
     move_check(sim, record);
     orders_check(sim, record);
+    bounds_check(sim, record);
 }
 
 /* ---- effects ---- */
@@ -284,6 +285,7 @@ void rules_step(struct sim *sim) {
     struct jq_server_row status;
     jq_core_status(sim->broker.core, &status);
     check_counts(sim, &status);
+    bounds_step(sim, &status);
     place_step(sim);
     schedules_step(sim, &status);
     move_step(sim);

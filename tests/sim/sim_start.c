@@ -23,6 +23,13 @@ static enum jq_err on_block(void *ctx, const struct jq_block_info *info, struct 
     return JQ_OK;
 }
 
+static enum jq_err replay(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
+    (void)heap_enter(true);
+    const enum jq_err err = jq_core_replay(core, record, reterr);
+    (void)heap_enter(false);
+    return err;
+}
+
 static enum jq_err on_log_record(void *ctx, const struct jq_block_info *info, const struct jq_log_record *bytes,
                                  struct jq_error *reterr) {
     struct sim_replay *replaying = ctx;
@@ -36,9 +43,9 @@ static enum jq_err on_log_record(void *ctx, const struct jq_block_info *info, co
     record.lsn = bytes->lsn;
     record.size = jq_record_size((uint32_t)bytes->body.size);
     replaying->end_lsn = record.lsn + record.size;
-    err = jq_core_replay(replaying->core, &record, reterr);
+    err = replay(replaying->core, &record, reterr);
     if (err == JQ_OK && replaying->shadow) {
-        err = jq_core_replay(replaying->shadow, &record, reterr);
+        err = replay(replaying->shadow, &record, reterr);
     }
     if (replaying->told) {
         oracle_record(replaying->sim, &record, true);
@@ -69,12 +76,22 @@ enum jq_err replay_open(struct sim_replay *replaying, struct jq_simdisk *disk, s
 
 /* ---- start ---- */
 
-static void make_cores(struct sim *sim) {
+struct jq_core *core_make(struct sim *sim, uint64_t hash_seed) {
+    struct jq_core *core = NULL;
     struct jq_error error;
-    if (jq_core_new(&sim->config, sim->options->seed, &sim->broker.core, &error) != JQ_OK ||
-        jq_core_new(&sim->config, ~sim->options->seed, &sim->broker.shadow, &error) != JQ_OK) {
+    (void)heap_enter(true);
+    const enum jq_err err = jq_core_new(&sim->config, hash_seed, &core, &error);
+    (void)heap_enter(false);
+    if (err != JQ_OK) {
         sim_fail(sim, "%s", error.message);
     }
+    return core;
+}
+
+void core_end(struct jq_core *core) {
+    (void)heap_enter(true);
+    jq_core_free(core);
+    (void)heap_enter(false);
 }
 
 /* What was recovered is what the broker was at some record, and no durable record is missing. */
@@ -114,13 +131,16 @@ static void open_session(struct sim *sim) {
     broker->serving = false;
     broker->run++;
     broker->started_ms = sim->now_ms;
+    broker->live_most = broker->tasks_before = 0;
     broker->spare_failed = broker->stopping = false;
     broker->deleted_lsn = stat.first_lsn;
     broker->told_lsn = 0;
     reader_start(sim);
     sim->counts.starts++;
+    (void)heap_enter(true);
     jq_core_start(broker->core, jq_journal_epoch(broker->journal), sim->now_ms, sim->now_ms + sim->wall_offset_ms,
                   &output);
+    (void)heap_enter(false);
     log_prologue(sim);
     log_commit_start(sim);
 }
@@ -146,7 +166,8 @@ void broker_start(struct sim *sim) {
     if (sim_strikes(sim, SIM_ROT)) {
         rot_try(sim, &rot);
     }
-    make_cores(sim);
+    broker->core = core_make(sim, sim->options->seed);
+    broker->shadow = core_make(sim, ~sim->options->seed);
     oracle_forget_records(sim);
     struct sim_replay replaying = {.sim = sim, .core = broker->core, .shadow = broker->shadow, .told = true};
     if (replay_open(&replaying, sim->disk, &report, &broker->journal, &error) != JQ_OK) {
@@ -185,8 +206,9 @@ static void drop_effects(struct sim_broker *broker) {
 static void drop_memory(struct sim *sim) {
     struct sim_broker *broker = &sim->broker;
     drop_effects(broker);
-    jq_core_free(broker->core);
-    jq_core_free(broker->shadow);
+    core_end(broker->core);
+    core_end(broker->shadow);
+    bounds_ended(sim);
     jq_log_ring_free(broker->ring);
     reader_free(broker);
     jq_journal_free(broker->journal);
