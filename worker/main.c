@@ -47,7 +47,7 @@ int main(int argc, char **argv) {
     const struct jq_log_config log = {
         .level = (enum jq_log_level)settings.log_level, .target = JQ_LOG_TARGET_AUTO, .name = "jqworker"};
     jq_log_open(&log);
-    const int status = jq_worker_shell_run(&settings);
+    const int status = jq_worker_shell_run(&args, &settings);
     (void)fflush(NULL);
     /* Threads of NNG may still run: nothing may be taken from under them. */
     _Exit(status);

@@ -66,6 +66,11 @@ static const struct jq_conf_key worker_keys[] = {
         "Names of offers: it takes only tasks that reserve one of them, and so keeps its freecad=1 for FreeCAD; empty: "
         "all tasks."),
     INT("slots", slots, 0, 4096, "0", "Tasks at one time; 0: the number of cpus."),
+    INT("slots_min", slots_min, 1, 4096, "1", "With slots_max: never fewer at one time, unless memory is short."),
+    INT("slots_max", slots_max, 0, 4096, "0",
+        "Tasks at one time follow the load: one more after the other while cpus are idle, fewer when tasks wait for "
+        "one; "
+        "0: always as many as `slots` says."),
     PATH("handlers_dir", handlers_dir, standard_handlers_dir,
          "A folder of files NAME.conf, each with a [handler NAME]."),
     PATH("state_dir", state_dir, "/var/lib/jqworker",
@@ -265,6 +270,8 @@ static enum jq_err check_required(const struct jq_worker_settings *settings, str
     for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
         if (required[i].value[0] == '\0')
             return jq_fail(reterr, JQ_ERR_INVALID, "[worker] %s: empty", required[i].key);
+    if (settings->slots_max > 0 && (settings->slots > 0 || settings->slots_min > settings->slots_max))
+        return jq_fail(reterr, JQ_ERR_INVALID, "[worker] slots_max: with it goes no slots, and no larger slots_min");
     if (settings->freecad_command.count == 0)
         return jq_fail(reterr, JQ_ERR_INVALID, "[freecad] command: empty");
     return JQ_OK;

@@ -80,8 +80,9 @@ struct jq_worker_settings {
     char *state_dir;
     char *work_dir;
     char *output_dir;
-    int64_t slots; /* 0: the number of cpus */
     int64_t blob_cache_bytes;
+    int64_t slots;                /* 0: the number of cpus */
+    int64_t slots_min, slots_max; /* slots_max 0: as many as `slots` says, always */
     int64_t drain_ms, grace_ms, idle_exit_ms;
     int64_t sandbox;          /* enum jq_sandbox_mode */
     struct jq_conf_list read; /* absolute paths */
@@ -112,6 +113,10 @@ void jq_worker_settings_fini(struct jq_worker_settings *settings);
 
 enum jq_err jq_worker_settings_check(const struct jq_worker_settings *settings, struct jq_error *reterr);
 enum jq_err jq_handler_settings_check(const struct jq_handler_settings *handler, struct jq_error *reterr);
+
+/* JQ_ERR_INVALID names the first key that cannot change while the worker runs. */
+enum jq_err jq_worker_settings_may_become(const struct jq_worker_settings *now, const struct jq_worker_settings *then,
+                                          struct jq_error *reterr);
 
 /* What the worker offers, from `offers` and `slots`: the word `auto` stands for the cpus and memory (bytes) found here,
  * names given beside it overrule them. slots is always there: what is given, else the number of cpus. */

@@ -98,7 +98,10 @@ enum jq_err jq_worker_settings_offers(const struct jq_worker_settings *settings,
                     memory_bytes < JQ_AMOUNT_MAX / JQ_AMOUNT_UNIT ? memory_bytes * JQ_AMOUNT_UNIT : JQ_AMOUNT_MAX);
     }
     add_missing(&all, &given, JQ_STR("slots"),
-                (settings->slots > 0 ? (uint64_t)settings->slots : cpu_count) * JQ_AMOUNT_UNIT);
+                (settings->slots_max > 0 ? (uint64_t)settings->slots_max
+                 : settings->slots > 0   ? (uint64_t)settings->slots
+                                         : cpu_count) *
+                    JQ_AMOUNT_UNIT);
     err = check_slots(&given, reterr);
     if (err == JQ_OK)
         err = check_variables(&given, reterr);

@@ -106,15 +106,26 @@ void jq_link_free(struct jq_link *link) {
     free(link);
 }
 
-/* The session as it is gives way to one with these facts; so do polls that are parked in it. */
-enum jq_err jq_link_refact(struct jq_link *link, const char *facts, struct jq_error *reterr) {
-    struct jq_facts parsed;
-    const enum jq_err err = jq_facts_parse(jq_str_of(facts), &parsed, reterr);
+/* The session as it is gives way to one with this offer; so do polls that are parked in it. */
+enum jq_err jq_link_offer_anew(struct jq_link *link, const struct jq_link_offer *offer, struct jq_error *reterr) {
+    struct jq_offers offers;
+    struct jq_facts facts;
+    enum jq_err err = jq_offers_parse(jq_str_of(offer->offers), &offers, reterr);
     if (err != JQ_OK) {
         return err;
     }
+    err = jq_facts_parse(jq_str_of(offer->facts), &facts, reterr);
+    if (err != JQ_OK) {
+        jq_offers_fini(&offers);
+        return err;
+    }
+    jq_offers_fini(&link->offers);
     jq_facts_fini(&link->facts);
-    link->facts = parsed;
+    link->offers = offers;
+    link->facts = facts;
+    link->config.accept = offer->accept;
+    link->config.handlers = offer->handlers;
+    link->config.handler_count = offer->handler_count;
     if (link->registering) {
         jq_flight_end(&link->registration);
         link->registering = false;

@@ -60,7 +60,7 @@ struct jq_link_config {
     const char *accept;                     /* names of offers, blanks between them: takes only tasks that reserve one
                                                of them; NULL or empty: all */
     unsigned slots;                         /* 0: as the offers say */
-    const struct jq_link_handler *handlers; /* borrowed for the link's life */
+    const struct jq_link_handler *handlers; /* borrowed for the link's life, as accept is */
     size_t handler_count;
     const char *doorbell; /* where the broker wakes this worker when it sleeps; NULL or empty: nowhere */
     int64_t stall_ms;     /* 0: 30000 */
@@ -105,8 +105,15 @@ int64_t jq_link_step(struct jq_link *link);
 /* Makes jq_link_fd() readable. Any thread. */
 void jq_link_wake(struct jq_link *link);
 
-/* Registers again with these facts (a text of need.h's grammar), under the same incarnation: leases stay. */
-enum jq_err jq_link_refact(struct jq_link *link, const char *facts, struct jq_error *reterr);
+/* What a worker offers. `accept` and handlers are borrowed until they are replaced. */
+struct jq_link_offer {
+    const char *offers, *facts, *accept;
+    const struct jq_link_handler *handlers;
+    size_t handler_count;
+};
+
+/* Registers again with these, under the same incarnation: leases stay. Nothing has changed unless it is JQ_OK. */
+enum jq_err jq_link_offer_anew(struct jq_link *link, const struct jq_link_offer *offer, struct jq_error *reterr);
 
 /* How many tasks the worker would take at a time; 0: none, only commands. Asks anew when that is more, or less, than before. */
 void jq_link_want(struct jq_link *link, unsigned want);

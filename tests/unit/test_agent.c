@@ -281,8 +281,61 @@ static void drain_kills_what_starts_late(void **state) {
     bench_free(bench);
 }
 
+/* Slots that follow the load: begun with the least, all taken and cpus idle make more, waiting for a cpu makes fewer; shortage of memory
+ * none at all, and no more than the least afterwards. What is used counts: each task that comes lowers what is wanted. */
+static void slots_follow_the_load(void **state) {
+    (void)state;
+    struct bench *bench = bench_new(0);
+    jq_agent_configure(bench->agent, 8, 2, 500, 3000, 0);
+    expect_said(bench, "");
+    jq_agent_load(bench->agent, 0); /* nothing runs: no reason for more */
+    expect_said(bench, "");
+    for (uint64_t token = 1; token <= 2; token++) {
+        jq_agent_leased(bench->agent, (jq_task_id){token}, (jq_lease_token){token}, true, 0);
+    }
+    expect_said(bench, "want 1. start 1. want 0. start 2. ");
+    jq_agent_load(bench->agent, 300); /* busy enough */
+    expect_said(bench, "");
+    jq_agent_load(bench->agent, 100);
+    expect_said(bench, "want 1. ");
+    jq_agent_leased(bench->agent, (jq_task_id){3}, (jq_lease_token){3}, true, 0);
+    expect_said(bench, "want 0. start 3. ");
+    for (int i = 0; i < 9; i++) {
+        jq_agent_load(bench->agent, 100); /* 4; then one is free */
+    }
+    expect_said(bench, "want 1. ");
+    jq_agent_load(bench->agent, 600);
+    expect_said(bench, "want 0. ");
+    jq_agent_pressure(bench->agent, true);
+    for (int i = 0; i < 9; i++) {
+        jq_agent_load(bench->agent, 0);
+    }
+    jq_agent_ended(bench->agent, (jq_lease_token){1}, JQ_OUTCOME_SUCCESS, 1);
+    jq_agent_verdict(bench->agent, (jq_lease_token){1}, true, 1);
+    expect_said(bench, "report 1. keep 1. ");
+    jq_agent_pressure(bench->agent, false);
+    expect_said(bench, ""); /* two run, which is the least */
+    bench_free(bench);
+}
+
+/* Other settings are in force at once; what runs goes on. */
+static void settings_change_while_tasks_run(void **state) {
+    (void)state;
+    struct bench *bench = bench_new(0);
+    jq_agent_leased(bench->agent, (jq_task_id){1}, (jq_lease_token){1}, true, 0);
+    expect_said(bench, "start 1. ");
+    jq_agent_configure(bench->agent, 5, 0, 700, 3000, 0);
+    expect_said(bench, "want 5. ");
+    jq_agent_started(bench->agent, (jq_lease_token){1});
+    jq_agent_cancel(bench->agent, (jq_lease_token){1}, 0);
+    expect_said(bench, "kill 1 in 700. ");
+    bench_free(bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slots_follow_the_load),
+        cmocka_unit_test(settings_change_while_tasks_run),
         cmocka_unit_test(attempt_is_started_reported_and_kept),
         cmocka_unit_test(refused_or_failed_output_goes),
         cmocka_unit_test(unknown_handler_never_starts),

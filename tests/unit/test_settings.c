@@ -313,6 +313,12 @@ static void worker_keys_that_cannot_work_are_refused(void **state) {
                           "w:2: [worker] cgroup: 'some' is neither auto nor none nor an absolute path");
     expect_worker_refused("[worker]\nrun_as = a b\n", "w:2: [worker] run_as: 'a b' is no user name");
     expect_worker_refused("[worker]\nrequest =\n", "[worker] request: empty");
+    expect_worker_refused("[worker]\nslots = 2\nslots_max = 4\n",
+                          "[worker] slots_max: with it goes no slots, and no larger slots_min");
+    expect_worker_refused("[worker]\nslots_min = 5\nslots_max = 4\n",
+                          "[worker] slots_max: with it goes no slots, and no larger slots_min");
+    expect_worker_refused("[worker]\ndoorbell = next door\n",
+                          "w:2: [worker] doorbell: next door: not an address: use tcp://HOST:PORT or ipc:///PATH");
     expect_worker_refused("[fact zone]\ntimeout = 1s\n", "w:2: [fact zone] command: missing");
     expect_worker_refused("[handlr a]\n", "w:1: [handlr]: unknown section, did you mean [handler]?");
 }

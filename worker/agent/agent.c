@@ -25,6 +25,7 @@ struct jq_agent {
     uint32_t used, capacity, free_head; /* index 0 is none */
     size_t count, running;
     unsigned want_told;
+    unsigned level; /* slots that are used; all of them unless they follow the load */
     bool pressure, draining, exited;
     int64_t drain_until_ms;
     bool drain_over;
@@ -52,8 +53,19 @@ static void say_report(struct jq_agent *agent, const struct attempt *attempt, en
     agent->config.effect(agent->config.ctx, &effect);
 }
 
+/* The broker's account keeps it to its slots; to fewer it keeps itself. */
+static unsigned wanted(const struct jq_agent *agent) {
+    if (agent->pressure || agent->draining) {
+        return 0;
+    }
+    if (agent->config.slots_min == 0) {
+        return agent->config.slots;
+    }
+    return agent->count < agent->level ? agent->level - (unsigned)agent->count : 0;
+}
+
 static void update_want(struct jq_agent *agent) {
-    const unsigned want = agent->pressure || agent->draining ? 0 : agent->config.slots;
+    const unsigned want = wanted(agent);
     if (want != agent->want_told) {
         agent->want_told = want;
         const struct jq_agent_effect effect = {.type = JQ_AGENT_WANT, .want = want};
@@ -105,6 +117,7 @@ static void attempt_remove(struct jq_agent *agent, struct attempt *attempt, int6
     if (--agent->count == 0) {
         agent->idle_since_ms = now_ms;
     }
+    update_want(agent);
     exit_if_done(agent);
 }
 
@@ -121,6 +134,7 @@ void jq_agent_leased(struct jq_agent *agent, jq_task_id task, jq_lease_token tok
         return;
     }
     struct attempt *attempt = attempt_add(agent, task, token);
+    update_want(agent);
     if (agent->draining) {
         never_ran(agent, attempt, JQ_OUTCOME_HANDED_BACK, "the worker is stopping");
     } else if (!defined) {
@@ -196,6 +210,46 @@ void jq_agent_pressure(struct jq_agent *agent, bool high) {
     update_want(agent);
 }
 
+enum { WAIT_LITTLE_PERMILLE = 200, WAIT_MUCH_PERMILLE = 500 };
+
+static unsigned level_after(const struct jq_agent *agent, unsigned wait_permille) {
+    const unsigned level = agent->level, least = agent->config.slots_min, most = agent->config.slots;
+    if (agent->pressure || wait_permille > WAIT_MUCH_PERMILLE || agent->count < level / 2) {
+        return level > least ? level - 1 : least;
+    }
+    if (agent->count >= level && wait_permille < WAIT_LITTLE_PERMILLE) {
+        const unsigned more = level + (level + 3) / 4;
+        return more < most ? more : most;
+    }
+    return level;
+}
+
+void jq_agent_load(struct jq_agent *agent, unsigned wait_permille) {
+    if (agent->config.slots_min > 0) {
+        agent->level = level_after(agent, wait_permille);
+        update_want(agent);
+    }
+}
+
+static unsigned level_within(const struct jq_agent *agent) {
+    const unsigned least = agent->config.slots_min, most = agent->config.slots;
+    if (least == 0) {
+        return most;
+    }
+    return agent->level < least ? least : (agent->level > most ? most : agent->level);
+}
+
+void jq_agent_configure(struct jq_agent *agent, unsigned slots, unsigned slots_min, int64_t grace_ms, int64_t drain_ms,
+                        int64_t idle_exit_ms) {
+    agent->config.slots = slots;
+    agent->config.slots_min = slots_min;
+    agent->config.grace_ms = grace_ms;
+    agent->config.drain_ms = drain_ms;
+    agent->config.idle_exit_ms = idle_exit_ms;
+    agent->level = level_within(agent);
+    update_want(agent);
+}
+
 static void give_up_running(struct jq_agent *agent) {
     agent->drain_over = true;
     for (uint32_t i = 1; i < agent->used; i++) {
@@ -251,6 +305,7 @@ struct jq_agent *jq_agent_new(const struct jq_agent_config *config, int64_t now_
         agent->config = *config;
         agent->used = 1;
         agent->idle_since_ms = now_ms;
+        agent->level = level_within(agent);
         jq_map_init(&agent->by_token);
         agent->capacity = 16;
         agent->attempts = calloc(agent->capacity, sizeof(*agent->attempts));

@@ -39,6 +39,7 @@ struct jq_agent_effect {
 
 struct jq_agent_config {
     unsigned slots;
+    unsigned slots_min;   /* above 0: how many of the slots are used follows the load, and begins with so many */
     int64_t grace_ms;     /* of kills that name none */
     int64_t drain_ms;     /* how long a stop waits for what runs */
     int64_t idle_exit_ms; /* 0: never */
@@ -64,6 +65,12 @@ void jq_agent_cancel(struct jq_agent *agent, jq_lease_token token, int64_t grace
 void jq_agent_kill(struct jq_agent *agent, jq_lease_token token);
 /* The host is short of memory (with hysteresis by the caller): nothing new until it is over. */
 void jq_agent_pressure(struct jq_agent *agent, bool high);
+/* How busy the cpus are: thousandths of the time that somebody waited for one. To be told at regular intervals where slots follow
+ * the load: each time a quarter more are used if all are taken and cpus are idle, one less if tasks wait for one or half would do. */
+void jq_agent_load(struct jq_agent *agent, unsigned wait_permille);
+/* Other settings; what runs goes on. */
+void jq_agent_configure(struct jq_agent *agent, unsigned slots, unsigned slots_min, int64_t grace_ms, int64_t drain_ms,
+                        int64_t idle_exit_ms);
 /* Stop: lease nothing more, wait for what runs, hand the rest back, exit. Said again: now. */
 void jq_agent_drain(struct jq_agent *agent, int64_t now_ms);
 /* Deadlines. */

@@ -122,7 +122,7 @@ void jq_pools_close(struct jq_pools *pools) {
 
 static struct entry *find_entry(struct jq_pools *pools, const struct jq_handler_settings *handler) {
     for (size_t i = 0; i < pools->count; i++) {
-        if (pools->entries[i].handler == handler) {
+        if (strcmp(pools->entries[i].handler->item.name, handler->item.name) == 0) { /* it is the same after a reload */
             return &pools->entries[i];
         }
     }

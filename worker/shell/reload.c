@@ -1,4 +1,8 @@
-/* reload.c - SIGHUP: the facts of this machine are found out anew and registered. */
+/* reload.c - SIGHUP: the configuration is read again, facts are found out anew, and both are registered. All of it or nothing: what is wrong,
+ * or cannot change while the worker runs, leaves everything as it was.
+ *
+ * Tasks that run keep the settings under which they began: those are freed once nobody has them.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,41 +13,71 @@
 #include "worker/shell/worker.h"
 
 struct jq_reload {
-    const struct jq_worker_settings *settings;
+    const struct jq_conf_args *args;
+    const struct jq_worker_settings *now;
     pthread_t thread;
     int fd;
-    char *facts; /* NULL: could not be found out, as `error` says */
+    struct jq_worker_settings *settings; /* NULL: stays as it is, as `error` says */
+    char *offers, *facts;
+    unsigned slots;
     struct jq_error error;
 };
 
+/* Settings that were in force before. */
+struct jq_retired {
+    struct jq_retired *next;
+    struct jq_worker_settings *settings;
+};
+
+/* ---- finding out, on a thread of its own ---- */
+
+static enum jq_err load(struct jq_reload *reload) {
+    struct jq_worker_settings *settings = calloc(1, sizeof(*settings));
+    JQ_CHECK(settings != NULL);
+    enum jq_err err = jq_worker_settings_load(reload->args, settings, &reload->error);
+    if (err != JQ_OK) {
+        free(settings);
+        return err;
+    }
+    err = jq_worker_settings_may_become(reload->now, settings, &reload->error);
+    err = err == JQ_OK ? jq_machine_offers(settings, &reload->offers, &reload->slots, &reload->error) : err;
+    err = err == JQ_OK ? jq_machine_facts(settings, "", &reload->facts, &reload->error) : err;
+    if (err != JQ_OK) {
+        jq_worker_settings_fini(settings);
+        free(settings);
+        return err;
+    }
+    reload->settings = settings;
+    return JQ_OK;
+}
+
 static void *find_out(void *ctx) {
     struct jq_reload *reload = ctx;
-    if (jq_machine_facts(reload->settings, "", &reload->facts, &reload->error) != JQ_OK) {
-        reload->facts = NULL;
-    }
+    (void)load(reload);
     (void)!write(reload->fd, &(uint64_t){1}, sizeof(uint64_t));
     return NULL;
 }
 
 void jq_reload_begin(struct jq_worker_shell *worker) {
     if (worker->reload) {
-        JQ_LOG_INFO("facts are being found out already");
+        JQ_LOG_INFO("the configuration is being read already");
         return;
     }
     struct jq_reload *reload = calloc(1, sizeof(*reload));
     JQ_CHECK(reload != NULL);
-    reload->settings = worker->settings;
+    reload->args = worker->args;
+    reload->now = worker->settings;
     reload->fd = eventfd(0, EFD_CLOEXEC);
     const int failed = reload->fd < 0 ? errno : pthread_create(&reload->thread, NULL, find_out, reload);
     if (failed) {
-        JQ_LOG_WARN("facts stay as they are: no thread to find them out", JQ_F_INT("errno", failed));
+        JQ_LOG_WARN("the configuration stays as it is: no thread to read it", JQ_F_INT("errno", failed));
         if (reload->fd >= 0) {
             (void)close(reload->fd);
         }
         free(reload);
         return;
     }
-    JQ_LOG_INFO("finding out the facts anew");
+    JQ_LOG_INFO("reading the configuration, finding out the facts");
     worker->reload = reload;
 }
 
@@ -51,16 +85,87 @@ int jq_reload_fd(const struct jq_worker_shell *worker) {
     return worker->reload ? worker->reload->fd : -1;
 }
 
-/* The old facts live until the link has its own copy of the new ones. */
-static void take_facts(struct jq_worker_shell *worker, struct jq_reload *reload) {
-    if (reload->facts && !worker->exiting && jq_link_refact(worker->link, reload->facts, &reload->error) == JQ_OK) {
-        JQ_LOG_INFO("facts found out anew", JQ_F_STR("facts", reload->facts));
-        free(worker->facts);
-        worker->facts = reload->facts;
-        reload->facts = NULL;
-    } else if (!worker->exiting) {
-        JQ_LOG_WARN("facts stay as they are", JQ_F_STR("why", reload->error.message));
+/* ---- taking what was found ---- */
+
+static bool is_in_use(const struct jq_worker_shell *worker, const struct jq_worker_settings *settings) {
+    for (uint32_t i = 0; i < worker->run_used; i++) {
+        if (worker->run_at[i] && worker->run_at[i]->settings == settings) {
+            return true;
+        }
     }
+    return false;
+}
+
+static void free_settings(struct jq_worker_settings *settings) {
+    if (settings) {
+        jq_worker_settings_fini(settings);
+        free(settings);
+    }
+}
+
+static void sweep_retired(struct jq_worker_shell *worker) {
+    struct jq_retired **at = &worker->retired;
+    while (*at) {
+        struct jq_retired *retired = *at;
+        if (is_in_use(worker, retired->settings)) {
+            at = &retired->next;
+            continue;
+        }
+        *at = retired->next;
+        free_settings(retired->settings);
+        free(retired);
+    }
+}
+
+/* Those of the start stay for good: warm processes were made by them. */
+static void retire(struct jq_worker_shell *worker) {
+    if (worker->reloaded) {
+        struct jq_retired *retired = malloc(sizeof(*retired));
+        JQ_CHECK(retired != NULL);
+        *retired = (struct jq_retired){worker->retired, worker->reloaded};
+        worker->retired = retired;
+        worker->reloaded = NULL;
+    }
+}
+
+static enum jq_err offer(struct jq_worker_shell *worker, struct jq_reload *reload,
+                         const struct jq_link_handler *handlers) {
+    const struct jq_link_offer all = {.offers = reload->offers,
+                                      .facts = reload->facts,
+                                      .accept = reload->settings->accept,
+                                      .handlers = handlers,
+                                      .handler_count = jq_worker_settings_handler_count(reload->settings)};
+    return jq_link_offer_anew(worker->link, &all, &reload->error);
+}
+
+static void take_over(struct jq_worker_shell *worker, struct jq_reload *reload, struct jq_link_handler *handlers) {
+    free(worker->handlers);
+    free(worker->offers);
+    free(worker->facts);
+    retire(worker);
+    worker->handlers = handlers;
+    worker->offers = reload->offers;
+    worker->facts = reload->facts;
+    worker->slots = reload->slots;
+    worker->reloaded = reload->settings;
+    worker->settings = reload->settings;
+    reload->offers = reload->facts = NULL;
+    reload->settings = NULL;
+    jq_agent_configure(worker->agent, worker->slots,
+                       worker->settings->slots_max > 0 ? (unsigned)worker->settings->slots_min : 0,
+                       worker->settings->grace_ms, worker->settings->drain_ms, worker->settings->idle_exit_ms);
+    JQ_LOG_INFO("configuration read anew", JQ_F_STR("offers", worker->offers), JQ_F_STR("facts", worker->facts),
+                JQ_F_UINT("handlers", jq_worker_settings_handler_count(worker->settings)));
+}
+
+static void take(struct jq_worker_shell *worker, struct jq_reload *reload) {
+    struct jq_link_handler *handlers = reload->settings ? jq_worker_link_handlers(reload->settings) : NULL;
+    if (handlers && offer(worker, reload, handlers) == JQ_OK) {
+        take_over(worker, reload, handlers);
+        return;
+    }
+    free(handlers);
+    JQ_LOG_ERROR("the configuration stays as it is", JQ_F_STR("why", reload->error.message));
 }
 
 void jq_reload_end(struct jq_worker_shell *worker) {
@@ -70,8 +175,19 @@ void jq_reload_end(struct jq_worker_shell *worker) {
     }
     (void)pthread_join(reload->thread, NULL);
     worker->reload = NULL;
-    take_facts(worker, reload);
+    if (!worker->exiting) {
+        take(worker, reload);
+        sweep_retired(worker);
+    }
     (void)close(reload->fd);
+    free_settings(reload->settings);
+    free(reload->offers);
     free(reload->facts);
     free(reload);
+}
+
+void jq_reload_free(struct jq_worker_shell *worker) {
+    jq_reload_end(worker);
+    retire(worker);
+    sweep_retired(worker);
 }

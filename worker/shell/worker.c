@@ -20,6 +20,7 @@
 #include "worker/shell/pools.h"
 
 enum { PROGRESS_EVERY_MS = 200, PRESSURE_EVERY_MS = 2000, PRESSURE_EASE_PERMILLE = 50, LOOP_WAIT_MAX_MS = 1000 };
+enum { CHILDREN_MAX = 2 * 4096 + 16 }; /* of as many slots as can be: warm ones that rest, too */
 enum { EXIT_USAGE_ERROR = 64, EXIT_UNAVAILABLE = 69, EXIT_SOFTWARE = 70, EXIT_CANTCREAT = 73, EXIT_TEMPFAIL = 75 };
 enum { EXIT_NOPERM = 77, EXIT_CONFIG = 78 };
 
@@ -83,6 +84,7 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
     run->task = task->id;
     run->token = task->token;
     run->attempt = task->attempt;
+    run->settings = worker->settings;
     run->handler = jq_worker_settings_find_handler(worker->settings, task->handler);
     run->queue = copy_text(task->queue);
     run->soft_limit_ms = task->soft_limit_ms;
@@ -277,6 +279,7 @@ static void pressure_serve(struct jq_worker_shell *worker, int64_t now_ms) {
                     JQ_F_UINT("memory_permille", memory), JQ_F_UINT("stall_permille", stall));
         jq_agent_pressure(worker->agent, high);
     }
+    jq_agent_load(worker->agent, jq_cpu_wait_read());
     jq_link_load(worker->link, jq_load_read(), memory);
 }
 
@@ -300,7 +303,7 @@ static void signals_serve(struct jq_worker_shell *worker, int fd) {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            jq_reload_begin(worker); /* the configuration itself is read at the start only */
+            jq_reload_begin(worker);
             continue;
         }
         JQ_LOG_INFO("stopping: finishing what runs", JQ_F_UINT("tasks", jq_agent_count(worker->agent)));
@@ -392,19 +395,20 @@ static enum jq_err take_name(struct jq_worker_shell *worker, struct jq_error *re
                : jq_fail(reterr, JQ_ERR_INVALID, "[worker] name '%s': not [a-z0-9_.-]{1,64}", worker->name);
 }
 
-static void take_handlers(struct jq_worker_shell *worker) {
-    const size_t count = jq_worker_settings_handler_count(worker->settings);
-    worker->handlers = calloc(count + 1, sizeof(*worker->handlers));
-    JQ_CHECK(worker->handlers != NULL);
+struct jq_link_handler *jq_worker_link_handlers(const struct jq_worker_settings *settings) {
+    const size_t count = jq_worker_settings_handler_count(settings);
+    struct jq_link_handler *handlers = calloc(count + 1, sizeof(*handlers));
+    JQ_CHECK(handlers != NULL);
     for (size_t i = 0; i < count; i++) {
-        const struct jq_handler_settings *handler = jq_worker_settings_handler(worker->settings, i);
-        worker->handlers[i] = (struct jq_link_handler){.name = handler->item.name,
-                                                       .version = handler->version,
-                                                       .need = handler->need,
-                                                       .soft_limit_ms = handler->soft_limit_ms,
-                                                       .hard_limit_ms = handler->hard_limit_ms,
-                                                       .pure = handler->pure};
+        const struct jq_handler_settings *handler = jq_worker_settings_handler(settings, i);
+        handlers[i] = (struct jq_link_handler){.name = handler->item.name,
+                                               .version = handler->version,
+                                               .need = handler->need,
+                                               .soft_limit_ms = handler->soft_limit_ms,
+                                               .hard_limit_ms = handler->hard_limit_ms,
+                                               .pure = handler->pure};
     }
+    return handlers;
 }
 
 static void tell_features(const struct jq_worker_shell *worker) {
@@ -441,7 +445,7 @@ static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *re
                                           .state_dir = settings->state_dir,
                                           .work_dir = settings->work_dir,
                                           .cgroup_root = settings->cgroup,
-                                          .child_count_max = 2 * worker->slots + 16, /* warm ones that rest, too */
+                                          .child_count_max = CHILDREN_MAX,
                                           .sandbox = settings->sandbox != JQ_SANDBOX_OFF,
                                           .read = (const char *const *)settings->read.items};
     enum jq_err err = jq_make_dirs(settings->work_dir, 0711, reterr);
@@ -509,7 +513,9 @@ static enum jq_err open_link(struct jq_worker_shell *worker, struct jq_error *re
 }
 
 static enum jq_err open_agent(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    const bool follows = worker->settings->slots_max > 0;
     const struct jq_agent_config config = {.slots = worker->slots,
+                                           .slots_min = follows ? (unsigned)worker->settings->slots_min : 0,
                                            .grace_ms = worker->settings->grace_ms,
                                            .drain_ms = worker->settings->drain_ms,
                                            .idle_exit_ms = worker->settings->idle_exit_ms,
@@ -524,7 +530,7 @@ static enum jq_err set_up(struct jq_worker_shell *worker, struct jq_error *reter
     err = err == JQ_OK ? take_name(worker, reterr) : err;
     err = err == JQ_OK ? take_user(worker, reterr) : err;
     if (err == JQ_OK) {
-        take_handlers(worker);
+        worker->handlers = jq_worker_link_handlers(worker->settings);
     }
     err = err == JQ_OK ? jq_machine_offers(worker->settings, &worker->offers, &worker->slots, reterr) : err;
     err = err == JQ_OK ? open_host(worker, reterr) : err;
@@ -569,10 +575,11 @@ static void tear_down(struct jq_worker_shell *worker) {
     free(worker->handlers);
     free(worker->offers);
     free(worker->facts);
+    jq_reload_free(worker);
 }
 
-int jq_worker_shell_run(const struct jq_worker_settings *settings) {
-    struct jq_worker_shell worker = {.settings = settings};
+int jq_worker_shell_run(const struct jq_conf_args *args, const struct jq_worker_settings *settings) {
+    struct jq_worker_shell worker = {.args = args, .settings = settings};
     struct jq_error error = {.code = JQ_OK};
     jq_map_init(&worker.runs);
     const int signal_fd = hold_signals();

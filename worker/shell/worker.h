@@ -20,6 +20,7 @@ struct jq_zygotes; /* worker/shell/freecad.h */
 struct jq_pools;   /* worker/shell/pools.h */
 struct jq_pool;
 struct jq_reload;
+struct jq_retired;
 struct jq_parents; /* parents.c */
 struct jq_files;   /* files.h */
 struct jq_courier;
@@ -30,6 +31,7 @@ struct jq_run {
     jq_task_id task;
     jq_lease_token token;
     unsigned attempt;
+    const struct jq_worker_settings *settings; /* that were in force when it came; of these is `handler` */
     const struct jq_handler_settings *handler; /* NULL: not defined here */
     char *queue;
     int64_t soft_limit_ms, hard_limit_ms;
@@ -48,7 +50,10 @@ struct jq_run {
 };
 
 struct jq_worker_shell {
-    const struct jq_worker_settings *settings;
+    const struct jq_conf_args *args;
+    const struct jq_worker_settings *settings; /* in force */
+    struct jq_worker_settings *reloaded;       /* the same, if not those of the start */
+    struct jq_retired *retired;                /* reload.c */
     char name[JQ_NAME_SIZE_MAX + 1];
     struct jq_uuid id;
     char *offers, *facts; /* texts, as registered */
@@ -78,7 +83,8 @@ struct jq_worker_shell {
 };
 
 /* worker.c. Returns when the worker has drained, with an exit code of sysexits.h. */
-int jq_worker_shell_run(const struct jq_worker_settings *settings);
+int jq_worker_shell_run(const struct jq_conf_args *args, const struct jq_worker_settings *settings);
+struct jq_link_handler *jq_worker_link_handlers(const struct jq_worker_settings *settings); /* to be freed */
 void jq_run_ended(struct jq_run *run, enum jq_outcome outcome);
 
 /* launch.c: START of the agent. The end is told to the agent, also of what could not be started. */
@@ -106,10 +112,11 @@ enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const ch
 enum jq_err jq_machine_offers(const struct jq_worker_settings *settings, char **ret_offers, unsigned *ret_slots,
                               struct jq_error *reterr);
 
-/* reload.c: facts found out anew, in a thread of their own: a probe may take its time, and tasks go on. */
+/* reload.c: the configuration read and facts found out anew, in a thread of their own: a probe may take its time, and tasks go on. */
 void jq_reload_begin(struct jq_worker_shell *worker);
 int jq_reload_fd(const struct jq_worker_shell *worker); /* readable when they are there; -1: nothing is under way */
 void jq_reload_end(struct jq_worker_shell *worker); /* waits for them; they are registered unless the worker stops */
+void jq_reload_free(struct jq_worker_shell *worker);
 
 /* doorbell.c: how a worker that sleeps is woken. */
 enum jq_err jq_doorbell_open(struct jq_worker_shell *worker, struct jq_error *reterr);
@@ -118,6 +125,8 @@ void jq_doorbell_sleep(struct jq_worker_shell *worker); /* says good night to th
 
 /* pressure.c: thousandths of the memory in use, and of the time waited for memory (PSI some avg10; 0 where the kernel has none). */
 void jq_pressure_read(unsigned *ret_memory_permille, unsigned *ret_stall_permille);
+/* Thousandths of the time that somebody waited for a cpu (PSI some avg10; by the load average where the kernel has none). */
+unsigned jq_cpu_wait_read(void);
 unsigned jq_load_read(void); /* load average over 1 min, thousandths of a cpu */
 
 /* identity.c: from state_dir/id, made at the first start. */
