@@ -151,12 +151,24 @@ static enum jq_err put(const struct jq_disk *disk, const struct places *places, 
     return err;
 }
 
+/* A deletion got as far as the unlink, and no further: the segment is here already. */
+static bool moved_before(const struct jq_disk *disk, const struct places *places) {
+    struct jq_file *from = NULL, *whole = NULL;
+    const bool gone = disk->open(disk->ctx, places->from, JQ_DISK_READ, &from, NULL) == JQ_ERR_NOT_FOUND;
+    const bool here = gone && disk->open(disk->ctx, places->whole, JQ_DISK_READ, &whole, NULL) == JQ_OK;
+    disk->close(disk->ctx, from);
+    disk->close(disk->ctx, whole);
+    return here;
+}
+
 enum jq_err jq_archive_segment(const struct jq_disk *disk, const char *dir, const struct jq_journal_segment *segment,
                                const char *archive_dir, struct jq_error *reterr) {
     char name[JQ_SEGMENT_NAME_SIZE];
     struct places places;
     jq_segment_name(segment->base_lsn, name);
     enum jq_err err = find_places(dir, archive_dir, name, &places, reterr);
+    if (err == JQ_OK && moved_before(disk, &places))
+        return JQ_OK;
     if (err == JQ_OK)
         err = disk->make_dir(disk->ctx, archive_dir, reterr);
     if (err == JQ_OK)

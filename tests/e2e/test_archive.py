@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -73,6 +74,36 @@ class Archive(TestCase):
         self.assertEqual((len(found["task_submitted"]), found["task_submitted"] - found["task_ended"]), (TASKS, set()))
         code, out, _ = self.bed.run_jqctl("journal", "verify", self.archive, "--json")
         self.assertEqual((code, json.loads(out)["item"]["damages"]), (0, 0), "the archive alone")
+
+
+    def test_a_backup_outlives_what_it_copies(self):
+        """What a backup has begun to copy stays until it is done, though the broker needs none of it any more."""
+        self.bed.start_broker({**self.settings, "journal.retention_time": "0s"})
+        client = self.bed.client()
+        for _ in range(TASKS):
+            self.assertEqual(client.ask("submit", {"tasks": BATCH})[0], sp.OK)
+        status, point = client.ask("backup.begin", {})
+        self.assertEqual(status, sp.OK)
+        self.bed.do("task", "cancel", "--where", "state=ready", "--yes")
+        wait_until("nobody needs the old segments",
+                   lambda: self.bed.ask("server", "status")["item"]["needs_from_lsn"] > 5 * MIB)
+        begun = time.monotonic()
+        wait_until("they could have gone", lambda: time.monotonic() > begun + 1.3)
+        copy = self.bed.open_folder("copy")
+        ask = {"offset": 0, "end_lsn": point["end_lsn"]}
+        while ask:
+            status, piece = client.ask("backup.read", ask)
+            self.assertEqual(status, sp.OK, piece)
+            with open(os.path.join(copy, f"{piece['segment']:020}.jql"), "ab") as file:
+                file.write(piece["data"])
+            ask["offset"] += len(piece["data"])
+            if ask["offset"] == piece["size"]:
+                ask = {"segment": piece["next"], "offset": 0, "end_lsn": point["end_lsn"]} if piece.get("next") else None
+            else:
+                ask["segment"] = piece["segment"]
+        client.close()
+        state = self.bed.ask("journal", "state", copy)["item"]
+        self.assertEqual((state["ready"], int(state["digest"], 16)), (TASKS, point["digest"]))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Backup(TestCase):
         with open(os.path.join(folder, "backup.json"), encoding="utf-8") as file:
             self.assertEqual(json.load(file)["digest"], said["digest"])
         state = self.bed.ask("journal", "state", folder)["item"]
-        self.assertEqual((state["digest"], said["folded"]), (said["digest"], True))
+        self.assertEqual(state["digest"], said["digest"])
         self.assertEqual(self.bed.run_jqctl("journal", "verify", folder)[0], 0)
 
         bed = self.restored(folder)
@@ -106,6 +106,19 @@ class Backup(TestCase):
         self.assertEqual(state["tasks_finished"], list(tasks.values()).count("succeeded"))
         self.assertGreater(bed.ask("server", "status")["item"]["epoch"], 1000, "tokens of the original may come again")
 
+    def test_blobs(self):
+        """Files of tasks are in it, as the broker keeps them."""
+        self.bed.submit("noop", "--input", f"a.txt={self.bed.write('a.txt', 'abc' * 50000)}", "--input", f"b={self.bed.write('b', '')}")
+        folder = self.bed.path("backup")
+        said = self.bed.ask("server", "backup", folder)["item"]
+        self.assertEqual((said["blobs"], said["blob_bytes"]), (2, 150000))
+        bed = self.restored(folder)
+        blobs = bed.ask("blob", "ls")["items"]
+        self.assertEqual(sorted((blob["size"], blob["refs"]) for blob in blobs), [(0, 1), (150000, 1)])
+        for blob in blobs:
+            bed.do("blob", "get", blob["hash"], bed.path(blob["hash"]))
+        self.assertEqual(sorted(os.path.getsize(bed.path(blob["hash"])) for blob in blobs), [0, 150000])
+
     def test_never_half(self):
         """A backup that is cut off leaves nothing under the final name, and the next one begins anew; a folder that is there is left alone."""
         for _ in range(3):
@@ -114,7 +127,7 @@ class Backup(TestCase):
         os.makedirs(folder + ".partial")
         with open(os.path.join(folder + ".partial", "00000000000000000008.jql"), "wb") as file:
             file.write(b"cut off")
-        self.bed.do("server", "backup", folder, "--quick")
+        self.bed.do("server", "backup", folder)
         self.assertEqual(self.bed.ask("journal", "state", folder)["item"]["ready"], 3)
         self.assertEqual(self.bed.run_jqctl("server", "backup", folder)[0], 73)
         self.bed.broker.stop()

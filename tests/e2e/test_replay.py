@@ -61,7 +61,7 @@ class Replay(TestCase):
         other.start_broker()
 
         def replay(*words):
-            done = other.ask("journal", "replay", self.bed.data, *words)["item"]
+            done = other.ask("journal", "replay", self.bed.data, *words, codes=(0, 1))["item"]
             return done["accepted"], done["known"], done["refused"]
 
         self.assertEqual(replay(*where, "--rate", "1000/s"), (5, 0, 0))
@@ -74,6 +74,12 @@ class Replay(TestCase):
         self.assertEqual((task["handler"], task["group"], task["need"], task["payload"], task["headers"]),
                          ("bad", "g", "cpu=1", {"n": 0}, {"trace": "t"}))
         self.assertEqual(other.run_jqctl("journal", "replay", self.bed.data)[0], 64)
+
+        path = self.bed.write("input.txt", "what the handler reads")
+        self.bed.wait_for_state(self.bed.submit("bad", "--queue", "files", "--input", f"in.txt={path}"), "dead")
+        self.assertEqual(replay("--where", "queue=files"), (0, 0, 1), "the broker does not have the blob")
+        other.do("blob", "put", path)
+        self.assertEqual(replay("--where", "queue=files"), (1, 0, 0))
 
 
 if __name__ == "__main__":

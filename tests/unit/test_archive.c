@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "broker/journal/archive.h"
 #include "broker/shell/remover.h"
 #include "tests/lib/logkit.h"
@@ -91,6 +93,52 @@ static void a_crash_loses_nothing_on_the_way(void **state) {
     assert_true(through && changes > 10);
 }
 
+/* Any operation of the disk may fail while segments are archived and deleted, or read from the archive: that is said, nothing is lost, and
+ * the next try comes through. */
+static void a_failing_disk_loses_nothing(void **state) {
+    (void)state;
+    uint64_t failed = 0, operations = 1;
+    for (uint64_t skipped = 0; skipped < operations; skipped++) {
+        struct logkit *kit = kit_with_segments(1);
+        const uint64_t before = jq_simdisk_op_count(kit->sim, JQ_SIMDISK_ANY);
+        if (skipped > 0)
+            jq_simdisk_fail(kit->sim, JQ_SIMDISK_ANY, skipped - 1, EIO);
+        kit->error.code = JQ_OK;
+        const enum jq_err err = move_oldest(kit);
+        assert_true(err == JQ_OK || err == kit->error.code);
+        failed += err != JQ_OK;
+        if (skipped == 0)
+            operations = jq_simdisk_op_count(kit->sim, JQ_SIMDISK_ANY) - before + 1;
+        if (err != JQ_OK)
+            assert_int_equal(move_oldest(kit), JQ_OK);
+        assert_int_equal(verify(kit, LOGKIT_DIR, ARCHIVE).record_count, BLOCKS * PER_BLOCK);
+        logkit_free(kit);
+    }
+    assert_true(failed > 5);
+}
+
+/* Nor does one that fails while the archive is read: it is said. */
+static void a_failing_read_is_told(void **state) {
+    (void)state;
+    for (uint64_t skipped = 0; skipped < 30; skipped++) {
+        struct logkit *kit = kit_with_segments(1);
+        struct jq_archive_disk *archive = NULL;
+        struct jq_journal_verdict verdict;
+        assert_int_equal(move_oldest(kit), JQ_OK);
+        assert_int_equal(jq_archive_disk_new(jq_simdisk_disk(kit->sim), ARCHIVE, &archive, NULL), JQ_OK);
+        jq_simdisk_fail(kit->sim, JQ_SIMDISK_READ, skipped, EIO);
+        const enum jq_err err =
+            jq_journal_verify(jq_archive_disk(archive), LOGKIT_DIR, NULL, NULL, &verdict, &kit->error);
+        if (err == JQ_OK) /* it came after the last read */
+            assert_int_equal(verdict.record_count, BLOCKS * PER_BLOCK);
+        else
+            assert_int_equal(err, JQ_ERR_IO);
+        assert_true(err != JQ_OK || skipped > 5);
+        jq_archive_disk_free(archive);
+        logkit_free(kit);
+    }
+}
+
 /* A name that another log has in the archive is not overwritten, and the segment stays where it is. */
 static void another_logs_segment_is_left_alone(void **state) {
     (void)state;
@@ -171,6 +219,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(archived_segments_read_as_if_they_had_stayed),
         cmocka_unit_test(a_crash_loses_nothing_on_the_way),
+        cmocka_unit_test(a_failing_disk_loses_nothing),
+        cmocka_unit_test(a_failing_read_is_told),
         cmocka_unit_test(another_logs_segment_is_left_alone),
         cmocka_unit_test(damage_in_the_archive_is_found),
         cmocka_unit_test(retention_says_when),

@@ -104,6 +104,16 @@ static void roles_permit(void **state) {
     assert_int_equal(permit(JQ_ROLE_ADMIN, NULL, "queue.set", &request), JQ_REPLY_OK);
 }
 
+/* A backup holds what is in all queues: it takes an admin, whose token allows all of them. */
+static void a_backup_takes_all_queues(void **state) {
+    (void)state;
+    struct jq_request request = {.op = JQ_OP_NONE};
+    assert_int_equal(permit(JQ_ROLE_ADMIN, NULL, "backup.begin", &request), JQ_REPLY_OK);
+    assert_int_equal(permit(JQ_ROLE_CLIENT, NULL, "backup.begin", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "backup.begin", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "backup.read", &request), JQ_REPLY_FORBIDDEN);
+}
+
 /* A token's globs hold for what a schedule submits too: nobody gets by the clock what he may not submit by hand. */
 static void globs_judge_a_schedule(void **state) {
     (void)state;
@@ -156,6 +166,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(uid_decides_on_ipc, begin, end),
         cmocka_unit_test_setup_teardown(off_lets_all_in, begin, end),
         cmocka_unit_test_setup_teardown(roles_permit, begin, end),
+        cmocka_unit_test_setup_teardown(a_backup_takes_all_queues, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_a_schedule, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_each_task, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_a_registration, begin, end),

@@ -395,7 +395,7 @@ _jqctl() {
         case $prev in
         esac ;;
     'server backup')
-        words='--quick'
+        words=''
         case $prev in
         esac ;;
     'server wait')

@@ -282,10 +282,6 @@ static const struct jqctl_option token_options[] = {
     {"handlers", 0, "GLOBS", "The handlers it may touch, between commas (*).", NULL},
 };
 
-static const struct jqctl_option backup_options[] = {
-    {"quick", 0, NULL, "Check every block of the copy, but do not fold it to compare the state's digest.", NULL},
-};
-
 const struct jqctl_noun jqctl_nouns[] = {
     {"task", "Tasks"},
     {"flow", "Flows: graphs of tasks, taken and cancelled as a whole"},
@@ -397,8 +393,9 @@ const struct jqctl_command jqctl_commands[] = {
     {"journal", "repair", "[DIR]", 0, 1, "End a damaged log before its damage; a copy of it is kept.",
      OPTIONS(repair_options), jqctl_journal_repair},
     {"server", "status", "", 0, 0, "Show the broker's numbers.", NO_OPTIONS, jqctl_server_status},
-    {"server", "backup", "DIR", 1, 1, "Copy the running broker's journal into a new folder, as it is at one moment.",
-     OPTIONS(backup_options), jqctl_server_backup},
+    {"server", "backup", "DIR", 1, 1,
+     "Copy the running broker's journal and blobs into a new folder, as they are at one moment.", NO_OPTIONS,
+     jqctl_server_backup},
     {"server", "wait", "", 0, 0, "Wait until the broker answers (30s).", NO_OPTIONS, jqctl_server_wait},
     {"token", "new", "", 0, 0, "Make a token; prints it, once, and its line for the broker's tokens file.",
      OPTIONS(token_options), jqctl_token_new},

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/core/files.h"
 #include "broker/journal/archive.h"
 #include "common/limit.h"
 #include "common/text.h"
@@ -15,7 +16,14 @@
 #include "tools/jqctl/print.h"
 #include "tools/jqctl/spec.h"
 
-enum { BATCH_MAX = 1000, BATCH_SIZE_MAX = 16 * 1024 * 1024, SAMPLES_MAX = 10, COMPLAINTS_MAX = 20, TURN_MS = 100 };
+enum {
+    BATCH_MAX = 1000,
+    BATCH_SIZE_MAX = 16 * 1024 * 1024,
+    SAMPLES_MAX = 10,
+    FILES_MAX = 64,
+    COMPLAINTS_MAX = 20,
+    TURN_MS = 100
+};
 
 struct replaying {
     struct jqctl *ctl;
@@ -76,6 +84,25 @@ static void set_headers(struct replaying *replaying, const struct jqctl_past_tas
     spec->header_count = object.via.map.size;
 }
 
+static void set_files(struct replaying *replaying, const struct jqctl_past_task *task, struct jq_task_spec *spec) {
+    struct jq_reader in = jq_reader_of(task->files);
+    struct jq_file file;
+    struct jq_named_blob *inputs = jqctl_memory_take(&replaying->memory, FILES_MAX * sizeof(*inputs));
+    const char **outputs = jqctl_memory_take(&replaying->memory, FILES_MAX * sizeof(*outputs));
+    JQ_CHECK(inputs && outputs);
+    while (jq_files_next(&in, &file)) {
+        if (file.kind == JQ_FILE_INPUT && spec->input_count < FILES_MAX) {
+            struct jq_named_blob *input = &inputs[spec->input_count++];
+            input->name = copy_text(replaying, file.name);
+            memcpy(input->blob.hash, file.hash, sizeof(input->blob.hash));
+        } else if (file.kind == JQ_FILE_OUTPUT && spec->output_count < FILES_MAX) {
+            outputs[spec->output_count++] = copy_text(replaying, file.name);
+        }
+    }
+    spec->inputs = inputs;
+    spec->outputs = outputs;
+}
+
 static struct jq_task_spec spec_of(struct replaying *replaying, const struct jqctl_past_task *task) {
     char key[JQ_KEY_SIZE_MAX + 1];
     (void)snprintf(key, sizeof(key), "replay:%s:%" PRIu64 "%s%s", replaying->log, task->id.value,
@@ -95,6 +122,8 @@ static struct jq_task_spec spec_of(struct replaying *replaying, const struct jqc
     spec.result_ttl_ms = task->options.result_ttl_ms;
     set_payload(replaying, task, &spec);
     set_headers(replaying, task, &spec);
+    if (task->files.size > 0)
+        set_files(replaying, task, &spec);
     return spec;
 }
 
@@ -149,7 +178,7 @@ static bool replay_task(void *ctx, const struct jqctl_past_task *task) {
         replaying->not_ended++;
         return true;
     }
-    if (task->flow != 0 || task->waits) {
+    if (task->flow != 0 || task->waits || task->files_missing) {
         replaying->dependent++;
         return true;
     }
@@ -227,7 +256,7 @@ static const struct jqctl_column replay_columns[] = {
     {"known", "were there", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"refused", "refused", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"not_ended", "left out: had not ended", JQCTL_COUNT, JQCTL_SHEET, NULL},
-    {"dependent", "left out: of flows, or behind others", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"dependent", "left out: of flows, behind others, edited with files", JQCTL_COUNT, JQCTL_SHEET, NULL},
 };
 static const struct jqctl_columns replay_row = JQCTL_COLUMNS(replay_columns);
 

@@ -22,7 +22,7 @@ struct entry {
     uint32_t kind, options;
     text_ref queue, group, key, error, worker;
     uint8_t state, outcome, attempts, priority;
-    bool known, waits, held;
+    bool known, waits, held, files;
 };
 
 /* What numbers stand for: as last defined, and all that ever was. */
@@ -165,7 +165,8 @@ static void submitted(struct tasks *tasks, const struct jq_record *record, const
                             .key = keep(tasks, plain_key(submit->key)),
                             .priority = submit->priority,
                             .known = true,
-                            .waits = submit->on != 0};
+                            .waits = submit->on != 0,
+                            .files = submit->files.size > 0};
     place(tasks, entry, submit->queue, submit->class_index, submit->options);
     set_state(entry, tasks,
               submit->on != 0 || submit->flow != 0 ? JQ_STATE_WAITING
@@ -318,16 +319,20 @@ static bool learn_record(void *ctx, const struct jqctl_walked *walked) {
 
 /* ---- handing out --------------------------------------------------------------------------------------------------------- */
 
-/* The body in a record that may hold one, and whose it is. */
-static bool body_of(const struct jq_record *record, jq_task_id *ret_task, struct jq_bytes *ret_body) {
+/* The body in a record that may hold one, whose it is, and the files with it. */
+static bool body_of(const struct jq_record *record, jq_task_id *ret_task, struct jq_bytes *ret_body,
+                    struct jq_bytes *ret_files) {
+    *ret_files = (struct jq_bytes){NULL, 0};
     switch (record->type) {
     case JQ_RECORD_TASK_SUBMITTED:
         *ret_task = record->u.task_submitted.task;
         *ret_body = record->u.task_submitted.body;
+        *ret_files = record->u.task_submitted.files;
         return true;
     case JQ_RECORD_TASK_RELOCATED:
         *ret_task = record->u.task_relocated.task;
         *ret_body = record->u.task_relocated.submit.body;
+        *ret_files = record->u.task_relocated.submit.files;
         return true;
     case JQ_RECORD_TASK_EDITED:
         *ret_task = record->u.task_edited.task;
@@ -397,14 +402,16 @@ static bool is_wanted(const struct tasks *tasks, const struct jqctl_past_task *t
 static bool hand_out(void *ctx, const struct jqctl_walked *walked) {
     struct tasks *tasks = ctx;
     jq_task_id id;
-    struct jq_bytes body;
-    if (!walked->record || !body_of(walked->record, &id, &body) || id.value < tasks->from_id ||
+    struct jq_bytes body, files;
+    if (!walked->record || !body_of(walked->record, &id, &body, &files) || id.value < tasks->from_id ||
         id.value - tasks->from_id >= JQCTL_TASKS_SPAN)
         return true;
     const struct entry *entry = &tasks->entries[id.value - tasks->from_id];
     if (!entry->known || entry->body_lsn != walked->lsn)
         return true;
-    const struct jqctl_past_task task = describe(tasks, entry, id, body);
+    struct jqctl_past_task task = describe(tasks, entry, id, body);
+    task.files = files;
+    task.files_missing = entry->files && files.size == 0;
     tasks->stopped = is_wanted(tasks, &task) && !tasks->past->on_task(tasks->past->ctx, &task);
     return !tasks->stopped;
 }

@@ -24,6 +24,8 @@ struct jqctl_past_task {
     int64_t submitted_ms, since_ms; /* UTC; since: in its state */
     struct jq_options options;
     struct jq_bytes payload, headers; /* msgpack: a bin, a map; empty: none */
+    struct jq_bytes files;            /* broker/core/files.h; empty: none */
+    bool files_missing;               /* it has files, but they stand elsewhere: it was edited, or renewed */
 };
 
 /* What is done with them. False ends it. */

@@ -1,7 +1,7 @@
 /* server_backup.c - jqctl server backup: the journal of a running broker, copied up to one moment.
  *
  * The copy is made in DIR.partial: the files piece by piece, then a check of all of it, the fold of its records against the digest that
- * the broker named, and the recovery that ends every log at its start. Only then it gets its name.
+ * the broker named, the blobs that it says are stored, and the recovery that ends every log at its start. Only then it gets its name.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/entropy.h"
 #include "common/json.h"
+#include "tools/jqctl/backup_blobs.h"
 #include "tools/jqctl/journal.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/print.h"
@@ -35,7 +36,7 @@ struct backup {
     struct jq_uuid broker;
     uint64_t end_lsn, digest, epoch, time_ms;
     uint64_t files, bytes;
-    bool folded;
+    struct jqctl_blobs_report blobs;
     struct jq_error error;
 };
 
@@ -64,11 +65,11 @@ static enum jq_err remove_leftover(void *ctx, const char *name) {
     char path[JQ_DISK_PATH_SIZE_MAX];
     uint64_t lsn = 0;
     const bool ours = jq_segment_name_parse(name, &lsn) || strcmp(name, "spare.tmp") == 0 ||
-                      strcmp(name, "LOCK") == 0 || strcmp(name, MANIFEST) == 0;
+                      strcmp(name, "LOCK") == 0 || strcmp(name, MANIFEST) == 0 || strncmp(name, "blob", 4) == 0;
     if (!ours)
         return jq_fail(&backup->error, JQ_ERR_EXISTS, "%.100s: there is a %.60s in it", backup->partial, name);
-    if (strcmp(name, "LOCK") == 0)
-        return JQ_OK;
+    if (strcmp(name, "LOCK") == 0 || strncmp(name, "blob", 4) == 0)
+        return JQ_OK; /* Blobs have the names of what they hold: what is there need not be fetched again. */
     const enum jq_err err = jq_disk_path(path, backup->partial, name, &backup->error);
     return err == JQ_OK ? backup->disk->unlink(backup->disk->ctx, path, &backup->error) : err;
 }
@@ -185,19 +186,26 @@ static int copy_all(struct backup *backup) {
 
 /* ---- the proof, and the end of the log ------------------------------------------------------------------------------------ */
 
-static int check_digest(struct backup *backup) {
-    struct jqctl_fold fold;
+static int check_digest(struct backup *backup, struct jqctl_fold *fold) {
     struct jq_journal_verdict verdict;
-    if (!jqctl_fold_init(&fold))
-        return jqctl_fail(EX_OSERR, "out of memory");
-    int code = jqctl_journal_walk_dir(backup->disk, backup->partial, jqctl_fold_record, &fold, &verdict);
-    const uint64_t digest = jq_core_digest(fold.core);
-    if (code == JQCTL_DONE && (fold.failed || verdict.end_lsn != backup->end_lsn || digest != backup->digest))
-        code = jqctl_fail(EX_DATAERR,
+    const int code = jqctl_journal_walk_dir(backup->disk, backup->partial, jqctl_fold_record, fold, &verdict);
+    const uint64_t digest = jq_core_digest(fold->core);
+    if (code == JQCTL_DONE && (fold->failed || verdict.end_lsn != backup->end_lsn || digest != backup->digest))
+        return jqctl_fail(EX_DATAERR,
                           "backup: the copy ends at LSN %" PRIu64 " with digest %016" PRIx64
                           ", the broker said %" PRIu64 " and %016" PRIx64,
                           verdict.end_lsn, digest, backup->end_lsn, backup->digest);
-    backup->folded = code == JQCTL_DONE;
+    return code;
+}
+
+/* The state that the copy makes is the one that the broker had; and what it says is stored is fetched, too. */
+static int prove(struct backup *backup) {
+    struct jqctl_fold fold;
+    if (!jqctl_fold_init(&fold))
+        return jqctl_fail(EX_OSERR, "out of memory");
+    int code = check_digest(backup, &fold);
+    if (code == JQCTL_DONE)
+        code = jqctl_backup_blobs(backup->ctl, fold.core, backup->partial, &backup->blobs);
     jqctl_fold_fini(&fold);
     return code;
 }
@@ -232,11 +240,17 @@ static int end_log(struct backup *backup) {
 /* ---- what is told -------------------------------------------------------------------------------------------------------- */
 
 static const struct jqctl_column backup_columns[] = {
-    {"dir", "backup", JQCTL_TEXT, JQCTL_SHEET, NULL},    {"broker", "of broker", JQCTL_UUID, JQCTL_SHEET, NULL},
-    {"time_ms", "as of", JQCTL_TIME, JQCTL_SHEET, NULL}, {"end_lsn", "up to LSN", JQCTL_COUNT, JQCTL_SHEET, NULL},
-    {"digest", "digest", JQCTL_HEX, JQCTL_SHEET, NULL},  {"folded", "digest proven", JQCTL_FLAG, JQCTL_SHEET, NULL},
-    {"epoch", "epoch", JQCTL_COUNT, JQCTL_SHEET, NULL},  {"segments", "segments", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"dir", "backup", JQCTL_TEXT, JQCTL_SHEET, NULL},
+    {"broker", "of broker", JQCTL_UUID, JQCTL_SHEET, NULL},
+    {"time_ms", "as of", JQCTL_TIME, JQCTL_SHEET, NULL},
+    {"end_lsn", "up to LSN", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"digest", "digest", JQCTL_HEX, JQCTL_SHEET, NULL},
+    {"folded", "digest proven", JQCTL_FLAG, JQCTL_SHEET, NULL},
+    {"epoch", "epoch", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"segments", "segments", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"bytes", "size", JQCTL_SIZE, JQCTL_SHEET, NULL},
+    {"blobs", "blobs", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"blob_bytes", "size of these", JQCTL_SIZE, JQCTL_SHEET, NULL},
 };
 static const struct jqctl_columns backup_row = JQCTL_COLUMNS(backup_columns);
 
@@ -247,10 +261,11 @@ static struct jq_view describe(const struct backup *backup, struct jqctl_made *m
     jqctl_made_uint(made, "time_ms", backup->time_ms);
     jqctl_made_uint(made, "end_lsn", backup->end_lsn);
     jqctl_made_uint(made, "digest", backup->digest);
-    jqctl_made_bool(made, "folded", backup->folded);
     jqctl_made_uint(made, "epoch", backup->epoch);
     jqctl_made_uint(made, "segments", backup->files);
     jqctl_made_uint(made, "bytes", backup->bytes);
+    jqctl_made_uint(made, "blobs", backup->blobs.count);
+    jqctl_made_uint(made, "blob_bytes", backup->blobs.bytes);
     return jqctl_made_end(made);
 }
 
@@ -300,7 +315,7 @@ static int give_name(struct backup *backup) {
 
 static int finish(struct backup *backup) {
     struct jqctl_made made;
-    int code = jqctl_given(&backup->ctl->args, "quick") ? JQCTL_DONE : check_digest(backup);
+    int code = prove(backup);
     if (code == JQCTL_DONE)
         code = end_log(backup);
     if (code != JQCTL_DONE)
