@@ -167,14 +167,14 @@ enum jq_err jq_archive_segment(const struct jq_disk *disk, const char *dir, cons
     struct places places;
     jq_segment_name(segment->base_lsn, name);
     enum jq_err err = find_places(dir, archive_dir, name, &places, reterr);
-    if (err == JQ_OK && moved_before(disk, &places))
-        return JQ_OK;
     if (err == JQ_OK)
         err = disk->make_dir(disk->ctx, archive_dir, reterr);
     if (err == JQ_OK)
         err = check_name(disk, dir, archive_dir, name, reterr);
     if (err == JQ_OK)
         err = put(disk, &places, JQ_SEGMENT_HEADER_SIZE + segment->end_lsn - segment->base_lsn, reterr);
+    if (err == JQ_ERR_NOT_FOUND && moved_before(disk, &places))
+        return JQ_OK;
     return err == JQ_OK ? disk->sync_dir(disk->ctx, archive_dir, reterr) : err;
 }
 

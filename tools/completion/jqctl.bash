@@ -166,10 +166,12 @@ _jqctl() {
         case $prev in
         esac ;;
     'queue set')
-        words='--weight --depth-max'
+        words='--weight --depth-max --bytes-max --policy'
         case $prev in
         --weight) return ;;
         --depth-max) return ;;
+        --bytes-max) return ;;
+        --policy) mapfile -t COMPREPLY < <(compgen -W 'reject shed_lowest block configured' -- "$cur"); return ;;
         esac ;;
     'blob ls')
         words=''
