@@ -189,6 +189,31 @@ static void tasks_share_one_zygote(void **state) {
     assert_int_equal(status_of(stage).restarts, 0);
 }
 
+/* What a task changes of its process (modules, environment, search path, folder, limits) is changed in its fork alone. */
+static void changed_global_state_does_not_reach_the_next_task(void **state) {
+    struct stage *stage = *state;
+    expect_result(stage,
+                  "import builtins, json, os, resource, sys\n"
+                  "def run(params, ctx):\n"
+                  "    json.changed = builtins.changed = True\n"
+                  "    os.environ['CHANGED'] = 'yes'\n"
+                  "    sys.path.append('/changed')\n"
+                  "    sys.modules['changed'] = json\n"
+                  "    os.chdir('/')\n"
+                  "    os.umask(0)\n"
+                  "    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))\n"
+                  "    return 'changed'\n",
+                  "\"changed\"");
+    expect_result(
+        stage,
+        "import builtins, json, os, resource, sys\n"
+        "def run(params, ctx):\n"
+        "    return [hasattr(json, 'changed'), hasattr(builtins, 'changed'), 'CHANGED' in os.environ,\n"
+        "            '/changed' in sys.path, 'changed' in sys.modules, os.getcwd() == '/', os.umask(0) == 0,\n"
+        "            resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 32]\n",
+        "[false,false,false,false,false,false,false,false]");
+}
+
 /* The payload may also be msgpack, as the protocol has it by custom: every kind of value arrives. */
 static void payload_may_be_msgpack(void **state) {
     struct stage *stage = *state;
@@ -490,6 +515,7 @@ int main(void) {
         BOTH(handler_runs_in_a_fork_of_the_zygote),
         BOTH(handler_knows_its_units),
         BOTH(tasks_share_one_zygote),
+        BOTH(changed_global_state_does_not_reach_the_next_task),
         BOTH(payload_may_be_msgpack),
         BOTH(every_end_is_clear_and_the_zygote_lives),
         BOTH(script_that_does_not_compile_is_named),

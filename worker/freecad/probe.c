@@ -111,6 +111,7 @@ static enum jq_err start(struct jq_exec_host *host, const struct jq_freecad_prob
         .argv = (const char *const *)command->words,
         .env = env,
         .reply = true,
+        .trusted = true,
         .hard_limit_ms = probe->limit_ms > 0 ? probe->limit_ms : LIMIT_MS,
         .owner = run,
         .on_done = on_done,

@@ -126,15 +126,26 @@ static void add_probe(struct jq_buf *buf, const struct jq_fact_probe *probe) {
     }
 }
 
+void jq_facts_add_new(struct jq_buf *buf, const char *known, const char *more) {
+    for (const char *at = more + strspn(more, " "); *at;) {
+        const size_t size = strcspn(at, " ");
+        char name[JQ_NAME_SIZE_MAX + 1];
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, "= "), at);
+        if (!names(known, name)) {
+            jq_buf_append_format(buf, "%s%.*s", buf->size ? " " : "", (int)size, at);
+        }
+        at += size;
+        at += strspn(at, " ");
+    }
+}
+
 enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const char *more, char **ret_facts,
                              struct jq_error *reterr) {
     struct jq_buf buf;
     jq_buf_init(&buf, WORKER_TEXT_MAX);
     jq_buf_append_text(&buf, jq_str_of(settings->facts));
     add_machine(&buf, settings->facts);
-    if (more[0] != '\0') {
-        jq_buf_append_format(&buf, " %s", more);
-    }
+    jq_facts_add_new(&buf, settings->facts, more);
     for (size_t i = 0; i < jq_worker_settings_probe_count(settings); i++) {
         add_probe(&buf, jq_worker_settings_probe(settings, i));
     }

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/freecad/probe.h"
 #include "worker/freecad/zygote.h"
 
 struct jq_zygotes {
@@ -69,6 +70,37 @@ static enum jq_err start_zygote(struct jq_worker_shell *worker, struct jq_zygote
     return err == JQ_OK ? jq_zygote_start(zygotes->zygote, jq_clock_boot_ms(), reterr) : err;
 }
 
+/* At once where they are remembered, else when a FreeCAD that was started for it has told them. */
+static void on_facts(void *ctx, const char *facts, const char *why, int64_t now_ms) {
+    struct jq_worker_shell *worker = ctx;
+    (void)now_ms;
+    if (!facts) {
+        JQ_LOG_WARN("what FreeCAD is could not be found out", JQ_F_STR("why", why));
+        return;
+    }
+    worker->freecad_facts = strdup(facts);
+    JQ_CHECK(worker->freecad_facts != NULL);
+    if (worker->link && !worker->exiting) {
+        jq_reload_freecad(worker);
+    }
+}
+
+static enum jq_err start_probe(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    char script[WORKER_PATH_MAX];
+    const struct jq_worker_settings *settings = worker->settings;
+    const enum jq_err err = find_file(worker->zygotes->scripts_dir, "probe.py", script, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    const struct jq_freecad_probe probe = {.command = (const char *const *)settings->freecad_command.items,
+                                           .script = script,
+                                           .state_dir = settings->state_dir,
+                                           .limit_ms = settings->freecad_start_ms,
+                                           .on_facts = on_facts,
+                                           .ctx = worker};
+    return jq_freecad_probe(worker->host, &probe, jq_clock_boot_ms(), reterr);
+}
+
 enum jq_err jq_freecad_open(struct jq_worker_shell *worker, char *ret_facts, size_t facts_size,
                             struct jq_error *reterr) {
     if (!wants_freecad(worker->settings)) {
@@ -78,8 +110,10 @@ enum jq_err jq_freecad_open(struct jq_worker_shell *worker, char *ret_facts, siz
     JQ_CHECK(zygotes != NULL);
     (void)snprintf(zygotes->scripts_dir, sizeof(zygotes->scripts_dir), "%s", worker->settings->freecad_scripts_dir);
     worker->zygotes = zygotes;
-    (void)snprintf(ret_facts, facts_size, "%s", "");
-    return start_zygote(worker, zygotes, reterr);
+    enum jq_err err = start_zygote(worker, zygotes, reterr);
+    err = err == JQ_OK ? start_probe(worker, reterr) : err;
+    (void)snprintf(ret_facts, facts_size, "%s", worker->freecad_facts ? worker->freecad_facts : "");
+    return err;
 }
 
 void jq_freecad_close(struct jq_zygotes *zygotes) {

@@ -19,6 +19,7 @@ struct jq_reload {
     int fd;
     struct jq_worker_settings *settings; /* NULL: stays as it is, as `error` says */
     char *offers, *facts;
+    char *freecad; /* what is known of it, a copy */
     unsigned slots;
     struct jq_error error;
 };
@@ -41,7 +42,7 @@ static enum jq_err load(struct jq_reload *reload) {
     }
     err = jq_worker_settings_may_become(reload->now, settings, &reload->error);
     err = err == JQ_OK ? jq_machine_offers(settings, &reload->offers, &reload->slots, &reload->error) : err;
-    err = err == JQ_OK ? jq_machine_facts(settings, "", &reload->facts, &reload->error) : err;
+    err = err == JQ_OK ? jq_machine_facts(settings, reload->freecad, &reload->facts, &reload->error) : err;
     if (err != JQ_OK) {
         jq_worker_settings_fini(settings);
         free(settings);
@@ -67,6 +68,8 @@ void jq_reload_begin(struct jq_worker_shell *worker) {
     JQ_CHECK(reload != NULL);
     reload->args = worker->args;
     reload->now = worker->settings;
+    reload->freecad = strdup(worker->freecad_facts ? worker->freecad_facts : "");
+    JQ_CHECK(reload->freecad != NULL);
     reload->fd = eventfd(0, EFD_CLOEXEC);
     const int failed = reload->fd < 0 ? errno : pthread_create(&reload->thread, NULL, find_out, reload);
     if (failed) {
@@ -74,6 +77,7 @@ void jq_reload_begin(struct jq_worker_shell *worker) {
         if (reload->fd >= 0) {
             (void)close(reload->fd);
         }
+        free(reload->freecad);
         free(reload);
         return;
     }
@@ -183,7 +187,31 @@ void jq_reload_end(struct jq_worker_shell *worker) {
     free_settings(reload->settings);
     free(reload->offers);
     free(reload->facts);
+    free(reload->freecad);
     free(reload);
+}
+
+/* Probes of facts are not run again for it: what they said stands before, and the configuration before all. */
+void jq_reload_freecad(struct jq_worker_shell *worker) {
+    struct jq_buf text;
+    struct jq_error error;
+    jq_buf_init(&text, WORKER_TEXT_MAX);
+    jq_buf_append_text(&text, jq_str_of(worker->facts));
+    jq_facts_add_new(&text, worker->facts, worker->freecad_facts);
+    jq_buf_append_u8(&text, 0);
+    const struct jq_link_offer all = {.offers = worker->offers,
+                                      .facts = (const char *)text.data,
+                                      .accept = worker->settings->accept,
+                                      .handlers = worker->handlers,
+                                      .handler_count = jq_worker_settings_handler_count(worker->settings)};
+    if (text.failed || jq_link_offer_anew(worker->link, &all, &error) != JQ_OK) {
+        JQ_LOG_WARN("what FreeCAD is cannot be registered", JQ_F_STR("facts", worker->freecad_facts));
+        jq_buf_fini(&text);
+        return;
+    }
+    free(worker->facts);
+    worker->facts = (char *)text.data; /* the buffer's memory is a malloc of its own */
+    JQ_LOG_INFO("FreeCAD found out", JQ_F_STR("facts", worker->freecad_facts));
 }
 
 void jq_reload_free(struct jq_worker_shell *worker) {

@@ -575,6 +575,7 @@ static void tear_down(struct jq_worker_shell *worker) {
     free(worker->handlers);
     free(worker->offers);
     free(worker->facts);
+    free(worker->freecad_facts);
     jq_reload_free(worker);
 }
 

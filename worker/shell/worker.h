@@ -63,6 +63,7 @@ struct jq_worker_shell {
     struct jq_link *link;
     struct jq_courier *courier; /* brings files and takes them away */
     struct jq_zygotes *zygotes; /* NULL: no handler wants FreeCAD */
+    char *freecad_facts;        /* of the installation, once they were found out; NULL: not yet */
     struct jq_pools *pools;     /* NULL: no handler is of kind pool */
     struct jq_map runs;         /* token -> index in run_at */
     struct jq_run **run_at;
@@ -109,6 +110,8 @@ enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reter
 /* facts.c: texts of need.h's grammar, to be freed. */
 enum jq_err jq_machine_facts(const struct jq_worker_settings *settings, const char *more, char **ret_facts,
                              struct jq_error *reterr);
+/* Of `more`, NAME=TEXT between blanks, what `known` does not name already. */
+void jq_facts_add_new(struct jq_buf *buf, const char *known, const char *more);
 enum jq_err jq_machine_offers(const struct jq_worker_settings *settings, char **ret_offers, unsigned *ret_slots,
                               struct jq_error *reterr);
 
@@ -117,6 +120,8 @@ void jq_reload_begin(struct jq_worker_shell *worker);
 int jq_reload_fd(const struct jq_worker_shell *worker); /* readable when they are there; -1: nothing is under way */
 void jq_reload_end(struct jq_worker_shell *worker); /* waits for them; they are registered unless the worker stops */
 void jq_reload_free(struct jq_worker_shell *worker);
+/* What FreeCAD is has been found out while the worker was up already: registered beside what it said before. */
+void jq_reload_freecad(struct jq_worker_shell *worker);
 
 /* doorbell.c: how a worker that sleeps is woken. */
 enum jq_err jq_doorbell_open(struct jq_worker_shell *worker, struct jq_error *reterr);
