@@ -84,8 +84,10 @@ static const struct jq_conf_key limit_keys[] = {
     SIZE("withheld_bytes_max", withheld_bytes_max, 0, 16 * GIB, "64M", "Bytes of these submits; beyond: busy."),
     SIZE("memory_max", memory_max_bytes, 16 * MIB, INT64_C(1) << 50, "2G",
          "Memory of the broker's state; beyond: busy."),
-    SIZE("disk_free_min", disk_free_min_bytes, 0, INT64_C(1) << 50, "256M",
-         "Free space below which no new task is taken; outcomes still are."),
+    SIZE(
+        "disk_free_min", disk_free_min_bytes, 0, INT64_C(1) << 50, "256M",
+        "Free space below which no new task is taken; outcomes still are, each of up to 64 KiB: it is room for 4096 of "
+        "them, and wants to be larger where more tasks are queued with such results."),
     SIZE("in_flight_max", in_flight_max_bytes, MIB, 16 * GIB, "64M",
          "Bytes of requests that were received and not decided; beyond: busy."),
     INT("flows_max", flows_max, 16, 1000000, "65536", "Flows of which some task is remembered; beyond: busy."),
@@ -164,9 +166,10 @@ static const struct jq_conf_key journal_keys[] = {
     SIZE("first_segment_size", first_segment_size_bytes, 64 * KIB, 4 * GIB, "4M",
          "Size of the first file after a start: small, so that nobody waits for it."),
     TIME("retention_time", retention_ms, 0, 10 * YEAR, "0s",
-         "How long files without live tasks are kept; 0s: not at all."),
+         "How long a file in which nothing live stands any more is kept, for `jqctl events past` and `jqctl journal`; "
+         "0s: as retention_bytes says, or else not at all."),
     SIZE("retention_bytes", retention_bytes, 0, INT64_C(1) << 50, "0",
-         "How many bytes of files without live tasks are kept; 0: as retention_time says."),
+         "How many bytes of such files are kept at most, the newest ones; 0: as retention_time says."),
     TEXT("archive", JQ_CONF_PATH, archive_dir, "",
          "Where files go, compressed (zstd), that leave the journal, once the retention is over; empty: they are "
          "deleted."),

@@ -51,7 +51,8 @@ static void help_whole(struct jq_buf *buf) {
     jq_buf_append_format(
         buf,
         "\nThe broker is the one of --server, else $JQ_SERVER, else [server] url of ~/.config/jqmesh/jqctl.conf or\n"
-        "/etc/jqmesh/jqctl.conf, else tcp://127.0.0.1:7710. Data goes to stdout, messages to stderr.\n"
+        "/etc/jqmesh/jqctl.conf, else tcp://127.0.0.1:7710; the token is that of --token-file, else $JQ_TOKEN, else\n"
+        "[server] token_file there. Data goes to stdout, messages to stderr.\n"
         "Exit: 0 done, 1 the task failed or was not found, 64 usage, 65 bad data, 66 no input, 69 no broker,\n"
         "74 input/output, 75 busy or not in time, 77 not allowed, 78 configuration.\n");
 }
