@@ -90,6 +90,9 @@ static const struct jq_conf_key limit_keys[] = {
         "them, and wants to be larger where more tasks are queued with such results."),
     SIZE("in_flight_max", in_flight_max_bytes, MIB, 16 * GIB, "64M",
          "Bytes of requests that were received and not decided; beyond: busy."),
+    SIZE("output_max", output_max_bytes, 0, 64 * GIB, "64M",
+         "Memory for what tasks have written, 64 KiB of stdout and of stderr each, for `jqctl task logs`; the oldest "
+         "goes first."),
     INT("flows_max", flows_max, 16, 1000000, "65536", "Flows of which some task is remembered; beyond: busy."),
     INT("blobs_max", blobs_max, 0, 1000000, "65536", "Blobs that are stored; beyond: busy."),
     SIZE("blob_bytes_max", blob_bytes_max, 0, INT64_C(1) << 50, "10G",

@@ -45,7 +45,7 @@ struct jq_broker_settings {
 
     /* [limits] */
     int64_t depth_max, bytes_max, withheld_max, withheld_bytes_max;
-    int64_t memory_max_bytes, disk_free_min_bytes, in_flight_max_bytes;
+    int64_t memory_max_bytes, disk_free_min_bytes, in_flight_max_bytes, output_max_bytes;
     int64_t flows_max;
     int64_t blobs_max, blob_bytes_max;
     int64_t classes_max, queues_max, groups_max, limits_max, workers_max, senders_max;

@@ -26,6 +26,7 @@ enum {
     JQ_FLOW_COUNT_MAX = 1000000, /* tasks of one flow */
     JQ_LIST_COUNT_DEFAULT = 100,
     JQ_HEADERS_COUNT_MAX = 256,
+    JQ_OUTPUT_CHUNK_MAX = 24 * 1024, /* bytes of stdout, of stderr in one output.put or answer to task.logs */
     JQ_BACKUP_CHUNK_MAX = 56 * 1024, /* bytes of the journal in one answer: a frame with little else */
     JQ_FILES_COUNT_MAX = 64,         /* inputs of one task, and outputs */
     JQ_MESSAGE_TEXT_SIZE_MAX = 1024,
@@ -179,6 +180,10 @@ struct jq_message {
     X(limit_rm, JQ_FIELDS_LIMIT_RM, false)                                                                             \
     X(limits_reply, JQ_FIELDS_LIMITS_REPLY, false)                                                                     \
     X(limit, JQ_FIELDS_LIMIT, false)                                                                                   \
+    X(output_put, JQ_FIELDS_OUTPUT_PUT, false)                                                                         \
+    X(output_taken, JQ_FIELDS_OUTPUT_TAKEN, false)                                                                     \
+    X(task_logs, JQ_FIELDS_TASK_LOGS, false)                                                                           \
+    X(logs, JQ_FIELDS_LOGS, false)                                                                                     \
     X(backup_point, JQ_FIELDS_BACKUP_POINT, false)                                                                     \
     X(backup_read, JQ_FIELDS_BACKUP_READ, false)                                                                       \
     X(backup_data, JQ_FIELDS_BACKUP_DATA, false)                                                                       \
@@ -265,7 +270,9 @@ extern const size_t jq_messages_count;
     X(47, "blob.get", OBSERVER, false, blob_get, blob_get_reply, "a piece of a blob")                                  \
     X(48, "blob.stat", OBSERVER, false, blob_stat, blobs_reply, "what is known of a blob")                             \
     X(49, "blob.ls", OBSERVER, false, blob_ls, blobs_reply, "a page of blobs")                                         \
-    X(50, "blob.gc", ADMIN, true, none, many_reply, "drop blobs that nobody refers to, 1000 at most")
+    X(50, "blob.gc", ADMIN, true, none, many_reply, "drop blobs that nobody refers to, 1000 at most")                  \
+    X(51, "output.put", WORKER, false, output_put, output_taken, "a running task of mine has written this")            \
+    X(52, "task.logs", OBSERVER, false, task_logs, logs, "what has a task written?")
 
 struct jq_op_info {
     uint8_t number;

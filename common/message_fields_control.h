@@ -187,6 +187,35 @@
     X(JQ_AT_BREAKER_PROBES, "probes_good", UINT, 0, 0, ANY, NULL, "half-open: probes that succeeded so far")           \
     X(JQ_AT_BREAKER_HANDLERS, "handlers", TEXT, 0, 0, ANY, NULL,                                                       \
       "of a service: the handlers that have named it, between blanks")
+/* ---- output of tasks --------------------------------------------------------------------------------------------- */
+
+#define JQ_FIELDS_OUTPUT_PUT(X)                                                                                        \
+    X(JQ_AT_OUTPUT_PUT_SESSION, "session", UUID, REQUIRED, 0, 0, NULL, "")                                             \
+    X(JQ_AT_OUTPUT_PUT_TASK, "task", UINT, REQUIRED, 1, ANY, NULL, "")                                                 \
+    X(JQ_AT_OUTPUT_PUT_TOKEN, "token", UINT, REQUIRED, 1, ANY, NULL, "of its lease")                                   \
+    X(JQ_AT_OUTPUT_PUT_STDOUT_AT, "stdout_at", UINT, 0, 0, ANY, NULL, "bytes that it had written before; default 0")   \
+    X(JQ_AT_OUTPUT_PUT_STDOUT, "stdout", BIN, 0, 0, JQ_OUTPUT_CHUNK_MAX, NULL, "")                                     \
+    X(JQ_AT_OUTPUT_PUT_STDERR_AT, "stderr_at", UINT, 0, 0, ANY, NULL, "")                                              \
+    X(JQ_AT_OUTPUT_PUT_STDERR, "stderr", BIN, 0, 0, JQ_OUTPUT_CHUNK_MAX, NULL, "")
+
+#define JQ_FIELDS_OUTPUT_TAKEN(X)                                                                                      \
+    X(JQ_AT_OUTPUT_TAKEN_FOLLOWED, "followed", BOOL, REQUIRED, 0, 0, NULL, "somebody reads it: tell of it often")
+
+#define JQ_FIELDS_TASK_LOGS(X)                                                                                         \
+    X(JQ_AT_TASK_LOGS_ID, "id", UINT, REQUIRED, 1, ANY, NULL, "")                                                      \
+    X(JQ_AT_TASK_LOGS_STDOUT_AT, "stdout_at", UINT, 0, 0, ANY, NULL, "from this byte on; default 0")                   \
+    X(JQ_AT_TASK_LOGS_STDERR_AT, "stderr_at", UINT, 0, 0, ANY, NULL, "")
+
+#define JQ_FIELDS_LOGS(X)                                                                                              \
+    X(JQ_AT_LOGS_KNOWN, "known", BOOL, REQUIRED, 0, 0, NULL, "false: nothing is kept but the report's last bytes")     \
+    X(JQ_AT_LOGS_TOKEN, "token", UINT, 0, 0, ANY, NULL, "of the lease that it is of: another one, another attempt")    \
+    X(JQ_AT_LOGS_STDOUT_AT, "stdout_at", UINT, 0, 0, ANY, NULL, "where `stdout` begins; what was before is gone")      \
+    X(JQ_AT_LOGS_STDOUT, "stdout", BIN, 0, 0, JQ_OUTPUT_CHUNK_MAX, NULL, "")                                           \
+    X(JQ_AT_LOGS_STDOUT_END, "stdout_end", UINT, 0, 0, ANY, NULL, "bytes written in all, as far as is known here")     \
+    X(JQ_AT_LOGS_STDERR_AT, "stderr_at", UINT, 0, 0, ANY, NULL, "")                                                    \
+    X(JQ_AT_LOGS_STDERR, "stderr", BIN, 0, 0, JQ_OUTPUT_CHUNK_MAX, NULL, "")                                           \
+    X(JQ_AT_LOGS_STDERR_END, "stderr_end", UINT, 0, 0, ANY, NULL, "")
+
 /* ---- backups ----------------------------------------------------------------------------------------------------- */
 
 #define JQ_FIELDS_BACKUP_POINT(X)                                                                                      \

@@ -61,6 +61,7 @@ enum {
     JQ_FRAME_SIZE_MAX = 64 * 1024,   /* one NNG message */
     JQ_FRAME_DEPTH_MAX = 8,          /* nesting of msgpack containers */
     JQ_TAIL_SIZE_MAX = 4 * 1024,     /* of stdout and of stderr kept with an outcome */
+    JQ_OUTPUT_KEPT_MAX = 64 * 1024,  /* of each kept by the worker, and by the broker in its memory */
     JQ_ERROR_TEXT_SIZE_MAX = 120,    /* what went wrong, in short: kept in memory with the task */
     JQ_PRIORITY_COUNT = 10,          /* 0 .. 9, 9 first */
     JQ_PRIORITY_DEFAULT = 5,

@@ -124,6 +124,9 @@ uint64_t jq_core_needs_from(const struct jq_core *core);
 /* The task for which the worker of that index (as records name it) is kept; 0: none. For tests of Order. */
 jq_task_id jq_core_kept_for(const struct jq_core *core, uint32_t worker);
 
+/* True while that lease of the task is current, and is that session's. */
+bool jq_core_holds(struct jq_core *core, const struct jq_uuid *session, jq_task_id task, jq_lease_token token);
+
 /* Rows of queues without a request, from *at (0: the first) on: how many, at most `max`; *at is moved on. For reading a log. */
 size_t jq_core_queue_rows(struct jq_core *core, uint32_t *at, struct jq_queue_row *ret_rows, size_t max);
 

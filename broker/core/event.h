@@ -64,7 +64,9 @@
     X(JQ_OP_BLOB_GET, 47, "blob.get") /* the shell's alone */                                                          \
     X(JQ_OP_BLOB_STAT, 48, "blob.stat")                                                                                \
     X(JQ_OP_BLOB_LS, 49, "blob.ls")                                                                                    \
-    X(JQ_OP_BLOB_GC, 50, "blob.gc") /* W */
+    X(JQ_OP_BLOB_GC, 50, "blob.gc")       /* W */                                                                      \
+    X(JQ_OP_OUTPUT_PUT, 51, "output.put") /* the shell's alone */                                                      \
+    X(JQ_OP_TASK_LOGS, 52, "task.logs")   /* the shell's alone */
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -237,6 +239,13 @@ struct jq_request {
             bool oldest; /* of all segments; else that of `segment` */
             uint64_t segment, offset, end_lsn;
         } backup; /* backup.read */
+        struct {
+            struct jq_uuid session;
+            jq_task_id task;
+            jq_lease_token token;
+            uint64_t at[2]; /* of stdout, of stderr */
+            struct jq_bytes bytes[2];
+        } output; /* output.put, task.logs */
         struct {
             jq_task_id after; /* rows with a greater id */
             uint32_t limit;

@@ -86,6 +86,13 @@ static void compare_leases(struct jq_core *core, uint32_t index, const struct jq
     }
 }
 
+bool jq_core_holds(struct jq_core *core, const struct jq_uuid *session, jq_task_id task, jq_lease_token token) {
+    const uint32_t index = worker_of_session(core, session);
+    const uint32_t ref = task_find(core, task);
+    const uint32_t lease = index != 0 && ref != 0 ? task_at(core, ref)->lease : 0;
+    return lease != 0 && lease_at(core, lease)->worker == index && lease_at(core, lease)->token == token.value;
+}
+
 static void progress_take(struct jq_core *core, uint32_t index, const struct jq_progress *progress) {
     const uint32_t ref = task_find(core, progress->task);
     if (ref == 0 || task_at(core, ref)->lease == 0 || lease_at(core, task_at(core, ref)->lease)->worker != index) {

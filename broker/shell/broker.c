@@ -128,7 +128,7 @@ static void on_disposable(void *ctx, uint64_t below_lsn) {
 
 static bool on_aside(void *ctx, struct jq_call *call, const struct jq_request *request) {
     struct jq_broker *broker = ctx;
-    return jq_backup_ask(broker->backup, call, request);
+    return jq_backup_ask(broker->backup, call, request) || jq_outputs_ask(broker->outputs, call, request);
 }
 
 static bool all_answered(void *ctx) {
@@ -283,6 +283,9 @@ static enum jq_exit start_threads(struct jq_broker *broker) {
         err = start_backup(broker, &error);
     if (err == JQ_OK)
         err = open_blobs(broker, &error);
+    if (err == JQ_OK)
+        err = jq_outputs_new(broker->engine, &broker->metrics, (uint64_t)broker->settings->output_max_bytes,
+                             &broker->outputs, &error);
     if (err == JQ_OK)
         err = jq_engine_start(broker->engine, &error);
     return err == JQ_OK ? JQ_EXIT_OK : give_up(&error, JQ_EXIT_SOFTWARE);

@@ -14,6 +14,7 @@
 #include "broker/shell/keeper.h"
 #include "broker/shell/mover.h"
 #include "broker/shell/net.h"
+#include "broker/shell/outputs.h"
 #include "broker/shell/remover.h"
 #include "broker/shell/restore.h"
 #include "broker/shell/ringer.h"
@@ -40,6 +41,7 @@ struct jq_broker {
     struct jq_remover *remover;
     struct jq_backup *backup;
     struct jq_blobs *blobs;
+    struct jq_outputs *outputs;
     struct jq_net *net;
     _Atomic(struct jq_survey_shell *) surveys; /* NULL until it listens: the core may ask earlier */
     struct jq_http *http;

@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 51, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 53, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -276,6 +276,26 @@ static bool decode_backup_read(struct jq_decoder *decoder, const struct jq_value
     return true;
 }
 
+static bool decode_output_put(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    (void)decoder;
+    request->u.output.session = jq_value_uuid(values, JQ_AT_OUTPUT_PUT_SESSION);
+    request->u.output.task.value = values->at[JQ_AT_OUTPUT_PUT_TASK].u;
+    request->u.output.token.value = values->at[JQ_AT_OUTPUT_PUT_TOKEN].u;
+    request->u.output.at[0] = jq_value_uint(values, JQ_AT_OUTPUT_PUT_STDOUT_AT, 0);
+    request->u.output.at[1] = jq_value_uint(values, JQ_AT_OUTPUT_PUT_STDERR_AT, 0);
+    request->u.output.bytes[0] = jq_value_bytes(values, JQ_AT_OUTPUT_PUT_STDOUT);
+    request->u.output.bytes[1] = jq_value_bytes(values, JQ_AT_OUTPUT_PUT_STDERR);
+    return true;
+}
+
+static bool decode_task_logs(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    (void)decoder;
+    request->u.output.task.value = values->at[JQ_AT_TASK_LOGS_ID].u;
+    request->u.output.at[0] = jq_value_uint(values, JQ_AT_TASK_LOGS_STDOUT_AT, 0);
+    request->u.output.at[1] = jq_value_uint(values, JQ_AT_TASK_LOGS_STDERR_AT, 0);
+    return true;
+}
+
 static bool decode_nothing(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     (void)decoder;
     (void)values;
@@ -335,6 +355,8 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_BLOB_STAT] = jq_decode_blob_stat,
     [JQ_OP_BLOB_LS] = jq_decode_blob_ls,
     [JQ_OP_BLOB_GC] = decode_nothing,
+    [JQ_OP_OUTPUT_PUT] = decode_output_put,
+    [JQ_OP_TASK_LOGS] = decode_task_logs,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

@@ -89,6 +89,38 @@ enum jq_err jq_encode_backup_data(struct jq_buf *out, uint64_t request, const st
     return end(&encoder, reterr);
 }
 
+enum jq_err jq_encode_output_taken(struct jq_buf *out, uint64_t request, bool followed, struct jq_error *reterr) {
+    struct encoder encoder = begin(out, request, JQ_REPLY_OK, NULL);
+    jq_pack_map(&encoder.pack, jq_message_output_taken.count);
+    jq_pack_field_bool(&encoder.pack, &jq_message_output_taken, JQ_AT_OUTPUT_TAKEN_FOLLOWED, followed);
+    return end(&encoder, reterr);
+}
+
+static void put_stream(struct encoder *encoder, struct row_map *map, const struct jq_logs_data *data, int stream,
+                       unsigned place) {
+    row_uint(map, place, data->at[stream]);
+    if (data->bytes[stream].size > 0) {
+        row_key(map, place + 1);
+        jq_pack_bin(&encoder->pack, data->bytes[stream]);
+    }
+    row_uint(map, place + 2, data->end[stream]);
+}
+
+enum jq_err jq_encode_logs(struct jq_buf *out, uint64_t request, const struct jq_logs_data *data,
+                           struct jq_error *reterr) {
+    struct encoder encoder = begin(out, request, JQ_REPLY_OK, NULL);
+    struct row_map map = row_begin(&encoder.pack, &jq_message_logs);
+    row_key(&map, JQ_AT_LOGS_KNOWN);
+    jq_pack_bool(&encoder.pack, data->known);
+    if (data->known) {
+        row_uint(&map, JQ_AT_LOGS_TOKEN, data->token.value);
+        put_stream(&encoder, &map, data, 0, JQ_AT_LOGS_STDOUT_AT);
+        put_stream(&encoder, &map, data, 1, JQ_AT_LOGS_STDERR_AT);
+    }
+    row_end(&map);
+    return end(&encoder, reterr);
+}
+
 bool encode_row_fits(struct encoder *encoder, size_t start) {
     if (!encoder->out->failed && encode_room(encoder) >= AFTER_ROWS_SIZE)
         return true;

@@ -43,6 +43,17 @@ struct jq_hello {
 enum jq_err jq_encode_hello(struct jq_buf *out, uint64_t request, const struct jq_hello *hello,
                             struct jq_error *reterr);
 
+/* output.put, task.logs: stdout, stderr. */
+struct jq_logs_data {
+    bool known;
+    jq_lease_token token;
+    uint64_t at[2], end[2];
+    struct jq_bytes bytes[2];
+};
+enum jq_err jq_encode_output_taken(struct jq_buf *out, uint64_t request, bool followed, struct jq_error *reterr);
+enum jq_err jq_encode_logs(struct jq_buf *out, uint64_t request, const struct jq_logs_data *data,
+                           struct jq_error *reterr);
+
 /* backup.begin, backup.read. */
 struct jq_backup_point {
     uint64_t end_lsn, digest, epoch;

@@ -217,6 +217,10 @@ static void *core_thread(void *arg) {
 
 /* ---- from other threads ---- */
 
+struct jq_core *jq_engine_core(struct jq_engine *engine) {
+    return engine->config.core;
+}
+
 struct jq_inbox *jq_engine_inbox(struct jq_engine *engine) {
     return &engine->inbox;
 }

@@ -66,6 +66,8 @@ struct jq_commit_point {
     int64_t wall_ms;
 };
 struct jq_commit_point jq_engine_commit_point(struct jq_engine *engine);
+/* Core thread only, inside an errand. */
+struct jq_core *jq_engine_core(struct jq_engine *engine);
 /* `item` comes out of `release` when everything decided so far is durable. Core thread only, inside an errand. */
 void jq_engine_release_durable(struct jq_engine *engine, struct jq_release_item *item);
 

@@ -74,6 +74,11 @@ enum jq_err jq_link_new(const struct jq_link_config *config, struct jq_link **re
     return JQ_OK;
 }
 
+bool jq_link_session(struct jq_link *link, struct jq_uuid *ret_session) {
+    *ret_session = link->session;
+    return link->registered;
+}
+
 struct jq_client *jq_link_client(struct jq_link *link) {
     return link->client;
 }

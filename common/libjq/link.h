@@ -93,6 +93,9 @@ struct jq_link_report {
 enum jq_err jq_link_new(const struct jq_link_config *config, struct jq_link **ret_link, struct jq_error *reterr);
 void jq_link_free(struct jq_link *link);
 
+/* The session with the broker, for such requests; false: none now. */
+bool jq_link_session(struct jq_link *link, struct jq_uuid *ret_session);
+
 /* For requests of the owner's own; its flights end before the link is freed. */
 struct jq_client *jq_link_client(struct jq_link *link);
 

@@ -222,6 +222,17 @@ static void write_events_reply(struct jq_buf *out) {
                     .op = JQ_OP_EVENTS_READ, .request = 12, .u.events = {.rows = &row, .count = 1, .next = 41084}});
 }
 
+static void write_output_taken(struct jq_buf *out) {
+    assert_int_equal(jq_encode_output_taken(out, 22, true, NULL), JQ_OK);
+}
+
+static void write_logs(struct jq_buf *out) {
+    static const uint8_t text[] = {'s', 't', 'e', 'p', ' ', '2', '\n'};
+    const struct jq_logs_data data = {
+        .known = true, .token = {UINT64_C(52776558133253)}, .at = {7, 0}, .end = {14, 0}, .bytes = {{text, sizeof(text)}, {NULL, 0}}};
+    assert_int_equal(jq_encode_logs(out, 23, &data, NULL), JQ_OK);
+}
+
 static void write_backup_point(struct jq_buf *out) {
     const struct jq_backup_point point = {
         .end_lsn = 4194408, .digest = UINT64_C(0x1f2e3d4c5b6a7988), .epoch = 3, .wall_ms = wall_ms};
@@ -567,6 +578,11 @@ const struct example examples[] = {
     REPLY("backup.begin reply", write_backup_point, backup_point),
     REQUEST("backup.read", "21", backup_read, "{\"segment\": 4194304, \"offset\": 4096, \"end_lsn\": 4194408}"),
     REPLY("backup.read reply", write_backup_data, backup_data),
+    REQUEST("output.put", "22", output_put,
+        "{\"session\": " SESSION ", \"task\": 65537, \"token\": 52776558133253, \"stdout_at\": 7, \"stdout\": h'7374657020320a'}"),
+    REPLY("output.put reply", write_output_taken, output_taken),
+    REQUEST("task.logs", "23", task_logs, "{\"id\": 65537, \"stdout_at\": 7}"),
+    REPLY("task.logs reply", write_logs, logs),
     REQUEST("server.status", "12", none, "{}"),
     REPLY("server.status reply", write_server_reply, server),
     REQUEST("flow.begin", "13", flow_begin, "{\"count\": 3, \"name\": \"nightly\"}"),

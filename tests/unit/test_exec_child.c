@@ -102,7 +102,7 @@ static void ends_are_classed(void **state) {
     }
 }
 
-/* Of much output the first 48 KiB are the result, and said to be cut; of both streams the last 4 KiB are kept. */
+/* Of much output the first 48 KiB are the result, and said to be cut; of both streams the last 64 KiB are kept. */
 static void long_output_is_cut_and_its_tail_kept(void **state) {
     struct exec_bed *bed = *state;
     struct jq_exec_spec spec = {.attempt = 1};
@@ -112,8 +112,8 @@ static void long_output_is_cut_and_its_tail_kept(void **state) {
     assert_true(outcome->output_truncated);
     assert_int_equal(outcome->result.size, JQ_PAYLOAD_SIZE_MAX);
     assert_memory_equal(outcome->result.data, "1\n2\n3\n", 6);
-    assert_int_equal(outcome->stderr_tail.size, JQ_TAIL_SIZE_MAX);
-    assert_memory_equal(outcome->stderr_tail.data + JQ_TAIL_SIZE_MAX - 13, "99999\n100000\n", 13);
+    assert_int_equal(outcome->stderr_tail.size, JQ_OUTPUT_KEPT_MAX);
+    assert_memory_equal(outcome->stderr_tail.data + JQ_OUTPUT_KEPT_MAX - 13, "99999\n100000\n", 13);
     assert_int_equal(outcome->stdout_bytes, 588895);
     jq_exec_child_free(child);
 }

@@ -15,7 +15,7 @@ _jqctl() {
     esac
     case "$noun $verb" in
     ' ') words='task flow queue blob limit worker dead breaker schedule events journal server token completion' ;;
-    'task ') words='submit ls show explain wait cancel retry hold release move rm' ;;
+    'task ') words='submit ls show logs explain wait cancel retry hold release move rm' ;;
     'flow ') words='submit map ls show wait cancel' ;;
     'queue ') words='ls show pause resume drain purge set' ;;
     'blob ') words='ls put get gc' ;;
@@ -68,6 +68,10 @@ _jqctl() {
         esac ;;
     'task show')
         words=''
+        case $prev in
+        esac ;;
+    'task logs')
+        words='--follow'
         case $prev in
         esac ;;
     'task explain')

@@ -60,6 +60,8 @@ complete -c jqctl -n '__jqctl_is task ls' -l where -x -d 'All that this selects,
 complete -c jqctl -n '__jqctl_is task ls' -l limit -s l -x -d 'At most so many (100); 0: all.'
 complete -c jqctl -n '__jqctl_is task ls' -l after -x -d 'Go on behind this task.'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is task' -a show -d 'Show all of one task.'
+complete -c jqctl -n '__jqctl_at 1; and __jqctl_is task' -a logs -d 'Print what a task writes, or wrote, to stdout and stderr: the last 64 KiB of each.'
+complete -c jqctl -n '__jqctl_is task logs' -l follow -s f -d 'Go on until the task has ended.'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is task' -a explain -d 'Say why a task is not running.'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is task' -a wait -d 'Wait until tasks have ended; fails unless all succeeded.'
 complete -c jqctl -n '__jqctl_is task wait' -l result -s r -d 'Of one task: print its result alone, as `task submit --wait` does.'

@@ -151,6 +151,10 @@ static const struct jqctl_option events_options[] = {
     {"limit", 'l', "N", "End after so many.", NULL},
 };
 
+static const struct jqctl_option logs_options[] = {
+    {"follow", 'f', NULL, "Go on until the task has ended.", NULL},
+};
+
 static const struct jqctl_option purge_options[] = {
     {"dry-run", 0, NULL, "Only count them, and show the first ids.", NULL},
     {"yes", 'y', NULL, "Do not ask.", NULL},
@@ -305,6 +309,8 @@ const struct jqctl_command jqctl_commands[] = {
      OPTIONS(submit_options), jqctl_task_submit},
     {"task", "ls", "", 0, 0, "List tasks by ascending id.", OPTIONS(list_options), jqctl_task_ls},
     {"task", "show", "ID", 1, 1, "Show all of one task.", NO_OPTIONS, jqctl_task_show},
+    {"task", "logs", "ID", 1, 1, "Print what a task writes, or wrote, to stdout and stderr: the last 64 KiB of each.",
+     OPTIONS(logs_options), jqctl_task_logs},
     {"task", "explain", "ID", 1, 1, "Say why a task is not running.", NO_OPTIONS, jqctl_task_explain},
     {"task", "wait", "ID..", 1, ANY, "Wait until tasks have ended; fails unless all succeeded.", OPTIONS(wait_options),
      jqctl_task_wait},

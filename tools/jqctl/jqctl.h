@@ -92,6 +92,7 @@ int jqctl_task_submit(struct jqctl *ctl); /* submit.c */
 int jqctl_task_ls(struct jqctl *ctl);     /* task.c */
 int jqctl_task_show(struct jqctl *ctl);
 int jqctl_task_explain(struct jqctl *ctl); /* explain.c */
+int jqctl_task_logs(struct jqctl *ctl);    /* logs.c */
 int jqctl_task_wait(struct jqctl *ctl);    /* wait.c */
 int jqctl_task_cancel(struct jqctl *ctl);  /* many.c */
 int jqctl_flow_submit(struct jqctl *ctl);  /* flow.c */

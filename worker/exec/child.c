@@ -354,8 +354,8 @@ void jq_child_fill_outcome(struct jq_exec_child *child) {
     struct jq_exec_outcome *outcome = &child->outcome;
     fill_result(child);
     outcome->end = child->end;
-    outcome->stdout_tail = (struct jq_bytes){child->streams[0].tail.data, child->streams[0].tail.size};
-    outcome->stderr_tail = (struct jq_bytes){child->streams[1].tail.data, child->streams[1].tail.size};
+    outcome->stdout_tail = jq_exec_tail_bytes(&child->streams[0].tail);
+    outcome->stderr_tail = jq_exec_tail_bytes(&child->streams[1].tail);
     outcome->stdout_bytes = child->streams[0].tail.total_bytes;
     outcome->stderr_bytes = child->streams[1].tail.total_bytes;
     outcome->duration_ms = child->end_ms - child->start_ms;
@@ -489,6 +489,11 @@ pid_t jq_exec_child_pid(const struct jq_exec_child *child) {
 int32_t jq_exec_child_progress(const struct jq_exec_child *child, const char **ret_text) {
     *ret_text = child->has_reply ? child->reply.progress_text : child->progress.text;
     return child->has_reply ? child->reply.progress_permille : child->progress.told ? child->progress.permille : -1;
+}
+
+struct jq_bytes jq_exec_child_output(const struct jq_exec_child *child, int stream, uint64_t *ret_total) {
+    *ret_total = child->streams[stream].tail.total_bytes;
+    return jq_exec_tail_bytes(&child->streams[stream].tail);
 }
 
 void jq_exec_child_free(struct jq_exec_child *child) {

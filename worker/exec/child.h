@@ -81,7 +81,7 @@ struct jq_exec_outcome {
     struct jq_bytes
         result; /* result frame, or file `output`/`result`, or the first JQ_PAYLOAD_SIZE_MAX bytes of stdout */
     bool output_truncated;       /* `result` is stdout, and there was more of it */
-    struct jq_bytes stdout_tail; /* the last JQ_TAIL_SIZE_MAX bytes */
+    struct jq_bytes stdout_tail; /* the last JQ_OUTPUT_KEPT_MAX bytes */
     struct jq_bytes stderr_tail;
     uint64_t stdout_bytes; /* written in all */
     uint64_t stderr_bytes;
@@ -103,6 +103,9 @@ void jq_exec_child_set_owner(struct jq_exec_child *child, void *owner);
 pid_t jq_exec_child_pid(const struct jq_exec_child *child); /* 0 before it runs */
 /* Latest progress on the reply channel, else by a line on stderr (progress.h): 0 .. 1000 thousandths, -1 while there is none; and its text. */
 int32_t jq_exec_child_progress(const struct jq_exec_child *child, const char **ret_text);
+
+/* The last JQ_OUTPUT_KEPT_MAX bytes of stdout (0) or stderr (1); *ret_total: written in all. Borrowed until the host is served again. */
+struct jq_bytes jq_exec_child_output(const struct jq_exec_child *child, int stream, uint64_t *ret_total);
 
 /* RLIMIT_CPU for a hard limit (0: none): on all cpus, and some. Ends only what outlived both us and the limit. */
 uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms);

@@ -54,6 +54,8 @@ void jq_child_discard(struct jq_exec_child *child) {
     jq_child_remove_files(child);
     jq_exec_reply_fini(&child->reply);
     jq_buf_fini(&child->result);
+    jq_buf_fini(&child->streams[0].tail.kept);
+    jq_buf_fini(&child->streams[1].tail.kept);
     jq_warm_free(child);
     jq_list_remove(&child->link);
     host->count--;
@@ -96,6 +98,7 @@ static struct jq_exec_child *child_new(struct jq_exec_host *host, const struct j
     for (size_t i = 0; i < 2; i++) {
         child->streams[i].watch = (struct jq_exec_watch){.fd = -1, .on_ready = jq_child_on_output};
         child->streams[i].child = child;
+        jq_exec_tail_init(&child->streams[i].tail);
         child->streams[i].keeps_head = i == 0 && !spec->reply;
     }
     child->group = JQ_CGROUP_NONE;

@@ -230,6 +230,9 @@ static enum jq_err make_folder(struct jq_exec_child *child, const struct jq_exec
         err = jq_child_write_file(fd, JQ_EXEC_PARENTS_FILE, turn->parents, warm->switch_user, warm->uid, warm->gid,
                                   reterr);
     }
+    if (err == JQ_OK && turn->inputs_dir != NULL && renameat(AT_FDCWD, turn->inputs_dir, fd, JQ_EXEC_INPUTS_DIR) != 0) {
+        err = jq_fail_errno(reterr, errno, "inputs of task %s", warm->turn_name);
+    }
     if (fd >= 0) {
         (void)close(fd);
     }
@@ -252,8 +255,7 @@ static void renew(struct jq_exec_child *child) {
     jq_buf_clear(&child->result);
     jq_exec_reply_renew(&child->reply);
     for (size_t i = 0; i < 2; i++) {
-        child->streams[i].tail.total_bytes = 0;
-        child->streams[i].tail.size = 0;
+        jq_exec_tail_renew(&child->streams[i].tail);
     }
 }
 
@@ -264,8 +266,8 @@ enum jq_err jq_exec_turn_begin(struct jq_exec_child *child, const struct jq_exec
     JQ_CHECK(jq_exec_warm_rests(child));
     (void)snprintf(warm->turn_name, sizeof(warm->turn_name), "%s.%u", jq_text_format_task_id(turn->task, id),
                    turn->attempt);
-    enum jq_err err = make_folder(child, turn, reterr);
-    err = err == JQ_OK ? set_limits(child, turn, reterr) : err;
+    enum jq_err err = set_limits(child, turn, reterr); /* first: where it fails, another process takes the task */
+    err = err == JQ_OK ? make_folder(child, turn, reterr) : err;
     if (err != JQ_OK) {
         return err;
     }

@@ -23,6 +23,7 @@ struct jq_exec_turn {
     jq_task_id task;
     uint32_t attempt;
     struct jq_bytes parents; /* becomes JQ_EXEC_PARENTS_FILE in its folder; empty: none */
+    const char *inputs_dir;  /* becomes JQ_EXEC_INPUTS_DIR in it; NULL: none */
     uint64_t memory_bytes_max;
     uint64_t cpu_milli_max;
     uint64_t output_bytes_max;

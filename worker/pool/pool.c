@@ -203,6 +203,7 @@ static enum jq_err begin(struct process *process, const struct jq_pool_task *tas
     process->owner = task->owner;
     process->turn = task->turn;
     process->turn.parents = (struct jq_bytes){NULL, 0};
+    process->turn.inputs_dir = NULL;
     process->task_count++;
     return JQ_OK;
 }

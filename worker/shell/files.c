@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "worker/shell/courier.h"
+#include "worker/shell/outputs.h"
 
 void jq_files_take(struct jq_run *run, const struct jq_link_task *task) {
     if (task->input_count + task->output_count == 0) {
@@ -48,8 +49,7 @@ const char *jq_files_inputs(const struct jq_run *run) {
 
 bool jq_files_store(struct jq_run *run) {
     struct jq_files *files = run->files;
-    if (!files || files->output_count == 0 ||
-        jq_exec_child_outcome(run->child)->verdict.outcome != JQ_OUTCOME_SUCCESS) {
+    if (!files || files->output_count == 0 || jq_run_outcome(run)->verdict.outcome != JQ_OUTCOME_SUCCESS) {
         return false;
     }
     (void)snprintf(files->output, sizeof(files->output), "%s", run->output);

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "worker/pool/pool.h"
 #include "worker/shell/freecad.h"
+#include "worker/shell/outputs.h"
 
 enum { ENV_MORE = 4, ENV_TEXT_SIZE = JQ_NAME_SIZE_MAX + 16 };
 
@@ -25,12 +26,12 @@ struct jq_pools {
 
 /* ---- what pools tell ---- */
 
-/* The outcome is told to the broker within the call; then the process is the pool's again. */
+/* The outcome is told to the broker, or copied, within the call; then the process is the pool's again. */
 static void on_ended(void *ctx, const struct jq_pool_end *end) {
     struct jq_run *run = end->owner;
     (void)ctx;
     (void)snprintf(run->output, sizeof(run->output), "%s", end->output);
-    jq_run_ended(run, jq_exec_child_outcome(end->child)->verdict.outcome);
+    jq_outputs_ended(run, jq_exec_child_outcome(end->child), true);
     run->child = NULL;
     run->pool = NULL;
 }
@@ -153,6 +154,7 @@ enum jq_err jq_pools_launch(struct jq_run *run, struct jq_error *reterr) {
                                       .turn = {.task = run->task,
                                                .attempt = run->attempt,
                                                .parents = spec.parents,
+                                               .inputs_dir = spec.inputs_dir,
                                                .memory_bytes_max = spec.memory_bytes_max,
                                                .cpu_milli_max = spec.cpu_milli_max,
                                                .output_bytes_max = spec.output_bytes_max,

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "worker/shell/files.h"
 #include "worker/shell/freecad.h"
+#include "worker/shell/outputs.h"
 #include "worker/shell/pools.h"
 
 enum { PROGRESS_EVERY_MS = 200, PRESSURE_EVERY_MS = 2000, PRESSURE_EASE_PERMILLE = 50, LOOP_WAIT_MAX_MS = 1000 };
@@ -50,6 +51,7 @@ static void run_forget(struct jq_run *run) {
     struct jq_worker_shell *worker = run->worker;
     worker->run_at[jq_map_get(&worker->runs, run->token.value, 0)] = NULL;
     (void)jq_map_remove(&worker->runs, run->token.value);
+    jq_outputs_forget(run);
     if (run->pool) {
         jq_pools_forget(run);
     } else {
@@ -93,6 +95,7 @@ static void on_task(void *ctx, const struct jq_link_task *task) {
     run->cpu_thousandths = task->cpu_thousandths;
     run->payload = (struct jq_bytes){payload, task->payload.size};
     run->progress_told = -1;
+    run->begun_ms = jq_clock_boot_ms();
     if (task->units) {
         JQ_CHECK(jq_offers_build(task->units->items, task->units->count, &run->units, NULL) == JQ_OK);
     }
@@ -146,7 +149,7 @@ static struct jq_link_report report_base(const struct jq_run *run, enum jq_outco
 }
 
 static struct jq_link_report report_of_child(const struct jq_run *run) {
-    const struct jq_exec_outcome *outcome = jq_exec_child_outcome(run->child);
+    const struct jq_exec_outcome *outcome = jq_run_outcome(run);
     struct jq_link_report report = report_base(run, outcome->verdict.outcome);
     report.crashed = outcome->verdict.crash;
     report.result = outcome->result;
@@ -167,7 +170,7 @@ static void do_report(struct jq_run *run, const struct jq_agent_effect *effect) 
     struct jq_link_report report = report_base(run, effect->outcome);
     if (effect->outcome != JQ_OUTCOME_NONE) {
         report.message = jq_str_of(effect->message);
-    } else if (run->child) {
+    } else if (jq_run_outcome(run)) {
         report = report_of_child(run);
         jq_files_report(run, &report);
     } else {
@@ -252,10 +255,8 @@ static void children_serve(struct jq_worker_shell *worker) {
     struct jq_exec_child *child = jq_exec_host_next_done(worker->host);
     while (child) {
         struct jq_run *run = jq_exec_child_owner(child);
-        if (run && jq_files_store(run)) {
-            /* It ends when its outputs are stored. */
-        } else if (run) {
-            jq_run_ended(run, jq_exec_child_outcome(child)->verdict.outcome);
+        if (run) {
+            jq_outputs_ended(run, jq_exec_child_outcome(child), false);
         } else {
             jq_freecad_child_done(worker->zygotes, child);
         }
@@ -327,9 +328,11 @@ static void loop(struct jq_worker_shell *worker, int signal_fd) {
         pressure_serve(worker, now_ms);
         progress_serve(worker, now_ms);
         watchdog_serve(worker, now_ms);
+        jq_outputs_serve(worker, jq_clock_boot_ms());
         const int64_t link_ms = jq_link_step(worker->link) - jq_flight_now_ms();
         int64_t wait_ms = link_ms < LOOP_WAIT_MAX_MS ? (link_ms < 0 ? 0 : link_ms) : LOOP_WAIT_MAX_MS;
         wait_ms = until(wait_ms, jq_exec_host_deadline_ms(worker->host), jq_clock_boot_ms());
+        wait_ms = until(wait_ms, jq_outputs_deadline_ms(worker), jq_clock_boot_ms());
         wait_ms = until(wait_ms, jq_agent_deadline_ms(worker->agent), jq_clock_boot_ms());
         if (worker->exiting && jq_link_settled(worker->link)) {
             break;

@@ -19,6 +19,7 @@ enum { WORKER_PATH_MAX = 4096, WORKER_TEXT_MAX = 64 * 1024 };
 struct jq_zygotes; /* worker/shell/freecad.h */
 struct jq_pools;   /* worker/shell/pools.h */
 struct jq_pool;
+struct jq_run_output; /* outputs.c */
 struct jq_reload;
 struct jq_retired;
 struct jq_parents; /* parents.c */
@@ -42,6 +43,8 @@ struct jq_run {
     struct jq_pool *pool;         /* whose process `child` is; NULL: `child` is its own */
     struct jq_error start_error;  /* why there never was one */
     char output[WORKER_PATH_MAX]; /* output_dir/.TASK.ATTEMPT, made when it starts; empty: none */
+    struct jq_run_output *told;   /* of what it writes; NULL: nothing */
+    int64_t begun_ms;             /* when it was leased */
     int32_t progress_told;
     char progress_text_told[JQ_PROGRESS_TEXT_SIZE_MAX + 1];
     struct jq_parents *parents; /* NULL: it waited for nobody */
@@ -80,6 +83,9 @@ struct jq_worker_shell {
     int64_t watchdog_every_ms, watchdog_next_ms;
     int64_t pressure_next_ms;
     int64_t progress_next_ms;
+    int64_t output_next_ms, output_due_ms;
+    unsigned output_flights; /* requests that tell of output */
+    unsigned output_endings; /* reports that wait for them */
     bool pressure_high;
 };
 
