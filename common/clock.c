@@ -30,6 +30,14 @@ int64_t jq_clock_mono_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t jq_clock_cpu_ms(pid_t pid) {
+    clockid_t clock = 0;
+    struct timespec used = {.tv_sec = 0};
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return 0;
+    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
 void jq_core_clock_init(struct jq_core_clock *clock, int64_t last_ms, int64_t wall_ms, int64_t boot_ms) {
     clock->offset_ms = (last_ms > wall_ms ? last_ms : wall_ms) - boot_ms;
 }

@@ -8,6 +8,7 @@
 #define JQ_COMMON_CLOCK_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Milliseconds since 1970, UTC. May jump either way. */
 int64_t jq_clock_wall_ms(void);
@@ -17,6 +18,9 @@ int64_t jq_clock_boot_ms(void);
 
 /* Nanoseconds of CLOCK_MONOTONIC: for measuring. */
 int64_t jq_clock_mono_ns(void);
+
+/* Processor time that a process has used so far; 0: there is none of that number. */
+int64_t jq_clock_cpu_ms(pid_t pid);
 
 struct jq_core_clock {
     int64_t offset_ms; /* core time minus boot time */

@@ -32,6 +32,11 @@ def run(params, ctx):
     if params.get("crash"):
         print("about to crash", file=sys.stderr)
         os.kill(os.getpid(), signal.SIGSEGV)
+    if params.get("copy"):
+        with open(ctx.input("part"), "rb") as part, open(os.path.join(ctx.output_dir, "copy"), "wb") as file:
+            file.write(part.read()[::-1])
+        print("x" * 10000)
+        return {}
     with open(os.path.join(ctx.output_dir, "part.txt"), "w") as file:
         file.write("part of task " + ctx.task)
     return {"pid": os.getpid(), "served": served, "left": os.listdir("."), "uid": os.getuid()}
@@ -79,6 +84,15 @@ class Pool(TestCase):
         self.assertEqual(last["served"], 1)
         left = [files for _, _, files in os.walk(self.bed.path("w", "work")) if files]
         self.assertEqual(left, [], "nothing of the tasks is left in the work dir")
+
+    def test_files(self):
+        """Files come to a warm process and go from it as to any other."""
+        self.start()
+        path, back = self.bed.write("part", "abc"), self.bed.path("back")
+        self.bed.do("task", "submit", "parts", "--payload", '{"copy": 1}', "--input", f"part={path}",
+                    "--output", f"copy={back}", "--wait")
+        with open(back, encoding="ascii") as file:
+            self.assertEqual(file.read(), "cba")
 
     def test_model(self):
         """The model handler that is shipped: digest."""

@@ -228,8 +228,11 @@ static void write_output_taken(struct jq_buf *out) {
 
 static void write_logs(struct jq_buf *out) {
     static const uint8_t text[] = {'s', 't', 'e', 'p', ' ', '2', '\n'};
-    const struct jq_logs_data data = {
-        .known = true, .token = {UINT64_C(52776558133253)}, .at = {7, 0}, .end = {14, 0}, .bytes = {{text, sizeof(text)}, {NULL, 0}}};
+    const struct jq_logs_data data = {.known = true,
+                                      .token = {UINT64_C(52776558133253)},
+                                      .at = {7, 0},
+                                      .end = {14, 0},
+                                      .bytes = {{text, sizeof(text)}, {NULL, 0}}};
     assert_int_equal(jq_encode_logs(out, 23, &data, NULL), JQ_OK);
 }
 

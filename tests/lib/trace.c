@@ -35,7 +35,8 @@ static void breaker(struct jq_buf *out, const struct jq_news *news) {
 }
 
 static bool told(enum jq_news_type type) {
-    return type != JQ_NEWS_TASK_SUBMITTED && type != JQ_NEWS_TASK_LEASED && type != JQ_NEWS_WORKER_REGISTERED;
+    return type != JQ_NEWS_TASK_SUBMITTED && type != JQ_NEWS_TASK_LEASED && type != JQ_NEWS_TASK_PROGRESS &&
+           type != JQ_NEWS_WORKER_REGISTERED;
 }
 
 static void line(struct jq_buf *out, const struct jq_news *news, const struct jq_core_config *config) {

@@ -63,7 +63,8 @@ static void hostile_parameters_are_refused(void **state) {
 static void unknown_placeholders_are_refused(void **state) {
     (void)state;
     struct jq_error error = {0};
-    assert_int_equal(jq_template_check(JQ_STR("-o {output} {input.part} {output.mesh} {param.x} {print $1} {}"), NULL), JQ_OK);
+    assert_int_equal(jq_template_check(JQ_STR("-o {output} {input.part} {output.mesh} {param.x} {print $1} {}"), NULL),
+                     JQ_OK);
     assert_int_equal(jq_template_check(JQ_STR("{payload}"), &error), JQ_ERR_INVALID);
     assert_string_equal(
         error.message,

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "worker/exec/warm.h"
 
+#include "common/clock.h"
 #include "worker/exec/internal.h"
 #include "worker/exec/sysfile.h"
 #include "worker/exec/workdir.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Between the end of its channel and its own: the kernel closes what it held before it tells that it has gone. */
@@ -115,15 +115,6 @@ bool jq_exec_warm_say(struct jq_exec_child *child, struct jq_bytes bytes) {
 
 /* --- what it says --------------------------------------------------------------------------------------------------- */
 
-static int64_t cpu_ms_of(pid_t pid) {
-    clockid_t clock = 0;
-    struct timespec used = {.tv_sec = 0};
-    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) {
-        return 0;
-    }
-    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
-}
-
 static unsigned count_processes(struct jq_exec_child *child, int64_t now_ms) {
     struct jq_exec_host *host = child->host;
     if (child->group.made) {
@@ -153,7 +144,7 @@ static void settle(struct jq_exec_child *child, int64_t now_ms) {
     const uint64_t rss_bytes = jq_exec_warm_rss(child);
     child->outcome.memory_peak_bytes = rss_bytes > child->rss_peak_bytes ? rss_bytes : child->rss_peak_bytes;
     jq_child_fill_outcome(child);
-    child->outcome.cpu_ms = cpu_ms_of(child->pid) - warm->cpu_begin_ms;
+    child->outcome.cpu_ms = jq_clock_cpu_ms(child->pid) - warm->cpu_begin_ms;
     child->soft_limit_ms = 0;
     child->hard_limit_ms = 0;
     child->look_at_ms = INT64_MAX;
@@ -276,7 +267,7 @@ enum jq_err jq_exec_turn_begin(struct jq_exec_child *child, const struct jq_exec
     }
     renew(child);
     warm->in_turn = true;
-    warm->cpu_begin_ms = cpu_ms_of(child->pid);
+    warm->cpu_begin_ms = jq_clock_cpu_ms(child->pid);
     child->output_bytes_max = turn->output_bytes_max;
     child->soft_limit_ms = turn->soft_limit_ms;
     child->hard_limit_ms = turn->hard_limit_ms;

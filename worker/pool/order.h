@@ -5,8 +5,8 @@
  *      "units":{"gpu":[0]},"params":{"size":64},"payload":"gaRzaXplQA=="}
  *
  * `payload` is the payload in base64. `params` is the same read: a msgpack map, or JSON text that is an object; missing where the payload
- * is neither (bytes within it stand in base64). `output_dir` is null where the worker has none. `parents.json` lies in the work
- * dir of a task that waited for others.
+ * is neither (bytes within it stand in base64). `output_dir` is null where the worker has none. In the work dir lie `parents.json`, of a task
+ * that waited for others, and the folder `inputs`, of one that has files.
  */
 #ifndef JQ_WORKER_POOL_ORDER_H
 #define JQ_WORKER_POOL_ORDER_H

@@ -145,6 +145,10 @@ class Context:
             permille = min(1000, max(0, int(fraction * 1000)))
             send_frame({"type": "progress", "permille": permille, "text": str(text)[:120]})
 
+    def input(self, name):
+        """The path of an input file that came with the task (--input NAME=FILE)."""
+        return os.path.join(self.work_dir, "inputs", name)
+
     def parents(self):
         """What the task waited for: a list of {id, state, outcome, result}."""
         try:

@@ -177,10 +177,6 @@ void jq_launch(struct jq_run *run) {
         run->fetching = true;
         return;
     }
-    if (run->files && run->handler->kind == JQ_HANDLER_POOL) {
-        launched(run, jq_fail(&run->start_error, JQ_ERR_INVALID, "files go to handlers of kind exec and freecad only"));
-        return;
-    }
     if (jq_files_begin(run)) {
         return;
     }
