@@ -92,13 +92,19 @@ static void define_class(struct tasks *tasks, const struct jq_record *record) {
     tables->kinds[*of] = kind;
 }
 
+static bool same_options(const struct jq_options *a, const struct jq_options *b) {
+    return a->retry_max == b->retry_max && a->retry_base_ms == b->retry_base_ms && a->retry_cap_ms == b->retry_cap_ms &&
+           a->soft_limit_ms == b->soft_limit_ms && a->hard_limit_ms == b->hard_limit_ms &&
+           a->result_ttl_ms == b->result_ttl_ms;
+}
+
 static void define_options(struct tasks *tasks, const struct jq_record *record) {
     struct tables *tables = &tasks->tables;
     const struct jq_options *options = &record->u.options_defined.options;
     if (record->u.options_defined.index >= OPTIONS_MAX)
         return;
     uint32_t *of = &tables->options_of[record->u.options_defined.index];
-    if (memcmp(&tables->options[*of], options, sizeof(*options)) == 0)
+    if (same_options(&tables->options[*of], options))
         return;
     tables->options = grow(tasks, tables->options, tables->options_count, sizeof(*options));
     if (tasks->failed)
