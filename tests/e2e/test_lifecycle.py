@@ -18,8 +18,8 @@ NOOP = {"noop": "command = /bin/true\nstdin = none"}
 
 
 def waits_for(path):
-    """A handler whose task runs until the file is there."""
-    return f"command = /bin/sh -c 'until test -e {path}; do sleep 0.05; done'\nstdin = none"
+    """A handler whose task says that it has begun, and runs until the file is there."""
+    return f"command = /bin/sh -c 'touch {path}.begun; until test -e {path}; do sleep 0.05; done'\nstdin = none"
 
 
 class Lifecycle(TestCase):
@@ -31,10 +31,11 @@ class Lifecycle(TestCase):
             pass
 
     def start_waiting_task(self, settings=None):
-        """(worker, task, file that ends it)"""
+        """(worker, task, file that ends it). The task is running by the worker's word, too, not only by the broker's."""
         file = self.finish_file()
         worker = self.bed.start_worker("w", {**NOOP, "waits": waits_for(file)}, settings)
         task = self.bed.submit("waits")
+        wait_until("the task has begun", lambda: os.path.exists(file + ".begun"))
         self.bed.wait_for_state(task, "running")
         return worker, task, file
 
