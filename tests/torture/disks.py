@@ -19,7 +19,7 @@ def injected(seconds, chance, recoveries, call, error):
     faults, total, end = 0, 0, time.monotonic() + seconds
     while time.monotonic() < end or faults == 0:
         wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e",
-                   "inject=%s:error=%s:when=%d" % (call, error, chance.randint(60, 150))]
+                   "inject=%s:error=%s:when=%d" % (call, error, chance.randint(30, 120))]
         with Round(recoveries, wrapper=wrapper) as place:
             broker = place.bed.broker
             place.load.start()

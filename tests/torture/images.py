@@ -13,7 +13,7 @@ import time
 
 from rounds import Skip
 
-OUTER_MIB, INNER_MIB = 160, 64
+OUTER_MIB, INNER_MIB = 128, 64
 NEEDED = ("losetup", "mkfs.ext4", "fsfreeze", "mount", "umount")
 BUSY_S = 20
 
@@ -81,14 +81,12 @@ class Machine:
         run("fsfreeze", "--freeze", self.outer.place)
         try:
             process.signal(signal.SIGKILL)  # A thread that waits for the disk dies when the disk goes on.
-            with open(self.inner.image, "rb") as image, open(self.copy, "wb") as copy:
-                shutil.copyfileobj(image, copy, 4 << 20)
+            run("cp", "--sparse=always", self.inner.image, self.copy)
         finally:
             run("fsfreeze", "--unfreeze", self.outer.place)
         process.kill()
         self.inner.unmount()
-        with open(self.copy, "rb") as copy, open(self.inner.image, "r+b") as image:
-            shutil.copyfileobj(copy, image, 4 << 20)
+        run("cp", "--sparse=always", self.copy, self.inner.image)
         self.inner.mount()
 
     def end(self):

@@ -4,7 +4,9 @@ import os
 
 from lib.bed import is_alive, wait_until
 
-FDS_MORE = 6  # A connection of whoever asks, a file that is being made.
+# A connection of whoever asks, a file that is being made. A worker keeps some for each control group that it uses again, one for each
+# task that it has ever run at the same time; what leaked with each task would be thousands.
+BROKER_FDS_MORE, WORKER_FDS_MORE = 6, 48
 # The broker remembers finished tasks, so its memory may grow with them.
 BROKER_KIB_MORE, BROKER_KIB_PER_TASK, WORKER_KIB_MORE = 48 << 10, 2, 24 << 10
 CGROUPS = "/sys/fs/cgroup"
@@ -36,7 +38,9 @@ def deleted_files(pid):
 
 def resident_kib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+        sizes = [int(line.split()[1]) for line in file if line.startswith("VmRSS:")]
+    assert sizes, f"process {pid} has died"
+    return sizes[0]
 
 
 def pids():
@@ -75,10 +79,10 @@ class Holdings:
         self.fds, self.kib, self.children = open_fds(self.pid), resident_kib(self.pid), len(children(self.pid))
 
 
-def check_process(process, before, kib_more):
+def check_process(process, before, fds_more, kib_more):
     """Compared with `before`, or with what an earlier life of the same program held when it was as idle as now."""
     wait_until(f"{process.name}: descriptors as before ({before.fds})",
-               lambda: open_fds(process.pid) <= before.fds + FDS_MORE)
+               lambda: open_fds(process.pid) <= before.fds + fds_more)
     wait_until(f"{process.name}: no file that is deleted and open", lambda: not deleted_files(process.pid))
     wait_until(f"{process.name}: no child more than before", lambda: len(children(process.pid)) <= before.children)
     grown = resident_kib(process.pid) - before.kib
@@ -87,9 +91,9 @@ def check_process(process, before, kib_more):
 
 def check_running(broker, workers, before, task_count):
     """When all tasks have ended and all clients have left. `before`: {name: Holdings}."""
-    check_process(broker, before[broker.name], BROKER_KIB_MORE + BROKER_KIB_PER_TASK * task_count)
+    check_process(broker, before[broker.name], BROKER_FDS_MORE, BROKER_KIB_MORE + BROKER_KIB_PER_TASK * task_count)
     for worker in workers:
-        check_process(worker, before[worker.name], WORKER_KIB_MORE)
+        check_process(worker, before[worker.name], WORKER_FDS_MORE, WORKER_KIB_MORE)
 
 
 def check_work_dirs(bed, workers):

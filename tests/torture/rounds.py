@@ -58,7 +58,11 @@ class Round:
             self.workers = [self.bed.new_worker("t%dw%d" % (os.getpid(), i), HANDLER) for i in range(WORKERS)]
             self.start_workers()
             self.load = Load(self.bed, CLIENTS, self.far)
-            self.warm_up()
+            # A broker that is to fail at a certain call is not to do so before the load begins.
+            if not self.wrapper:
+                self.warm_up()
+            for process in (self.bed.broker, *self.workers):
+                self.remember(process)
         except BaseException as failure:
             self.__exit__(type(failure), failure, None)
             raise
@@ -79,8 +83,6 @@ class Round:
         warm.stop()
         wait_until("the first tasks have ended", lambda: self.bed.status()["tasks_live"] == 0)
         self.load.adopt(warm)
-        for process in (self.bed.broker, *self.workers):
-            self.remember(process)
 
     def remember(self, process):
         self.before[process.name] = Holdings(process)
