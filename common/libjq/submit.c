@@ -120,7 +120,7 @@ static size_t pack_files(struct jq_pack *pack, const struct jq_task_spec *task) 
             jq_pack_str(pack, jq_str_of(task->outputs[i]));
         }
     }
-    return (task->input_count > 0) + (task->output_count > 0);
+    return (size_t)(task->input_count > 0) + (size_t)(task->output_count > 0);
 }
 
 static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {

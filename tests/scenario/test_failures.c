@@ -364,6 +364,27 @@ static void expired_task_is_not_tried_again(void **state) {
     lab_free(lab);
 }
 
+/* However often a task has failed, it waits no longer than its cap. */
+static void backoff_ends_at_its_cap(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.retry_max = 40;
+    item.retry_base_ms = 1000;
+    item.retry_cap_ms = 3000;
+    const jq_task_id task = submit_item(lab, &item);
+    for (int i = 0; i < 8; i++) {
+        const int64_t failed_ms = lab->now_ms;
+        assert_int_equal(report_failure(lab, lease_task(lab, "worker-1"), JQ_OUTCOME_PROCESS_FAILURE, false),
+                         JQ_REPLY_OK);
+        const int64_t wait_ms = task_row_of(lab, task).at_ms - failed_ms;
+        assert_in_range(wait_ms, i == 0 ? 500 : i == 1 ? 1000 : 1500, i == 0 ? 1000 : i == 1 ? 2000 : 3000);
+        advance_ms(lab, wait_ms);
+    }
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(invalid_input_is_dead_at_once),
@@ -384,6 +405,7 @@ int main(void) {
         cmocka_unit_test(lost_limit_ends_it),
         cmocka_unit_test(dead_letters_are_replayed_or_removed),
         cmocka_unit_test(expired_task_is_not_tried_again),
+        cmocka_unit_test(backoff_ends_at_its_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

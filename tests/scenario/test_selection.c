@@ -476,6 +476,22 @@ static void letters_that_die_again_are_left(void **state) {
     lab_free(lab);
 }
 
+/* A selection by key finds the one task for which the key stands, in the namespace that its queue names. */
+static void selection_by_key_finds_its_task(void **state) {
+    (void)state;
+    struct lab *lab = lab_with_small_slices();
+    struct jq_submit_item item = lab_item();
+    item.queue = JQ_STR("n.q");
+    item.key = JQ_STR("k");
+    const jq_task_id task = submit_item(lab, &item);
+    submit_many(lab, "n.q", 3);
+    const struct jq_reply_effect *reply = select_tasks(lab, JQ_OP_TASK_HOLD, "key=k queue=n.q");
+    assert_int_equal(reply->u.many.count, 1);
+    assert_int_equal(task_state(lab, task), JQ_STATE_HELD);
+    assert_int_equal(select_tasks(lab, JQ_OP_TASK_HOLD, "key=other queue=n.q")->u.many.count, 0);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(selections_are_done_in_slices_and_others_are_served_between),
@@ -495,6 +511,7 @@ int main(void) {
         cmocka_unit_test(selection_outlives_its_connection),
         cmocka_unit_test(selection_goes_on_after_a_stop),
         cmocka_unit_test(letters_that_die_again_are_left),
+        cmocka_unit_test(selection_by_key_finds_its_task),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,7 +160,7 @@ pub const Checks = struct {
 
     pub fn addFuzz(checks: Checks) void {
         const b = checks.b;
-        const step = b.step("fuzz", "Fuzz the readers of hostile input by clang's libFuzzer (-- --seconds N, --merge, NAME..)");
+        const step = b.step("fuzz", "Fuzz the readers of hostile input by clang's libFuzzer (-- --seconds N, --merge, --survey, NAME..)");
         const run = pythonScript(b, "tools/build/fuzz.py");
         run.addArg(b.cache_root.join(b.allocator, &.{"fuzz"}) catch @panic("OOM"));
         run.addArgs(&parts_zig.system.flags);

@@ -30,7 +30,7 @@ FOLDERS = {
 REASONS = "tests/coverage.txt"
 SHARE_MIN = 95.0
 TIMEOUT_S = 500
-SIMULATION = ["--seed", "1", "--seeds", "60", "--steps", "3000"]
+SIMULATION = ["--seed", "1", "--seeds", "300", "--steps", "3000"]
 
 
 class Builder(sanitize.Builder):

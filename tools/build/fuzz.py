@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Builds the fuzz targets (tests/fuzz/fuzz_*.c) with clang's libFuzzer and sanitizers and runs them: fuzz.py OUT -lLIBRARY...
-[--seconds N] [--merge] [NAME...]
+[--seconds N] [--merge] [--survey] [NAME...]
 
 Each target runs for N seconds (default 60) on its committed corpus (tests/fuzz/corpus/NAME), two at a time. Inputs that reach something
 new are kept in OUT/found/NAME; --merge brings the smallest set of them that reaches as much into the committed corpus. An input
 that fails is kept in OUT/crashes and named. At the end: what the corpora reach of the sources that each target is about. Objects are
-kept in OUT and built anew as those of sanitize.py are.
+kept in OUT and built anew as those of sanitize.py are. --survey only says what the committed corpora reach, without fuzzing.
 """
 
 import concurrent.futures
@@ -94,12 +94,13 @@ def fuzz(out, program, seconds):
 
 
 def merge(out, program):
-    """The committed corpus becomes the smallest set, of its own files and those found, that reaches as much."""
+    """The committed corpus becomes a small set, of its own files and those found, that reaches as much; how often it reaches something does
+    not count."""
     corpus, found, _ = folders(out, program)
     fresh = corpus + ".new"
     shutil.rmtree(fresh, ignore_errors=True)
     os.makedirs(fresh)
-    subprocess.run([program, "-merge=1", f"-max_len={INPUT_SIZE_MAX}", fresh, corpus, found], cwd=ROOT, check=True,
+    subprocess.run([program, "-set_cover_merge=1", "-use_counters=0", f"-max_len={INPUT_SIZE_MAX}", fresh, corpus, found], cwd=ROOT, check=True,
                    env=dict(os.environ, LLVM_PROFILE_FILE=os.devnull), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     by_size = sorted(os.listdir(fresh), key=lambda name: os.path.getsize(os.path.join(fresh, name)))
     for name in by_size[CORPUS_FILES_MAX:]:
@@ -108,11 +109,11 @@ def merge(out, program):
     os.rename(fresh, corpus)
 
 
-def survey(out, program):
-    """What the corpus and the inputs found now reach, by lines and branches, of what the target is about."""
+def survey(out, program, with_found):
+    """What the corpus (and the inputs found now) reach, by lines and branches, of what the target is about."""
     corpus, found, _ = folders(out, program)
     raw, data = os.path.join(out, stem(program) + ".profraw"), os.path.join(out, stem(program) + ".profdata")
-    replay = [program, "-runs=0", f"-max_len={INPUT_SIZE_MAX}", found, corpus]
+    replay = [program, "-runs=0", f"-max_len={INPUT_SIZE_MAX}", *([found] if with_found else []), corpus]
     subprocess.run(replay, cwd=ROOT, env=dict(os.environ, LLVM_PROFILE_FILE=raw), stdin=subprocess.DEVNULL,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     about = ABOUT.get(stem(program), [])
@@ -125,20 +126,23 @@ def survey(out, program):
         cells = line.split()
         # File, regions, missed, %, functions, missed, %, lines, missed, %, branches, missed, %.
         if len(cells) >= 10 and (cells[0].endswith(".c") or cells[0] == "TOTAL"):
-            print(f"    {cells[0]:<44} lines {cells[9]:>8}  regions {cells[3]:>8}")
+            branches = cells[12] if len(cells) > 12 else "-"
+            print(f"    {cells[0]:<44} lines {cells[9]:>8}  branches {branches:>8}")
 
 
 def arguments(args):
-    seconds, merging, rest, names = 60, False, [], []
+    seconds, merging, only_survey, rest, names = 60, False, False, [], []
     while args:
         arg = args.pop(0)
         if arg == "--seconds":
             seconds = int(args.pop(0))
         elif arg == "--merge":
             merging = True
+        elif arg == "--survey":
+            only_survey = True
         else:
             (rest if arg.startswith("-") else names).append(arg)
-    return seconds, merging, rest, names
+    return seconds, merging, only_survey, rest, names
 
 
 def run_python(seconds):
@@ -148,10 +152,15 @@ def run_python(seconds):
 
 def main():
     out = os.path.abspath(sys.argv[1])
-    seconds, merging, libraries, names = arguments(sys.argv[2:])
+    seconds, merging, only_survey, libraries, names = arguments(sys.argv[2:])
     builder = Builder(out, libraries)
     programs = builder.build(targets(names), shared_files())
     failed = builder.failures
+    if only_survey:
+        for program in programs:
+            print(f"{stem(program)} reaches", flush=True)
+            survey(out, program, False)
+        return 1 if failed or not programs else 0
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         for good, line, text in pool.map(lambda program: fuzz(out, program, seconds), programs):
             print(line if good else f"{line}: FAILED\n{text[-6000:]}", flush=True)
@@ -162,7 +171,7 @@ def main():
         if merging:
             merge(out, program)
         print(f"{stem(program)} reaches", flush=True)
-        survey(out, program)
+        survey(out, program, True)
     print(f"{len(programs) + (not names) - failed} passed, {failed} failed")
     return 1 if failed or not programs else 0
 
