@@ -281,8 +281,10 @@ static void tell_lost(const struct process *process) {
         begin--;
     }
     char why[WHY_SIZE];
-    (void)snprintf(why, sizeof(why), "%s%s%.*s", outcome->message, end > begin ? ": " : "", (int)(end - begin),
-                   end > begin ? tail + begin : "");
+    if (snprintf(why, sizeof(why), "%s%s%.*s", outcome->message, end > begin ? ": " : "", (int)(end - begin),
+                 end > begin ? tail + begin : "") < 0) {
+        why[0] = '\0'; /* too long is cut */
+    }
     if (config->on_lost != NULL) {
         config->on_lost(config->ctx, config->name, why);
     }
