@@ -61,6 +61,15 @@ static bool permit_where(const struct jq_token *token, const struct jq_request *
     return jq_where_exact(request->u.tasks.where, JQ_WHERE_QUEUE, &queue) && jq_token_may_queue(token, queue);
 }
 
+/* What a schedule that stands submits is not known here: its name is judged like a queue's. */
+static bool permit_schedule(const struct jq_token *token, struct jq_str name) {
+    return jq_token_may_all_queues(token) || jq_token_may_queue(token, name);
+}
+
+static bool steers_schedule(enum jq_op op) {
+    return op == JQ_OP_SCHEDULE_RM || op == JQ_OP_SCHEDULE_PAUSE || op == JQ_OP_SCHEDULE_RUN;
+}
+
 static bool is_about_tasks(enum jq_op op) {
     return op == JQ_OP_TASK_CANCEL || op == JQ_OP_DEAD_REPLAY || op == JQ_OP_DEAD_RM || op == JQ_OP_TASK_HOLD ||
            op == JQ_OP_TASK_RELEASE || op == JQ_OP_TASK_MOVE || op == JQ_OP_TASK_RM;
@@ -83,9 +92,13 @@ enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct 
         *ret_field = "handlers";
     } else if (request->op == JQ_OP_SCHEDULE_SET) {
         const struct jq_submit_item *task = &request->u.schedule.def.task;
-        allowed =
-            jq_token_may_queue(principal->token, task->queue) && jq_token_may_handler(principal->token, task->handler);
-        *ret_field = "task";
+        const bool named = permit_schedule(principal->token, request->u.schedule.def.name);
+        allowed = named && jq_token_may_queue(principal->token, task->queue) &&
+                  jq_token_may_handler(principal->token, task->handler);
+        *ret_field = named ? "task" : "name";
+    } else if (steers_schedule(request->op)) {
+        allowed = permit_schedule(principal->token, request->u.named.name);
+        *ret_field = "name";
     } else if (request->op == JQ_OP_QUEUE_SET) {
         allowed = jq_token_may_queue(principal->token, request->u.queue_set.name);
         *ret_field = "name";

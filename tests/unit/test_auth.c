@@ -119,6 +119,7 @@ static void globs_judge_a_schedule(void **state) {
     (void)state;
     struct jq_request request = {.op = JQ_OP_NONE};
     struct jq_submit_item *task = &request.u.schedule.def.task;
+    request.u.schedule.def.name = JQ_STR("cad.nightly");
     *task = (struct jq_submit_item){.queue = JQ_STR("cad.step"), .handler = JQ_STR("mesh.fine")};
     assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "schedule.set", &request), JQ_REPLY_OK);
     assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "schedule.set", &request), JQ_REPLY_FORBIDDEN);
@@ -127,6 +128,22 @@ static void globs_judge_a_schedule(void **state) {
     task->queue = JQ_STR("cad.step");
     task->handler = JQ_STR("rm");
     assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "schedule.set", &request), JQ_REPLY_FORBIDDEN);
+}
+
+/* Nobody takes over, removes, pauses or runs another's schedule: one that stands is judged by its name, as a queue of that name. */
+static void globs_judge_the_name_of_a_schedule(void **state) {
+    static const char *const ops[] = {"schedule.rm", "schedule.pause", "schedule.run"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        struct jq_request request = {.u.named.name = JQ_STR("cad.nightly")};
+        assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], ops[i], &request), JQ_REPLY_OK);
+        request.u.named.name = JQ_STR("mail.nightly");
+        assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], ops[i], &request), JQ_REPLY_FORBIDDEN);
+        assert_int_equal(permit(JQ_ROLE_ADMIN, NULL, ops[i], &request), JQ_REPLY_OK);
+    }
+    struct jq_request set = {.u.schedule.def = {.name = JQ_STR("mail.nightly"),
+                                                .task = {.queue = JQ_STR("cad.step"), .handler = JQ_STR("mesh.fine")}}};
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "schedule.set", &set), JQ_REPLY_FORBIDDEN);
 }
 
 /* A token's globs judge each task of a submit by itself: the others are not refused with it, and a task that the decoder
@@ -168,6 +185,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(roles_permit, begin, end),
         cmocka_unit_test_setup_teardown(a_backup_takes_all_queues, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_a_schedule, begin, end),
+        cmocka_unit_test_setup_teardown(globs_judge_the_name_of_a_schedule, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_each_task, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_a_registration, begin, end),
     };
