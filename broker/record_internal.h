@@ -73,6 +73,8 @@ void encode_blob_dropped(const struct jq_record *record, struct jq_buf *out);
 void decode_blob_dropped(struct jq_reader *in, struct jq_record *record);
 
 /* ---- record_limit.c ---- */
+void encode_queue_set(const struct jq_record *record, struct jq_buf *out);
+void decode_queue_set(struct jq_reader *in, struct jq_record *record);
 void encode_limit_set(const struct jq_record *record, struct jq_buf *out);
 void decode_limit_set(struct jq_reader *in, struct jq_record *record);
 void encode_limit_removed(const struct jq_record *record, struct jq_buf *out);
