@@ -11,21 +11,6 @@ struct codec {
     bool has_body;
 };
 
-/* ---- pieces ---- */
-
-static void put_uuid(struct jq_buf *out, const struct jq_uuid *id) {
-    jq_buf_append(out, id->bytes, sizeof(id->bytes));
-}
-
-static struct jq_uuid get_uuid(struct jq_reader *in) {
-    struct jq_uuid id = {{0}};
-    const struct jq_bytes bytes = jq_read_bytes(in, sizeof(id.bytes));
-    if (bytes.size == sizeof(id.bytes)) {
-        memcpy(id.bytes, bytes.data, sizeof(id.bytes));
-    }
-    return id;
-}
-
 /* ---- the log itself ---- */
 
 static void encode_nothing(const struct jq_record *record, struct jq_buf *out) {
@@ -437,57 +422,7 @@ static void decode_ended(struct jq_reader *in, struct jq_record *record) {
     record->u.task_ended.body = get_body(in);
 }
 
-/* ---- tasks that wait for others, and flows ---- */
-
-static void encode_edge_decided(const struct jq_record *record, struct jq_buf *out) {
-    jq_buf_append_varint(out, record->u.edge_decided.task.value);
-    jq_buf_append_varint(out, record->u.edge_decided.task.value - record->u.edge_decided.parent);
-    jq_buf_append_u8(out, record->u.edge_decided.verdict);
-}
-static void decode_edge_decided(struct jq_reader *in, struct jq_record *record) {
-    record->u.edge_decided.task = (jq_task_id){jq_read_varint(in)};
-    record->u.edge_decided.parent = record->u.edge_decided.task.value - jq_read_varint(in);
-    record->u.edge_decided.verdict = jq_read_u8(in);
-    in->failed |= record->u.edge_decided.verdict > JQ_EDGE_BLOCKED;
-}
-
-static void encode_flow_set(const struct jq_record *record, struct jq_buf *out) {
-    jq_buf_append_varint(out, record->u.flow_set.flow);
-    jq_buf_append_u8(out, record->u.flow_set.phase);
-    jq_buf_append_varint(out, record->u.flow_set.room);
-    jq_buf_append_varint(out, record->u.flow_set.total);
-    put_time(out, record->u.flow_set.at_ms, record->time_ms);
-    jq_buf_append_varint(out, record->u.flow_set.grace_ms);
-    put_uuid(out, &record->u.flow_set.sender);
-    jq_buf_append_str(out, record->u.flow_set.name);
-}
-static void decode_flow_set(struct jq_reader *in, struct jq_record *record) {
-    record->u.flow_set.flow = jq_read_varint(in);
-    record->u.flow_set.phase = jq_read_u8(in);
-    record->u.flow_set.room = (uint32_t)get_bounded(in, UINT32_MAX);
-    record->u.flow_set.total = (uint32_t)get_bounded(in, record->u.flow_set.room);
-    record->u.flow_set.at_ms = get_time(in, record->time_ms);
-    record->u.flow_set.grace_ms = (uint32_t)get_bounded(in, UINT32_MAX);
-    record->u.flow_set.sender = get_uuid(in);
-    record->u.flow_set.name = jq_read_str(in, JQ_NAME_SIZE_MAX);
-    in->failed |= record->u.flow_set.phase < JQ_FLOW_STAGED || record->u.flow_set.phase > JQ_FLOW_CANCELLED;
-}
-
-static void encode_flow_cut(const struct jq_record *record, struct jq_buf *out) {
-    jq_buf_append_varint(out, record->u.flow_cut.flow);
-    jq_buf_append_varint(out, record->u.flow_cut.keep);
-}
-static void decode_flow_cut(struct jq_reader *in, struct jq_record *record) {
-    record->u.flow_cut.flow = jq_read_varint(in);
-    record->u.flow_cut.keep = (uint32_t)get_bounded(in, UINT32_MAX);
-}
-
-static void encode_flow_forgotten(const struct jq_record *record, struct jq_buf *out) {
-    jq_buf_append_varint(out, record->u.flow_forgotten.flow);
-}
-static void decode_flow_forgotten(struct jq_reader *in, struct jq_record *record) {
-    record->u.flow_forgotten.flow = jq_read_varint(in);
-}
+/* ---- what operators do to dead letters ---- */
 
 static void encode_replayed(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.task_replayed.task.value);

@@ -22,6 +22,19 @@ static inline uint64_t get_bounded(struct jq_reader *in, uint64_t max) {
     return value;
 }
 
+static inline void put_uuid(struct jq_buf *out, const struct jq_uuid *id) {
+    jq_buf_append(out, id->bytes, sizeof(id->bytes));
+}
+
+static inline struct jq_uuid get_uuid(struct jq_reader *in) {
+    struct jq_uuid id = {{0}};
+    const struct jq_bytes bytes = jq_read_bytes(in, sizeof(id.bytes));
+    if (bytes.size == sizeof(id.bytes)) {
+        memcpy(id.bytes, bytes.data, sizeof(id.bytes));
+    }
+    return id;
+}
+
 /* What stays of the record: the body, and its CRC in the last four bytes. Written last, read last. */
 static inline void put_body(struct jq_buf *out, struct jq_bytes body) {
     jq_buf_append_varint(out, body.size);
@@ -63,6 +76,16 @@ void encode_schedule_moved(const struct jq_record *record, struct jq_buf *out);
 void decode_schedule_moved(struct jq_reader *in, struct jq_record *record);
 void encode_schedule_forgotten(const struct jq_record *record, struct jq_buf *out);
 void decode_schedule_forgotten(struct jq_reader *in, struct jq_record *record);
+
+/* ---- record_flow.c ---- */
+void encode_edge_decided(const struct jq_record *record, struct jq_buf *out);
+void decode_edge_decided(struct jq_reader *in, struct jq_record *record);
+void encode_flow_set(const struct jq_record *record, struct jq_buf *out);
+void decode_flow_set(struct jq_reader *in, struct jq_record *record);
+void encode_flow_cut(const struct jq_record *record, struct jq_buf *out);
+void decode_flow_cut(struct jq_reader *in, struct jq_record *record);
+void encode_flow_forgotten(const struct jq_record *record, struct jq_buf *out);
+void decode_flow_forgotten(struct jq_reader *in, struct jq_record *record);
 
 /* ---- record_blob.c ---- */
 void put_files(struct jq_buf *out, struct jq_bytes files);

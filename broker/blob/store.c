@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/blob/internal.h"
@@ -324,27 +323,25 @@ static bool is_open(const struct jq_store *store, const char *file) {
 
 /* By the file's own clock: nobody has written to it for so long. */
 static void sweep_begun(struct jq_store *store, int dir_fd, const char *file, void *ctx) {
-    const int64_t *idle_s = ctx;
+    const int64_t *since_s = ctx;
     struct stat status;
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
     const char *dot = strchr(file, '.');
-    if (is_open(store, file) || fstatat(dir_fd, file, &status, 0) != 0 ||
-        now.tv_sec - status.st_mtim.tv_sec < *idle_s || unlinkat(dir_fd, file, 0) != 0) {
+    if (is_open(store, file) || fstatat(dir_fd, file, &status, 0) != 0 || status.st_mtim.tv_sec > *since_s ||
+        unlinkat(dir_fd, file, 0) != 0) {
         return;
     }
     const uint64_t size = dot ? strtoull(dot + 1, NULL, 10) : 0;
     store->used_bytes -= size < store->used_bytes ? size : store->used_bytes;
 }
 
-void jq_store_sweep(struct jq_store *store, int64_t now_ms) {
-    int64_t idle_s = store->config.idle_ms / 1000;
+void jq_store_sweep(struct jq_store *store, int64_t now_ms, int64_t wall_ms) {
+    int64_t since_s = (wall_ms - store->config.idle_ms) / 1000;
     for (int i = 0; i < UPLOADS_MAX; i++) {
         if (store->uploads[i].fd >= 0 && now_ms - store->uploads[i].used_ms >= store->config.idle_ms) {
             upload_close(&store->uploads[i]);
         }
     }
-    (void)each_in(store, "tmp", sweep_begun, &idle_s, NULL);
+    (void)each_in(store, "tmp", sweep_begun, &since_s, NULL);
 }
 
 /* ---- opening ---- */

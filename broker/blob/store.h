@@ -53,8 +53,8 @@ bool jq_store_drop_inode(struct jq_store *store, const uint8_t *hash, uint64_t i
 /* Is it there, with that size? */
 bool jq_store_holds(const struct jq_store *store, const uint8_t *hash, uint64_t size);
 
-/* Throws away puts that nobody has gone on with. */
-void jq_store_sweep(struct jq_store *store, int64_t now_ms);
+/* Throws away puts that nobody has gone on with. `wall_ms`: what the clocks of files are compared with. */
+void jq_store_sweep(struct jq_store *store, int64_t now_ms, int64_t wall_ms);
 uint64_t jq_store_used_bytes(const struct jq_store *store);
 
 #endif

@@ -119,13 +119,13 @@ static void replace(struct jq_core *core, struct jq_bytes *kept, struct jq_bytes
     core->extra_bytes += files.size;
     core->extra_bytes -= kept->size;
     free((uint8_t *)(uintptr_t)kept->data);
-    *kept = (struct jq_bytes){NULL, 0};
-    if (files.size > 0) {
-        uint8_t *copy = malloc(files.size);
-        JQ_CHECK(copy != NULL);
+    uint8_t *copy = files.size > 0 ? malloc(files.size) : NULL;
+    JQ_CHECK(files.size == 0 || copy != NULL);
+    if (copy) {
         memcpy(copy, files.data, files.size);
-        *kept = (struct jq_bytes){copy, files.size};
     }
+    kept->data = copy;
+    kept->size = files.size;
 }
 
 static struct side_files *files_of(struct jq_core *core, struct task *task) {

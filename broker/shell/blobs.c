@@ -237,7 +237,7 @@ static void *writer_thread(void *arg) {
         free(job);
         if (now_ms() - blobs->swept_ms >= SWEEP_MS) {
             blobs->swept_ms = now_ms();
-            jq_store_sweep(blobs->store, blobs->swept_ms);
+            jq_store_sweep(blobs->store, blobs->swept_ms, jq_clock_wall_ms());
         }
     }
     return NULL;
