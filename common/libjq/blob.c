@@ -10,7 +10,7 @@
 #include "common/sha256.h"
 #include "common/text.h"
 
-enum { WINDOW = 12, ROUNDS_MAX = 8, PATH_SIZE = 4096, HASHED_AT_A_TIME = 256 * 1024 };
+enum { WINDOW = 12, FIELDS_SIZE = 256, ROUNDS_MAX = 8, PATH_SIZE = 4096, HASHED_AT_A_TIME = 256 * 1024 };
 
 char *jq_blob_format(const struct jq_blob *blob, char place[JQ_BLOB_TEXT_SIZE]) {
     return jq_text_format_hex((struct jq_bytes){blob->hash, sizeof(blob->hash)}, place);
@@ -138,6 +138,7 @@ static enum jq_err send_piece(struct transfer *transfer, struct jq_error *reterr
     if (err != JQ_OK) {
         return err;
     }
+    (void)jq_buf_room(pack.buf, size + FIELDS_SIZE); /* at once, not by doubling */
     pack_put(&pack, transfer);
     jq_pack_field_uint(&pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_OFFSET, transfer->next);
     jq_pack_field_bin(&pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_DATA, (struct jq_bytes){transfer->piece, size});

@@ -12,6 +12,7 @@ JQ_BIN is the folder of jqbroker, JQ_TEST_BIN that of bench_queue and bench_echo
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BIN = os.environ.get("JQ_BIN", "zig-out/bin")
@@ -300,6 +302,62 @@ class Bench:
         lines = finish(load("bench_exec", "cancel", self.runs, wait=False)).splitlines()
         self.add("cancel to empty cgroup, beyond the grace", [numbers(line)["beyond_ms"] for line in lines], "ms", 100, min)
 
+    def tcp_copy(self, source, target, synced):
+        """Seconds that a plain copy over loopback TCP takes, from the file to the file; with what the disk takes to have it, or not."""
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def receive():
+            stream, _ = listener.accept()
+            buffer = bytearray(1 << 20)
+            with stream, open(target, "wb", buffering=0) as file:
+                while (size := stream.recv_into(buffer)) > 0:
+                    file.write(memoryview(buffer)[:size])
+                if synced:
+                    os.fsync(file.fileno())
+
+        begin = time.monotonic()
+        receiver = threading.Thread(target=receive)
+        receiver.start()
+        with open(source, "rb", buffering=0) as file, socket.create_connection(listener.getsockname()) as stream:
+            while piece := file.read(1 << 20):
+                stream.sendall(piece)
+        receiver.join()
+        listener.close()
+        return time.monotonic() - begin
+
+    def blobs(self):
+        """A file to the store and back by jqctl, SHA-256 at both ends and all, beside a plain TCP copy of it in the same run."""
+        size = int((256 << 20) * self.scale)
+        source, target = os.path.join(self.folder, "source"), os.path.join(self.folder, "target")
+        puts, gets, put_ratios, get_ratios = [], [], [], []
+        for _ in range(self.runs):
+            with open(source, "wb") as file:
+                file.write(os.urandom(size))
+            broker = self.fresh()
+            with open(source, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+            def timed(*words):
+                begin = time.monotonic()
+                subprocess.run([os.path.join(BIN, "jqctl"), "blob", *words], env=broker.env, check=True,
+                               stdout=subprocess.DEVNULL, timeout=WAIT_S)
+                return time.monotonic() - begin
+            synced, put = self.tcp_copy(source, target, True), timed("put", source)
+            os.remove(target)
+            plain = self.tcp_copy(source, target, False)
+            os.remove(target)
+            get = timed("get", digest, target)
+            os.remove(target)
+            puts.append(size / put / 1e6)
+            gets.append(size / get / 1e6)
+            put_ratios.append(synced / put)
+            get_ratios.append(plain / get)
+            self.clear(broker)
+        self.add("blob put, %s MB" % shown(size / 1e6), puts, "MB/s", None)
+        self.add("    over a TCP copy that is synced", put_ratios, "", 0.5)
+        self.add("blob get", gets, "MB/s", None)
+        self.add("    over a TCP copy", get_ratios, "", 0.5)
+
     def first_task(self, broker, begin):
         """Milliseconds from `begin` to the end of the first task."""
         ended = load("bench_queue", "ended", 1, env=broker.env, wait=False)
@@ -424,7 +482,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, 2 runs: to see that it works")
-    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,verify,core,relocation,freecad,exec,cancel,wake; restart10m only by its name")
+    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,verify,core,relocation,freecad,exec,cancel,wake,blobs; restart10m only by its name")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="jqbench-", dir=os.environ.get("JQ_BENCH_DIR", "/var/tmp"))
     bench = Bench(folder, 2 if args.quick else args.runs, 0.1 if args.quick else 1)
@@ -432,7 +490,7 @@ def main():
                "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "memory": bench.memory,
                "restart": bench.restart, "verify": bench.verify, "core": bench.core, "relocation": bench.relocation,
                "freecad": bench.freecad,
-               "exec": bench.spawn, "cancel": bench.cancel, "wake": bench.wake}
+               "exec": bench.spawn, "cancel": bench.cancel, "wake": bench.wake, "blobs": bench.blobs}
     named_only = {"restart10m": bench.restart10m}
     only = [name for name in args.only.split(",") if name] or list(figures)
     figures.update(named_only)
