@@ -129,6 +129,7 @@ static enum jq_err read_piece(struct jq_blob_reader *reader, const struct open_f
 enum jq_err jq_blob_reader_read(struct jq_blob_reader *reader, const uint8_t *hash, uint64_t offset, uint64_t *ret_size,
                                 struct jq_bytes *ret_data, uint64_t *ret_inode, struct jq_error *reterr) {
     struct open_file *file = file_find(reader, hash);
+    const bool kept = file != NULL;
     enum jq_err err = file ? JQ_OK : file_open(reader, hash, &file, ret_inode, reterr);
     if (err != JQ_OK) {
         return err;
@@ -142,7 +143,8 @@ enum jq_err jq_blob_reader_read(struct jq_blob_reader *reader, const uint8_t *ha
     err = read_piece(reader, file, offset, ret_data, reterr);
     if (err != JQ_OK) {
         file_close(file);
-        return err;
+        /* A file that was kept open may have been replaced by a whole one since. */
+        return kept ? jq_blob_reader_read(reader, hash, offset, ret_size, ret_data, ret_inode, reterr) : err;
     }
     *ret_size = file->size;
     return JQ_OK;

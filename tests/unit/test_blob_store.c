@@ -192,6 +192,26 @@ static void a_flipped_byte_is_found(void **state) {
     bench_free(bench);
 }
 
+/* A damaged file that the reader still has open is not what is read when it was put again. */
+static void what_was_put_again_is_read(void **state) {
+    struct bench *bench = bench_new();
+    struct jq_blob_reader *reader = NULL;
+    struct jq_bytes piece;
+    uint64_t size = 0, inode = 0;
+    (void)state;
+    put_from(bench, 0);
+    flip_byte(bench, 5);
+    assert_int_equal(jq_blob_reader_new(bench->dir, &reader, NULL), JQ_OK);
+    assert_int_equal(jq_blob_reader_read(reader, bench->hash, JQ_BLOB_CHUNK_SIZE, &size, &piece, &inode, &bench->error),
+                     JQ_OK);
+    assert_true(jq_store_drop_inode(bench->store, bench->hash, inode));
+    put_from(bench, 0);
+    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, &bench->error), JQ_OK);
+    assert_memory_equal(piece.data, bench->data, piece.size);
+    jq_blob_reader_free(reader);
+    bench_free(bench);
+}
+
 /* The quota counts what is stored and what is announced; a version protects a newer file from the news of an older one's end; a
  * start counts again, and removes what nobody knows. */
 static void the_quota_versions_and_a_start(void **state) {
@@ -243,6 +263,7 @@ int main(void) {
         cmocka_unit_test(pieces_come_in_any_order),       cmocka_unit_test(a_put_goes_on_after_a_restart),
         cmocka_unit_test(another_sum_is_refused),         cmocka_unit_test(a_flipped_byte_is_found),
         cmocka_unit_test(the_quota_versions_and_a_start), cmocka_unit_test(an_abandoned_put_is_swept),
+        cmocka_unit_test(what_was_put_again_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
