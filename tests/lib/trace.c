@@ -34,6 +34,15 @@ static void breaker(struct jq_buf *out, const struct jq_news *news) {
     jq_buf_append_format(out, "%s", news->by_operator && news->breaker_state == JQ_BREAKER_OPEN ? ", tripped" : "");
 }
 
+static void sleeper(struct jq_buf *out, const struct jq_news *news) {
+    jq_buf_append_format(out, "worker %.*s ", JQ_STR_ARG(news->name));
+    if (news->type == JQ_NEWS_WORKER_ASLEEP) {
+        jq_buf_append_format(out, "asleep");
+    } else {
+        jq_buf_append_format(out, "rung: %" PRId64, news->number);
+    }
+}
+
 static bool told(enum jq_news_type type) {
     return type != JQ_NEWS_TASK_SUBMITTED && type != JQ_NEWS_TASK_LEASED && type != JQ_NEWS_TASK_PROGRESS &&
            type != JQ_NEWS_WORKER_REGISTERED;
@@ -74,10 +83,8 @@ static void line(struct jq_buf *out, const struct jq_news *news, const struct jq
         jq_buf_append_format(out, "worker %.*s dead: %" PRId64 " surveys unanswered", JQ_STR_ARG(news->name),
                              news->number);
         break;
-    case JQ_NEWS_WORKER_ASLEEP: jq_buf_append_format(out, "worker %.*s asleep", JQ_STR_ARG(news->name)); break;
-    case JQ_NEWS_WORKER_RUNG:
-        jq_buf_append_format(out, "worker %.*s rung: %" PRId64, JQ_STR_ARG(news->name), news->number);
-        break;
+    case JQ_NEWS_WORKER_ASLEEP:
+    case JQ_NEWS_WORKER_RUNG: sleeper(out, news); break;
     case JQ_NEWS_WORKER_DRAINING:
         jq_buf_append_format(out, "worker %.*s %s", JQ_STR_ARG(news->name), news->number ? "draining" : "not draining");
         break;
