@@ -53,7 +53,8 @@ static void moved(struct sim *sim, const struct jq_record *record) {
 /* Does the key stop standing for its task by this record? */
 static bool ends(const struct sim_key *key, const struct jq_record *record) {
     switch (record->type) {
-    case JQ_RECORD_KEYS_FORGOTTEN: return !bound(key) && key->lsn < record->u.keys_forgotten.below_lsn;
+    case JQ_RECORD_KEYS_FORGOTTEN:
+        return key->unique == JQ_UNIQUE_NONE && key->lsn < record->u.keys_forgotten.below_lsn;
     case JQ_RECORD_KEY_FORGOTTEN: return key->unique == JQ_UNIQUE_THROTTLE && of_text(key, record->u.key_forgotten.key);
     case JQ_RECORD_TASK_LEASED:
         return bound(key) && key->unique != JQ_UNIQUE_UNTIL_DONE && key->task == record->u.task_leased.task.value;
