@@ -84,10 +84,9 @@ static const struct jq_conf_key limit_keys[] = {
     SIZE("withheld_bytes_max", withheld_bytes_max, 0, 16 * GIB, "64M", "Bytes of these submits; beyond: busy."),
     SIZE("memory_max", memory_max_bytes, 16 * MIB, INT64_C(1) << 50, "2G",
          "Memory of the broker's state; beyond: busy."),
-    SIZE(
-        "disk_free_min", disk_free_min_bytes, 0, INT64_C(1) << 50, "256M",
-        "Free space below which no new task is taken; outcomes still are, each of up to 64 KiB: it is room for 4096 of "
-        "them, and wants to be larger where more tasks are queued with such results."),
+    SIZE("disk_free_min", disk_free_min_bytes, 0, INT64_C(1) << 50, "256M",
+         "Free space below which no new task is taken; outcomes still are. Tasks are handed out while there are 64 KiB "
+         "for the outcome of each that runs."),
     SIZE("in_flight_max", in_flight_max_bytes, MIB, 16 * GIB, "64M",
          "Bytes of requests that were received and not decided; beyond: busy."),
     SIZE("output_max", output_max_bytes, 0, 64 * GIB, "64M",

@@ -323,6 +323,7 @@
     X(JQ_AT_WHY_NUMBER, "number", UINT, 0, 0, ANY, NULL,                                                               \
       "behind: tasks before it; not_due, limit_rate, expected, worker_short: ms to go; running: ms so far; "           \
       "worker_no_room: thousandths short; limit_full: how many may run; group_turn: groups before it, at most; "       \
+      "disk_full: bytes free; "                                                                                        \
       "breaker_open, breaker_tripped, worker_breaker: ms until probes are let through, absent: until it is reset")     \
     X(JQ_AT_WHY_COUNT, "count", UINT, 0, 1, ANY, NULL, "of the worker lines: workers of which it is true")
 

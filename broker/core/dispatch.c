@@ -93,10 +93,16 @@ static void assign(struct jq_core *core, uint32_t index, struct choice choice, u
     news_task(core, JQ_NEWS_TASK_LEASED, task);
 }
 
+/* True while the disk has no room for one more outcome: when it has, those who ask are looked at again (disk_note). */
+static bool disk_holds_back(struct jq_core *core) {
+    core->disk_short |= !disk_has_room(core);
+    return core->disk_short;
+}
+
 /* One more task for the worker's poll; false when there is none for it or the answer is full. */
 static bool take_one(struct jq_core *core, uint32_t index) {
     struct worker *worker = worker_at(core, index);
-    if (!wants_more(core, worker)) {
+    if (!wants_more(core, worker) || disk_holds_back(core)) {
         return false;
     }
     const struct choice choice = choose(core, worker);
@@ -184,7 +190,7 @@ static uint32_t best_parked(struct jq_core *core, uint16_t class_index) {
 
 static void dispatch_class(struct jq_core *core, uint16_t class_index) {
     core->dispatch_stamp++;
-    while (core->parked_count > 0 && bit_test(core->open_classes, class_index)) {
+    while (core->parked_count > 0 && bit_test(core->open_classes, class_index) && !disk_holds_back(core)) {
         const uint32_t index = best_parked(core, class_index);
         if (index == 0) {
             return;

@@ -176,6 +176,7 @@ struct jq_blob_row {
     X(JQ_WHY_HELD, "held")                           /* somebody holds it */                                           \
     X(JQ_WHY_NOT_DUE, "not_due")                     /* detail: delay, eta or backoff; number: ms to go */             \
     X(JQ_WHY_QUEUE_PAUSED, "queue_paused")           /* detail: the queue */                                           \
+    X(JQ_WHY_DISK_FULL, "disk_full")                 /* number: bytes that are free: no room for more outcomes */      \
     X(JQ_WHY_LIMIT_FULL, "limit_full")               /* detail: its scope; number: how many may run, and do */         \
     X(JQ_WHY_LIMIT_RATE, "limit_rate")               /* detail: scope and rate; number: ms until it lets one start */  \
     X(JQ_WHY_BREAKER_OPEN, "breaker_open")           /* detail: "handler:work"; number: ms until probes go through */  \

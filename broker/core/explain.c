@@ -91,12 +91,15 @@ static void explain_meter(struct jq_core *core, uint32_t ref, struct explanation
     }
 }
 
-/* What an operator, a limit or a breaker put before it and its like: a line for each bit of enum block_reason. */
+/* What an operator, the disk, a limit or a breaker put before it and its like: a line for each bit of enum block_reason. */
 static void explain_blocks(struct jq_core *core, const struct task *task, struct explanation *out) {
     const struct queue *queue = &core->queues[task->queue];
     const struct class_entry *entry = &core->classes[task->class_index];
     if (queue->blocks & BLOCK_PAUSED) {
         explain_add(out, JQ_WHY_QUEUE_PAUSED, queue->name, 0);
+    }
+    if (!disk_has_room(core)) {
+        explain_add(out, JQ_WHY_DISK_FULL, JQ_STR(""), (int64_t)core->disk_free_bytes);
     }
     explain_meter(core, queue->meter, out);
     explain_meter(core, entry->meter, out);

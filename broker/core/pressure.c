@@ -152,3 +152,20 @@ void marks_note(struct jq_core *core) {
              core->disk_busy ? core->disk_free_bytes < low / 8 * 9 : core->disk_free_bytes < low,
              JQ_STR("disk_free_min"));
 }
+
+/* Space for outcomes is kept by handing out no more than it holds: below the mark, too, what runs can end. */
+bool disk_has_room(const struct jq_core *core) {
+    return core->disk_free_bytes / JQ_FRAME_SIZE_MAX > core->running_count;
+}
+
+void disk_note(struct jq_core *core, uint64_t free_bytes, uint64_t log_bytes) {
+    core->disk_free_bytes = free_bytes;
+    core->log_bytes = log_bytes;
+    if (!core->disk_short || !disk_has_room(core)) {
+        return;
+    }
+    core->disk_short = false;
+    for (uint32_t i = 0; i < core->parked_count; i++) {
+        worker_refill(core, core->parked[i]);
+    }
+}

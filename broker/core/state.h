@@ -399,6 +399,9 @@ const char *queue_refuses_many(struct jq_core *core, uint16_t at, uint64_t count
 bool queue_withholds(struct jq_core *core, uint16_t queue);
 const char *broker_refuses(const struct jq_core *core, const char **ret_reason); /* the broker's mark, or NULL */
 void marks_note(struct jq_core *core);
+/* Room on the disk for the outcomes of all that runs, each as large as a frame, and of one task more. */
+bool disk_has_room(const struct jq_core *core);
+void disk_note(struct jq_core *core, uint64_t free_bytes, uint64_t log_bytes);
 
 /* ---- move.c: what is live leaves the log's oldest part ---- */
 void move_work(struct jq_core *core); /* asks for a slice of it where the log is too long */

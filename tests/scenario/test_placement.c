@@ -221,6 +221,34 @@ static void disk_mark_has_hysteresis(void **state) {
     lab_free(lab);
 }
 
+static void tell_disk(struct lab *lab, uint64_t free_bytes) {
+    struct jq_event disk = {.type = JQ_EVENT_DISK, .u.disk = {.free_bytes = free_bytes}};
+    lab_step(lab, &disk);
+}
+
+/* Space is kept for the outcomes of all that runs: no task is handed out that might not be able to end, and it is told why. */
+static void disk_keeps_room_for_outcomes(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const struct jq_submit_item item = lab_item();
+    jq_task_id last = {0};
+    for (int i = 0; i < 3; i++) {
+        last = submit_item(lab, &item);
+    }
+    tell_disk(lab, 2 * JQ_FRAME_SIZE_MAX);
+    const jq_lease_token first = lease_task(lab, "worker-1");
+    (void)lease_task(lab, "worker-1");
+    struct jq_request poll = poll_of(lab, "worker-2", 1, 20000);
+    assert_null(lab_ask(lab, &poll));
+    const struct jq_reply_effect *why = explain_task(lab, last);
+    assert_int_equal(why->u.explain.lines[0].why, JQ_WHY_DISK_FULL);
+    assert_int_equal(why->u.explain.lines[0].number, 2 * JQ_FRAME_SIZE_MAX);
+    assert_int_equal(report_success(lab, first), JQ_REPLY_OK);
+    tell_disk(lab, 3 * JQ_FRAME_SIZE_MAX);
+    assert_int_equal(lab_reply_to(lab, poll.call)->u.lease.count, 1);
+    lab_free(lab);
+}
+
 /* At memory_max submits are busy, until enough was forgotten. */
 static void memory_mark_stops_submits(void **state) {
     (void)state;
@@ -288,6 +316,7 @@ int main(void) {
         cmocka_unit_test(drained_worker_that_died_is_forgotten_when_taken_back),
         cmocka_unit_test(full_queue_is_busy),
         cmocka_unit_test(disk_mark_has_hysteresis),
+        cmocka_unit_test(disk_keeps_room_for_outcomes),
         cmocka_unit_test(memory_mark_stops_submits),
         cmocka_unit_test(full_tables_are_busy),
     };

@@ -48,6 +48,7 @@ static const struct {
     {"held", ABOUT_TASK, "Somebody holds it; `jqctl task release` lets it go.", NULL},
     {"not_due", ABOUT_TASK, "It is not due for another %t (%d).", NULL},
     {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on.", NULL},
+    {"disk_full", ABOUT_TASK, "The broker's disk has %n bytes left: no room for the outcomes of more tasks.", NULL},
     {"limit_full", ABOUT_TASK, "The limit %d is full: %n run, and the next starts when one of them ends.", NULL},
     {"limit_rate", ABOUT_TASK, "The limit %d lets nothing start for another %t.", NULL},
     {"breaker_open", ABOUT_TASK, "The circuit breaker %d is open for another %t: too much failed there.", NULL},

@@ -73,8 +73,11 @@ static void *grow(struct tasks *tasks, void *items, uint32_t count, size_t size)
     if ((count & (count - 1)) != 0)
         return items;
     void *grown = realloc(items, (count == 0 ? 1 : 2 * (size_t)count) * size);
-    tasks->failed = tasks->failed || grown == NULL;
-    return grown != NULL ? grown : items;
+    if (grown == NULL) {
+        tasks->failed = true;
+        return items;
+    }
+    return grown;
 }
 
 static void define_class(struct tasks *tasks, const struct jq_record *record) {
