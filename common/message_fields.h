@@ -175,8 +175,7 @@
     X(JQ_AT_LEASE_HELD, "held", LIST, 0, 0, JQ_HELD_COUNT_MAX, &jq_message_held,                                       \
       "all leases it holds, when the broker sent `send_held`")                                                         \
     X(JQ_AT_LEASE_SLEEP, "sleep", BOOL, 0, 0, 0, NULL,                                                                 \
-      "I hold nothing and go: ring my doorbell; answered at once, the session ends. Without a doorbell it says "       \
-      "nothing")
+      "I hold nothing and go: answered at once, the session ends; what has a doorbell may be rung")
 
 #define JQ_FIELDS_REPORT_ITEM(X)                                                                                       \
     X(JQ_AT_REPORT_ITEM_TASK, "task", UINT, REQUIRED, 1, ANY, NULL, "")                                                \

@@ -346,9 +346,9 @@ void lease_request(struct jq_core *core, const struct jq_request *request) {
         held_list_check(core, index, request);
     }
     poll_begin(core, request, index);
-    if (request->u.lease.sleep && worker_at(core, index)->doorbell.size > 0) {
+    if (request->u.lease.sleep) {
         poll_answer(core, index, (uint32_t)request->u.lease.report_count);
-        worker_goes_to_sleep(core, index);
+        worker_goes(core, index);
         return;
     }
     worker_fill(core, index);

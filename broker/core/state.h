@@ -206,7 +206,7 @@ void worker_register(struct jq_core *core, const struct jq_request *request);
 void worker_heard(struct jq_core *core, uint32_t index);
 void worker_forget_session(struct jq_core *core, uint32_t index);
 void worker_dead(struct jq_core *core, uint32_t index);
-void worker_goes_to_sleep(struct jq_core *core, uint32_t index);
+void worker_goes(struct jq_core *core, uint32_t index);
 void worker_lose_leases(struct jq_core *core, uint32_t index);
 /* Takes (or gives back) what the lease reserves there, in the worker's account. Nothing while its offers are unknown. */
 void worker_reserve(struct jq_core *core, struct worker *worker, const struct lease *lease, bool take);

@@ -165,32 +165,37 @@ static void worker_rest(struct jq_core *core, uint32_t index) {
     worker_falls_asleep(core, index);
 }
 
-/* It says that it goes, and holds nothing: what was given to it meanwhile goes back, nobody's fault. */
-void worker_goes_to_sleep(struct jq_core *core, uint32_t index) {
-    while (worker_at(core, index)->lease_head != 0) {
-        attempt_returned(core, lease_at(core, worker_at(core, index)->lease_head)->task);
-    }
-    worker_rest(core, index);
-}
-
-/* Dead: its leases end; it is forgotten unless it can be woken, or an operator's word (drain) must outlive it. */
-void worker_dead(struct jq_core *core, uint32_t index) {
-    struct worker *worker = worker_at(core, index);
-    const int64_t unanswered = (int64_t)(core->surveys_sent - worker->seen_survey);
-    news_name(core, JQ_NEWS_WORKER_DEAD, worker->name, unanswered);
-    worker_lose_leases(core, index);
+/* Its leases have ended: it is forgotten unless it can be woken, or an operator's word (drain) must outlive it. */
+static void worker_leave(struct jq_core *core, uint32_t index) {
     if (worker_at(core, index)->doorbell.size > 0) {
         worker_rest(core, index);
         return;
     }
     worker_forget_session(core, index);
     seen_remove(core, index);
-    if (!worker_at(core, index)->draining) {
+    const struct worker *worker = worker_at(core, index);
+    if (!worker->draining) {
         free(worker->cancels);
         free(worker->kills);
         struct jq_record record = {.type = JQ_RECORD_WORKER_GONE, .u.worker_gone = {index}};
         emit(core, &record);
     }
+}
+
+/* It says that it goes, and holds nothing: what was given to it meanwhile goes back, nobody's fault. */
+void worker_goes(struct jq_core *core, uint32_t index) {
+    while (worker_at(core, index)->lease_head != 0) {
+        attempt_returned(core, lease_at(core, worker_at(core, index)->lease_head)->task);
+    }
+    worker_leave(core, index);
+}
+
+void worker_dead(struct jq_core *core, uint32_t index) {
+    const struct worker *worker = worker_at(core, index);
+    const int64_t unanswered = (int64_t)(core->surveys_sent - worker->seen_survey);
+    news_name(core, JQ_NEWS_WORKER_DEAD, worker->name, unanswered);
+    worker_lose_leases(core, index);
+    worker_leave(core, index);
 }
 
 /* ---- registration ---- */

@@ -121,10 +121,10 @@ enum jq_err jq_link_offer_anew(struct jq_link *link, const struct jq_link_offer 
 /* How many tasks the worker would take at a time; 0: none, only commands. Asks anew when that is more, or less, than before. */
 void jq_link_want(struct jq_link *link, unsigned want);
 
-/* Tells the broker that this worker, which holds nothing, goes until its doorbell is rung; the last thing a link does. */
-void jq_link_sleep(struct jq_link *link);
-/* True when the broker has heard it, or there was no session in which to say it. */
-bool jq_link_asleep(const struct jq_link *link);
+/* Tells the broker that this worker, which holds nothing, goes: for good, or until its doorbell is rung. What was on its way to it goes
+ * back to the queues. The last thing a link does. True: the broker has heard it, or there was no session in which to say it; false:
+ * not within `wait_ms`. */
+bool jq_link_leave(struct jq_link *link, int64_t wait_ms);
 
 /* Ends a lease. Copied; sent within 2 ms, with others; sent again until there is a verdict. JQ_ERR_TOO_BIG: the result. */
 enum jq_err jq_link_report(struct jq_link *link, const struct jq_link_report *report, struct jq_error *reterr);

@@ -79,7 +79,7 @@ struct jq_link {
     struct poll polls[2]; /* the current one, and one it replaced */
     unsigned want;
     int64_t poll_again_ms;
-    bool sleeping, asleep;       /* jq_link_sleep() was called; and is done */
+    bool sleeping, asleep;       /* jq_link_leave() was called; the broker has heard it */
     bool held_wanted;            /* the broker asked for the list */
     struct jq_map held_by_token; /* token -> index into leases */
     struct link_lease *leases;

@@ -1,9 +1,12 @@
 /* link_lease.c - the session: registering, asking for tasks, and the list of leases held. */
+#include <poll.h>
 #include <stdlib.h>
 
 #include "common/hash.h"
 #include "common/libjq/link_internal.h"
 #include "common/text.h"
+
+enum { LEAVE_LOOK_MS = 100 };
 
 /* ---- leases held ---- */
 
@@ -499,7 +502,7 @@ int64_t link_polls_step(struct jq_link *link) {
 }
 
 /* Polls that are parked are the broker's to drop; what it may have given on them meanwhile it takes back. */
-void jq_link_sleep(struct jq_link *link) {
+static void leave_begin(struct jq_link *link) {
     for (int i = 0; i < 2; i++) {
         if (link->polls[i].used) {
             jq_flight_end(&link->polls[i].flight);
@@ -510,10 +513,17 @@ void jq_link_sleep(struct jq_link *link) {
     link->asleep = !link->registered;
     link->want = 0;
     link->poll_again_ms = 0;
-    link_wake(link);
 }
 
-bool jq_link_asleep(const struct jq_link *link) {
+bool jq_link_leave(struct jq_link *link, int64_t wait_ms) {
+    const int64_t until_ms = jq_flight_now_ms() + wait_ms;
+    leave_begin(link);
+    (void)jq_link_step(link);
+    while (!link->asleep && jq_flight_now_ms() < until_ms) {
+        struct pollfd fd = {.fd = jq_link_fd(link), .events = POLLIN};
+        (void)poll(&fd, 1, LEAVE_LOOK_MS);
+        (void)jq_link_step(link);
+    }
     return link->asleep;
 }
 

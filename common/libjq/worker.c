@@ -10,7 +10,7 @@
 #include "common/libjq/flight.h"
 #include "common/libjq/link.h"
 
-enum { HANDLERS_MAX = 256, THREADS_MAX = 256, SLOTS_MAX = 100000, DRAIN_WAIT_MS = 1000 };
+enum { HANDLERS_MAX = 256, THREADS_MAX = 256, SLOTS_MAX = 100000, LEAVE_WAIT_MS = 1000 };
 
 struct jq_job {
     struct jq_job *next;
@@ -389,6 +389,9 @@ static void loop(struct jq_worker *worker) {
         }
     }
     (void)abandon_todo(worker);
+    if (!worker->refused.code) {
+        (void)jq_link_leave(worker->link, LEAVE_WAIT_MS);
+    }
 }
 
 static enum jq_err start_link(struct jq_worker *worker, struct jq_error *reterr) {

@@ -172,15 +172,20 @@ static void what_was_given_to_one_that_goes_comes_back(void **state) {
     lab_free(lab);
 }
 
-/* Without a doorbell nobody can be woken: the word says nothing, and silence is death. */
-static void without_a_doorbell_there_is_no_sleep(void **state) {
+/* Without a doorbell nobody can be woken: who goes is gone, and what crossed its word is back in the queue at once. */
+static void without_a_doorbell_who_goes_is_gone(void **state) {
     (void)state;
     struct lab *lab = new_lab();
-    (void)lab_worker(lab, "w");
+    const jq_task_id task = submit_task(lab, "mail");
+    const jq_lease_token token = lease_task(lab, "w");
     sleeps(lab, "w");
-    (void)submit_task(lab, "mail");
+    assert_int_equal(task_state(lab, task), JQ_STATE_READY);
+    assert_int_equal(task_row_of(lab, task).attempts, 0);
+    assert_int_equal(report_by(lab, "w", task, token, JQ_OUTCOME_SUCCESS, false), JQ_REPLY_NOT_FOUND);
     advance_ms(lab, 2 * LIVENESS_MS);
     assert_int_equal(lab->rings, 0);
+    expect_trace(lab, "[10000] task 1 ready: handed_back\n");
+    expect_replay_matches_live(lab);
     lab_free(lab);
 }
 
@@ -193,7 +198,7 @@ int main(void) {
         cmocka_unit_test(doorbells_are_remembered_over_a_restart),
         cmocka_unit_test(a_dead_worker_with_a_doorbell_is_rung),
         cmocka_unit_test(what_was_given_to_one_that_goes_comes_back),
-        cmocka_unit_test(without_a_doorbell_there_is_no_sleep),
+        cmocka_unit_test(without_a_doorbell_who_goes_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,9 @@ static inline void jq_exec_tail_feed(struct jq_exec_tail *tail, struct jq_bytes 
     }
     if (kept->size + bytes.size > kept->size_max) {
         const struct jq_bytes last = jq_exec_tail_bytes(tail);
-        memmove(kept->data, last.data, last.size);
+        if (last.size > 0) {
+            memmove(kept->data, last.data, last.size);
+        }
         kept->size = last.size;
     }
     jq_buf_append(kept, bytes.data, bytes.size);

@@ -16,7 +16,7 @@
 #include "common/log.h"
 #include "worker/shell/worker.h"
 
-enum { SLEEP_WAIT_MS = 2000, RINGS_MAX = 1024 };
+enum { LEAVE_WAIT_MS = 1000, RINGS_MAX = 1024 };
 
 union any_address {
     struct sockaddr any;
@@ -94,18 +94,14 @@ void jq_doorbell_answer(const struct jq_worker_shell *worker) {
     }
 }
 
-void jq_doorbell_sleep(struct jq_worker_shell *worker) {
-    const int64_t until_ms = jq_clock_boot_ms() + SLEEP_WAIT_MS;
-    if (worker->doorbell[0] == '\0' || worker->refused.code) {
+void jq_worker_leave(struct jq_worker_shell *worker) {
+    if (worker->refused.code) {
         return;
     }
-    jq_link_sleep(worker->link);
-    while (!jq_link_asleep(worker->link) && jq_clock_boot_ms() < until_ms) {
-        struct pollfd fd = {.fd = jq_link_fd(worker->link), .events = POLLIN};
-        (void)poll(&fd, 1, 100);
-        (void)jq_link_step(worker->link);
+    if (!jq_link_leave(worker->link, LEAVE_WAIT_MS)) {
+        JQ_LOG_INFO("gone without a word: the broker does not answer");
+    } else if (worker->doorbell[0] != '\0') {
+        JQ_LOG_INFO("asleep", JQ_F_STR("doorbell", worker->doorbell));
     }
-    JQ_LOG_INFO(jq_link_asleep(worker->link) ? "asleep" : "gone without a word: the broker does not answer",
-                JQ_F_STR("doorbell", worker->doorbell));
     jq_doorbell_answer(worker); /* what was rung before the broker knew would start us again for nothing */
 }

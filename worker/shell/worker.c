@@ -226,7 +226,8 @@ void jq_run_ended(struct jq_run *run, enum jq_outcome outcome) {
 static void progress_tell_of(struct jq_run *run) {
     const char *text = "";
     const int32_t permille = run->child ? jq_exec_child_progress(run->child, &text) : -1;
-    const size_t size = strnlen(text, JQ_PROGRESS_TEXT_SIZE_MAX);
+    const size_t length = strlen(text);
+    const size_t size = length < JQ_PROGRESS_TEXT_SIZE_MAX ? length : JQ_PROGRESS_TEXT_SIZE_MAX;
     const bool same_text = strlen(run->progress_text_told) == size && memcmp(text, run->progress_text_told, size) == 0;
     if (permille < 0 || (permille == run->progress_told && same_text)) {
         return;
@@ -592,7 +593,7 @@ int jq_worker_shell_run(const struct jq_conf_args *args, const struct jq_worker_
         JQ_LOG_INFO("started", JQ_F_STR("worker", worker.name), JQ_F_STR("broker", settings->request_url));
         tell_manager(&worker);
         loop(&worker, signal_fd);
-        jq_doorbell_sleep(&worker);
+        jq_worker_leave(&worker);
         err = worker.refused.code;
         error = worker.refused;
     }

@@ -132,7 +132,7 @@ void jq_reload_freecad(struct jq_worker_shell *worker);
 /* doorbell.c: how a worker that sleeps is woken. */
 enum jq_err jq_doorbell_open(struct jq_worker_shell *worker, struct jq_error *reterr);
 void jq_doorbell_answer(const struct jq_worker_shell *worker); /* who rings while we are awake is hung up on */
-void jq_doorbell_sleep(struct jq_worker_shell *worker); /* says good night to the broker; before the process ends */
+void jq_worker_leave(struct jq_worker_shell *worker); /* tells the broker that it goes; before the process ends */
 
 /* pressure.c: thousandths of the memory in use, and of the time waited for memory (PSI some avg10; 0 where the kernel has none). */
 void jq_pressure_read(unsigned *ret_memory_permille, unsigned *ret_stall_permille);
