@@ -91,7 +91,9 @@ static bool define(struct jq_core *core, uint32_t index, struct jq_bytes definit
     struct jq_schedule_def def;
     uint8_t *bytes = malloc(definition.size + 1);
     JQ_CHECK(bytes != NULL);
-    memcpy(bytes, definition.data, definition.size);
+    if (definition.size > 0) {
+        memcpy(bytes, definition.data, definition.size);
+    }
     if (!schedule_def_unpack((struct jq_bytes){bytes, definition.size}, &def) || schedule_find(core, def.name) != 0) {
         free(bytes);
         return false;

@@ -50,9 +50,10 @@ static char *groups_of(struct exec_bed *bed, uint64_t memory_bytes_max, const ch
     struct jq_exec_child *child = exec_bed_run(bed, &spec, script);
     const struct jq_exec_outcome *outcome = jq_exec_child_outcome(child);
     assert_int_equal(outcome->verdict.outcome, JQ_OUTCOME_SUCCESS);
-    char *text = strndup((const char *)outcome->result.data, outcome->result.size);
-    jq_exec_child_free(child);
+    char *text = calloc(1, outcome->result.size + 1);
     assert_non_null(text);
+    memcpy(text, outcome->result.data, outcome->result.size);
+    jq_exec_child_free(child);
     assert_non_null(strstr(text, "slot-"));
     return text;
 }
