@@ -340,7 +340,8 @@ static enum jq_err take_up(struct transfer *transfer, struct jq_error *reterr) {
     struct stat status;
     transfer->fd = open(transfer->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (transfer->fd < 0 || fstat(transfer->fd, &status) != 0) {
-        return jq_fail_errno(reterr, errno, "%.160s", transfer->path);
+        /* Never "not found", which is the broker's word for a blob that nobody has. */
+        return jq_fail(reterr, JQ_ERR_IO, "%.160s: %s", transfer->path, strerror(errno));
     }
     const uint64_t there = (uint64_t)status.st_size / JQ_BLOB_CHUNK_SIZE * JQ_BLOB_CHUNK_SIZE;
     jq_sha256_init(&transfer->sum);

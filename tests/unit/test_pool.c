@@ -424,6 +424,24 @@ static void what_breaks_the_turns_serves_no_more(void **state) {
     assert_string_not_equal(stage->result, first);
 }
 
+/* A task that writes beside its own folder, where the next one would find it, costs its process: that one is removed with all of it. */
+static void files_beside_the_tasks_folder_are_not_handed_on(void **state) {
+    struct stage *stage = *state;
+    open_python(stage, "import jqmesh, os\n"
+                       "@jqmesh.handler\n"
+                       "def run(params, ctx):\n"
+                       "    beside = os.path.join(os.path.dirname(os.getcwd()), 'secret')\n"
+                       "    before = os.path.exists(beside)\n"
+                       "    open(beside, 'w').close()\n"
+                       "    return before\n");
+    for (int i = 0; i < 2; i++) {
+        run(stage, "{}");
+        expect(stage, JQ_OUTCOME_SUCCESS, "");
+        assert_string_equal(stage->result, "false");
+        wait_for_rest(stage);
+    }
+}
+
 /* Processes that a task leaves behind are killed, with the one that started them. */
 static void processes_left_behind_are_killed(void **state) {
     struct stage *stage = *state;
@@ -485,6 +503,7 @@ int main(void) {
         TEST(limits_are_each_tasks_own),
         TEST(bad_ends_are_clear_outcomes),
         TEST(what_breaks_the_turns_serves_no_more),
+        TEST(files_beside_the_tasks_folder_are_not_handed_on),
         TEST(processes_left_behind_are_killed),
         TEST(start_that_fails_is_told),
         TEST(large_payload_reaches_a_slow_reader),

@@ -179,7 +179,8 @@ static enum jq_err make_group(struct jq_exec_child *child, const struct jq_exec_
         .cpu_milli_max = spec->cpu_milli_max,
     };
     const struct jq_cgroups *groups = &child->host->cgroups;
-    const bool single = child->host->root && !spec->switch_user; /* It may do to its cgroup what it likes. */
+    /* As root, or as our own user where no sandbox holds it, it may do to its cgroup what it likes. */
+    const bool single = !spec->switch_user && (child->host->root || child->host->sandbox == NULL);
     const enum jq_err err = jq_cgroup_slots_take(&child->host->slots, groups, &limits, single, &child->group, reterr);
     if (err != JQ_OK) {
         return err;

@@ -79,6 +79,7 @@ struct jq_child_warm {
     gid_t gid;
     char turn_name[JQ_CHILD_NAME_SIZE]; /* of the folder of the present task in its work dir; "": none */
     unsigned process_count;             /* of its tree, when it said that it is ready */
+    unsigned entry_count;               /* of its work dir, then */
     int64_t cpu_begin_ms;
     int64_t hangup_ms;   /* its channel has ended, and by then it shall have, too; INT64_MAX: not so */
     struct jq_buf words; /* for it, of which the first `sent` bytes have gone */

@@ -6,10 +6,13 @@
 #include "worker/exec/sysfile.h"
 #include "worker/exec/workdir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -127,6 +130,29 @@ static unsigned count_processes(struct jq_exec_child *child, int64_t now_ms) {
     return jq_procs_mark(&host->procs, child->pid, child->marker, host->self).count;
 }
 
+static int open_work_dir(const struct jq_exec_child *child) {
+    return openat(child->host->work_fd, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* What stands in its work dir beside the folder of the present task; counted no further than `most`. */
+static unsigned count_entries(const struct jq_exec_child *child, unsigned most) {
+    const int fd = open_work_dir(child);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    unsigned count = 0;
+    if (dir == NULL) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return most;
+    }
+    for (const struct dirent *entry = readdir(dir); entry != NULL && count < most; entry = readdir(dir)) {
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                 strcmp(entry->d_name, child->warm->turn_name) != 0;
+    }
+    (void)closedir(dir);
+    return count;
+}
+
 static void tell(struct jq_exec_child *child) {
     if (jq_list_empty(&child->warm->turned)) {
         jq_list_push_back(&child->host->turned, &child->warm->turned);
@@ -156,6 +182,7 @@ static void take_ready(struct jq_exec_child *child, int64_t now_ms) {
     if (child->reply.ready && !child->warm->was_ready) {
         child->warm->was_ready = true;
         child->warm->process_count = count_processes(child, now_ms);
+        child->warm->entry_count = count_entries(child, UINT_MAX);
         (void)send_or_wait(child); /* not before it was counted: from now on what is there is the task's */
         tell(child);
     }
@@ -204,10 +231,6 @@ void jq_warm_tell(struct jq_exec_host *host, int64_t now_ms) {
 /* --- turns ---------------------------------------------------------------------------------------------------------- */
 
 /* Only the worker's user can put something else in the place of the work dir itself. */
-static int open_work_dir(const struct jq_exec_child *child) {
-    return openat(child->host->work_fd, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 static enum jq_err make_folder(struct jq_exec_child *child, const struct jq_exec_turn *turn, struct jq_error *reterr) {
     const struct jq_child_warm *warm = child->warm;
     int fd = -1;
@@ -234,6 +257,7 @@ static enum jq_err set_limits(struct jq_exec_child *child, const struct jq_exec_
     const struct jq_cgroup_limits limits = {.memory_bytes_max = turn->memory_bytes_max,
                                             .cpu_milli_max = turn->cpu_milli_max};
     child->memory_bytes_max = turn->memory_bytes_max;
+    child->group.reusable = false; /* it no longer has the limits that it was made with */
     return jq_cgroup_set(&child->host->cgroups, &child->group, &limits)
                ? JQ_OK
                : jq_fail(reterr, JQ_ERR_BUSY, "warm process %s: holds more memory than the task may use", child->name);
@@ -295,7 +319,8 @@ bool jq_exec_turn_end(struct jq_exec_child *child, int64_t now_ms) {
     /* More bytes behind the result are words out of turn. */
     const bool quiet = !child->reply.beyond && !child->reply.garbled;
     jq_exec_reply_renew(&child->reply);
-    return removed && quiet && count_processes(child, now_ms) <= warm->process_count;
+    const bool tidy = count_entries(child, warm->entry_count + 1) <= warm->entry_count;
+    return removed && tidy && quiet && count_processes(child, now_ms) <= warm->process_count;
 }
 
 bool jq_exec_warm_ready(const struct jq_exec_child *child) {

@@ -211,8 +211,8 @@ static enum jq_err begin(struct process *process, const struct jq_pool_task *tas
 enum jq_err jq_pool_run(struct jq_pool *pool, const struct jq_pool_task *task, int64_t now_ms,
                         struct jq_exec_child **ret_child, struct jq_error *reterr) {
     struct process *process = find_free(pool);
-    /* One that rests may hold more memory than this task has reserved: then a fresh one serves it. */
-    enum jq_err err = process != NULL ? begin(process, task, now_ms, reterr) : JQ_ERR_BUSY;
+    /* One that rests may hold more memory than this task has reserved, or have spoilt its folder: then a fresh one serves it. */
+    enum jq_err err = process != NULL && begin(process, task, now_ms, reterr) == JQ_OK ? JQ_OK : JQ_ERR_BUSY;
     if (err == JQ_ERR_BUSY) {
         err = start(pool, &task->turn, now_ms, &process, reterr);
         err = err == JQ_OK ? begin(process, task, now_ms, reterr) : err;

@@ -98,10 +98,10 @@ void jq_worker_leave(struct jq_worker_shell *worker) {
     if (worker->refused.code) {
         return;
     }
+    jq_doorbell_answer(worker); /* who rings from now on is to start us again: once too often rather than too late */
     if (!jq_link_leave(worker->link, LEAVE_WAIT_MS)) {
         JQ_LOG_INFO("gone without a word: the broker does not answer");
     } else if (worker->doorbell[0] != '\0') {
         JQ_LOG_INFO("asleep", JQ_F_STR("doorbell", worker->doorbell));
     }
-    jq_doorbell_answer(worker); /* what was rung before the broker knew would start us again for nothing */
 }

@@ -165,7 +165,11 @@ static void take_over(struct jq_worker_shell *worker, struct jq_reload *reload, 
 static void take(struct jq_worker_shell *worker, struct jq_reload *reload) {
     struct jq_link_handler *handlers = reload->settings ? jq_worker_link_handlers(reload->settings) : NULL;
     if (handlers && offer(worker, reload, handlers) == JQ_OK) {
+        const bool missed = worker->freecad_facts && reload->freecad[0] == '\0';
         take_over(worker, reload, handlers);
+        if (missed) {
+            jq_reload_freecad(worker); /* found out while the rest was being read */
+        }
         return;
     }
     free(handlers);
