@@ -158,7 +158,7 @@ static const struct jq_conf_key window_keys[] = {
     TIME("result_ttl", result_ttl_ms, 0, YEAR, "1d", "How long a result is kept, unless its task says otherwise."),
     TIME("dead_ttl", dead_ttl_ms, 0, 10 * YEAR, "0s",
          "How long a dead letter stays; 0s: until it is replayed or removed."),
-    TIME("blob_grace", blob_grace_ms, 0, YEAR, "1h",
+    TIME("blob_grace", blob_grace_ms, 60000, YEAR, "1h",
          "How long a blob is kept that no task refers to, after somebody asked for it last; and a put nobody goes on "
          "with."),
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "broker/blob/internal.h"
@@ -105,6 +106,20 @@ static struct upload *upload_place(struct jq_store *store, int64_t now_ms) {
     return oldest;
 }
 
+/* Is there room for `bytes` more beside what is to be left to the journal? */
+static enum jq_err check_disk(const struct jq_store *store, uint64_t bytes, struct jq_error *reterr) {
+    struct statvfs disk;
+    if (statvfs(store->dir, &disk) != 0) {
+        return jq_fail_errno(reterr, errno, "%.200s", store->dir);
+    }
+    const uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    const uint64_t least = store->config.disk_free_min;
+    return free_bytes >= least && free_bytes - least >= bytes
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_BUSY, "the disk has %llu bytes left (disk_free_min: %llu)",
+                         (unsigned long long)free_bytes, (unsigned long long)least);
+}
+
 static enum jq_err upload_get(struct jq_store *store, const uint8_t *hash, uint64_t size, int64_t now_ms,
                               struct upload **ret_upload, struct jq_error *reterr) {
     char path[BLOB_PATH_SIZE];
@@ -126,7 +141,8 @@ static enum jq_err upload_get(struct jq_store *store, const uint8_t *hash, uint6
         return jq_fail(reterr, JQ_ERR_NO_SPACE, "the store is full: %llu of %llu bytes",
                        (unsigned long long)store->used_bytes, (unsigned long long)store->config.bytes_max);
     }
-    const enum jq_err err = upload_open(upload, path, hash, size, reterr);
+    enum jq_err err = begun ? JQ_OK : check_disk(store, size, reterr);
+    err = err == JQ_OK ? upload_open(upload, path, hash, size, reterr) : err;
     if (err == JQ_OK) {
         store->used_bytes += begun ? 0 : size;
         upload->used_ms = now_ms;
@@ -210,7 +226,15 @@ enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t s
                          struct jq_bytes data, int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version,
                          struct jq_error *reterr) {
     struct upload *upload = NULL;
-    enum jq_err err = upload_get(store, hash, size, now_ms, &upload, reterr);
+    uint64_t found = 0;
+    *ret_version = 0;
+    /* A piece that comes after the last, of another who puts the same. */
+    if (!upload_find(store, hash, size) && stored_size(store, hash, &found) && found == size) {
+        *ret_have = size;
+        return JQ_OK;
+    }
+    enum jq_err err = check_disk(store, data.size, reterr);
+    err = err == JQ_OK ? upload_get(store, hash, size, now_ms, &upload, reterr) : err;
     if (err != JQ_OK) {
         return err;
     }
@@ -222,7 +246,6 @@ enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t s
         return err;
     }
     *ret_have = upload_have(upload);
-    *ret_version = 0;
     return upload_is_whole(upload) ? finish(store, upload, ret_version, reterr) : JQ_OK;
 }
 
@@ -291,7 +314,13 @@ static void look_at_blob(struct jq_store *store, int dir_fd, const char *file, v
     if (jq_text_parse_hex(jq_str_of(file), hash, sizeof(hash), NULL) != JQ_OK) {
         return; /* not ours */
     }
-    if (!store->config.known(store->config.ctx, hash) || !stored_size(store, hash, &size)) {
+    const int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
+    const enum jq_err err = fd >= 0 ? blob_size_of(fd, &size, NULL) : JQ_ERR_IO;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    /* One that cannot be read today may be read tomorrow. */
+    if (!store->config.known(store->config.ctx, hash) || err == JQ_ERR_CORRUPT) {
         (void)unlinkat(dir_fd, file, 0);
     } else {
         store->used_bytes += size;

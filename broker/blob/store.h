@@ -9,7 +9,7 @@
  *
  * Units:     sizes and offsets are bytes.
  * Threads:   a store belongs to one thread, which writes; a reader (reader.h) to another.
- * Errors:    JQ_ERR_NO_SPACE: the quota, or the disk. JQ_ERR_BUSY: too many puts at a time. JQ_ERR_CORRUPT: what came has another
+ * Errors:    JQ_ERR_NO_SPACE: the quota, or the disk. JQ_ERR_BUSY: too many puts at a time, or too little left of the disk. JQ_ERR_CORRUPT: what came has another
  *            SHA-256 than it was said to have; it is thrown away. JQ_ERR_IO.
  */
 #ifndef JQ_BROKER_BLOB_STORE_H
@@ -21,9 +21,10 @@
 struct jq_store; /* Opaque: jq_store_open() .. jq_store_close(). */
 
 struct jq_store_config {
-    const char *dir;    /* made if it is not there */
-    uint64_t bytes_max; /* of blobs, and of what is announced of those that are coming */
-    int64_t idle_ms;    /* a put that was begun and not gone on with for so long is thrown away */
+    const char *dir;        /* made if it is not there */
+    uint64_t bytes_max;     /* of blobs, and of what is announced of those that are coming */
+    uint64_t disk_free_min; /* room on the disk that blobs leave to the journal */
+    int64_t idle_ms;        /* a put that was begun and not gone on with for so long is thrown away */
     void *ctx;
     /* Asked for each blob found in `dir` at the start: false, and its file is removed. */
     bool (*known)(void *ctx, const uint8_t *hash);
@@ -38,7 +39,7 @@ enum jq_err jq_store_have(struct jq_store *store, const uint8_t *hash, uint64_t 
                           uint64_t *ret_have, bool *ret_on_disk, struct jq_error *reterr);
 
 /* A piece: a whole one, but for the last. A piece too far ahead is passed over: go on at *ret_have. `ret_version`, if it was the last
- * one that was missing: of the file that stands now, not 0; else 0. */
+ * one that was missing: of the file that stands now, not 0; else 0. 0 and all of it in *ret_have: it was there before. */
 enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, uint64_t offset,
                          struct jq_bytes data, int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version,
                          struct jq_error *reterr);

@@ -252,6 +252,12 @@ uint64_t blobs_digest(const struct jq_core *core) {
 
 /* ---- what is dropped ---- */
 
+static void file_drop(struct jq_core *core, const uint8_t *hash, uint32_t version) {
+    const struct jq_effect effect = {
+        .type = JQ_EFFECT_DROP_BLOB, .level = JQ_EFFECT_DURABLE, .u.drop_blob = {.hash = hash, .version = version}};
+    core->output->effect(core->output->ctx, &effect);
+}
+
 /* The file goes when the record is durable, unless another put has brought a newer one meanwhile. */
 static void blob_drop(struct jq_core *core, uint32_t ref) {
     uint8_t hash[JQ_BLOB_HASH_SIZE];
@@ -259,9 +265,7 @@ static void blob_drop(struct jq_core *core, uint32_t ref) {
     const uint32_t version = blob_at(core, ref)->version;
     struct jq_record record = {.type = JQ_RECORD_BLOB_DROPPED, .u.blob_dropped = {.hash = hash}};
     emit(core, &record);
-    const struct jq_effect effect = {
-        .type = JQ_EFFECT_DROP_BLOB, .level = JQ_EFFECT_DURABLE, .u.drop_blob = {.hash = hash, .version = version}};
-    core->output->effect(core->output->ctx, &effect);
+    file_drop(core, hash, version);
 }
 
 void blobs_expire(struct jq_core *core) {
@@ -320,12 +324,22 @@ static void put_reply(struct jq_core *core, const struct jq_request *request, ui
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 
+static void refuse_full(struct jq_core *core, const struct jq_request *request) {
+    reply_refuse(core, request, JQ_REPLY_BUSY, "blobs_max", "the store holds as many blobs as it may");
+}
+
 /* All of it has come, and its file is on disk. */
 static void blob_arrived(struct jq_core *core, const struct jq_request *request) {
     struct jq_record record = {.type = JQ_RECORD_BLOB_STORED,
                                .u.blob_stored = {.hash = request->u.blob.hash, .size = request->u.blob.size}};
     const uint32_t known = blob_find(core, request->u.blob.hash);
-    if (known == 0 || !blob_at(core, known)->stored) {
+    const bool fresh = known == 0 || !blob_at(core, known)->stored;
+    if (fresh && core->blob_count >= core->config.blobs_max) { /* its pieces came unasked */
+        file_drop(core, request->u.blob.hash, request->u.blob.version);
+        refuse_full(core, request);
+        return;
+    }
+    if (fresh) {
         emit(core, &record);
     }
     const uint32_t ref = blob_find(core, request->u.blob.hash);
@@ -343,7 +357,7 @@ void blob_put_request(struct jq_core *core, const struct jq_request *request) {
         blob_touch(core, ref);
         put_reply(core, request, blob_at(core, ref)->size, true);
     } else if (!stored && core->blob_count >= core->config.blobs_max) {
-        reply_refuse(core, request, JQ_REPLY_BUSY, "blobs_max", "the store holds as many blobs as it may");
+        refuse_full(core, request);
     } else {
         put_reply(core, request, request->u.blob.have, false);
     }

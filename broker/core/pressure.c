@@ -143,6 +143,7 @@ void marks_note(struct jq_core *core) {
                            core->edges.used_count * (uint64_t)core->edges.item_size_bytes +
                            core->flows.used_count * (uint64_t)core->flows.item_size_bytes +
                            core->keys.used_count * (uint64_t)core->keys.item_size_bytes +
+                           core->blobs.used_count * (uint64_t)core->blobs.item_size_bytes +
                            core->shed_nodes.used_count * (uint64_t)core->shed_nodes.item_size_bytes +
                            window_memory_bytes(core) + core->extra_bytes;
     const uint64_t high = CANARY(MEMORY_BLIND) ? UINT64_MAX : core->config.memory_max;

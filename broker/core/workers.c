@@ -165,20 +165,26 @@ static void worker_rest(struct jq_core *core, uint32_t index) {
     worker_falls_asleep(core, index);
 }
 
+static void worker_forget(struct jq_core *core, uint32_t index) {
+    struct worker *worker = worker_at(core, index);
+    worker_forget_session(core, index);
+    free(worker->cancels);
+    free(worker->kills);
+    struct jq_record record = {.type = JQ_RECORD_WORKER_GONE, .u.worker_gone = {index}};
+    emit(core, &record);
+}
+
 /* Its leases have ended: it is forgotten unless it can be woken, or an operator's word (drain) must outlive it. */
 static void worker_leave(struct jq_core *core, uint32_t index) {
     if (worker_at(core, index)->doorbell.size > 0) {
         worker_rest(core, index);
         return;
     }
-    worker_forget_session(core, index);
     seen_remove(core, index);
-    const struct worker *worker = worker_at(core, index);
-    if (!worker->draining) {
-        free(worker->cancels);
-        free(worker->kills);
-        struct jq_record record = {.type = JQ_RECORD_WORKER_GONE, .u.worker_gone = {index}};
-        emit(core, &record);
+    if (worker_at(core, index)->draining) {
+        worker_forget_session(core, index);
+    } else {
+        worker_forget(core, index);
     }
 }
 
@@ -260,16 +266,34 @@ static void enrol(struct jq_core *core, const struct jq_request *request, uint32
     news_name(core, JQ_NEWS_WORKER_REGISTERED, worker->name, 0);
 }
 
+/* Makes room for one that is awake: of those who sleep, the one whose doorbell was rung in vain most often is forgotten. */
+static bool forget_a_sleeper(struct jq_core *core) {
+    uint32_t least = 0;
+    for (uint32_t i = 0; i < core->sleeper_count; i++) {
+        const struct worker *worker = worker_at(core, core->sleepers[i]);
+        if (!worker->draining && (least == 0 || worker->ring_count > worker_at(core, least)->ring_count)) {
+            least = core->sleepers[i];
+        }
+    }
+    if (least != 0) {
+        worker_forget(core, least);
+    }
+    return least != 0;
+}
+
 void worker_register(struct jq_core *core, const struct jq_request *request) {
     const struct answer *answer = NULL;
     const enum window_verdict seen = window_look(core, request, &answer);
     if (window_refuses(core, request, seen)) {
         return;
     }
-    const uint32_t index = place_for(core, &request->u.reg.id);
+    uint32_t index = place_for(core, &request->u.reg.id);
     if (seen == WINDOW_AGAIN && index < core->worker_count && worker_at(core, index)->used) {
         register_reply(core, request, index);
         return;
+    }
+    if (index == 0 && forget_a_sleeper(core)) {
+        index = place_for(core, &request->u.reg.id);
     }
     if (index == 0) {
         reply_refuse(core, request, JQ_REPLY_BUSY, "workers", "workers_max reached");

@@ -182,6 +182,12 @@ static void serve_put(struct jq_blobs *blobs, struct jq_inbound *request) {
         refuse(blobs, request, &error);
         return;
     }
+    if (version == 0 && have == asked->u.blob.size) { /* it was there: the core says whether it knows of it */
+        asked->u.blob.have = have;
+        asked->u.blob.on_disk = true;
+        jq_inbox_push(blobs->config.inbox, &request->item);
+        return;
+    }
     if (version == 0) {
         struct jq_reply_effect reply = {.status = JQ_REPLY_OK, .u.blob = {.have = have}};
         answer(blobs, request, &reply);
@@ -333,8 +339,12 @@ enum jq_err jq_blobs_open(const struct jq_blobs_config *config, struct jq_blobs 
     line_init(&blobs->reading);
     if (snprintf(blobs->dir, sizeof(blobs->dir), "%s/blobs", config->data_dir) >= PATH_SIZE)
         return jq_fail(reterr, JQ_ERR_INVALID, "data_dir: path too long");
-    const struct jq_store_config store = {
-        .dir = blobs->dir, .bytes_max = config->bytes_max, .idle_ms = config->idle_ms, .ctx = blobs, .known = known};
+    const struct jq_store_config store = {.dir = blobs->dir,
+                                          .bytes_max = config->bytes_max,
+                                          .disk_free_min = config->disk_free_min,
+                                          .idle_ms = config->idle_ms,
+                                          .ctx = blobs,
+                                          .known = known};
     enum jq_err err = jq_store_open(&store, &blobs->store, reterr);
     if (err == JQ_OK)
         err = jq_blob_reader_new(blobs->dir, &blobs->reader, reterr);

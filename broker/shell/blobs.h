@@ -17,6 +17,7 @@ struct jq_blobs; /* Opaque: jq_blobs_open() .. end of the process. */
 struct jq_blobs_config {
     const char *data_dir; /* the store is its folder `blobs` */
     uint64_t bytes_max;
+    uint64_t disk_free_min;     /* what it leaves of the disk to the journal */
     int64_t idle_ms;            /* of puts that nobody goes on with */
     const struct jq_core *core; /* recovered, not started: asked during the opening alone */
     struct jq_inbox *inbox;

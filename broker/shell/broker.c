@@ -223,6 +223,7 @@ static enum jq_err open_blobs(struct jq_broker *broker, struct jq_error *reterr)
     const struct jq_blobs_config blobs = {
         .data_dir = broker->settings->data_dir,
         .bytes_max = (uint64_t)broker->settings->blob_bytes_max,
+        .disk_free_min = (uint64_t)broker->settings->disk_free_min_bytes,
         .idle_ms = broker->settings->blob_grace_ms,
         .core = broker->core,
         .inbox = jq_engine_inbox(broker->engine),

@@ -13,7 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-enum { PERIOD_MS = 1000, NICENESS = 10 };
+enum { PERIOD_MS = 1000, FAILED_PAUSE_MS = 10000, NICENESS = 10 };
 
 struct jq_remover {
     struct jq_remover_config config;
@@ -23,6 +23,7 @@ struct jq_remover {
     atomic_int_fast64_t hold_until_ms; /* boot clock: nothing is deleted until then */
     pthread_mutex_t deleting;          /* held while a segment is deleted */
     bool failed;                       /* the thread's: said so already */
+    int64_t again_ms;                  /* the thread's: not before, after a failure */
 };
 
 bool jq_retention_is_over(const struct jq_retention *retention, uint64_t disposable_lsn, uint64_t end_lsn,
@@ -101,12 +102,14 @@ static void tell_failure(struct jq_remover *remover, const struct jq_error *erro
     }
     if (error->code != JQ_OK)
         jq_count(&remover->config.metrics->segments_stuck, 1);
+    remover->again_ms = jq_clock_boot_ms() + FAILED_PAUSE_MS; /* a segment is much work to do in vain */
 }
 
 static void remove_segments(struct jq_remover *remover) {
     struct jq_journal_segment segment;
     struct jq_error error = {.code = JQ_OK};
-    while (jq_clock_boot_ms() >= atomic_load(&remover->hold_until_ms) && find_removable(remover, &segment)) {
+    while (jq_clock_boot_ms() >= atomic_load(&remover->hold_until_ms) && jq_clock_boot_ms() >= remover->again_ms &&
+           find_removable(remover, &segment)) {
         if (!archive(remover, &segment, &error) || !drop(remover, &segment, &error)) {
             tell_failure(remover, &error);
             return;

@@ -191,7 +191,9 @@ static enum jq_err put_all(struct transfer *transfer, struct jq_error *reterr) {
     const int64_t until_ms = deadline_ms(transfer);
     for (int round = 0;; round++) {
         const enum jq_err err = put_round(transfer, reterr);
-        if (transfer->whole || (err != JQ_OK && err != JQ_ERR_BUSY)) {
+        /* What was there before may have been wrong: it is gone now, and the first round's word is not the last. */
+        const bool begin_anew = err == JQ_ERR_CONFLICT && round == 0;
+        if (transfer->whole || (err != JQ_OK && err != JQ_ERR_BUSY && !begin_anew)) {
             return err;
         }
         if (round >= ROUNDS_MAX && jq_flight_now_ms() >= until_ms) {

@@ -144,6 +144,10 @@ enum jq_err jq_link_report(struct jq_link *link, const struct jq_link_report *re
                        JQ_PAYLOAD_SIZE_MAX);
     }
     const size_t size = report->result.size + 2 * JQ_TAIL_SIZE_MAX + 2048 + OUTPUT_BYTES_MAX * report->output_count;
+    if (size > LINK_REPORT_BYTES_MAX) {
+        return jq_fail(reterr, JQ_ERR_TOO_BIG, "result of %zu bytes with %zu outputs: more than a report holds",
+                       report->result.size, report->output_count);
+    }
     if (link->gathering && (link->gathering->count == JQ_REPORT_COUNT_MAX ||
                             (has_detail(report) && link->gathering->items.size + size > LINK_REPORT_BYTES_MAX) ||
                             link->gathering->items.size + 64 > LINK_REPORT_BYTES_MAX)) {

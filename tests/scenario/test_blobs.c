@@ -197,9 +197,11 @@ static void collecting_and_the_bound(void **state) {
     const struct jq_reply_effect *full = lab_ask(lab, &begin);
     assert_int_equal(full->status, JQ_REPLY_BUSY);
     assert_string_equal(full->field, "blobs_max");
+    assert_int_equal(store(lab, mesh, 9)->status, JQ_REPLY_BUSY); /* nor is one kept whose pieces came unasked */
+    assert_int_equal(lab->drops, 1);
     assert_int_equal(collect(lab, &count), JQ_REPLY_OK);
     assert_int_equal(count, 3);
-    assert_int_equal(lab->drops, 3);
+    assert_int_equal(lab->drops, 4);
     assert_true(row_of(lab, part).stored);
     expect_replay_matches_live(lab);
     lab_free(lab);

@@ -189,6 +189,23 @@ static void without_a_doorbell_who_goes_is_gone(void **state) {
     lab_free(lab);
 }
 
+/* Those who sleep do not keep out those who are awake: where the table is full, one of them is forgotten. */
+static void a_sleeper_gives_its_place_to_one_that_is_awake(void **state) {
+    struct jq_core_config config;
+    (void)state;
+    jq_core_config_init(&config);
+    config.workers_max = 2;
+    struct lab *lab = lab_new_with(&config);
+    (void)woken_by(lab, "w");
+    (void)lab_worker(lab, "a");
+    sleeps(lab, "w");
+    const jq_task_id task = submit_task(lab, "mail");
+    assert_int_equal(report_success(lab, lease_task(lab, "b")), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, task), JQ_STATE_SUCCEEDED);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_that_only_a_sleeper_can_run_wakes_it),
@@ -198,6 +215,7 @@ int main(void) {
         cmocka_unit_test(doorbells_are_remembered_over_a_restart),
         cmocka_unit_test(a_dead_worker_with_a_doorbell_is_rung),
         cmocka_unit_test(what_was_given_to_one_that_goes_comes_back),
+        cmocka_unit_test(a_sleeper_gives_its_place_to_one_that_is_awake),
         cmocka_unit_test(without_a_doorbell_who_goes_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

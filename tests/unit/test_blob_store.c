@@ -28,6 +28,7 @@ struct bench {
     uint64_t have;
     uint32_t version;
     bool forgotten; /* what `known` says of all blobs */
+    uint64_t disk_free_min;
     struct jq_error error;
 };
 
@@ -38,8 +39,12 @@ static bool known(void *ctx, const uint8_t *hash) {
 }
 
 static void open_store(struct bench *bench) {
-    const struct jq_store_config config = {
-        .dir = bench->dir, .bytes_max = QUOTA, .idle_ms = 3600000, .ctx = bench, .known = known};
+    const struct jq_store_config config = {.dir = bench->dir,
+                                           .bytes_max = QUOTA,
+                                           .disk_free_min = bench->disk_free_min,
+                                           .idle_ms = 3600000,
+                                           .ctx = bench,
+                                           .known = known};
     assert_int_equal(jq_store_open(&config, &bench->store, &bench->error), JQ_OK);
 }
 
@@ -113,6 +118,32 @@ static void pieces_come_in_any_order(void **state) {
         assert_memory_equal(piece.data, bench->data + i * JQ_BLOB_CHUNK_SIZE, piece.size);
     }
     jq_blob_reader_free(reader);
+    bench_free(bench);
+}
+
+/* A piece that comes after the last, of another who puts the same, begins nothing and takes no room. */
+static void a_late_piece_finds_it_there(void **state) {
+    struct bench *bench = bench_new();
+    (void)state;
+    put_from(bench, 0);
+    const uint64_t used_bytes = jq_store_used_bytes(bench->store);
+    assert_int_equal(put(bench, 7), JQ_OK);
+    assert_int_equal(bench->have, SIZE);
+    assert_int_equal(bench->version, 0);
+    assert_int_equal(jq_store_used_bytes(bench->store), used_bytes);
+    bench_free(bench);
+}
+
+/* Blobs leave the journal its room: at the disk's mark no put is begun, and none goes on. */
+static void blobs_leave_the_disk_to_the_journal(void **state) {
+    struct bench *bench = bench_new();
+    (void)state;
+    assert_int_equal(put(bench, 0), JQ_OK);
+    jq_store_close(bench->store);
+    bench->disk_free_min = UINT64_MAX / 2;
+    open_store(bench);
+    assert_int_equal(put(bench, 1), JQ_ERR_BUSY);
+    assert_non_null(strstr(bench->error.message, "disk_free_min"));
     bench_free(bench);
 }
 
@@ -260,9 +291,14 @@ static void an_abandoned_put_is_swept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_come_in_any_order),       cmocka_unit_test(a_put_goes_on_after_a_restart),
-        cmocka_unit_test(another_sum_is_refused),         cmocka_unit_test(a_flipped_byte_is_found),
-        cmocka_unit_test(the_quota_versions_and_a_start), cmocka_unit_test(an_abandoned_put_is_swept),
+        cmocka_unit_test(pieces_come_in_any_order),
+        cmocka_unit_test(a_late_piece_finds_it_there),
+        cmocka_unit_test(blobs_leave_the_disk_to_the_journal),
+        cmocka_unit_test(a_put_goes_on_after_a_restart),
+        cmocka_unit_test(another_sum_is_refused),
+        cmocka_unit_test(a_flipped_byte_is_found),
+        cmocka_unit_test(the_quota_versions_and_a_start),
+        cmocka_unit_test(an_abandoned_put_is_swept),
         cmocka_unit_test(what_was_put_again_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
