@@ -4,9 +4,10 @@ import os
 
 from lib.bed import is_alive, wait_until
 
-# A connection of whoever asks, a file that is being made. A worker keeps some for each control group that it uses again, one for each
+# A connection of whoever asks, up to five of each worker, which connects for its files and outputs when it first needs to; a file that
+# is being made, segments that are read. A worker keeps some for each control group that it uses again, one for each
 # task that it has ever run at the same time; what leaked with each task would be thousands.
-BROKER_FDS_MORE, WORKER_FDS_MORE = 6, 48
+BROKER_FDS_MORE, WORKER_FDS_MORE = 20, 48
 # The broker remembers finished tasks, so its memory may grow with them.
 BROKER_KIB_MORE, BROKER_KIB_PER_TASK, WORKER_KIB_MORE = 48 << 10, 2, 24 << 10
 CGROUPS = "/sys/fs/cgroup"
