@@ -170,7 +170,7 @@ static void look_at_word(struct jq_core *core, uint32_t word, int *left) {
 }
 
 void sleepers_wake(struct jq_core *core) {
-    const size_t words = bit_words(core->config.classes_max);
+    const size_t words = bit_words(core->class_count);
     core->wake_again = false;
     core->wake_wanted = false;
     if (core->sleeper_count == 0 || core->stopping || core->now_ms < core->wake_from_ms) {

@@ -50,6 +50,8 @@ struct jq_blobs {
     struct jq_store *store;        /* the writer's */
     struct jq_blob_reader *reader; /* the reader's */
     int64_t swept_ms;
+    uint8_t
+        damaged[JQ_BLOB_HASH_SIZE]; /* the reader's: found last, so that all who wait for pieces of it hear the same */
     struct line writing, reading;
 };
 
@@ -262,9 +264,11 @@ static void serve_get(struct jq_blobs *blobs, struct jq_inbound *request) {
         struct job job = {.kind = KIND_DAMAGED, .number = inode};
         memcpy(job.hash, asked->u.blob.hash, sizeof(job.hash));
         (void)line_put(&blobs->writing, &job);
-        (void)jq_fail(&error, JQ_ERR_NOT_FOUND, "its file is damaged: put it again");
-    } else if (err == JQ_ERR_NOT_FOUND) {
-        (void)jq_fail(&error, JQ_ERR_NOT_FOUND, "not stored");
+        memcpy(blobs->damaged, job.hash, sizeof(blobs->damaged));
+    }
+    if (err == JQ_ERR_CORRUPT || err == JQ_ERR_NOT_FOUND) {
+        const bool damaged = memcmp(blobs->damaged, asked->u.blob.hash, sizeof(blobs->damaged)) == 0;
+        (void)jq_fail(&error, JQ_ERR_NOT_FOUND, damaged ? "its file is damaged: put it again" : "not stored");
     }
     if (err == JQ_OK)
         answer(blobs, request, &reply);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tools/jqctl/pages.h"
 #include "tools/jqctl/print.h"
 
 static const struct jqctl_column blob_columns[] = {
@@ -13,35 +14,16 @@ static const struct jqctl_columns blob_row = JQCTL_COLUMNS(blob_columns);
 
 enum { PAGE_ROWS = 200 };
 
-static void fill_page(struct jq_pack *pack, void *ctx) {
-    const uint64_t *after = ctx;
-    jq_pack_field_uint(pack, &jq_message_blob_ls, JQ_AT_BLOB_LS_AFTER, *after);
-    jq_pack_field_uint(pack, &jq_message_blob_ls, JQ_AT_BLOB_LS_LIMIT, PAGE_ROWS);
-}
-
-static int list_page(struct jqctl *ctl, struct jqctl_list *list, uint64_t *after) {
-    struct jq_flight flight;
-    const int code = jqctl_call(ctl, &flight, "blobs", "blob.ls", 2, fill_page, after);
-    if (code != JQCTL_DONE)
-        return code;
-    const struct jq_view blobs = jq_view_get(flight.view.body, "blobs");
-    for (size_t i = 0; i < jq_view_count(blobs); i++)
-        jqctl_list_row(list, jq_view_at(blobs, i));
-    *after = jq_view_uint(flight.view.body, "next", 0);
-    jq_flight_end(&flight);
-    return JQCTL_DONE;
-}
-
 int jqctl_blob_ls(struct jqctl *ctl) {
-    struct jqctl_list list;
-    uint64_t after = 0;
-    jqctl_list_begin(&list, ctl, &blob_row, "blob.list");
-    int code;
-    do {
-        code = list_page(ctl, &list, &after);
-    } while (code == JQCTL_DONE && after != 0);
-    jqctl_list_end(&list, NULL, NULL);
-    return code;
+    const struct jqctl_pages pages = {.op = "blob.ls",
+                                      .message = &jq_message_blob_ls,
+                                      .after_place = JQ_AT_BLOB_LS_AFTER,
+                                      .limit_place = JQ_AT_BLOB_LS_LIMIT,
+                                      .limit = PAGE_ROWS,
+                                      .rows = "blobs",
+                                      .columns = &blob_row,
+                                      .kind = "blob.list"};
+    return jqctl_pages_list(ctl, &pages);
 }
 
 int jqctl_blob_put(struct jqctl *ctl) {

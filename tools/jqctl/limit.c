@@ -1,6 +1,7 @@
 /* limit.c - jqctl limit: set, listed, removed. */
 #include <stdio.h>
 
+#include "tools/jqctl/pages.h"
 #include "tools/jqctl/print.h"
 
 static const struct jqctl_column limit_columns[] = {
@@ -16,35 +17,14 @@ static const struct jqctl_column limit_columns[] = {
 };
 static const struct jqctl_columns limit_row = JQCTL_COLUMNS(limit_columns);
 
-static void fill_page(struct jq_pack *pack, void *ctx) {
-    const uint64_t *after = ctx;
-    jq_pack_field_uint(pack, &jq_message_limit_ls, JQ_AT_LIMIT_LS_AFTER, *after);
-}
-
-/* One page; *after is where the next one begins, 0 behind the last. */
-static int list_page(struct jqctl *ctl, struct jqctl_list *list, uint64_t *after) {
-    struct jq_flight flight;
-    const int code = jqctl_call(ctl, &flight, "limits", "limit.ls", 1, fill_page, after);
-    if (code != JQCTL_DONE)
-        return code;
-    const struct jq_view limits = jq_view_get(flight.view.body, "limits");
-    for (size_t i = 0; i < jq_view_count(limits); i++)
-        jqctl_list_row(list, jq_view_at(limits, i));
-    *after = jq_view_uint(flight.view.body, "next", 0);
-    jq_flight_end(&flight);
-    return JQCTL_DONE;
-}
-
 int jqctl_limit_ls(struct jqctl *ctl) {
-    struct jqctl_list list;
-    uint64_t after = 0;
-    jqctl_list_begin(&list, ctl, &limit_row, "limit.list");
-    int code;
-    do {
-        code = list_page(ctl, &list, &after);
-    } while (code == JQCTL_DONE && after != 0);
-    jqctl_list_end(&list, NULL, NULL);
-    return code;
+    const struct jqctl_pages pages = {.op = "limit.ls",
+                                      .message = &jq_message_limit_ls,
+                                      .after_place = JQ_AT_LIMIT_LS_AFTER,
+                                      .rows = "limits",
+                                      .columns = &limit_row,
+                                      .kind = "limit.list"};
+    return jqctl_pages_list(ctl, &pages);
 }
 
 struct setting {

@@ -8,12 +8,15 @@ struct asking {
 static void fill_after(struct jq_pack *pack, void *ctx) {
     const struct asking *asking = ctx;
     jq_pack_field_uint(pack, asking->pages->message, asking->pages->after_place, asking->after);
+    if (asking->pages->limit > 0)
+        jq_pack_field_uint(pack, asking->pages->message, asking->pages->limit_place, asking->pages->limit);
 }
 
 static int list_page(struct jqctl *ctl, struct asking *asking, struct jqctl_list *list) {
     struct jq_flight flight;
     const char *op = asking->pages->op;
-    const int code = jqctl_call(ctl, &flight, asking->pages->rows, op, 1, fill_after, asking);
+    const size_t fields = asking->pages->limit > 0 ? 2 : 1;
+    const int code = jqctl_call(ctl, &flight, asking->pages->rows, op, fields, fill_after, asking);
     if (code != JQCTL_DONE)
         return code;
     const struct jq_view rows = jq_view_get(flight.view.body, asking->pages->rows);

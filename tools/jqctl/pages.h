@@ -10,6 +10,8 @@ struct jqctl_pages {
     const struct jqctl_columns *columns;
     const struct jq_message *message; /* of the request */
     unsigned after_place;             /* its field that says where to go on */
+    unsigned limit_place;             /* its field that says how many rows a page may have */
+    uint64_t limit;                   /* 0: not said */
 };
 
 /* Asks for all pages and prints them as one list. */

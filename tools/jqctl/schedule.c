@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "common/zone_file.h"
 #include "tools/jqctl/made.h"
+#include "tools/jqctl/pages.h"
 #include "tools/jqctl/print.h"
 #include "tools/jqctl/spec.h"
 #include "tools/jqctl/when.h"
@@ -158,31 +159,16 @@ int jqctl_schedule_next(struct jqctl *ctl) {
 
 /* ---- ls, show ----------------------------------------------------------------------------------------------------------- */
 
-static void fill_page(struct jq_pack *pack, void *ctx) {
-    const uint64_t *after = ctx;
-    jq_pack_field_uint(pack, &jq_message_schedule_ls, JQ_AT_SCHEDULE_LS_AFTER, *after);
-    jq_pack_field_uint(pack, &jq_message_schedule_ls, JQ_AT_SCHEDULE_LS_LIMIT, JQ_LIST_COUNT_MAX);
-}
-
 int jqctl_schedule_ls(struct jqctl *ctl) {
-    struct jqctl_list list;
-    uint64_t after = 0;
-    jqctl_list_begin(&list, ctl, &schedule_row, "schedule.list");
-    do {
-        struct jq_flight flight;
-        const int code = jqctl_call(ctl, &flight, "schedules", "schedule.ls", 2, fill_page, &after);
-        if (code != JQCTL_DONE) {
-            jqctl_list_drop(&list);
-            return code;
-        }
-        const struct jq_view schedules = jq_view_get(flight.view.body, "schedules");
-        for (size_t i = 0; i < jq_view_count(schedules); i++)
-            jqctl_list_row(&list, jq_view_at(schedules, i));
-        after = jq_view_uint(flight.view.body, "next", 0);
-        jq_flight_end(&flight);
-    } while (after != 0);
-    jqctl_list_end(&list, NULL, NULL);
-    return JQCTL_DONE;
+    const struct jqctl_pages pages = {.op = "schedule.ls",
+                                      .message = &jq_message_schedule_ls,
+                                      .after_place = JQ_AT_SCHEDULE_LS_AFTER,
+                                      .limit_place = JQ_AT_SCHEDULE_LS_LIMIT,
+                                      .limit = JQ_LIST_COUNT_MAX,
+                                      .rows = "schedules",
+                                      .columns = &schedule_row,
+                                      .kind = "schedule.list"};
+    return jqctl_pages_list(ctl, &pages);
 }
 
 static void fill_name(struct jq_pack *pack, void *ctx) {

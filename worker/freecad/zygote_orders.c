@@ -1,6 +1,7 @@
 /* What a zygote is told, and what it says. See zygote.h; the packets are described in runner.py. */
 #include "common/json.h"
 #include "common/text.h"
+#include "worker/exec/units.h"
 #include "worker/freecad/wire.h"
 #include "worker/freecad/zygote_internal.h"
 
@@ -100,19 +101,6 @@ static void put_limits(struct jq_json *json, const struct jq_exec_spec *spec) {
     }
 }
 
-static void put_units(struct jq_json *json, const struct jq_offers *units) {
-    jq_json_put_object(json, "units");
-    for (size_t i = 0; units != NULL && i < units->count; i++) {
-        jq_json_key(json, units->items[i].name);
-        jq_json_array_begin(json);
-        for (size_t k = 0; k < units->items[i].index_count; k++) {
-            jq_json_uint(json, units->items[i].indexes[k]);
-        }
-        jq_json_array_end(json);
-    }
-    jq_json_object_end(json);
-}
-
 static bool build_packet(struct jq_zygote_task *order, const struct jq_zygote_order *wish) {
     struct jq_json json;
     char id[JQ_TASK_ID_TEXT_SIZE];
@@ -130,7 +118,7 @@ static bool build_packet(struct jq_zygote_task *order, const struct jq_zygote_or
     jq_json_put_text(&json, "final_dir", wish->final_dir);
     jq_json_put_uint(&json, "joins", order->handover.join_count);
     jq_json_put_bool(&json, "confined", order->handover.confined);
-    put_units(&json, wish->units);
+    jq_exec_put_units(&json, wish->units);
     put_limits(&json, &wish->spec);
     jq_json_object_end(&json);
     return !order->packet.failed;

@@ -4,6 +4,7 @@
 #include "common/json.h"
 #include "common/json_read.h"
 #include "common/text.h"
+#include "worker/exec/units.h"
 
 #include <endian.h>
 
@@ -97,19 +98,6 @@ static bool params_of(struct jq_buf *params, struct jq_bytes payload) {
 
 /* --- the frame ------------------------------------------------------------------------------------------------------ */
 
-static void put_units(struct jq_json *json, const struct jq_offers *units) {
-    jq_json_put_object(json, "units");
-    for (size_t i = 0; units != NULL && i < units->count; i++) {
-        jq_json_key(json, units->items[i].name);
-        jq_json_array_begin(json);
-        for (size_t k = 0; k < units->items[i].index_count; k++) {
-            jq_json_uint(json, units->items[i].indexes[k]);
-        }
-        jq_json_array_end(json);
-    }
-    jq_json_object_end(json);
-}
-
 static void put_order(struct jq_json *json, const struct jq_pool_order *order) {
     char id[JQ_TASK_ID_TEXT_SIZE];
     jq_json_put_text(json, "type", "task");
@@ -122,7 +110,7 @@ static void put_order(struct jq_json *json, const struct jq_pool_order *order) {
     jq_json_put_text(json, "final_dir", order->final_dir);
     jq_json_put_int(json, "soft_limit_ms", order->soft_limit_ms);
     jq_json_put_int(json, "hard_limit_ms", order->hard_limit_ms);
-    put_units(json, order->units);
+    jq_exec_put_units(json, order->units);
 }
 
 void jq_pool_order_write(struct jq_buf *buf, const struct jq_pool_order *order) {
