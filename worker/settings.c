@@ -135,6 +135,9 @@ static const struct jq_conf_key handler_keys[] = {
     TIME("soft_limit", soft_limit_ms, 0, 30 * DAY, "0s", "SIGTERM after so long; 0s: never."),
     TIME("hard_limit", hard_limit_ms, 0, 30 * DAY, "0s",
          "SIGKILL to the whole tree after so long; 0s: never. No task can ask for more."),
+    TIME("stall", stall_ms, 0, 30 * DAY, "0s",
+         "As at the soft limit once nothing was seen of it for so long: no output, no progress, no cpu time; 0s: "
+         "never."),
     BOOL("pure", pure, "no", "Whether the same input always gives the same result; told to the broker and shown."),
     TEXT("version", version, jq_check_version, "1", "Told to the broker and shown: change it when results change."),
     TEXT("service", service, jq_check_service, "",

@@ -40,6 +40,7 @@ struct jq_handler_settings {
     char *service;  /* that a failure of class network is about, where the handler names none; empty: none */
     int64_t input;  /* enum jq_handler_input */
     int64_t result; /* enum jq_handler_result */
+    int64_t stall_ms;        /* 0: none */
     int64_t output_max_bytes;
     int64_t pids_max;
     int64_t file_size_max_bytes;

@@ -304,6 +304,34 @@ static void process_that_rests_ends_by_its_age(void **state) {
 
 /* ---- what is done to it ---- */
 
+/* A task that hangs ends its process; one that only waits for its next task does not hang. */
+static void stall_is_of_a_task_alone(void **state) {
+    struct stage *stage = *state;
+    const struct jq_exec_turn turn = {.stall_ms = HOUR_MS};
+    open_python(stage, "import jqmesh, os, time\n"
+                       "@jqmesh.handler\n"
+                       "def run(params, ctx):\n"
+                       "    if not params: return 'well'\n"
+                       "    open(os.environ['BED'] + '/hangs', 'w').close()\n"
+                       "    time.sleep(300)\n");
+    run_with(stage, turn, "{}");
+    wait_for_rest(stage);
+    for (int i = 0; i < 8; i++) {
+        stage->bed.ahead_ms += HOUR_MS / 4;
+        exec_bed_serve(&stage->bed, 0);
+    }
+    (void)begin_with(stage, turn, "{\"hang\":1}");
+    exec_bed_wait_for_file(&stage->bed, "hangs");
+    assert_int_equal(starts(stage), 1);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(stage->ends, 1);
+        stage->bed.ahead_ms += HOUR_MS / 4;
+        exec_bed_serve(&stage->bed, 0);
+    }
+    wait_for_end(stage, 2);
+    expect(stage, JQ_OUTCOME_TIMEOUT, "stalled: no output, progress or cpu time");
+}
+
 /* Without a control group one that was killed may not have been reaped when its task ends. */
 static void wait_until_gone(struct stage *stage, int pid) {
     const int64_t until_ms = jq_clock_boot_ms() + 30000;
@@ -499,6 +527,7 @@ int main(void) {
         TEST(outputs_are_moved_out_of_reach),
         TEST(process_is_renewed_by_count_and_memory),
         TEST(process_that_rests_ends_by_its_age),
+        TEST(stall_is_of_a_task_alone),
         TEST(cancel_kills_the_tree_and_another_takes_its_place),
         TEST(limits_are_each_tasks_own),
         TEST(bad_ends_are_clear_outcomes),

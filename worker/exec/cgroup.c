@@ -270,3 +270,8 @@ int64_t jq_cgroup_memory_peak(const struct jq_cgroups *groups, const struct jq_c
     const int dir_fd = memory_dir(groups, group, &v2);
     return dir_fd < 0 ? -1 : jq_sysfile_number(dir_fd, v2 ? "memory.peak" : "memory.max_usage_in_bytes");
 }
+
+int64_t jq_cgroup_cpu_us(const struct jq_cgroups *groups, const struct jq_cgroup *group) {
+    const int dir_fd = jq_cgroup_clone_fd(groups, group);
+    return dir_fd < 0 ? -1 : jq_sysfile_field(dir_fd, "cpu.stat", "usage_usec");
+}

@@ -93,8 +93,10 @@ bool jq_cgroup_remove(const struct jq_cgroups *groups, struct jq_cgroup *group);
 /* Forgets the group without touching it. */
 void jq_cgroup_release(struct jq_cgroup *group);
 
-/* How often the kernel killed in it for its own limit; greatest use of memory and cpu time used so far. -1: not known here. */
+/* How often the kernel killed in it for its own limit; greatest use of memory so far; cpu time, of which only v2 keeps
+ * an account everywhere. -1: not known here. */
 int64_t jq_cgroup_oom_kills(const struct jq_cgroups *groups, const struct jq_cgroup *group);
+int64_t jq_cgroup_cpu_us(const struct jq_cgroups *groups, const struct jq_cgroup *group);
 int64_t jq_cgroup_memory_peak(const struct jq_cgroups *groups, const struct jq_cgroup *group);
 
 #endif

@@ -30,6 +30,7 @@ void jq_child_plan(struct jq_exec_child *child, int64_t now_ms) {
         if (child->soft_limit_ms > 0 && child->phase == JQ_CHILD_RUNNING) {
             due_ms = earlier(due_ms, child->start_ms + child->soft_limit_ms);
         }
+        due_ms = child->phase == JQ_CHILD_RUNNING ? earlier(due_ms, jq_child_stall_due_ms(child)) : due_ms;
         due_ms = child->warm != NULL ? earlier(due_ms, child->warm->hangup_ms) : due_ms;
     } else if (child->phase == JQ_CHILD_KILLING) {
         due_ms = now_ms + REKILL_MS;
@@ -60,6 +61,7 @@ static void take_output(struct jq_child_stream *stream, struct jq_bytes bytes) {
         jq_exec_progress_feed(&stream->child->progress, bytes);
     }
     jq_exec_tail_feed(&stream->tail, bytes);
+    stream->child->stall.heard = true;
 }
 
 /* Reads once. False at the end of the stream, or when nothing is there now. */
@@ -89,6 +91,7 @@ bool jq_child_read_reply(struct jq_exec_child *child) {
     uint8_t data[32 * 1024];
     const ssize_t size = child->reply_watch.fd >= 0 ? read(child->reply_watch.fd, data, sizeof(data)) : 0;
     if (size > 0) {
+        child->stall.heard = true;
         jq_exec_reply_feed(&child->reply, (struct jq_bytes){data, (size_t)size});
         return true;
     }
@@ -241,6 +244,9 @@ static void check_limits(struct jq_exec_child *child, int64_t now_ms) {
     if (child->phase == JQ_CHILD_RUNNING && child->soft_limit_ms > 0 && age_ms >= child->soft_limit_ms) {
         const int64_t rest_ms = child->hard_limit_ms > 0 ? child->hard_limit_ms - age_ms : child->grace_ms;
         jq_exec_kill(child, JQ_EXEC_REASON_SOFT_LIMIT, rest_ms, now_ms);
+    }
+    if (child->phase == JQ_CHILD_RUNNING && jq_child_stalled(child, now_ms)) {
+        jq_exec_kill(child, JQ_EXEC_REASON_STALL, child->grace_ms, now_ms);
     }
     if (child->phase <= JQ_CHILD_TERMINATING && now_ms >= child->look_at_ms) {
         child->look_at_ms = now_ms + LOOK_MS;

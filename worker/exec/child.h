@@ -66,7 +66,9 @@ struct jq_exec_spec {
         soft_limit_ms; /* SIGTERM to the process group; SIGKILL to the tree at the hard limit, without one after grace_ms */
     int64_t hard_limit_ms; /* SIGKILL to the tree */
     int64_t grace_ms;
-    void *owner; /* the caller's own: jq_exec_child_owner() */
+    int64_t
+        stall_ms; /* as at the soft limit, once nothing was seen of it for so long: no output, no word, no cpu time */
+    void *owner;  /* the caller's own: jq_exec_child_owner() */
     /* Called from jq_exec_host_run() instead of jq_exec_host_next_done(), for what is no task; it frees the child. NULL: none. */
     void (*on_done)(struct jq_exec_child *child, int64_t now_ms);
     void (*on_turn)(struct jq_exec_child *child, int64_t now_ms); /* of a warm one: see warm.h */

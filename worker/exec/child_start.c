@@ -88,6 +88,7 @@ static struct jq_exec_child *child_new(struct jq_exec_host *host, const struct j
     child->soft_limit_ms = spec->soft_limit_ms;
     child->hard_limit_ms = spec->hard_limit_ms;
     child->grace_ms = spec->grace_ms;
+    child->stall.limit_ms = spec->warm ? 0 : spec->stall_ms;
     child->kill_at_ms = INT64_MAX;
     child->look_at_ms = INT64_MAX;
     child->result_file = "result";
@@ -384,6 +385,7 @@ void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms
     child->start_ms = now_ms;
     child->phase = JQ_CHILD_RUNNING;
     jq_child_look_from(child, now_ms);
+    jq_child_stall_from(child, child->stall.limit_ms, now_ms);
     close_handover(child);
     record(child);
     jq_child_plan(child, now_ms);

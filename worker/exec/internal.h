@@ -87,6 +87,15 @@ struct jq_child_warm {
     struct jq_exec_watch write_watch;
 };
 
+/* Signs of life: child_stall.c. */
+struct jq_child_stall {
+    int64_t limit_ms; /* 0: none */
+    int64_t look_ms;  /* the next look */
+    unsigned quiet_count;
+    bool heard; /* since the last look it has written or said something */
+    int64_t looked_ms, cpu_us;
+};
+
 struct jq_exec_child {
     struct jq_list link;
     struct jq_exec_host *host;
@@ -129,6 +138,7 @@ struct jq_exec_child {
     struct jq_exec_reply reply;
     struct jq_exec_progress progress; /* of stderr, without a reply channel */
     struct jq_exec_timer timer;
+    struct jq_child_stall stall;
     struct jq_child_warm *warm; /* NULL: it serves one task */
 
     /* times */
@@ -170,6 +180,10 @@ void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms
 
 /* child_start.c: the next look at its tree, if its limits need one. */
 void jq_child_look_from(struct jq_exec_child *child, int64_t now_ms);
+/* child_stall.c: begins to watch it; the next look (INT64_MAX: none); true when a look finds that it has stalled. */
+void jq_child_stall_from(struct jq_exec_child *child, int64_t limit_ms, int64_t now_ms);
+int64_t jq_child_stall_due_ms(const struct jq_exec_child *child);
+bool jq_child_stalled(struct jq_exec_child *child, int64_t now_ms);
 /* child_start.c: a file of the task's in its work dir. */
 enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes bytes, bool switch_user, uid_t uid,
                                 gid_t gid, struct jq_error *reterr);

@@ -40,6 +40,9 @@ static struct jq_exec_verdict judge_reason(const struct jq_exec_end *end) {
         return end->term_ignored ? verdict(JQ_OUTCOME_TIMEOUT, true, "soft time limit ignored, killed")
                                  : verdict(JQ_OUTCOME_TIMEOUT, false, "soft time limit");
     case JQ_EXEC_REASON_HARD_LIMIT: return verdict(JQ_OUTCOME_TIMEOUT, false, "hard time limit");
+    case JQ_EXEC_REASON_STALL:
+        return end->term_ignored ? verdict(JQ_OUTCOME_TIMEOUT, true, "stalled, SIGTERM ignored, killed")
+                                 : verdict(JQ_OUTCOME_TIMEOUT, false, "stalled: no output, progress or cpu time");
     case JQ_EXEC_REASON_PIDS: return verdict(JQ_OUTCOME_PROCESS_FAILURE, true, "over its limit of processes");
     case JQ_EXEC_REASON_OUTPUT: return verdict(JQ_OUTCOME_PROCESS_FAILURE, false, "over its limit of output bytes");
     case JQ_EXEC_REASON_NOT_READY:

@@ -23,6 +23,7 @@ enum jq_exec_reason {
     JQ_EXEC_REASON_DRAIN,      /* the worker stops and hands the task back */
     JQ_EXEC_REASON_SOFT_LIMIT, /* SIGTERM was sent for time */
     JQ_EXEC_REASON_HARD_LIMIT, /* killed for time, without a soft limit before */
+    JQ_EXEC_REASON_STALL,      /* SIGTERM was sent because nothing was seen of it for too long */
     JQ_EXEC_REASON_MEMORY,     /* over its own reservation */
     JQ_EXEC_REASON_PIDS,       /* more processes than allowed, seen where no cgroup refuses them */
     JQ_EXEC_REASON_OUTPUT,     /* wrote more to stdout and stderr than allowed */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Numbers of the fields after the name in /proc/PID/stat, counted from the state, which is 0. */
-enum { FIELD_PARENT = 1, FIELD_SESSION = 3, FIELD_START = 19, FIELD_RSS = 21, FIELD_COUNT = 22 };
+enum { FIELD_PARENT = 1, FIELD_SESSION = 3, FIELD_CPU = 11, FIELD_START = 19, FIELD_RSS = 21, FIELD_COUNT = 22 };
 enum { ENVIRON_SIZE_MAX = 128 * 1024 };
 
 bool jq_procs_parse_stat(const char *text, uint64_t page_size_bytes, struct jq_proc *ret_proc) {
@@ -38,6 +38,7 @@ bool jq_procs_parse_stat(const char *text, uint64_t page_size_bytes, struct jq_p
         .session = (pid_t)fields[FIELD_SESSION],
         .zombie = name_end[2] == 'Z' || name_end[2] == 'X',
         .rss_bytes = (uint64_t)fields[FIELD_RSS] * page_size_bytes,
+        .cpu_ticks = fields[FIELD_CPU] + fields[FIELD_CPU + 1] + fields[FIELD_CPU + 2] + fields[FIELD_CPU + 3],
         .start_ticks = (uint64_t)fields[FIELD_START],
     };
     return ret_proc->pid > 0;
@@ -161,6 +162,7 @@ struct jq_procs_tree jq_procs_mark(struct jq_procs *procs, pid_t first, const ch
         if (proc->member && !proc->zombie) {
             tree.count++;
             tree.rss_bytes += proc->rss_bytes;
+            tree.cpu_ticks += proc->cpu_ticks;
         }
     }
     return tree;

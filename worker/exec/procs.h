@@ -23,6 +23,7 @@ struct jq_proc {
     bool zombie;
     bool member; /* of the tree that was asked for last */
     uint64_t rss_bytes;
+    uint64_t cpu_ticks;   /* of the process, and of those it has waited for */
     uint64_t start_ticks; /* since boot: with the pid, names a process for ever */
 };
 
@@ -39,6 +40,7 @@ struct jq_procs_tree {
     unsigned
         dying_count; /* orphans that have given up their memory but are not yet zombies: whose they were cannot be seen */
     uint64_t rss_bytes;
+    uint64_t cpu_ticks;
 };
 
 /* Reads /proc anew. fini may be called on zeroed memory. */

@@ -173,6 +173,7 @@ static void settle(struct jq_exec_child *child, int64_t now_ms) {
     child->outcome.cpu_ms = jq_clock_cpu_ms(child->pid) - warm->cpu_begin_ms;
     child->soft_limit_ms = 0;
     child->hard_limit_ms = 0;
+    jq_child_stall_from(child, 0, now_ms);
     child->look_at_ms = INT64_MAX;
     jq_child_plan(child, now_ms);
     tell(child);
@@ -298,6 +299,7 @@ enum jq_err jq_exec_turn_begin(struct jq_exec_child *child, const struct jq_exec
     child->grace_ms = turn->grace_ms;
     child->start_ms = now_ms;
     jq_child_look_from(child, now_ms);
+    jq_child_stall_from(child, turn->stall_ms, now_ms);
     jq_child_plan(child, now_ms);
     return JQ_OK;
 }

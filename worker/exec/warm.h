@@ -27,7 +27,7 @@ struct jq_exec_turn {
     uint64_t memory_bytes_max;
     uint64_t cpu_milli_max;
     uint64_t output_bytes_max;
-    int64_t soft_limit_ms, hard_limit_ms, grace_ms;
+    int64_t soft_limit_ms, hard_limit_ms, grace_ms, stall_ms;
 };
 
 /* Makes a fresh folder for the task within the work dir of the process, and sets the limits. Between turns only, and only while

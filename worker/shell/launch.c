@@ -138,6 +138,7 @@ struct jq_exec_spec jq_launch_spec(struct jq_run *run) {
         .soft_limit_ms = run->soft_limit_ms,
         .hard_limit_ms = run->hard_limit_ms,
         .grace_ms = worker->settings->grace_ms,
+        .stall_ms = handler->stall_ms,
         .owner = run};
 }
 

@@ -160,7 +160,8 @@ enum jq_err jq_pools_launch(struct jq_run *run, struct jq_error *reterr) {
                                                .output_bytes_max = spec.output_bytes_max,
                                                .soft_limit_ms = spec.soft_limit_ms,
                                                .hard_limit_ms = spec.hard_limit_ms,
-                                               .grace_ms = spec.grace_ms},
+                                               .grace_ms = spec.grace_ms,
+                                               .stall_ms = spec.stall_ms},
                                       .queue = run->queue,
                                       .payload = run->payload,
                                       .units = &run->units};
