@@ -182,9 +182,7 @@ static void pause_before(struct transfer *transfer, enum jq_err err) {
     if (transfer->client->on_retry) {
         transfer->client->on_retry(transfer->client->ctx, err, JQ_BACKOFF_LAST_MS / 8);
     }
-    while (jq_flight_now_ms() < until_ms) {
-        jq_client_wait(transfer->client, until_ms);
-    }
+    jq_client_pause(transfer->client, until_ms);
 }
 
 static enum jq_err put_all(struct transfer *transfer, struct jq_error *reterr) {

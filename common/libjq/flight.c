@@ -83,6 +83,7 @@ static void land(struct jq_flight *flight, enum jq_err err, struct jq_bytes repl
     flight->err = err == JQ_OK && flight->reply.failed ? JQ_ERR_NOMEM : err;
     flight->flying = false;
     flight->landed = true;
+    client->landings++;
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock); /* from here on the flight may be gone */
     if (on_landed) {
@@ -223,15 +224,30 @@ enum jq_err jq_flight_fly(struct jq_flight *flight, int64_t deadline_ms, struct 
         }
         int64_t again_ms = now_ms + pause_before_retry(flight, err);
         again_ms = again_ms < deadline_ms ? again_ms : deadline_ms;
-        while (jq_flight_now_ms() < again_ms) {
-            jq_client_wait(flight->client, again_ms);
-        }
+        jq_client_pause(flight->client, again_ms);
     }
 }
 
-void jq_client_wait(struct jq_client *client, int64_t until_ms) {
+uint64_t jq_client_landings(struct jq_client *client) {
     pthread_mutex_lock(&client->lock);
-    wait_locked(client, until_ms);
+    const uint64_t landings = client->landings;
+    pthread_mutex_unlock(&client->lock);
+    return landings;
+}
+
+void jq_client_wait(struct jq_client *client, uint64_t seen, int64_t until_ms) {
+    pthread_mutex_lock(&client->lock);
+    while (client->landings == seen && jq_flight_now_ms() < until_ms) {
+        wait_locked(client, until_ms);
+    }
+    pthread_mutex_unlock(&client->lock);
+}
+
+void jq_client_pause(struct jq_client *client, int64_t until_ms) {
+    pthread_mutex_lock(&client->lock);
+    while (jq_flight_now_ms() < until_ms) {
+        wait_locked(client, until_ms);
+    }
     pthread_mutex_unlock(&client->lock);
 }
 

@@ -34,6 +34,7 @@ struct jq_client {
     uint64_t next_id;
     uint64_t open[JQ_FLIGHTS_MAX]; /* ids of flights that have begun and not ended */
     unsigned open_count;
+    uint64_t landings; /* of flights, so far */
     struct jq_rng rng;
 };
 
@@ -77,8 +78,13 @@ enum jq_err jq_flight_finish(struct jq_flight *flight, int64_t deadline_ms, stru
 /* Sends it and waits for its end in the calling thread, which spares the two changes of threads that a callback costs. */
 enum jq_err jq_flight_fly(struct jq_flight *flight, int64_t deadline_ms, struct jq_error *reterr);
 
-/* Waits until any flight of the client has landed or until `until_ms`. */
-void jq_client_wait(struct jq_client *client, int64_t until_ms);
+/* How many flights of the client have landed so far. Ask before you look at flights, and wait for more than that: what lands between
+ * the look and the wait is not missed. */
+uint64_t jq_client_landings(struct jq_client *client);
+/* Waits until more than `seen` flights have landed, or until `until_ms`. */
+void jq_client_wait(struct jq_client *client, uint64_t seen, int64_t until_ms);
+/* Waits until then, whatever lands. */
+void jq_client_pause(struct jq_client *client, int64_t until_ms);
 
 /* Frees it; a flight that still flies is cancelled and waited for. */
 void jq_flight_end(struct jq_flight *flight);

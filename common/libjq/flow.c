@@ -157,10 +157,7 @@ static enum jq_err commit(struct staging *staging, struct jq_error *reterr) {
         if (client->on_retry) {
             client->on_retry(client->ctx, err, wait_ms);
         }
-        const int64_t until_ms = jq_flight_now_ms() + wait_ms;
-        while (jq_flight_now_ms() < until_ms) {
-            jq_client_wait(client, until_ms);
-        }
+        jq_client_pause(client, jq_flight_now_ms() + wait_ms);
     }
 }
 

@@ -130,9 +130,10 @@ static struct report_frame *frame_take(struct jq_link *link) {
             }
         }
         /* All are on their way: the owner waits here for the first verdicts. That is the link's back-pressure. */
+        const uint64_t landings = jq_client_landings(link->client);
         const int64_t wake_ms = link_reports_step(link);
         if (!jq_link_has_free_frame(link)) {
-            jq_client_wait(link->client, link_least(wake_ms, jq_flight_now_ms() + 100));
+            jq_client_wait(link->client, landings, link_least(wake_ms, jq_flight_now_ms() + 100));
         }
         (void)link_register_step(link);
     }

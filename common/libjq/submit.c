@@ -357,12 +357,13 @@ static enum jq_err run_round(struct batch *batch, struct jq_error *reterr) {
     do {
         bool landed = false;
         int64_t wake_ms = batch->deadline_ms;
+        const uint64_t landings = jq_client_landings(batch->client);
         err = fleet_launch(batch, fleet, reterr);
         if (err == JQ_OK) {
             err = fleet_poll(batch, fleet, &open, &landed, &wake_ms, reterr);
         }
         if (err == JQ_OK && open > 0 && !landed) {
-            jq_client_wait(batch->client, wake_ms);
+            jq_client_wait(batch->client, landings, wake_ms);
         }
     } while (err == JQ_OK && (open > 0 || batch->next < batch->todo_count));
     for (int i = 0; i < FRAMES_AT_A_TIME; i++) {
@@ -403,9 +404,7 @@ static void wait_busy(struct batch *batch) {
         client->on_retry(client->ctx, JQ_ERR_BUSY, wait_ms);
     }
     const int64_t until_ms = jq_flight_now_ms() + wait_ms;
-    while (jq_flight_now_ms() < until_ms && jq_flight_now_ms() < batch->deadline_ms) {
-        jq_client_wait(client, until_ms < batch->deadline_ms ? until_ms : batch->deadline_ms);
-    }
+    jq_client_pause(client, until_ms < batch->deadline_ms ? until_ms : batch->deadline_ms);
 }
 
 static size_t collect_busy(const struct jq_submitted *out, size_t count, size_t *todo) {

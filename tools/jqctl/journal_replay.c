@@ -153,7 +153,7 @@ static bool flush(struct replaying *replaying) {
         const int64_t span_us = (int64_t)replaying->count * jq_rate_interval_us(replaying->rate);
         const int64_t now_ms = jq_flight_now_ms();
         if (replaying->next_ms > now_ms)
-            jq_client_wait(replaying->ctl->client, replaying->next_ms);
+            jq_client_pause(replaying->ctl->client, replaying->next_ms);
         replaying->next_ms = (replaying->next_ms > now_ms ? replaying->next_ms : now_ms) + span_us / 1000;
     }
     const enum jq_err err =

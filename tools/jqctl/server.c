@@ -109,6 +109,6 @@ int jqctl_server_wait(struct jqctl *ctl) {
         }
         if (err != JQ_ERR_UNAVAILABLE || jq_flight_now_ms() >= deadline_ms)
             return jqctl_fail_err("not ready", &error);
-        jq_client_wait(ctl->client, jq_flight_now_ms() + LOOK_AGAIN_MS);
+        jq_client_pause(ctl->client, jq_flight_now_ms() + LOOK_AGAIN_MS);
     }
 }
