@@ -182,7 +182,7 @@ static uint32_t act_on_ids(struct jq_core *core, const struct jq_request *reques
     uint32_t count = 0;
     for (uint32_t i = 0; i < request->u.tasks.count; i++) {
         const jq_task_id id = request->u.tasks.ids[i];
-        const uint32_t ref = task_find(core, id);
+        const uint32_t ref = task_find_within(core, &request->reach, id);
         const char *why = ref ? task_act(core, act, ref) : "no such task: never submitted, or forgotten";
         if (why) {
             except(core, i, id,

@@ -127,6 +127,9 @@ jq_task_id jq_core_kept_for(const struct jq_core *core, uint32_t worker);
 /* True while that lease of the task is current, and is that session's. */
 bool jq_core_holds(struct jq_core *core, const struct jq_uuid *session, jq_task_id task, jq_lease_token token);
 
+/* The task is there, for who may name so much; where that is all, known or not. */
+bool jq_core_task_within(struct jq_core *core, const struct jq_reach *reach, jq_task_id task);
+
 /* Rows of queues without a request, from *at (0: the first) on: how many, at most `max`; *at is moved on. For reading a log. */
 size_t jq_core_queue_rows(struct jq_core *core, uint32_t *at, struct jq_queue_row *ret_rows, size_t max);
 

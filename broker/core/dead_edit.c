@@ -100,7 +100,7 @@ void dead_edit_request(struct jq_core *core, const struct jq_request *request) {
     if (answered_before(core, request)) {
         return;
     }
-    const uint32_t ref = task_find(core, request->u.edit.id);
+    const uint32_t ref = task_find_within(core, &request->reach, request->u.edit.id);
     if (ref == 0) {
         (void)refuse(core, request, JQ_REPLY_NOT_FOUND, "id", "no such task: never submitted, or forgotten");
         return;

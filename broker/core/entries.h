@@ -429,6 +429,7 @@ struct worker {
 
 struct waiter { /* S: a parked wait */
     uint64_t call, request, pipe;
+    struct jq_reach reach;
     jq_task_id *ids;
     uint32_t count;
     uint32_t timer;

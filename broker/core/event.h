@@ -172,6 +172,13 @@ struct jq_held {
     jq_lease_token token;
 };
 
+/* Of which queues the asker may name tasks. The globs are lent for as long as the core lives: parked requests keep them. */
+struct jq_reach {
+    bool limited; /* else all */
+    const char *const *globs;
+    size_t count;
+};
+
 struct jq_request {
     uint64_t call; /* names the parked call to the shell; every request is answered or dropped exactly once */
     uint64_t pipe; /* the connection it came by */
@@ -179,6 +186,7 @@ struct jq_request {
     uint64_t id;   /* ascending per sender */
     uint64_t done; /* every id below has been answered */
     enum jq_op op;
+    struct jq_reach reach;
     union {
         struct {
             const struct jq_submit_item *items;

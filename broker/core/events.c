@@ -27,6 +27,7 @@ struct event_reader {
     uint32_t limit;
     int64_t deadline_ms;
     bool filtered;
+    struct jq_reach reach;
     struct jq_where where;
 };
 
@@ -155,6 +156,14 @@ static bool row_matches(const struct jq_core *core, const struct jq_event_row *r
     return jq_where_match(where, &subject);
 }
 
+/* Of workers, breakers and schedules everybody hears; of a flow that is forgotten whoever may hear of all. */
+static bool row_within(const struct jq_core *core, const struct jq_event_row *row, const struct jq_reach *reach) {
+    if (row->queue.size > 0 || row->task.value == 0) {
+        return row->queue.size == 0 || reach_has_queue(reach, row->queue);
+    }
+    return !reach->limited || flow_find_within(core, reach, row->task.value) != NULL;
+}
+
 /* ---- reading ---- */
 
 /* The first event behind `after`. *ret_gone: events behind it that the ring has lost. */
@@ -181,7 +190,8 @@ static size_t collect(const struct jq_core *core, struct event_reader *reader, s
     for (int looked_at = 0; reader->position < core->events_end && count < reader->limit && looked_at < LOOKED_AT_MAX;
          looked_at++) {
         rows[count] = row_of(core, event_at(core, reader->position++));
-        count += !reader->filtered || row_matches(core, &rows[count], &reader->where);
+        count += row_within(core, &rows[count], &reader->reach) &&
+                 (!reader->filtered || row_matches(core, &rows[count], &reader->where));
     }
     return count;
 }
@@ -237,7 +247,8 @@ void events_request(struct jq_core *core, const struct jq_request *request) {
                                   .position = core->events_end,
                                   .limit = limit > 0 && limit < EVENT_ROWS_MAX ? limit : EVENT_ROWS_MAX,
                                   .deadline_ms = core->now_ms + request->u.events.wait_ms,
-                                  .filtered = request->u.events.where != NULL};
+                                  .filtered = request->u.events.where != NULL,
+                                  .reach = request->reach};
     bool gone = false;
     if (!core->events) {
         reply_refuse(core, request, JQ_REPLY_UNAVAILABLE, "events_max", "the broker keeps no events");

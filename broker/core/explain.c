@@ -124,7 +124,7 @@ static void explain(struct jq_core *core, const struct task *task, struct explan
 }
 
 void explain_request(struct jq_core *core, const struct jq_request *request) {
-    const uint32_t ref = task_find(core, request->u.task.id);
+    const uint32_t ref = task_find_within(core, &request->reach, request->u.task.id);
     if (ref == 0) {
         reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "id", "no such task: never submitted, or forgotten");
         return;

@@ -131,13 +131,14 @@ static void flow_note(struct jq_core *core, uint32_t ref) {
 
 /* ---- its tasks ---- */
 
-static void queue_note(struct flow *flow, uint16_t queue) {
+static void queue_count(struct flow *flow, uint16_t queue, int by) {
     for (uint32_t i = 0; i < flow->queue_count; i++) {
         if (flow->queues[i].queue == queue) {
-            flow->queues[i].count++;
+            flow->queues[i].count = (uint32_t)((int64_t)flow->queues[i].count + by);
             return;
         }
     }
+    JQ_CHECK(by > 0);
     flow->queues = array_grow(flow->queues, flow->queue_count, &flow->queue_capacity, sizeof(*flow->queues));
     flow->queues[flow->queue_count++] = (struct flow_queue){queue, 1};
 }
@@ -191,7 +192,6 @@ enum jq_err flow_join(struct jq_core *core, uint32_t ref, uint64_t first, struct
     flow->total++;
     core->digest += flow_hash(flow);
     flow->remembered++;
-    queue_note(flow, task->queue);
     if (node_if(core, task)->undecided == 0) {
         root_add(core, flow, ref);
     }
@@ -209,9 +209,6 @@ enum jq_err flow_rejoin(struct jq_core *core, uint32_t ref, uint64_t first, bool
     node_make(core, ref);
     node_if(core, task)->flow = flow_ref;
     flow->remembered++;
-    if (flow->phase == JQ_FLOW_STAGED) {
-        queue_note(flow, task->queue);
-    }
     if (waits && node_if(core, task)->undecided == 0) {
         root_add(core, flow, ref);
     }
@@ -255,6 +252,7 @@ void flow_count_node(struct jq_core *core, const struct task *task, int by) {
     struct flow *flow = flow_at(core, node->flow);
     uint32_t *count = &flow->counts[count_of(task)];
     *count = (uint32_t)((int64_t)*count + by);
+    queue_count(flow, task->queue, by);
     flow_changed(core, flow);
 }
 

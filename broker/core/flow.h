@@ -64,7 +64,7 @@ enum flow_count {
 
 struct flow_queue {
     uint16_t queue;
-    uint32_t count;
+    uint32_t count; /* may be 0: then its place may have gone to another */
 };
 
 struct flow {
@@ -75,7 +75,7 @@ struct flow {
     uint32_t room, total, grace_ms; /* D */
     uint8_t phase;                  /* D: enum jq_flow_phase */
     uint32_t counts[FLOW_COUNT_END], remembered;
-    struct flow_queue *queues; /* I: of its tasks as staged */
+    struct flow_queue *queues; /* I: where those of its tasks are that are remembered */
     uint32_t queue_count, queue_capacity;
     uint32_t root_head, root_tail; /* I: nodes of tasks to be freed */
     uint32_t prev, next;           /* I: all flows, in the order of their beginning */
@@ -130,6 +130,7 @@ void flow_waits_stop(struct jq_core *core);
 int64_t flow_waits_deadline_ms(const struct jq_core *core);
 struct flow_wait { /* S: a parked flow.wait */
     uint64_t call, request, pipe, flow;
+    struct jq_reach reach;
     int64_t deadline_ms;
 };
 

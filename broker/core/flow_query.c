@@ -80,7 +80,7 @@ static void page_fill(struct jq_core *core, const struct flow *flow, uint32_t li
 }
 
 static const struct flow *visible_flow(struct jq_core *core, const struct jq_request *request) {
-    const struct flow *flow = flow_find(core, request->u.flow.flow, NULL);
+    const struct flow *flow = flow_find_within(core, &request->reach, request->u.flow.flow);
     if (!flow || flow->phase <= JQ_FLOW_DROPPED) {
         reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "flow", "no such flow: never committed, or forgotten");
         return NULL;
@@ -137,7 +137,7 @@ void flow_ls_request(struct jq_core *core, const struct jq_request *request) {
     uint32_t ref = first_after(core, request->u.flow.flow);
     for (int scanned = 0; ref != 0 && count < limit && scanned < FLOWS_SCANNED_MAX; scanned++) {
         const struct flow *flow = flow_at(core, ref);
-        if (flow->phase > JQ_FLOW_DROPPED) {
+        if (flow->phase > JQ_FLOW_DROPPED && reach_has_flow(core, &request->reach, flow)) {
             flow_row(core, flow, &rows[count++]);
         }
         last = flow->first;

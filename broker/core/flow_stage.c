@@ -255,7 +255,7 @@ void flow_cancel_request(struct jq_core *core, const struct jq_request *request)
     if (answered_before(core, request)) {
         return;
     }
-    const struct flow *flow = flow_find(core, request->u.flow.flow, NULL);
+    const struct flow *flow = flow_find_within(core, &request->reach, request->u.flow.flow);
     if (!flow || flow->phase == JQ_FLOW_DROPPED) {
         reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "flow", "no such flow: never committed, or forgotten");
         return;

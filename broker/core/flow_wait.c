@@ -2,14 +2,14 @@
 #include "broker/core/state.h"
 
 /* A flow that is not known has a row of state "none". */
-static void wait_reply(struct jq_core *core, uint64_t call, uint64_t request, uint64_t first, enum jq_reply status) {
-    const struct flow *flow = flow_find(core, first, NULL);
-    struct jq_flow_row row = {.flow = first, .state = "none"};
+static void wait_reply(struct jq_core *core, const struct flow_wait *wait, enum jq_reply status) {
+    const struct flow *flow = flow_find_within(core, &wait->reach, wait->flow);
+    struct jq_flow_row row = {.flow = wait->flow, .state = "none"};
     if (flow && flow->phase > JQ_FLOW_DROPPED) {
         flow_row(core, flow, &row);
     }
-    const struct jq_reply_effect reply = {.call = call,
-                                          .request = request,
+    const struct jq_reply_effect reply = {.call = wait->call,
+                                          .request = wait->request,
                                           .op = JQ_OP_FLOW_WAIT,
                                           .status = status,
                                           .u.flows = {.rows = &row, .count = 1}};
@@ -21,25 +21,25 @@ static bool is_over(const struct flow *flow) {
 }
 
 void flow_wait_request(struct jq_core *core, const struct jq_request *request) {
-    struct flow *flow = flow_find(core, request->u.flow.flow, NULL);
+    struct flow *flow = flow_find_within(core, &request->reach, request->u.flow.flow);
+    const struct flow_wait wait = {.call = request->call,
+                                   .request = request->id,
+                                   .pipe = request->pipe,
+                                   .flow = request->u.flow.flow,
+                                   .reach = request->reach,
+                                   .deadline_ms = core->now_ms + request->u.flow.wait_ms};
     const bool known = flow && flow->phase > JQ_FLOW_DROPPED;
     if (!known || is_over(flow) || request->u.flow.wait_ms <= 0 || core->stopping ||
         core->flow_wait_count >= core->config.parked_max) {
-        wait_reply(core, request->call, request->id, request->u.flow.flow, JQ_REPLY_OK);
+        wait_reply(core, &wait, JQ_REPLY_OK);
         return;
     }
     core->flow_waits =
         array_grow(core->flow_waits, core->flow_wait_count, &core->flow_wait_capacity, sizeof(*core->flow_waits));
-    core->flow_waits[core->flow_wait_count++] =
-        (struct flow_wait){.call = request->call,
-                           .request = request->id,
-                           .pipe = request->pipe,
-                           .flow = flow->first,
-                           .deadline_ms = core->now_ms + request->u.flow.wait_ms};
+    core->flow_waits[core->flow_wait_count++] = wait;
     flow->waits++;
-    const int64_t deadline_ms = core->flow_waits[core->flow_wait_count - 1].deadline_ms;
-    if (core->flow_wait_count == 1 || deadline_ms < core->flow_wait_next_ms) {
-        core->flow_wait_next_ms = deadline_ms;
+    if (core->flow_wait_count == 1 || wait.deadline_ms < core->flow_wait_next_ms) {
+        core->flow_wait_next_ms = wait.deadline_ms;
     }
 }
 
@@ -52,8 +52,7 @@ static void wait_remove(struct jq_core *core, uint32_t at) {
 }
 
 static void wait_answer(struct jq_core *core, uint32_t at, enum jq_reply status) {
-    const struct flow_wait *wait = &core->flow_waits[at];
-    wait_reply(core, wait->call, wait->request, wait->flow, status);
+    wait_reply(core, &core->flow_waits[at], status);
     wait_remove(core, at);
 }
 

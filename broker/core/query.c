@@ -58,7 +58,7 @@ static void tasks_reply(struct jq_core *core, const struct jq_request *request, 
 }
 
 void task_show_request(struct jq_core *core, const struct jq_request *request) {
-    const uint32_t ref = task_find(core, request->u.task.id);
+    const uint32_t ref = task_find_within(core, &request->reach, request->u.task.id);
     if (ref == 0) {
         reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "id", "no such task: never submitted, or forgotten");
         return;
@@ -80,7 +80,7 @@ void task_show_request(struct jq_core *core, const struct jq_request *request) {
 static bool wanted(const struct jq_core *core, const struct task *task, const struct jq_request *request) {
     const uint32_t states = request->u.list.states;
     const struct jq_str queue = request->u.list.queue, handler = request->u.list.handler;
-    return (states == 0 || (states & 1u << task_shown(task))) &&
+    return (states == 0 || (states & 1u << task_shown(task))) && reach_has_task(core, &request->reach, task) &&
            (queue.size == 0 || jq_str_equal(queue, core->queues[task->queue].name)) &&
            (handler.size == 0 || jq_str_equal(handler, core->classes[task->class_index].handler));
 }

@@ -485,6 +485,13 @@ uint32_t queue_weight(const struct queue *queue);
 void queues_wake(struct jq_core *core); /* those whose pause has come to its end */
 int64_t queues_deadline_ms(const struct jq_core *core);
 
+/* ---- reach.c: what an asker may name ---- */
+bool reach_has_queue(const struct jq_reach *reach, struct jq_str queue);
+bool reach_has_task(const struct jq_core *core, const struct jq_reach *reach, const struct task *task);
+bool reach_has_flow(const struct jq_core *core, const struct jq_reach *reach, const struct flow *flow); /* all of it */
+uint32_t task_find_within(struct jq_core *core, const struct jq_reach *reach, jq_task_id id);
+struct flow *flow_find_within(const struct jq_core *core, const struct jq_reach *reach, uint64_t first);
+
 /* ---- wait.c ---- */
 void wait_request(struct jq_core *core, const struct jq_request *request);
 void waiters_wake(struct jq_core *core, jq_task_id task);

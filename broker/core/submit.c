@@ -157,7 +157,7 @@ bool same_namespace(struct jq_str a, struct jq_str b) {
 static bool parents_check(struct jq_core *core, const struct jq_submit_item *item, uint32_t index,
                           const struct batch *batch) {
     for (size_t i = 0; i < item->after_count; i++) {
-        const uint32_t parent = task_find(core, item->after[i]);
+        const uint32_t parent = task_find_within(core, &batch->reach, item->after[i]);
         if (parent == 0) {
             refuse_item(core, index, JQ_REPLY_NOT_FOUND, "after",
                         parent_reason(core, item->after[i], "never submitted, or forgotten"), 0);
@@ -312,7 +312,10 @@ static bool key_answers(struct jq_core *core, const struct jq_submit_item *item,
     if (!key) {
         return false;
     }
-    if (key->unique == JQ_UNIQUE_DEBOUNCE && item->unique == JQ_UNIQUE_DEBOUNCE) {
+    const uint32_t ref = task_find(core, (jq_task_id){key->task});
+    if (ref != 0 && !reach_has_task(core, &batch->reach, task_at(core, ref))) {
+        refuse_item(core, index, JQ_REPLY_FORBIDDEN, "key", "its task is in a queue that the token does not allow", 0);
+    } else if (key->unique == JQ_UNIQUE_DEBOUNCE && item->unique == JQ_UNIQUE_DEBOUNCE) {
         renew_task(core, item, index, batch, key);
     } else {
         answer_with(core, index, key->task);
@@ -409,7 +412,7 @@ static void decide(struct jq_core *core, const struct jq_request *request, bool 
     core->exception_count = 0;
     jq_buf_clear(&core->reasons);
     JQ_CHECK(jq_buf_room(&core->reasons, request->u.submit.count * REASON_SIZE)); /* it must not move */
-    struct batch batch = {.woken = woken};
+    struct batch batch = {.woken = woken, .reach = request->reach};
     for (uint32_t i = 0; i < request->u.submit.count; i++) {
         submit_item(core, &request->u.submit.items[i], i, &batch);
     }

@@ -18,6 +18,7 @@ struct batch {
     uint32_t schedule; /* whose task it is; 0: none */
     int64_t due_wall_ms;
     bool woken; /* it was withheld, and has its turn */
+    struct jq_reach reach;
 };
 
 /* False: refused, an exception says why. */

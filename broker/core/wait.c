@@ -10,10 +10,11 @@ static struct waiter *waiter_at(const struct jq_core *core, uint32_t ref) {
 }
 
 /* The rows of those that ended or are unknown, as many as an answer holds. */
-static size_t rows_make(struct jq_core *core, const jq_task_id *ids, size_t count, struct jq_task_row *rows) {
+static size_t rows_make(struct jq_core *core, const struct jq_reach *reach, const jq_task_id *ids, size_t count,
+                        struct jq_task_row *rows) {
     size_t made = 0, bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        const uint32_t ref = task_find(core, ids[i]);
+        const uint32_t ref = task_find_within(core, reach, ids[i]);
         struct jq_task_row row = {.id = ids[i]};
         if (ref != 0 && !jq_state_is_final(task_at(core, ref)->state)) {
             continue;
@@ -30,15 +31,16 @@ static size_t rows_make(struct jq_core *core, const jq_task_id *ids, size_t coun
     return made;
 }
 
-static void wait_reply(struct jq_core *core, uint64_t call, uint64_t request, const jq_task_id *ids, size_t count,
-                       enum jq_reply status) {
+static void wait_reply(struct jq_core *core, const struct waiter *waiter, enum jq_reply status) {
+    const size_t count = waiter->count;
     struct jq_task_row *rows = calloc(count + 1, sizeof(*rows));
     JQ_CHECK(rows != NULL);
-    const struct jq_reply_effect reply = {.call = call,
-                                          .request = request,
-                                          .op = JQ_OP_WAIT,
-                                          .status = status,
-                                          .u.tasks = {.rows = rows, .count = rows_make(core, ids, count, rows)}};
+    const struct jq_reply_effect reply = {
+        .call = waiter->call,
+        .request = waiter->request,
+        .op = JQ_OP_WAIT,
+        .status = status,
+        .u.tasks = {.rows = rows, .count = rows_make(core, &waiter->reach, waiter->ids, count, rows)}};
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
     free(rows);
 }
@@ -106,8 +108,7 @@ static void waiter_remove(struct jq_core *core, uint32_t ref) {
 }
 
 static void waiter_answer(struct jq_core *core, uint32_t ref, enum jq_reply status) {
-    const struct waiter *waiter = waiter_at(core, ref);
-    wait_reply(core, waiter->call, waiter->request, waiter->ids, waiter->count, status);
+    wait_reply(core, waiter_at(core, ref), status);
     waiter_remove(core, ref);
 }
 
@@ -118,6 +119,7 @@ static void waiter_add(struct jq_core *core, const struct jq_request *request) {
     *waiter = (struct waiter){.call = request->call,
                               .request = request->id,
                               .pipe = request->pipe,
+                              .reach = request->reach,
                               .ids = malloc(count * sizeof(jq_task_id)),
                               .count = (uint32_t)count,
                               .prev = core->waiter_tail};
@@ -138,7 +140,7 @@ static void waiter_add(struct jq_core *core, const struct jq_request *request) {
 void wait_request(struct jq_core *core, const struct jq_request *request) {
     bool all_open = request->u.wait.count > 0;
     for (size_t i = 0; i < request->u.wait.count && all_open; i++) {
-        const uint32_t ref = task_find(core, request->u.wait.ids[i]);
+        const uint32_t ref = task_find_within(core, &request->reach, request->u.wait.ids[i]);
         all_open = ref != 0 && !jq_state_is_final(task_at(core, ref)->state);
     }
     if (all_open && request->u.wait.wait_ms > 0 && !core->stopping &&
@@ -146,7 +148,12 @@ void wait_request(struct jq_core *core, const struct jq_request *request) {
         waiter_add(core, request);
         return;
     }
-    wait_reply(core, request->call, request->id, request->u.wait.ids, request->u.wait.count, JQ_REPLY_OK);
+    const struct waiter now = {.call = request->call,
+                               .request = request->id,
+                               .reach = request->reach,
+                               .ids = (jq_task_id *)(uintptr_t)request->u.wait.ids,
+                               .count = (uint32_t)request->u.wait.count};
+    wait_reply(core, &now, JQ_REPLY_OK);
 }
 
 void waiters_wake(struct jq_core *core, jq_task_id task) {

@@ -66,8 +66,21 @@ static bool permit_schedule(const struct jq_token *token, struct jq_str name) {
     return jq_token_may_all_queues(token) || jq_token_may_queue(token, name);
 }
 
-static bool steers_schedule(enum jq_op op) {
-    return op == JQ_OP_SCHEDULE_RM || op == JQ_OP_SCHEDULE_PAUSE || op == JQ_OP_SCHEDULE_RUN;
+static bool names_schedule(enum jq_op op) {
+    return op == JQ_OP_SCHEDULE_RM || op == JQ_OP_SCHEDULE_PAUSE || op == JQ_OP_SCHEDULE_RUN ||
+           op == JQ_OP_SCHEDULE_SHOW;
+}
+
+/* The journal holds what is in all queues; a blob belongs to none, and whoever knows its hash has had its bytes, but for a list. */
+static bool takes_all_queues(enum jq_op op) {
+    return op == JQ_OP_BACKUP_BEGIN || op == JQ_OP_BACKUP_READ || op == JQ_OP_BLOB_LS || op == JQ_OP_BLOB_GC;
+}
+
+static bool permit_edit(const struct jq_token *token, const struct jq_request *request, const char **ret_field) {
+    const struct jq_submit_item *item = &request->u.edit.item;
+    const bool queue = !(request->u.edit.given & JQ_EDIT_QUEUE) || jq_token_may_queue(token, item->queue);
+    *ret_field = queue ? "handler" : "queue";
+    return queue && (!(request->u.edit.given & JQ_EDIT_HANDLER) || jq_token_may_handler(token, item->handler));
 }
 
 static bool is_about_tasks(enum jq_op op) {
@@ -75,43 +88,60 @@ static bool is_about_tasks(enum jq_op op) {
            op == JQ_OP_TASK_RELEASE || op == JQ_OP_TASK_MOVE || op == JQ_OP_TASK_RM;
 }
 
+/* What is done to tasks: which of them is the core's matter, as it knows their queues. */
+static bool permit_tasks(const struct jq_token *token, const struct jq_request *request, const char **ret_field) {
+    if (request->op == JQ_OP_TASK_MOVE && !jq_token_may_queue(token, request->u.tasks.to)) {
+        *ret_field = "queue";
+        return false;
+    }
+    *ret_field = "where";
+    return request->u.tasks.where == NULL || jq_token_may_all_queues(token) || permit_where(token, request);
+}
+
+static bool permit_schedule_set(const struct jq_token *token, const struct jq_request *request,
+                                const char **ret_field) {
+    const struct jq_submit_item *task = &request->u.schedule.def.task;
+    const bool named = permit_schedule(token, request->u.schedule.def.name);
+    *ret_field = named ? "task" : "name";
+    return named && jq_token_may_queue(token, task->queue) && jq_token_may_handler(token, task->handler);
+}
+
+static bool permit_by_token(const struct jq_token *token, struct jq_request *request, const char **ret_field) {
+    *ret_field = "op";
+    if (is_about_tasks(request->op))
+        return permit_tasks(token, request, ret_field);
+    if (takes_all_queues(request->op))
+        return jq_token_may_all_queues(token);
+    if (names_schedule(request->op)) {
+        *ret_field = "name";
+        return permit_schedule(token, request->u.named.name);
+    }
+    switch (request->op) {
+    case JQ_OP_SUBMIT:
+    case JQ_OP_FLOW_ADD: permit_submit(token, request); return true;
+    case JQ_OP_REGISTER: *ret_field = "handlers"; return permit_register(token, request);
+    case JQ_OP_SCHEDULE_SET: return permit_schedule_set(token, request, ret_field);
+    case JQ_OP_DEAD_EDIT: return permit_edit(token, request, ret_field);
+    case JQ_OP_QUEUE_SET: *ret_field = "name"; return jq_token_may_queue(token, request->u.queue_set.name);
+    case JQ_OP_LIMIT_SET:
+    case JQ_OP_LIMIT_RM: *ret_field = "scope"; return permit_limit(token, request->u.limit.scope);
+    default: return true;
+    }
+}
+
 enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct jq_op_info *op,
                              struct jq_request *request, const char **ret_field, const char **ret_reason) {
-    bool allowed = true;
+    const struct jq_token *token = principal->token;
     if (!jq_role_allows(principal->role, op->role)) {
         *ret_field = "op";
         *ret_reason = "the role does not allow it";
         return JQ_REPLY_FORBIDDEN;
     }
-    if (principal->token == NULL)
+    if (token == NULL)
         return JQ_REPLY_OK;
-    if (request->op == JQ_OP_SUBMIT || request->op == JQ_OP_FLOW_ADD) {
-        permit_submit(principal->token, request);
-    } else if (request->op == JQ_OP_REGISTER) {
-        allowed = permit_register(principal->token, request);
-        *ret_field = "handlers";
-    } else if (request->op == JQ_OP_SCHEDULE_SET) {
-        const struct jq_submit_item *task = &request->u.schedule.def.task;
-        const bool named = permit_schedule(principal->token, request->u.schedule.def.name);
-        allowed = named && jq_token_may_queue(principal->token, task->queue) &&
-                  jq_token_may_handler(principal->token, task->handler);
-        *ret_field = named ? "task" : "name";
-    } else if (steers_schedule(request->op)) {
-        allowed = permit_schedule(principal->token, request->u.named.name);
-        *ret_field = "name";
-    } else if (request->op == JQ_OP_QUEUE_SET) {
-        allowed = jq_token_may_queue(principal->token, request->u.queue_set.name);
-        *ret_field = "name";
-    } else if (request->op == JQ_OP_LIMIT_SET || request->op == JQ_OP_LIMIT_RM) {
-        allowed = permit_limit(principal->token, request->u.limit.scope);
-        *ret_field = "scope";
-    } else if (is_about_tasks(request->op) && request->u.tasks.where && !jq_token_may_all_queues(principal->token)) {
-        allowed = permit_where(principal->token, request);
-        *ret_field = "where";
-    } else if (request->op == JQ_OP_BACKUP_BEGIN || request->op == JQ_OP_BACKUP_READ) {
-        allowed = jq_token_may_all_queues(principal->token); /* The journal holds what is in all of them. */
-        *ret_field = "op";
-    }
+    request->reach = (struct jq_reach){.limited = !jq_token_may_all_queues(token),
+                                       .globs = (const char *const *)token->queues.items,
+                                       .count = token->queues.count};
     *ret_reason = "the token does not allow it";
-    return allowed ? JQ_REPLY_OK : JQ_REPLY_FORBIDDEN;
+    return permit_by_token(token, request, ret_field) ? JQ_REPLY_OK : JQ_REPLY_FORBIDDEN;
 }

@@ -29,7 +29,7 @@ struct jq_principal {
 bool jq_auth_identify(const struct jq_authority *auth, const struct jq_peer *peer, struct jq_str token,
                       struct jq_principal *ret_principal);
 
-/* OK, or FORBIDDEN with field and reason, static texts. Tasks of a submit are judged one by one: those that the token may not send are
+/* OK, or FORBIDDEN with field and reason, static texts. Sets how far the request reaches: tasks of other queues are not found by it. Tasks of a submit are judged one by one: those that the token may not send are
  * marked as refused, and the request is OK. */
 enum jq_reply jq_auth_permit(const struct jq_principal *principal, const struct jq_op_info *op,
                              struct jq_request *request, const char **ret_field, const char **ret_reason);

@@ -58,15 +58,20 @@ static void read(struct jq_inbound *inbound) {
     struct job *job = JQ_CONTAINER_OF(inbound, struct job, inbound);
     const struct jq_request *request = &job->request;
     struct jq_output_store *store = job->outputs->store;
-    struct jq_logs_data data = {.known = true, .token = jq_output_store_token(store, request->u.output.task)};
+    const jq_task_id task = request->u.output.task;
+    const bool within = jq_core_task_within(jq_engine_core(job->outputs->engine), &request->reach, task);
+    struct jq_logs_data data = {.known = within};
     struct jq_buf frame;
     jq_buf_init(&frame, JQ_FRAME_SIZE_MAX);
+    if (within)
+        data.token = jq_output_store_token(store, task);
     for (int i = 0; i < JQ_OUTPUT_STREAMS; i++) {
         data.at[i] = request->u.output.at[i];
-        data.known = data.known && jq_output_store_get(store, request->u.output.task, i, JQ_OUTPUT_CHUNK_MAX,
-                                                       &data.at[i], &data.bytes[i], &data.end[i]);
+        data.known = data.known && jq_output_store_get(store, task, i, JQ_OUTPUT_CHUNK_MAX, &data.at[i], &data.bytes[i],
+                                                       &data.end[i]);
     }
-    jq_output_store_set_read(store, request->u.output.task, jq_clock_boot_ms());
+    if (within)
+        jq_output_store_set_read(store, task, jq_clock_boot_ms());
     (void)jq_encode_logs(&frame, request->id, &data, NULL);
     answer(job, &frame, JQ_REPLY_OK);
 }

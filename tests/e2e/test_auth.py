@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Who may do what: tokens with roles and globs; no door is open beyond this machine without them."""
 
+import json
 import os
 import sys
 import unittest
@@ -59,6 +60,20 @@ class Auth(TestCase):
         self.allowed("client", "task", "submit", "noop", "--queue", "cad.parts")
         self.refused("client", "task", "submit", "noop", "--queue", "mail", naming="queue")
         self.refused("client", "task", "submit", "rm", "--queue", "cad.parts", naming="handler")
+
+    def test_other_queues(self):
+        """What is in other queues is not there for such a token, by its id as little as in a list; nor is what it prints."""
+        self.start_with_tokens()
+        other = self.allowed("admin", "task", "submit", "noop", "--queue", "mail")
+        own = self.allowed("client", "task", "submit", "noop", "--queue", "cad.parts")
+        for words in (("task", "show"), ("task", "explain"), ("task", "cancel"), ("task", "logs")):
+            code, text = self.jqctl("client", *words, other)
+            self.assertNotEqual(code, 0, text)
+        self.assertEqual(self.bed.client(self.tokens["client"]).ask("task.logs", {"id": int(other)})[1], {"known": False})
+        self.assertIn("ready", self.allowed("admin", "task", "ls", "--where", f"id={other}", "--json"))
+        code, text = self.jqctl("client", "task", "ls", "--json")
+        self.assertEqual([str(item["id"]) for item in json.loads(text)["items"]], [own], text)
+        self.refused("client", "blob", "ls")
 
     def test_wrong_token(self):
         """No token, an unknown one, a cut one: refused, and the broker goes on."""

@@ -114,6 +114,46 @@ static void a_backup_takes_all_queues(void **state) {
     assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "backup.read", &request), JQ_REPLY_FORBIDDEN);
 }
 
+/* A blob is of no queue, and whoever knows its hash has had its bytes: a list of all hashes is for tokens that allow all queues. */
+static void a_list_of_blobs_takes_all_queues(void **state) {
+    (void)state;
+    struct jq_request request = {.op = JQ_OP_NONE};
+    assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "blob.stat", &request), JQ_REPLY_OK);
+    assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "blob.ls", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "blob.gc", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_CLIENT, NULL, "blob.ls", &request), JQ_REPLY_OK);
+}
+
+/* The core is told how far a request reaches: as far as the token's globs; without a token, or with `*`, everywhere. */
+static void requests_reach_as_far_as_the_globs(void **state) {
+    (void)state;
+    struct jq_request request = {.op = JQ_OP_NONE};
+    assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "task.show", &request), JQ_REPLY_OK);
+    assert_true(request.reach.limited);
+    assert_int_equal(request.reach.count, 1);
+    assert_string_equal(request.reach.globs[0], "cad.*");
+    request = (struct jq_request){.op = JQ_OP_NONE};
+    assert_int_equal(permit(JQ_ROLE_CLIENT, NULL, "task.show", &request), JQ_REPLY_OK);
+    assert_false(request.reach.limited);
+}
+
+/* Nothing is moved or edited into a queue that the token does not allow, nor to a handler that it does not allow. */
+static void globs_judge_where_a_task_goes(void **state) {
+    (void)state;
+    struct jq_request move = {.u.tasks.to = JQ_STR("cad.step")};
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "task.move", &move), JQ_REPLY_OK);
+    move.u.tasks.to = JQ_STR("mail");
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "task.move", &move), JQ_REPLY_FORBIDDEN);
+    struct jq_request edit = {.u.edit.given = JQ_EDIT_PRIORITY};
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "dead.edit", &edit), JQ_REPLY_OK);
+    edit.u.edit.given = JQ_EDIT_QUEUE;
+    edit.u.edit.item.queue = JQ_STR("mail");
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "dead.edit", &edit), JQ_REPLY_FORBIDDEN);
+    edit.u.edit.given = JQ_EDIT_HANDLER;
+    edit.u.edit.item.handler = JQ_STR("rm");
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "dead.edit", &edit), JQ_REPLY_FORBIDDEN);
+}
+
 /* A token's globs hold for what a schedule submits too: nobody gets by the clock what he may not submit by hand. */
 static void globs_judge_a_schedule(void **state) {
     (void)state;
@@ -130,9 +170,9 @@ static void globs_judge_a_schedule(void **state) {
     assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "schedule.set", &request), JQ_REPLY_FORBIDDEN);
 }
 
-/* Nobody takes over, removes, pauses or runs another's schedule: one that stands is judged by its name, as a queue of that name. */
+/* Nobody looks into, takes over, removes, pauses or runs another's schedule: one that stands is judged by its name, as a queue of that name. */
 static void globs_judge_the_name_of_a_schedule(void **state) {
-    static const char *const ops[] = {"schedule.rm", "schedule.pause", "schedule.run"};
+    static const char *const ops[] = {"schedule.rm", "schedule.pause", "schedule.run", "schedule.show"};
     (void)state;
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
         struct jq_request request = {.u.named.name = JQ_STR("cad.nightly")};
@@ -184,6 +224,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(off_lets_all_in, begin, end),
         cmocka_unit_test_setup_teardown(roles_permit, begin, end),
         cmocka_unit_test_setup_teardown(a_backup_takes_all_queues, begin, end),
+        cmocka_unit_test_setup_teardown(a_list_of_blobs_takes_all_queues, begin, end),
+        cmocka_unit_test_setup_teardown(requests_reach_as_far_as_the_globs, begin, end),
+        cmocka_unit_test_setup_teardown(globs_judge_where_a_task_goes, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_a_schedule, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_the_name_of_a_schedule, begin, end),
         cmocka_unit_test_setup_teardown(globs_judge_each_task, begin, end),
