@@ -53,7 +53,7 @@ struct jq_core_config {
         window_bytes_max; /* of the answers kept for resends; clients get three quarters of it, and of answers_max */
     uint64_t finished_max;
     uint32_t parked_max;         /* parked polls and waits */
-    uint64_t log_slack_bytes;    /* what the log may hold beyond twice what is live in it: a segment */
+    uint64_t log_slack_bytes;    /* what the log may hold beyond twice what is live in it: half a segment */
     uint32_t withheld_max;       /* submits that wait for room in a queue whose policy is block */
     uint64_t withheld_bytes_max; /* of them in all */
     int64_t heartbeat_ms, liveness_ms;

@@ -1,7 +1,7 @@
 /* move.c - keeps the log's size bounded by what is live: what is still needed of its oldest part is written again at its head.
  *
- * When the part of the log that is needed is larger than twice what is live in it, and a segment more, the core asks the shell for a
- * slice of the oldest segment (JQ_EFFECT_READ_LOG). The shell brings the records of it that carry a body or a key; those whose
+ * When the part of the log that is needed is larger than twice what is live in it, and half a segment more, the core asks the shell for
+ * a slice of the oldest segment (JQ_EFFECT_READ_LOG). The shell brings the records of it that carry a body or a key; those whose
  * task, report or key still stands there are emitted anew, the others are passed over. When nothing live stands in the segment any
  * more, needs_from moves on, and the next prologue lets its file go. Nothing but places changes, and nothing of the progress is
  * durable: whatever a crash cuts off is begun again with the oldest segment.

@@ -12,7 +12,7 @@ static void limits(const struct jq_broker_settings *settings, struct jq_core_con
     policy->withheld_max = (uint32_t)settings->withheld_max;
     policy->withheld_bytes_max = (uint64_t)settings->withheld_bytes_max;
     policy->memory_max = (uint64_t)settings->memory_max_bytes;
-    policy->log_slack_bytes = (uint64_t)settings->segment_size_bytes;
+    policy->log_slack_bytes = (uint64_t)settings->segment_size_bytes / 2;
     policy->disk_free_min = (uint64_t)settings->disk_free_min_bytes;
     policy->blobs_max = (uint64_t)settings->blobs_max;
     policy->blob_grace_ms = settings->blob_grace_ms;

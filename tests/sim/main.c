@@ -1,7 +1,8 @@
-/* jqsim - runs the simulator. Without arguments: a short fixed set of seeds.
+/* jqsim - runs the simulator. Without arguments: a short fixed set of seeds, and a day and a half of mixed load.
  *
  *     jqsim [--seed N] [--seeds K] [--steps M] [--verbose]   the seeds N .. N+K-1, until one fails; then it is made small
  *     jqsim --swarm MINUTES [--jobs J] [--seed N] [--steps M]   fresh seeds on all cores for so long
+ *     jqsim --hours HOURS [--seed N]   so long a mixed load without faults of the disk: how long the log is
  *     jqsim --seed N --steps M [--off KINDS] [--skip STRIKES]   a run that was made small, again (see sim_fault.h)
  *     jqsim-canary [--canary NAME ...]   each planted bug must be caught (broker/core/canary.h); or runs with one of them
  */
@@ -14,11 +15,11 @@
 
 #include "tests/sim/sim_shrink.h"
 
-enum { SEEDS = 40, STEPS = 2000, SWARM_STEPS = 10000, SHRINK_SECONDS = 60 };
+enum { SEEDS = 40, STEPS = 2000, SHORT_HOURS = 36, SWARM_STEPS = 10000, SHRINK_SECONDS = 60 };
 
 struct arguments {
     struct sim_options run;
-    uint64_t seeds, jobs, steps;
+    uint64_t seeds, jobs, steps, hours;
     double minutes;
     bool seeded, small;
 };
@@ -56,6 +57,9 @@ static bool option(const char *name, const char *value, struct arguments *argume
     }
     if (strcmp(name, "--swarm") == 0) {
         return minutes_parse(value, &arguments->minutes);
+    }
+    if (strcmp(name, "--hours") == 0) {
+        return number(value, &arguments->hours) && arguments->hours > 0;
     }
     if (strcmp(name, "--canary") == 0) {
         return canary_choose(value);
@@ -126,14 +130,23 @@ static int run_swarm(struct arguments *arguments) {
 
 int main(int argc, char **argv) {
     static struct arguments arguments = {.run.seed = 1};
+    if (argc == 1 && !strstr(argv[0], "canary")) {
+        week_run(1, SHORT_HOURS);
+    }
     if (argc == 1 && strstr(argv[0], "canary")) {
         return canaries_run();
     }
     if (!arguments_parse(argc, argv, &arguments)) {
         (void)fprintf(stderr,
                       "usage: jqsim [--seed N] [--seeds K] [--steps M] [--verbose] [--off KINDS] [--skip STRIKES]\n"
-                      "       jqsim --swarm MINUTES [--jobs J] [--seed N] [--steps M]\n");
+                      "       jqsim --swarm MINUTES [--jobs J] [--seed N] [--steps M]\n"
+                      "       jqsim --hours HOURS [--seed N]\n");
         return 64;
+    }
+    if (arguments.hours > 0) {
+        week_run(arguments.run.seed, arguments.hours);
+        printf("1 passed, 0 failed\n");
+        return EXIT_SUCCESS;
     }
     const uint64_t steps = arguments.minutes > 0 ? SWARM_STEPS : STEPS;
     arguments.run.steps = arguments.steps ? arguments.steps : steps;

@@ -91,6 +91,8 @@ static void swarm_choose(struct sim *sim) {
     sim->swarm = (struct sim_swarm){.operators = sim_below(sim, 3) ? 1 + (uint32_t)sim_below(sim, 60) : 0,
                                     .pause_ms = sim_below(sim, 3) ? 400 : 60,
                                     .run_max_ms = sim_below(sim, 2) ? 300 : 30000,
+                                    .tick_ms = 20,
+                                    .delay_max_ms = 20000,
                                     .commit_max_ms = sim_below(sim, 2) ? 5 : 200,
                                     .segment_bytes = sim_below(sim, 3) ? 48 * 1024 : 160 * 1024,
                                     .body_bytes = sim_below(sim, 2) ? 32 : 1024,
@@ -131,7 +133,7 @@ static void config_choose(struct sim *sim) {
     config->shortage_limit = 1 + (uint32_t)sim_below(sim, 20);
     config->aging_interval_ms = sim_below(sim, 2) ? 600000 : 2000;
     config->log_slack_bytes =
-        sim_below(sim, 2) ? sim->swarm.segment_bytes : 8 * 1024; /* a segment: as the broker has it */
+        sim_below(sim, 2) ? sim->swarm.segment_bytes / 2 : 8 * 1024; /* the first: as the broker has it */
     config->reserve_after_ms = config->aging_interval_ms == 2000 ? 1000 : 30000;
 }
 
@@ -254,7 +256,7 @@ static void handle(struct sim *sim, struct sim_event *event) {
 }
 
 /* The next event, or the core's own deadline if that comes first. */
-static void next(struct sim *sim) {
+void sim_next(struct sim *sim) {
     const int64_t deadline_ms = broker_deadline_ms(sim);
     sim->result->step = ++sim->step; /* for whoever finds this process dead */
     if (sim->event_count == 0 || deadline_ms < sim->events[0].at_ms) {
@@ -383,6 +385,7 @@ static _Noreturn void stuck(struct sim *sim, uint64_t id) {
 static void calm(struct sim *sim) {
     const int64_t begin_ms = sim->now_ms;
     const uint64_t begin_step = sim->step;
+    const uint64_t calm_steps = CALM_STEPS_MAX * (sim->options->hours > 0 ? 100 : 1);
     uint64_t open = 0;
     sim->calm = true;
     sim->calm_ms = sim->now_ms;
@@ -392,9 +395,9 @@ static void calm(struct sim *sim) {
     disk_event(sim, UINT64_C(1) << 40);
     while (!sim->broker.up || !oracle_all_final(sim, &open)) {
         for (int i = 0; i < 200; i++) {
-            next(sim);
+            sim_next(sim);
         }
-        if (sim->step - begin_step > CALM_STEPS_MAX || sim->now_ms - begin_ms > CALM_MS_MAX) {
+        if (sim->step - begin_step > calm_steps || sim->now_ms - begin_ms > CALM_MS_MAX + sim->swarm.delay_max_ms) {
             stuck(sim, open);
         }
     }
@@ -404,7 +407,7 @@ static void calm(struct sim *sim) {
 static void restart_at_end(struct sim *sim) {
     broker_crash(sim, false);
     while (!sim->broker.up) {
-        next(sim);
+        sim_next(sim);
     }
     oracle_promises(sim);
 }
@@ -415,6 +418,9 @@ static void sim_init(struct sim *sim, const struct sim_options *options, struct 
     chances_init(&sim->chances, options);
     swarm_choose(sim);
     config_choose(sim);
+    if (options->hours > 0) {
+        week_choose(sim);
+    }
     heap_reset();
     sim->disk = jq_simdisk_new(jq_rng_next(&sim->rng));
     jq_buf_init(&sim->broker.body, JQ_RECORD_BODY_SIZE_MAX);
@@ -433,18 +439,27 @@ static void sim_fini(struct sim *sim) {
     free(sim);
 }
 
-void sim_run(const struct sim_options *options, struct sim_result *result) {
+struct sim *sim_open(const struct sim_options *options, struct sim_result *result) {
     struct sim *sim = malloc(sizeof(*sim));
     JQ_CHECK(sim != NULL);
     sim_init(sim, options, result);
     broker_start(sim);
     actors_init(sim);
-    while (sim->step < options->steps) {
-        next(sim);
-        faults(sim);
-    }
+    return sim;
+}
+
+void sim_close(struct sim *sim) {
     calm(sim);
     restart_at_end(sim);
     result_take(sim);
     sim_fini(sim);
+}
+
+void sim_run(const struct sim_options *options, struct sim_result *result) {
+    struct sim *sim = sim_open(options, result);
+    while (sim->step < options->steps) {
+        sim_next(sim);
+        faults(sim);
+    }
+    sim_close(sim);
 }

@@ -54,6 +54,8 @@ struct sim_swarm {
     uint32_t pause_ms;  /* between two looks of a client */
     int64_t run_max_ms, commit_max_ms;
     uint32_t segment_bytes, body_bytes;
+    uint32_t tick_ms; /* between two looks of a worker */
+    int64_t delay_max_ms;
     bool choosy;    /* a worker accepts only some tasks */
     bool forgetful; /* results and keys are kept so short that the log loses its beginning again and again */
 };
@@ -188,8 +190,9 @@ struct sim_broker {
     uint64_t steps;
     bool spare_failed; /* there is no room for the next segment */
     bool stopping;
-    uint64_t told_lsn;    /* how far the core knows the log to be on the disk */
-    uint64_t deleted_lsn; /* what stands below may be gone, and is, but for a part of a segment */
+    uint64_t prologue_bytes; /* of the last */
+    uint64_t told_lsn;       /* how far the core knows the log to be on the disk */
+    uint64_t deleted_lsn;    /* what stands below may be gone, and is, but for a part of a segment */
     struct sim_reader reader;
 };
 
@@ -203,7 +206,7 @@ struct sim_task {
     uint64_t id;
     enum sim_place place; /* by the records, as all of this */
     enum jq_state state;  /* of a final one */
-    uint32_t place_at;    /* in oracle->queued */
+    uint32_t place_at;    /* in oracle->queued or oracle->leased */
     uint16_t queue, class_index;
     uint8_t priority;
     uint32_t options;
@@ -308,8 +311,8 @@ struct sim_oracle {
     struct jq_map by_id;
     struct sim_task *tasks;
     uint32_t task_count, task_capacity;
-    uint32_t *queued; /* tasks in queues */
-    uint32_t queued_capacity;
+    uint32_t *queued, *leased; /* tasks in queues, under lease: so many as in that place */
+    uint32_t queued_capacity, leased_capacity;
     uint32_t places[SIM_PLACES], dead;
     uint32_t depth[SIM_QUEUES_MAX];
     struct jq_queue_set sets[SIM_QUEUES_MAX];
@@ -370,6 +373,9 @@ struct sim {
 
 /* sim.c */
 void sim_run(const struct sim_options *options, struct sim_result *result);
+struct sim *sim_open(const struct sim_options *options, struct sim_result *result); /* a broker, and who talks to it */
+void sim_next(struct sim *sim);                                                     /* the next event */
+void sim_close(struct sim *sim);                                                    /* calm, restart, end */
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_say(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool sim_strikes(struct sim *sim, enum sim_fault kind); /* never in a calm */
@@ -378,6 +384,9 @@ uint64_t sim_below(struct sim *sim, uint64_t bound);    /* of the run: 0 .. boun
 struct sim_event *sim_add(struct sim *sim, enum sim_event_type type, int64_t at_ms);
 struct jq_uuid sim_uuid(struct sim *sim);
 void counts_print(const struct sim_counts *counts);
+
+/* sim_week.c: what it chooses besides faults, where it runs */
+void week_choose(struct sim *sim);
 
 /* sim_net.c: takes the request; sends the reply */
 void net_send_request(struct sim *sim, const struct sim_request *request);
@@ -413,6 +422,7 @@ void reader_start(struct sim *sim);
 void reader_free(struct sim_broker *broker);
 void move_record(struct sim *sim, const struct jq_record *record);
 void move_check(struct sim *sim, const struct jq_record *record);
+uint64_t move_live_bytes(const struct sim *sim);
 void move_gone(struct sim *sim, struct sim_task *task);
 void move_forget(struct sim *sim);
 void move_step(struct sim *sim);  /* the log is as short as it should be */

@@ -32,10 +32,10 @@ static void make_body(struct sim *sim, struct sim_request *request, size_t at) {
 static void make_times(struct sim *sim, struct jq_submit_item *item) {
     const int64_t wall_ms = sim->now_ms + sim->wall_offset_ms;
     if (sim_detail(sim, 6) == 0) {
-        item->delay_ms = (int64_t)sim_detail(sim, 20000);
+        item->delay_ms = (int64_t)sim_detail(sim, (uint64_t)sim->swarm.delay_max_ms);
     }
     if (sim_detail(sim, 8) == 0) {
-        item->eta_wall_ms = wall_ms + (int64_t)sim_detail(sim, 20000) - 2000;
+        item->eta_wall_ms = wall_ms + (int64_t)sim_detail(sim, (uint64_t)sim->swarm.delay_max_ms) - 2000;
     }
     if (sim_detail(sim, 8) == 0) {
         item->expires_wall_ms = wall_ms + (int64_t)sim_detail(sim, 60000) - 2000;

@@ -74,7 +74,8 @@ static bool gives_up(const struct sim *sim, const struct sim_client *client) {
 
 static void client_time(struct sim *sim, uint32_t actor) {
     struct sim_client *client = &sim->clients[actor];
-    const int64_t pause_ms = sim->calm ? 500 : 1 + (int64_t)sim_below(sim, sim->swarm.pause_ms);
+    const int64_t pause_ms =
+        sim->calm ? (sim->options->hours > 0 ? 60000 : 500) : 1 + (int64_t)sim_below(sim, sim->swarm.pause_ms);
     sim_add(sim, SIM_ACTOR_TIME, sim->now_ms + pause_ms)->actor = actor;
     if (sim_strikes(sim, SIM_FORGET)) {
         free(client->waiting);

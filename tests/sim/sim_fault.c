@@ -113,6 +113,10 @@ bool faults_parse_skips(const char *text, struct sim_options *options) {
 }
 
 void faults_print(const struct sim_options *options) {
+    if (options->hours > 0) {
+        printf("--seed %" PRIu64 " --hours %" PRIu64, options->seed, options->hours);
+        return;
+    }
     printf("--seed %" PRIu64 " --steps %" PRIu64, options->seed, options->steps);
     const char *between = " --off ";
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {

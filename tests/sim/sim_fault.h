@@ -58,6 +58,7 @@ struct sim_options {
     struct sim_skip skips[SIM_SKIPS_MAX];
     size_t skip_count;
     bool verbose;
+    uint64_t hours; /* sim_week.c; 0: steps */
 };
 
 struct sim_chances {

@@ -80,10 +80,9 @@ static bool concerns(const struct sim *sim, const struct sim_breaker *breaker, c
 /* Probes that are out, or came back good. */
 static uint32_t probes_out(const struct sim *sim, const struct sim_breaker *breaker) {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < sim->oracle.task_count; i++) {
-        const struct sim_task *task = &sim->oracle.tasks[i];
-        count +=
-            task->place == SIM_LEASED && task->token >= breaker->token && concerns(sim, breaker, task, task->worker);
+    for (uint32_t i = 0; i < sim->oracle.places[SIM_LEASED]; i++) {
+        const struct sim_task *task = &sim->oracle.tasks[sim->oracle.leased[i]];
+        count += task->token >= breaker->token && concerns(sim, breaker, task, task->worker);
     }
     return count;
 }

@@ -122,12 +122,9 @@ static struct sim_start start_of(const struct sim *sim, const struct sim_task *t
 
 static void check_concurrency(struct sim *sim, const struct sim_limit *limit, const struct sim_start *start) {
     uint32_t running = 1;
-    for (uint32_t i = 0; i < sim->oracle.task_count; i++) {
-        const struct sim_task *task = &sim->oracle.tasks[i];
-        if (task->place == SIM_LEASED) {
-            const struct sim_start other = start_of(sim, task);
-            running += counts_with(sim, limit, start, &other);
-        }
+    for (uint32_t i = 0; limit->concurrency > 0 && i < sim->oracle.places[SIM_LEASED]; i++) {
+        const struct sim_start other = start_of(sim, &sim->oracle.tasks[sim->oracle.leased[i]]);
+        running += counts_with(sim, limit, start, &other);
     }
     if (limit->concurrency > 0 && running > limit->concurrency) {
         sim_fail(sim, "%s lets %" PRIu32 " run at once, and %" PRIu32 " do", limit->scope, limit->concurrency, running);

@@ -95,8 +95,10 @@ static void digests_trim(struct sim_broker *broker) {
 
 void log_prologue(struct sim *sim) {
     struct jq_event event = {.type = JQ_EVENT_SEGMENT};
+    const uint64_t begin_lsn = sim->oracle.end_lsn;
     broker_event(sim, &event);
     if (sim->broker.up) {
+        sim->broker.prologue_bytes = sim->oracle.end_lsn - begin_lsn;
         sim->broker.prologue_end_lsn = jq_log_ring_end_lsn(sim->broker.ring);
         sim->broker.prologue_needs_lsn = jq_core_needs_from(sim->broker.core);
     }

@@ -271,7 +271,7 @@ void move_check(struct sim *sim, const struct jq_record *record) {
 
 /* ---- what must hold of the log's size ---- */
 
-static uint64_t live_bytes(const struct sim *sim) {
+uint64_t move_live_bytes(const struct sim *sim) {
     uint64_t bytes = sim->oracle.live_bytes;
     for (uint32_t i = 0; i < sim->oracle.key_count; i++) {
         bytes += sim->oracle.keys[i].text_size;
@@ -293,7 +293,7 @@ static bool oldest_can_go(const struct sim *sim, uint64_t needs_lsn) {
 void move_step(struct sim *sim) {
     const struct sim_broker *broker = &sim->broker;
     const uint64_t needs_lsn = jq_core_needs_from(broker->core);
-    const uint64_t most = 2 * live_bytes(sim) + sim->config.log_slack_bytes;
+    const uint64_t most = 2 * move_live_bytes(sim) + sim->config.log_slack_bytes;
     if (broker->stopping || !broker->serving || broker->reader.asked || sim->now_ms < broker->reader.again_ms) {
         return;
     }
@@ -301,7 +301,7 @@ void move_step(struct sim *sim) {
         sim_fail(sim,
                  "%" PRIu64 " bytes of the log are needed, %" PRIu64
                  " of them are live, and nothing is done to make it shorter",
-                 sim->oracle.end_lsn - needs_lsn, live_bytes(sim));
+                 sim->oracle.end_lsn - needs_lsn, move_live_bytes(sim));
     }
 }
 

@@ -35,6 +35,7 @@ void oracle_fini(struct sim *sim) {
     jq_map_fini(&sim->oracle.answer_map);
     free(sim->oracle.tasks);
     free(sim->oracle.queued);
+    free(sim->oracle.leased);
     free(sim->oracle.keys);
     free(sim->oracle.flows);
     free(sim->oracle.calls);
@@ -72,10 +73,13 @@ static void hold(struct sim *sim, struct sim_task *task, bool take) {
 void oracle_leave(struct sim *sim, struct sim_task *task) {
     struct sim_oracle *oracle = &sim->oracle;
     oracle->places[task->place]--;
-    if (task->place == SIM_QUEUED) {
-        const uint32_t last = oracle->queued[oracle->places[SIM_QUEUED]];
-        oracle->queued[task->place_at] = last;
+    if (task->place == SIM_QUEUED || task->place == SIM_LEASED) {
+        uint32_t *list = task->place == SIM_QUEUED ? oracle->queued : oracle->leased;
+        const uint32_t last = list[oracle->places[task->place]];
+        list[task->place_at] = last;
         oracle->tasks[last].place_at = task->place_at;
+    }
+    if (task->place == SIM_QUEUED) {
         oracle->depth[task->queue]--;
     } else if (task->place == SIM_WAITING) {
         oracle->depth[task->queue]--;
@@ -98,6 +102,10 @@ void oracle_enter(struct sim *sim, struct sim_task *task, enum sim_place place) 
     } else if (place == SIM_WAITING) {
         oracle->depth[task->queue]++;
     } else if (place == SIM_LEASED) {
+        const uint32_t at = oracle->places[SIM_LEASED];
+        oracle->leased = oracle_grown(oracle->leased, at, &oracle->leased_capacity, sizeof(*oracle->leased));
+        oracle->leased[at] = (uint32_t)(task - oracle->tasks);
+        task->place_at = at;
         hold(sim, task, true);
     } else if (place == SIM_FINAL) {
         oracle->dead += task->state == JQ_STATE_DEAD;

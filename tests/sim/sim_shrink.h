@@ -21,6 +21,9 @@ void *shared_new(size_t size);
  * Returns the exit code. */
 int swarm_run(uint64_t first, uint64_t steps, int64_t milliseconds, uint32_t jobs);
 
+/* So many hours of mixed load: how long the log is beside what is live, printed. Ends the process if that is too long. */
+void week_run(uint64_t seed, uint64_t hours);
+
 /* Every bug that is planted in the core is caught. Returns the exit code. Only of use with a core that has them. */
 int canaries_run(void);
 bool canary_choose(const char *name); /* for runs with it */

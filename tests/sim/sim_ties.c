@@ -76,9 +76,10 @@ bool ties_committed(struct sim *sim, uint64_t flow) {
 
 static void flow_set(struct sim *sim, const struct jq_record *record) {
     struct sim_flow *flow = flow_of(sim, record->u.flow_set.flow);
+    const bool was_committed = flow->phase >= JQ_FLOW_COMMITTED;
     flow->phase = record->u.flow_set.phase;
     flow->total = record->u.flow_set.total;
-    if (flow->phase >= JQ_FLOW_COMMITTED) {
+    if (flow->phase >= JQ_FLOW_COMMITTED && !was_committed) {
         members(sim, flow->id, 0, SIM_WAITING);
     }
 }

@@ -6,7 +6,7 @@
 #include "common/hash.h"
 #include "tests/sim/sim.h"
 
-enum { POLL_WAIT_MS = 5000, PATIENCE_MS = 4000, TICK_MS = 20 };
+enum { POLL_WAIT_MS = 5000, PATIENCE_MS = 4000 };
 
 static const struct jq_handler_def handlers[] = {{.name = {"h0", 2}}, {.name = {"h1", 2}, .need = {"mem=1", 5}}};
 
@@ -367,7 +367,7 @@ static void misbehave(struct sim *sim, struct sim_worker *worker) {
 }
 
 void worker_time(struct sim *sim, struct sim_worker *worker) {
-    sim_add(sim, SIM_ACTOR_TIME, sim->now_ms + TICK_MS + (int64_t)sim_below(sim, 200))->actor =
+    sim_add(sim, SIM_ACTOR_TIME, sim->now_ms + (int64_t)sim->swarm.tick_ms + (int64_t)sim_below(sim, 200))->actor =
         SIM_CLIENTS + worker->index;
     misbehave(sim, worker);
     if (sim->calm) {
