@@ -44,7 +44,8 @@
     X(CATCH_UP_BLIND, "what was missed is made up for, whatever the schedule says")                                    \
     X(MISS_SILENT, "a due time that is passed over is not counted")                                                    \
     X(MEMORY_BLIND, "a broker whose memory is full takes tasks")                                                       \
-    X(KEY_LEAK, "the text of a forgotten key is not given back")
+    X(KEY_LEAK, "the text of a forgotten key is not given back")                                                       \
+    X(FILES_STAY, "files go only when a segment begins")
 
 enum jq_canary {
     CANARY_NONE,

@@ -120,6 +120,9 @@ uint64_t jq_core_digest_slow(const struct jq_core *core);
 
 /* Every log record from this LSN on is needed; segments wholly below may be deleted once a later prologue is durable. */
 uint64_t jq_core_needs_from(const struct jq_core *core);
+/* True when so much is needed no more that a prologue (JQ_EVENT_SEGMENT) is worth it, though no new segment begins: a quarter of a
+ * segment, and eight times its size. */
+bool jq_core_prologue_is_due(const struct jq_core *core);
 
 /* The task for which the worker of that index (as records name it) is kept; 0: none. For tests of Order. */
 jq_task_id jq_core_kept_for(const struct jq_core *core, uint32_t worker);

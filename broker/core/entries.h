@@ -473,9 +473,10 @@ struct jq_core {
     int64_t now_ms, wall_ms;
     uint64_t epoch;
     bool partial, prologue_begun, started, stopping;
-    uint64_t replay_lsn; /* of the log's oldest byte when it was replayed */
-    int64_t replay_ms;   /* of its first record; 0: it has not lost any */
-    uint64_t end_lsn;    /* one past the last record */
+    uint64_t replay_lsn;             /* of the log's oldest byte when it was replayed */
+    int64_t replay_ms;               /* of its first record; 0: it has not lost any */
+    uint64_t end_lsn;                /* one past the last record */
+    uint64_t said_needs, said_bytes; /* S: needs_from by the last prologue, and how long that was */
     uint64_t written_lsn;
     uint64_t digest;        /* D */
     int64_t wall_offset_ms; /* D */

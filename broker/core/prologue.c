@@ -1,6 +1,8 @@
 /* prologue.c - what stands at the head of each segment: everything durable that is not tied to one task. */
 #include "broker/core/state.h"
 
+enum { COST = 8 }; /* a prologue out of turn writes at most the eighth part of what it lets go */
+
 static void say_tables(struct jq_core *core) {
     for (uint32_t i = 0; i < core->queue_count; i++) {
         struct jq_record defined = {.type = JQ_RECORD_QUEUE_DEFINED,
@@ -128,4 +130,12 @@ void prologue_write(struct jq_core *core) {
     struct jq_record end = {.type = JQ_RECORD_PROLOGUE_END,
                             .u.prologue_end = {.needs_from = jq_core_needs_from(core), .digest = core->digest}};
     emit(core, &end);
+    core->said_needs = end.u.prologue_end.needs_from;
+    core->said_bytes = core->end_lsn - begin.lsn;
+}
+
+bool jq_core_prologue_is_due(const struct jq_core *core) {
+    const uint64_t freed = jq_core_needs_from(core) - core->said_needs;
+    const uint64_t slack = core->config.log_slack_bytes / 2;
+    return freed > 0 && freed >= slack && freed / COST >= core->said_bytes && !CANARY(FILES_STAY);
 }

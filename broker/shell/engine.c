@@ -93,6 +93,8 @@ static void follow_log(struct jq_engine *engine, uint64_t durable_lsn) {
         /* A prologue that is larger than a segment makes rotations itself: answered by prologues they would never end. */
         if (engine->prologue_end_lsn == 0 || durable_lsn >= engine->prologue_end_lsn)
             write_prologue(engine);
+    } else if (engine->prologue_end_lsn == 0 && jq_core_prologue_is_due(engine->config.core)) {
+        write_prologue(engine); /* A log that hardly grows would not rotate for days. */
     }
     /* An answer that was decided before the prologue may still have to read a body where it stood then. */
     if (engine->prologue_end_lsn != 0 && durable_lsn >= engine->prologue_end_lsn &&
@@ -103,7 +105,7 @@ static void follow_log(struct jq_engine *engine, uint64_t durable_lsn) {
 }
 
 /* The log has stood still for a while: its last block is covered, and segments that nobody needs any more can go, which takes a
- * prologue that says so. A busy log does both by its rotations. */
+ * prologue that says so. */
 static void rest(struct jq_engine *engine) {
     if (engine->prologue_end_lsn == 0 && jq_core_needs_from(engine->config.core) > engine->prologue_needs_lsn)
         write_prologue(engine);

@@ -73,6 +73,27 @@ class LogSize(TestCase):
             self.assertEqual((shown["state"], shown["payload"]), ("scheduled", {"number": i}))
             self.assertEqual(self.bed.submit("cat", "--delay", "1h", "--key", f"k{i}", payload={"number": i}), task)
 
+    def test_a_log_that_hardly_grows_lets_go_too(self):
+        """What nobody needs goes though no segment begins for long, and though the log never rests."""
+        self.bed.start_broker({"journal.segment_size": "2M", "journal.first_segment_size": "64k", "limits.finished_max": "5",
+                               "journal.retention_time": "0s"})
+        client = self.bed.client()
+
+        def submit(payload):
+            status, _ = client.ask("submit", {"tasks": [{"handler": "noop", "payload": payload}]})
+            self.assertEqual(status, sp.OK)
+
+        for _ in range(TASKS):
+            submit(PAYLOAD)
+        self.bed.do("task", "cancel", "--where", "state=ready", "--yes")
+
+        def short():
+            submit(b"")
+            return len(self.segments()) <= 2
+
+        wait_until("old segments are gone", short)
+        client.close()
+
 
 if __name__ == "__main__":
     unittest.main()

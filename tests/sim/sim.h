@@ -427,6 +427,7 @@ void move_gone(struct sim *sim, struct sim_task *task);
 void move_forget(struct sim *sim);
 void move_step(struct sim *sim);  /* the log is as short as it should be */
 void move_files(struct sim *sim); /* and so are its files */
+void move_settled(struct sim *sim);
 
 /* sim_start.c: starts, crashes */
 void broker_start(struct sim *sim);

@@ -175,9 +175,10 @@ void log_synced(struct sim *sim) {
     struct jq_event written = {.type = JQ_EVENT_WRITTEN, .u.written.lsn = broker->durable_lsn};
     broker_event(sim, &written);
     /* As in the broker: a prologue larger than a segment must not be answered by another. */
-    if (broker->up && moved && broker->prologue_end_lsn == 0) {
+    if (broker->up && broker->prologue_end_lsn == 0 && (moved || jq_core_prologue_is_due(broker->core))) {
         log_prologue(sim);
     }
+    move_settled(sim);
 }
 
 /* ---- faults ---- */

@@ -10,7 +10,7 @@
 #include "common/hash.h"
 #include "tests/sim/sim.h"
 
-enum { AGAIN_MS = 60000, READ_MS_MAX = 50 };
+enum { AGAIN_MS = 60000, READ_MS_MAX = 50, PROLOGUE_WORTH = 8 };
 
 /* ---- the reader ---- */
 
@@ -302,6 +302,21 @@ void move_step(struct sim *sim) {
                  "%" PRIu64 " bytes of the log are needed, %" PRIu64
                  " of them are live, and nothing is done to make it shorter",
                  sim->oracle.end_lsn - needs_lsn, move_live_bytes(sim));
+    }
+}
+
+/* What is needed no more is let go soon, also by a log that hardly grows: when a block is on the disk, and no prologue is on its way
+ * there, less is left than what a prologue is worth. */
+void move_settled(struct sim *sim) {
+    const struct sim_broker *broker = &sim->broker;
+    const uint64_t most = PROLOGUE_WORTH * broker->prologue_bytes + sim->config.log_slack_bytes;
+    if (!broker->up || !broker->serving || broker->prologue_end_lsn != 0) {
+        return;
+    }
+    const uint64_t needs_lsn = jq_core_needs_from(broker->core);
+    if (needs_lsn > broker->deleted_lsn + most) {
+        sim_fail(sim, "%" PRIu64 " bytes of the log are needed no more, and nothing lets them go",
+                 needs_lsn - broker->deleted_lsn);
     }
 }
 
