@@ -1,5 +1,6 @@
 /* Signs of life, each test run with the cgroups of this machine, without any, and with v2 where it can be had. The clock of the host is moved: a
  * look is due whenever the test says so. */
+#include "common/clock.h"
 #include "tests/lib/exec_bed.h"
 
 #include <setjmp.h>
@@ -27,13 +28,6 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void look(struct exec_bed *bed, int count) {
-    for (int i = 0; i < count; i++) {
-        bed->ahead_ms += LOOK_MS;
-        exec_bed_serve(bed, 0);
-    }
-}
-
 static void allow(const struct exec_bed *bed, const char *name) {
     char path[128];
     (void)snprintf(path, sizeof(path), "%s/%s", bed->dir, name);
@@ -47,6 +41,22 @@ static struct jq_exec_child *start(struct exec_bed *bed, const char *script) {
     struct jq_exec_child *child = exec_bed_start(bed, &spec, script);
     exec_bed_wait_for_file(bed, "ready");
     return child;
+}
+
+/* The next thing due of one that was asked to end is the end of its grace; else it is the next look. */
+static void look(struct exec_bed *bed, bool asked) {
+    bed->ahead_ms += LOOK_MS;
+    exec_bed_serve(bed, 0);
+    const int64_t left_ms = jq_exec_host_deadline_ms(bed->host) - jq_clock_boot_ms() - bed->ahead_ms;
+    if (!asked) {
+        assert_in_range(left_ms, 0, LOOK_MS);
+    }
+}
+
+static void look_in_vain(struct exec_bed *bed, int count) {
+    for (int i = 0; i < count; i++) {
+        look(bed, false);
+    }
 }
 
 static void expect_end(struct exec_bed *bed, struct jq_exec_child *child, bool crash, const char *message) {
@@ -64,9 +74,8 @@ static void silence_is_a_stall(void **state) {
     struct exec_bed *bed = *state;
     struct jq_exec_child *child =
         start(bed, "trap 'touch $BED/asked; exit 0' TERM; touch $BED/ready; sleep 1000 & wait");
-    look(bed, 4);
-    assert_null(jq_exec_host_next_done(bed->host));
-    look(bed, 1);
+    look_in_vain(bed, 4);
+    look(bed, true);
     expect_end(bed, child, false, "stalled: no output, progress or cpu time");
 }
 
@@ -74,7 +83,8 @@ static void silence_is_a_stall(void **state) {
 static void stall_that_ignores_the_request_is_a_crash(void **state) {
     struct exec_bed *bed = *state;
     struct jq_exec_child *child = start(bed, "trap '' TERM; touch $BED/ready; sleep 1000");
-    look(bed, 5);
+    look_in_vain(bed, 4);
+    look(bed, true);
     assert_null(jq_exec_host_next_done(bed->host));
     bed->ahead_ms += GRACE_MS;
     expect_end(bed, child, true, "stalled, SIGTERM ignored, killed");
@@ -86,13 +96,12 @@ static void output_is_a_sign_of_life(void **state) {
     struct jq_exec_child *child =
         start(bed, "touch $BED/ready; until test -e $BED/go; do sleep 0.01; done; echo alive; "
                    "touch $BED/said; sleep 1000");
-    look(bed, 4);
+    look_in_vain(bed, 4);
     allow(bed, "go");
     exec_bed_wait_for_file(bed, "said");
     exec_bed_serve(bed, 0);
-    look(bed, 4);
-    assert_null(jq_exec_host_next_done(bed->host));
-    look(bed, 1);
+    look_in_vain(bed, 4);
+    look(bed, true);
     expect_end(bed, child, false, "stalled: no output, progress or cpu time");
 }
 
@@ -102,12 +111,11 @@ static void work_is_a_sign_of_life(void **state) {
     struct jq_exec_child *child =
         start(bed, "touch $BED/ready; until test -e $BED/go; do sleep 0.01; done; "
                    "python3 -c 'import time\nwhile time.process_time() < 0.25: pass'; touch $BED/worked; sleep 1000");
-    look(bed, 4);
+    look_in_vain(bed, 4);
     allow(bed, "go");
     exec_bed_wait_for_file(bed, "worked");
-    look(bed, 4);
-    assert_null(jq_exec_host_next_done(bed->host));
-    look(bed, 1);
+    look_in_vain(bed, 4);
+    look(bed, true);
     expect_end(bed, child, false, "stalled: no output, progress or cpu time");
 }
 
@@ -115,12 +123,11 @@ static void work_is_a_sign_of_life(void **state) {
 static void time_that_nobody_watched_does_not_count(void **state) {
     struct exec_bed *bed = *state;
     struct jq_exec_child *child = start(bed, "touch $BED/ready; sleep 1000");
-    look(bed, 1);
+    look_in_vain(bed, 1);
     bed->ahead_ms += 100 * STALL_MS;
     exec_bed_serve(bed, 0);
-    look(bed, 2);
-    assert_null(jq_exec_host_next_done(bed->host));
-    look(bed, 1);
+    look_in_vain(bed, 2);
+    look(bed, true);
     expect_end(bed, child, false, "stalled: no output, progress or cpu time");
 }
 
