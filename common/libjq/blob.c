@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/libjq/blob.h"
 #include "common/libjq/flight.h"
 #include "common/sha256.h"
 #include "common/text.h"
@@ -30,7 +31,8 @@ enum jq_err jq_blob_parse(const char *text, struct jq_blob *ret_blob, struct jq_
 struct transfer {
     struct jq_client *client;
     const struct jq_blob *blob;
-    const char *path; /* for messages */
+    const struct jq_blob_watch *watch; /* NULL: nobody */
+    const char *path;                  /* for messages */
     int fd;
     uint64_t size;
     uint64_t next; /* offset of the piece that is asked for next */
@@ -44,6 +46,11 @@ struct transfer {
 
 static int64_t deadline_ms(const struct transfer *transfer) {
     return jq_flight_now_ms() + transfer->client->timeout_ms;
+}
+
+static enum jq_err look(const struct transfer *transfer, struct jq_error *reterr) {
+    const struct jq_blob_watch *watch = transfer->watch;
+    return watch ? watch->look(watch->ctx, transfer->size, reterr) : JQ_OK;
 }
 
 static size_t piece_size(const struct transfer *transfer, uint64_t offset) {
@@ -149,7 +156,8 @@ static enum jq_err send_piece(struct transfer *transfer, struct jq_error *reterr
 
 static enum jq_err take_put(struct transfer *transfer, struct jq_error *reterr) {
     const struct jq_reply_view *view = NULL;
-    const enum jq_err err = finish_first(transfer, &view, reterr);
+    enum jq_err err = look(transfer, reterr);
+    err = err == JQ_OK ? finish_first(transfer, &view, reterr) : err;
     if (err == JQ_OK) {
         transfer->whole = transfer->whole || jq_view_bool(view->body, "whole", false);
         transfer->have = jq_view_uint(view->body, "have", 0);
@@ -211,7 +219,8 @@ static enum jq_err hash_file(struct transfer *transfer, struct jq_blob *ret_blob
     for (uint64_t at = 0; err == JQ_OK && at < transfer->size;) {
         const uint64_t left = transfer->size - at;
         const size_t size = left < HASHED_AT_A_TIME ? (size_t)left : HASHED_AT_A_TIME;
-        err = read_at(transfer, data, size, at, reterr);
+        err = look(transfer, reterr);
+        err = err == JQ_OK ? read_at(transfer, data, size, at, reterr) : err;
         if (err == JQ_OK) {
             jq_sha256_add(&transfer->sum, data, size);
         }
@@ -237,8 +246,8 @@ static enum jq_err open_source(struct transfer *transfer, struct jq_error *reter
     return JQ_OK;
 }
 
-enum jq_err jq_blob_put_file(struct jq_client *client, const char *path, struct jq_blob *ret_blob,
-                             struct jq_error *reterr) {
+enum jq_err jq_blob_put_watched(struct jq_client *client, const char *path, const struct jq_blob_watch *watch,
+                                struct jq_blob *ret_blob, struct jq_error *reterr) {
     struct jq_blob blob;
     struct transfer *transfer = calloc(1, sizeof(*transfer));
     if (!transfer) {
@@ -246,6 +255,7 @@ enum jq_err jq_blob_put_file(struct jq_client *client, const char *path, struct 
     }
     transfer->client = client;
     transfer->blob = &blob;
+    transfer->watch = watch;
     transfer->path = path;
     enum jq_err err = open_source(transfer, reterr);
     err = err == JQ_OK ? hash_file(transfer, &blob, reterr) : err;
@@ -258,6 +268,11 @@ enum jq_err jq_blob_put_file(struct jq_client *client, const char *path, struct 
     }
     free(transfer);
     return err;
+}
+
+enum jq_err jq_blob_put_file(struct jq_client *client, const char *path, struct jq_blob *ret_blob,
+                             struct jq_error *reterr) {
+    return jq_blob_put_watched(client, path, NULL, ret_blob, reterr);
 }
 
 /* ---- get ---- */
@@ -301,6 +316,7 @@ static enum jq_err take_piece(struct transfer *transfer, struct jq_error *reterr
         (size != transfer->size || transfer->have > size || data.size != piece_size(transfer, transfer->have))) {
         err = jq_fail(reterr, JQ_ERR_CORRUPT, "the broker's answer does not fit what was asked for");
     }
+    err = err == JQ_OK ? look(transfer, reterr) : err;
     if (err == JQ_OK) {
         err = write_piece(transfer, data, reterr);
     }
@@ -389,8 +405,8 @@ static enum jq_err get_into(struct transfer *transfer, const char *path, struct 
     return get_into(transfer, path, reterr);
 }
 
-enum jq_err jq_blob_get_file(struct jq_client *client, const struct jq_blob *blob, const char *path,
-                             struct jq_error *reterr) {
+enum jq_err jq_blob_get_watched(struct jq_client *client, const struct jq_blob *blob, const char *path,
+                                const struct jq_blob_watch *watch, struct jq_error *reterr) {
     char part[PATH_SIZE];
     struct transfer *transfer = calloc(1, sizeof(*transfer));
     if (!transfer) {
@@ -398,6 +414,7 @@ enum jq_err jq_blob_get_file(struct jq_client *client, const struct jq_blob *blo
     }
     transfer->client = client;
     transfer->blob = blob;
+    transfer->watch = watch;
     transfer->path = part;
     transfer->size = UINT64_MAX;
     const enum jq_err err = snprintf(part, sizeof(part), "%s.part", path) < PATH_SIZE
@@ -405,4 +422,9 @@ enum jq_err jq_blob_get_file(struct jq_client *client, const struct jq_blob *blo
                                 : jq_fail(reterr, JQ_ERR_INVALID, "%.160s: path too long", path);
     free(transfer);
     return err;
+}
+
+enum jq_err jq_blob_get_file(struct jq_client *client, const struct jq_blob *blob, const char *path,
+                             struct jq_error *reterr) {
+    return jq_blob_get_watched(client, blob, path, NULL, reterr);
 }

@@ -113,6 +113,69 @@ class Files(TestCase):
         made = self.bed.wait_for_state(task, "succeeded")["detail"]["outputs"]["mesh"]
         self.assertEqual(made, hashlib.sha256(data.upper()).hexdigest())
 
+    def hold_back(self, name, digest):
+        """The worker's fetch of this blob comes to nothing while what is returned stays open."""
+        cache = self.bed.path(name, "state", "blobs")
+        os.makedirs(cache, exist_ok=True)
+        os.mkfifo(os.path.join(cache, digest))
+
+        def writer():
+            try:
+                return os.open(os.path.join(cache, digest), os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                return None  # Nobody reads yet.
+        return writer
+
+    def test_a_file_that_does_not_come_holds_up_nothing_else(self):
+        """While a task waits for its file, others get theirs; a cancel ends it at once, and its fetch at the next piece; a worker that stops
+        hands it back."""
+        self.bed.start_broker()
+        worker = self.bed.start_worker("w", {"upper": UPPER})
+        stuck, held = [], []
+        for i in range(2):
+            part, _, digest = self.file(f"part{i}", PIECE, i)
+            self.bed.do("blob", "put", part)
+            writer = self.hold_back("w", digest)
+            stuck.append(self.bed.submit("upper", "--input", f"part=sha256:{digest}", "--output", "mesh"))
+            held.append(wait_until("its fetch waits", writer))
+        part, data, _ = self.file("part", PIECE, 7)
+        self.assertEqual(self.run_upper(part)[0], 0)
+        self.assertEqual(self.read("out"), data.upper())
+        self.bed.do("task", "cancel", stuck[0])
+        self.bed.wait_for_state(stuck[0], "cancelled")
+
+        def given_up():
+            try:
+                os.write(held[0], b"a")
+            except BrokenPipeError:
+                return True
+            except BlockingIOError:
+                pass
+            return False
+        wait_until("nobody reads it any more", given_up)
+        self.assertEqual(self.bed.task(stuck[1])["state"], "running")
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual(self.bed.task(stuck[1])["state"], "ready")
+        for fd in held:
+            os.close(fd)
+
+    def test_quotas(self):
+        """The cache gives up what it used longest ago for what comes; what is too large for it goes past it. Outputs that are larger in all than
+        their handler may give back are a failure that says so, and none is kept."""
+        self.bed.start_broker({"retry.max": "1"})
+        both = shell('cat "$1" > "$2" && cat "$1" > "$3"', "{input.part}", "{output.a}", "{output.b}")
+        self.bed.start_worker("w", {"both": both + "\nstdin = none\noutput_files_max = 1M"},
+                              {"worker.blob_cache": "500K"})
+        parts = [self.file(f"part{i}", size, i) for i, size in enumerate((300000, 400000, 520000, 530000))]
+        for i, (path, _, digest) in enumerate(parts):
+            code, _, err = self.bed.run_jqctl("task", "submit", "both", "--input", f"part={path}", "--output", "a",
+                                              "--output", "b", "--wait")
+            self.assertEqual(code, 1 if i == 3 else 0, err)
+            cached = os.listdir(self.bed.path("w", "state", "blobs"))
+            self.assertEqual(cached, [parts[min(i, 1)][2]])
+        self.assertIn("output b: the task's outputs are larger than output_files_max, 1048576 bytes", err)
+        self.assertEqual(self.bed.ask("dead", "ls")["items"][0]["outcome"], "process_failure")
+
     def test_a_flipped_byte_and_a_lost_file(self):
         """A blob that changed on disk, or is gone, is never handed out: its task is dead and says so. Put again, it is whole, and the
         task can be replayed."""

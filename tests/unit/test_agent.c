@@ -123,7 +123,7 @@ static void kill_is_ordered_once_and_hastened(void **state) {
     struct bench *bench = bench_new(0);
     jq_agent_leased(bench->agent, task, one, true, 0);
     jq_agent_cancel(bench->agent, one, 0);
-    expect_said(bench, "start 1. ");
+    expect_said(bench, "start 1. kill 1 in 500. ");
     jq_agent_started(bench->agent, one);
     expect_said(bench, "kill 1 in 500. ");
     jq_agent_cancel(bench->agent, one, 9000);
@@ -134,6 +134,20 @@ static void kill_is_ordered_once_and_hastened(void **state) {
     jq_agent_kill(bench->agent, one);
     jq_agent_kill(bench->agent, two); /* unknown */
     expect_said(bench, "report 1. ");
+    bench_free(bench);
+}
+
+/* What has not started yet, since its files are being fetched, is given up at once: it never runs. */
+static void kill_before_the_start_is_an_end(void **state) {
+    (void)state;
+    struct bench *bench = bench_new(0);
+    jq_agent_leased(bench->agent, task, one, true, 0);
+    jq_agent_drain(bench->agent, 0);
+    jq_agent_drain(bench->agent, 0);
+    expect_said(bench, "start 1. want 0. kill 1 in 500 (drained). ");
+    jq_agent_ended(bench->agent, one, JQ_OUTCOME_HANDED_BACK, 0);
+    jq_agent_verdict(bench->agent, one, true, 0);
+    expect_said(bench, "report 1. discard 1. exit. ");
     bench_free(bench);
 }
 
@@ -239,8 +253,8 @@ static void news_that_does_not_fit_changes_nothing(void **state) {
     jq_agent_leased(bench->agent, task, one, true, 0);
     jq_agent_cancel(bench->agent, one, 700);
     jq_agent_started(bench->agent, one);
-    jq_agent_started(bench->agent, one); /* killed once */
-    expect_said(bench, "start 1. kill 1 in 700. ");
+    jq_agent_started(bench->agent, one); /* killed once, besides before it started */
+    expect_said(bench, "start 1. kill 1 in 700. kill 1 in 700. ");
     jq_agent_verdict(bench->agent, one, true, 0); /* of nothing that was reported */
     expect_said(bench, "");
     assert_int_equal(jq_agent_running_count(bench->agent), 1);
@@ -261,7 +275,8 @@ static void exit_is_said_once(void **state) {
     bench_free(bench);
 }
 
-/* An attempt that has not started when the drain is over is killed as soon as it runs, and those that have ended are left alone. */
+/* An attempt that has not started when the drain is over is given up, and killed should it run all the same; those that have ended are left
+ * alone. */
 static void drain_kills_what_starts_late(void **state) {
     (void)state;
     struct bench *bench = bench_new(1000);
@@ -273,7 +288,7 @@ static void drain_kills_what_starts_late(void **state) {
     jq_agent_time(bench->agent, 3000);
     assert_int_equal(jq_agent_deadline_ms(bench->agent), INT64_MAX);
     jq_agent_time(bench->agent, 9000); /* once is enough */
-    expect_said(bench, "");
+    expect_said(bench, "kill 2 in 500 (drained). ");
     jq_agent_started(bench->agent, two);
     expect_said(bench, "kill 2 in 500 (drained). ");
     jq_agent_pressure(bench->agent, true); /* nothing was wanted before */
@@ -340,6 +355,7 @@ int main(void) {
         cmocka_unit_test(refused_or_failed_output_goes),
         cmocka_unit_test(unknown_handler_never_starts),
         cmocka_unit_test(kill_is_ordered_once_and_hastened),
+        cmocka_unit_test(kill_before_the_start_is_an_end),
         cmocka_unit_test(pressure_stops_wanting),
         cmocka_unit_test(drain_waits_for_what_runs),
         cmocka_unit_test(drain_ends_by_time_or_when_said_again),

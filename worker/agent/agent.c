@@ -185,9 +185,7 @@ static void order_kill(struct jq_agent *agent, struct attempt *attempt, enum jq_
         attempt->why = attempt->kill_ordered ? attempt->why : why; /* the first reason stays, a shorter grace wins */
         attempt->grace_ms = grace_ms;
         attempt->kill_ordered = true;
-        if (attempt->state == STATE_RUNNING) {
-            say(agent, JQ_AGENT_KILL, attempt);
-        }
+        say(agent, JQ_AGENT_KILL, attempt);
     }
 }
 

@@ -16,7 +16,7 @@
 
 enum jq_agent_effect_type {
     JQ_AGENT_START,   /* answered by jq_agent_started() or jq_agent_ended() */
-    JQ_AGENT_KILL,    /* SIGTERM, SIGKILL after grace_ms; `why` */
+    JQ_AGENT_KILL,    /* SIGTERM, SIGKILL after grace_ms; `why`. What has not started is given up: jq_agent_ended() */
     JQ_AGENT_REPORT,  /* tell the broker; of an attempt that never ran `outcome` and `message` are the agent's */
     JQ_AGENT_KEEP,    /* the outcome stands: its output becomes visible */
     JQ_AGENT_DISCARD, /* it does not: its output goes */
@@ -54,7 +54,7 @@ void jq_agent_free(struct jq_agent *agent);
 
 /* A lease has arrived. `defined`: this worker has its handler. A token that is known is ignored. */
 void jq_agent_leased(struct jq_agent *agent, jq_task_id task, jq_lease_token token, bool defined, int64_t now_ms);
-/* A process runs now. A kill that was ordered meanwhile is ordered again. */
+/* A process runs now. A kill that was ordered before, and could not be carried out, is ordered again. */
 void jq_agent_started(struct jq_agent *agent, jq_lease_token token);
 /* Nothing of it is left; `outcome` is what will be reported (jq_exec_judge). */
 void jq_agent_ended(struct jq_agent *agent, jq_lease_token token, enum jq_outcome outcome, int64_t now_ms);

@@ -37,7 +37,7 @@ bool jq_files_begin(struct jq_run *run) {
     if (!files || files->fetched || files->input_count == 0) {
         return false;
     }
-    (void)snprintf(files->staged, sizeof(files->staged), "%s/.files.%llu.%u", run->worker->settings->work_dir,
+    (void)snprintf(files->staged, sizeof(files->staged), "%s/.files.%llu.%u", jq_exec_host_work_path(run->worker->host),
                    (unsigned long long)run->task.value, run->attempt);
     jq_courier_send(run->worker->courier, files);
     return true;
@@ -54,8 +54,13 @@ bool jq_files_store(struct jq_run *run) {
     }
     (void)snprintf(files->output, sizeof(files->output), "%s", run->output);
     files->storing = true;
+    files->output_bytes_max = (uint64_t)run->handler->output_files_max_bytes;
     jq_courier_send(run->worker->courier, files);
     return true;
+}
+
+bool jq_files_under_way(const struct jq_run *run) {
+    return run->files && run->files->waiting;
 }
 
 static enum jq_outcome outcome_of(const struct jq_files *files) {

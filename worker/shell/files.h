@@ -1,10 +1,10 @@
 /* files.h - the files of tasks: inputs are fetched before the handler starts, outputs stored when it has succeeded.
  *
- * A courier, a thread with a connection of its own, does both, so that the loop never waits for a file. Inputs are staged in a folder
+ * Couriers, a few threads, do both, so that the loop never waits for a file, and a large file of one task delays no other's. Inputs are staged in a folder
  * that becomes `inputs` in the task's work dir; blobs that were fetched are kept in a cache within a quota, and checked anew each
  * time they are taken from there. What a task has left is opened without following links.
  *
- * Threads:   all functions are the loop's; the courier touches jobs that are under way alone.
+ * Threads:   all functions are the loop's; a courier touches jobs that are under way alone.
  */
 #ifndef JQ_WORKER_SHELL_FILES_H
 #define JQ_WORKER_SHELL_FILES_H
@@ -30,6 +30,9 @@ const char *jq_files_inputs(const struct jq_run *run);
 bool jq_files_store(struct jq_run *run);
 /* What became of storing, into the report of a child that succeeded. */
 void jq_files_report(const struct jq_run *run, struct jq_link_report *report);
+
+/* A courier has them: fetching before the child, or storing after it. jq_files_free() gives that up. */
+bool jq_files_under_way(const struct jq_run *run);
 
 void jq_files_serve(struct jq_worker_shell *worker);
 

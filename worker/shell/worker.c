@@ -168,7 +168,11 @@ static struct jq_link_report report_of_child(const struct jq_run *run) {
 
 static void do_report(struct jq_run *run, const struct jq_agent_effect *effect) {
     struct jq_link_report report = report_base(run, effect->outcome);
-    if (effect->outcome != JQ_OUTCOME_NONE) {
+    if (run->given_up != JQ_OUTCOME_NONE) {
+        report.outcome = run->given_up;
+        report.message =
+            jq_str_of(run->given_up == JQ_OUTCOME_CANCELLED ? "cancelled" : "handed back by a draining worker");
+    } else if (effect->outcome != JQ_OUTCOME_NONE) {
         report.message = jq_str_of(effect->message);
     } else if (jq_run_outcome(run)) {
         report = report_of_child(run);
@@ -186,7 +190,19 @@ static void do_report(struct jq_run *run, const struct jq_agent_effect *effect) 
     jq_link_flush(run->worker->link);
 }
 
+/* Nothing of it runs: what is fetched for it, or stored of it, is not waited for. */
+static void give_up(struct jq_run *run, enum jq_agent_why why) {
+    run->given_up = why == JQ_AGENT_CANCELLED ? JQ_OUTCOME_CANCELLED : JQ_OUTCOME_HANDED_BACK;
+    run->fetching = false;
+    jq_files_free(run);
+    jq_run_ended(run, run->given_up);
+}
+
 static void do_kill(struct jq_run *run, const struct jq_agent_effect *effect) {
+    if (run->fetching || jq_files_under_way(run)) {
+        give_up(run, effect->why);
+        return;
+    }
     const enum jq_exec_reason reason = effect->why == JQ_AGENT_CANCELLED ? JQ_EXEC_REASON_CANCEL : JQ_EXEC_REASON_DRAIN;
     if (run->child) {
         jq_exec_kill(run->child, reason, effect->grace_ms, jq_clock_boot_ms());

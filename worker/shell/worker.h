@@ -49,6 +49,7 @@ struct jq_run {
     char progress_text_told[JQ_PROGRESS_TEXT_SIZE_MAX + 1];
     struct jq_parents *parents; /* NULL: it waited for nobody */
     struct jq_files *files;     /* NULL: it has none */
+    enum jq_outcome given_up;   /* before its process, or after it: what is reported then; NONE: it was not */
     bool fetching;              /* what it waited for; then it is launched */
 };
 
@@ -64,7 +65,7 @@ struct jq_worker_shell {
     struct jq_exec_host *host;
     struct jq_agent *agent;
     struct jq_link *link;
-    struct jq_courier *courier; /* brings files and takes them away */
+    struct jq_courier *courier; /* bring files and take them away */
     struct jq_zygotes *zygotes; /* NULL: no handler wants FreeCAD */
     char *freecad_facts;        /* of the installation, once they were found out; NULL: not yet */
     struct jq_pools *pools;     /* NULL: no handler is of kind pool */
