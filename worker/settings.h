@@ -37,10 +37,10 @@ struct jq_handler_settings {
     int64_t hard_limit_ms;
     bool pure;
     char *version;
-    char *service;  /* that a failure of class network is about, where the handler names none; empty: none */
-    int64_t input;  /* enum jq_handler_input */
-    int64_t result; /* enum jq_handler_result */
-    int64_t stall_ms;        /* 0: none */
+    char *service;    /* that a failure of class network is about, where the handler names none; empty: none */
+    int64_t input;    /* enum jq_handler_input */
+    int64_t result;   /* enum jq_handler_result */
+    int64_t stall_ms; /* 0: none */
     int64_t output_max_bytes;
     int64_t output_files_max_bytes;
     int64_t pids_max;
@@ -83,7 +83,7 @@ struct jq_worker_settings {
     char *work_dir;
     char *output_dir;
     int64_t blob_cache_bytes;
-    int64_t couriers; /* 1 .. COURIERS_MAX */
+    int64_t couriers;             /* 1 .. COURIERS_MAX */
     int64_t slots;                /* 0: the number of cpus */
     int64_t slots_min, slots_max; /* slots_max 0: as many as `slots` says, always */
     int64_t drain_ms, grace_ms, idle_exit_ms;

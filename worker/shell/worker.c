@@ -21,7 +21,6 @@
 #include "worker/shell/pools.h"
 
 enum { PROGRESS_EVERY_MS = 200, PRESSURE_EVERY_MS = 2000, PRESSURE_EASE_PERMILLE = 50, LOOP_WAIT_MAX_MS = 1000 };
-enum { CHILDREN_MAX = 2 * 4096 + 16 }; /* of as many slots as can be: warm ones that rest, too */
 enum { EXIT_USAGE_ERROR = 64, EXIT_UNAVAILABLE = 69, EXIT_SOFTWARE = 70, EXIT_CANTCREAT = 73, EXIT_TEMPFAIL = 75 };
 enum { EXIT_NOPERM = 77, EXIT_CONFIG = 78 };
 
@@ -431,57 +430,6 @@ struct jq_link_handler *jq_worker_link_handlers(const struct jq_worker_settings 
     return handlers;
 }
 
-static void tell_features(const struct jq_worker_shell *worker) {
-    struct jq_exec_feature features[JQ_EXEC_FEATURE_COUNT_MAX];
-    const size_t count = jq_exec_host_describe(worker->host, features);
-    for (size_t i = 0; i < count; i++) {
-        JQ_LOG_INFO(features[i].in_force ? "in force" : "not in force", JQ_F_STR("what", features[i].name),
-                    JQ_F_STR("how", features[i].detail));
-    }
-}
-
-/* `sandbox = require` asks for these; the log has just said what stands in the way. */
-static enum jq_err check_sandbox(const struct jq_worker_shell *worker, struct jq_error *reterr) {
-    static const char required[] = " memory pids kill user landlock seccomp ";
-    struct jq_exec_feature features[JQ_EXEC_FEATURE_COUNT_MAX];
-    const size_t count = jq_exec_host_describe(worker->host, features);
-    char missing[sizeof(required)] = "";
-    for (size_t i = 0; i < count; i++) {
-        char word[sizeof(required)];
-        (void)snprintf(word, sizeof(word), " %s ", features[i].name);
-        if (!features[i].in_force && strstr(required, word)) {
-            const size_t size = strlen(missing);
-            (void)snprintf(missing + size, sizeof(missing) - size, " %s", features[i].name);
-        }
-    }
-    return missing[0] == '\0'
-               ? JQ_OK
-               : jq_fail(reterr, JQ_ERR_UNSUPPORTED, "[worker] sandbox = require: not in force here:%s", missing);
-}
-
-static enum jq_err open_host(struct jq_worker_shell *worker, struct jq_error *reterr) {
-    const struct jq_worker_settings *settings = worker->settings;
-    const struct jq_exec_config config = {.name = worker->name,
-                                          .state_dir = settings->state_dir,
-                                          .work_dir = settings->work_dir,
-                                          .cgroup_root = settings->cgroup,
-                                          .child_count_max = CHILDREN_MAX,
-                                          .sandbox = settings->sandbox != JQ_SANDBOX_OFF,
-                                          .read = (const char *const *)settings->read.items};
-    enum jq_err err = jq_make_dirs(settings->work_dir, 0711, reterr);
-    err = err == JQ_OK ? jq_make_dirs(settings->output_dir, 0755, reterr) : err;
-    err = err == JQ_OK ? jq_exec_host_new(&config, &worker->host, reterr) : err;
-    if (err == JQ_OK) {
-        tell_features(worker);
-        err = settings->sandbox == JQ_SANDBOX_REQUIRE ? check_sandbox(worker, reterr) : JQ_OK;
-    }
-    if (err == JQ_OK) {
-        jq_output_clear_old(settings);
-        err = jq_identity_load(settings->state_dir, &worker->id, reterr);
-    }
-    return err;
-}
-
 static enum jq_err open_placement(struct jq_worker_shell *worker, struct jq_error *reterr) {
     char freecad_facts[WORKER_TEXT_MAX] = "";
     enum jq_err err = jq_freecad_open(worker, freecad_facts, sizeof(freecad_facts), reterr);
@@ -553,7 +501,7 @@ static enum jq_err set_up(struct jq_worker_shell *worker, struct jq_error *reter
         worker->handlers = jq_worker_link_handlers(worker->settings);
     }
     err = err == JQ_OK ? jq_machine_offers(worker->settings, &worker->offers, &worker->slots, reterr) : err;
-    err = err == JQ_OK ? open_host(worker, reterr) : err;
+    err = err == JQ_OK ? jq_worker_open_host(worker, reterr) : err;
     err = err == JQ_OK ? open_placement(worker, reterr) : err;
     err = err == JQ_OK ? open_link(worker, reterr) : err;
     return err == JQ_OK ? open_agent(worker, reterr) : err;

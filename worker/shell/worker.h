@@ -93,6 +93,8 @@ struct jq_worker_shell {
 /* worker.c. Returns when the worker has drained, with an exit code of sysexits.h. */
 int jq_worker_shell_run(const struct jq_conf_args *args, const struct jq_worker_settings *settings);
 struct jq_link_handler *jq_worker_link_handlers(const struct jq_worker_settings *settings); /* to be freed */
+/* host_open.c. JQ_ERR_UNSUPPORTED: `sandbox = require`, and something is not in force. */
+enum jq_err jq_worker_open_host(struct jq_worker_shell *worker, struct jq_error *reterr);
 void jq_run_ended(struct jq_run *run, enum jq_outcome outcome);
 
 /* launch.c: START of the agent. The end is told to the agent, also of what could not be started. */
