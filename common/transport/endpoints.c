@@ -51,6 +51,14 @@ enum jq_err jq_nng_fail(struct jq_error *reterr, int rv, const char *what) {
     return jq_fail(reterr, jq_nng_err(rv), "%s: %s", what, nng_strerror(rv));
 }
 
+bool (*jq_pipe_hang_up)(nng_pipe pipe) = NULL;
+
+void jq_pipe_end(nng_pipe pipe) {
+    if (jq_pipe_hang_up == NULL || !jq_pipe_hang_up(pipe)) {
+        nng_pipe_close(pipe);
+    }
+}
+
 /* Without the limit a stranger could announce a message of any size, and NNG would allocate it. */
 enum jq_err jq_socket_prepare(nng_socket socket, size_t frame_size_max, struct jq_error *reterr) {
     const int rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, frame_size_max + JQ_SP_HEADER_SIZE);

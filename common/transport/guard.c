@@ -1,8 +1,9 @@
-/* guard.c - see guard.h. Libraries find these sendmsg(), epoll_wait() and sysconf() before those of the C library. */
+/* guard.c - see guard.h. Libraries find these sendmsg(), readv(), epoll_wait() and so on before those of the C library. */
 #define _GNU_SOURCE
 #include "common/transport/guard.h"
 
-#include <nng/nng.h>
+#include "common/transport/guard_stream.h"
+#include "common/transport/internal.h"
 
 #if NNG_MAJOR_VERSION == 1 && NNG_MINOR_VERSION < 6
 
@@ -17,13 +18,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-typedef ssize_t sendmsg_fn(int fd, const struct msghdr *message, int flags);
 typedef long sysconf_fn(int name);
 typedef int epoll_wait_fn(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms);
+typedef ssize_t readv_fn(int fd, const struct iovec *parts, int part_count);
+typedef int getsockopt_fn(int fd, int level, int name, void *value, socklen_t *size);
 
 /* Set before main(), read-only afterwards. */
-static sendmsg_fn *real_sendmsg;
+static guard_sendmsg_fn *real_sendmsg;
 static epoll_wait_fn *real_epoll_wait;
+static readv_fn *real_readv;
+static getsockopt_fn *real_getsockopt;
 #ifndef __SANITIZE_THREAD__
 static sysconf_fn *real_sysconf;
 #endif
@@ -62,29 +66,34 @@ static bool nng_is_defective(void) {
     return major == 1 && minor < 6;
 }
 
-/* Object and function pointers are told apart by ISO C, but not by dlsym(). */
-static void *next_symbol(const char *name) {
+/* Object and function pointers are told apart by ISO C, but not by dlsym(): `function` points to a function pointer. */
+static void look_up(const char *name, void *function) {
     void *symbol = dlsym(RTLD_NEXT, name);
     if (symbol == NULL) {
         abort(); /* A process without a C library; there is nobody yet to tell. */
     }
-    return symbol;
+    memcpy(function, &symbol, sizeof symbol);
 }
 
-__attribute__((constructor)) static void guard_start(void) {
-    void *symbol = next_symbol("sendmsg");
-    memcpy(&real_sendmsg, &symbol, sizeof symbol);
-    symbol = next_symbol("epoll_wait");
-    memcpy(&real_epoll_wait, &symbol, sizeof symbol);
+static void look_up_all(void) {
+    look_up("sendmsg", &real_sendmsg);
+    look_up("epoll_wait", &real_epoll_wait);
+    look_up("readv", &real_readv);
+    look_up("getsockopt", &real_getsockopt);
 #ifndef __SANITIZE_THREAD__
-    symbol = next_symbol("sysconf");
-    memcpy(&real_sysconf, &symbol, sizeof symbol);
+    look_up("sysconf", &real_sysconf);
 #endif
+}
 
+static bool hang_up(nng_pipe pipe);
+
+__attribute__((constructor)) static void guard_start(void) {
+    look_up_all();
     struct code_search search = {.address = (uintptr_t)dlsym(RTLD_DEFAULT, "nng_version")};
     if (search.address != 0 && nng_is_defective() && dl_iterate_phdr(search_object, &search) == 1) {
         nng_code_start = search.start;
         nng_code_end = search.end;
+        jq_pipe_hang_up = hang_up;
     }
 }
 
@@ -96,47 +105,18 @@ static bool called_by_nng(const void *return_address) {
     return (uintptr_t)return_address - nng_code_start < nng_code_end - nng_code_start;
 }
 
-static bool is_stream(int fd) {
-    int type = 0;
-    socklen_t size = sizeof type;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
-}
-
-/* The first 8 bytes on every connection: 0 'S' 'P' 0, protocol (2 bytes), 0 0. */
-static bool is_hello(const struct msghdr *message) {
-    return message->msg_iovlen == 1 && message->msg_iov[0].iov_len == 8 &&
-           memcmp(message->msg_iov[0].iov_base, "\0SP\0", 4) == 0;
-}
-
-static size_t message_size(const struct msghdr *message) {
-    size_t size = 0;
-    for (size_t i = 0; i < message->msg_iovlen; i++) {
-        size += message->msg_iov[i].iov_len;
-    }
-    return size;
-}
-
-/* To a peer that is gone, a hello fails with the error that NNG takes for the loss of this one connection, and a message reads as
- * sent: the read side then finds the end of the connection and closes the pipe, alone. */
-static ssize_t lost_peer(const struct msghdr *message) {
-    if (is_hello(message)) {
-        errno = ECONNRESET;
-        return -1;
-    }
-    return (ssize_t)message_size(message);
-}
-
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-    const ssize_t sent = real_sendmsg(fd, message, flags);
-    if (sent >= 0 || (errno != EPIPE && errno != ECONNRESET)) {
-        return sent;
+    if (called_by_nng(__builtin_return_address(0))) {
+        return guard_stream_send(real_sendmsg, fd, message, flags);
     }
-    const int reason = errno;
-    if (called_by_nng(__builtin_return_address(0)) && is_stream(fd)) {
-        return lost_peer(message);
+    return real_sendmsg(fd, message, flags);
+}
+
+ssize_t readv(int fd, const struct iovec *parts, int part_count) {
+    if (called_by_nng(__builtin_return_address(0)) && guard_stream_ended(fd)) {
+        return 0;
     }
-    errno = reason;
-    return -1;
+    return real_readv(fd, parts, part_count);
 }
 
 /* On ERR or HUP, NNG's poller would fail the queued write first and close the pipe under a read that is under way: the second
@@ -156,14 +136,41 @@ int epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, in
     return count;
 }
 
+/* ---- ending a connection ---- */
+
+/* NNG does not tell which descriptor a pipe has, but for some options of a pipe it asks the system, on the thread that asks NNG,
+ * and keeps the pipe from being freed meanwhile. So the guard asks for such an option, and ends the connection inside. */
+static _Thread_local bool ending;
+static _Thread_local bool ended;
+
+static bool hang_up(nng_pipe pipe) {
+    bool ignored_flag = false;
+    uint64_t ignored_uid = 0;
+    ending = true;
+    ended = false;
+    (void)nng_pipe_get_bool(pipe, NNG_OPT_TCP_KEEPALIVE, &ignored_flag);
+    (void)nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &ignored_uid);
+    ending = false;
+    return ended;
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *size) {
+    if (ending && called_by_nng(__builtin_return_address(0))) {
+        guard_stream_end(fd);
+        ended = true;
+    }
+    return real_getsockopt(fd, level, name, value, size);
+}
+
+/* ---- threads ---- */
+
 #ifndef __SANITIZE_THREAD__ /* whose runtime calls it before anything can be looked up */
 
 /* NNG makes two threads a processor for its callbacks. In a process with one socket under load they mostly wait for that socket's
  * lock and for each other: two serve more requests a second than four, let alone 64. */
 long sysconf(int name) {
     if (real_sysconf == NULL) { /* called by another constructor */
-        void *symbol = next_symbol("sysconf");
-        memcpy(&real_sysconf, &symbol, sizeof symbol);
+        look_up_all();
     }
     if (name == _SC_NPROCESSORS_ONLN && called_by_nng(__builtin_return_address(0))) {
         return 1;

@@ -48,6 +48,12 @@ static inline size_t jq_frame_limit(size_t configured) {
     return configured == 0 ? (size_t)JQ_FRAME_SIZE_MAX : configured;
 }
 
+/* Ends a connection. The pipe closes once NNG has noticed, on its own threads. It may be gone already. */
+void jq_pipe_end(nng_pipe pipe);
+
+/* How the guard ends one (see guard.h), which sets this before main(); false: not one that it watches over. NULL: no guard. */
+extern bool (*jq_pipe_hang_up)(nng_pipe pipe);
+
 /* Options that every socket needs before it listens or dials. */
 enum jq_err jq_socket_prepare(nng_socket socket, size_t frame_size_max, struct jq_error *reterr);
 

@@ -283,7 +283,7 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg) {
 void jq_server_disconnect(struct jq_server *server, uint32_t pipe_id) {
     (void)server;
     const nng_pipe pipe = {.id = pipe_id};
-    nng_pipe_close(pipe);
+    jq_pipe_end(pipe);
 }
 
 /* ---- the server ---- */

@@ -1,0 +1,143 @@
+#define _GNU_SOURCE
+#include "common/transport/guard_stream.h"
+
+#include <nng/nng.h>
+
+#if NNG_MAJOR_VERSION == 1 && NNG_MINOR_VERSION < 6
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    STREAMS_MAX =
+        1 << 20,    /* descriptors that Linux gives out unless told otherwise; memory that nobody touches is not used */
+    PARTS_MAX = 16, /* NNG's limit */
+};
+
+/* Atomic because of the readers in other threads alone. */
+struct stream {
+    atomic_uint taken; /* bytes of the message that is being sent which the kernel has */
+    atomic_bool ended;
+};
+
+static struct stream streams[STREAMS_MAX];
+
+/* NULL: not watched over. */
+static struct stream *stream_of(int fd) {
+    return fd >= 0 && fd < STREAMS_MAX ? &streams[fd] : NULL;
+}
+
+static bool is_stream(int fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+/* The first 8 bytes on every connection: 0 'S' 'P' 0, protocol (2 bytes), 0 0. */
+static bool is_hello(const struct msghdr *message) {
+    return message->msg_iovlen == 1 && message->msg_iov[0].iov_len == 8 &&
+           memcmp(message->msg_iov[0].iov_base, "\0SP\0", 4) == 0;
+}
+
+static size_t message_size(const struct msghdr *message) {
+    size_t size = 0;
+    for (size_t i = 0; i < message->msg_iovlen; i++) {
+        size += message->msg_iov[i].iov_len;
+    }
+    return size;
+}
+
+/* A write that fails for good must not close the pipe, which may be reading: it reads as done, and the reading side finds the
+ * end of the connection and closes the pipe, alone. */
+static ssize_t lost(int fd, const struct msghdr *message) {
+    const int reason = errno;
+    if (!is_stream(fd)) {
+        errno = reason;
+        return -1;
+    }
+    if (is_hello(message)) {
+        errno = ECONNRESET; /* which NNG takes for the loss of this one connection */
+        return -1;
+    }
+    shutdown(fd, SHUT_RDWR);
+    return (ssize_t)message_size(message);
+}
+
+static bool is_passing(int reason) {
+    return reason == EAGAIN || reason == EWOULDBLOCK || reason == EINTR;
+}
+
+/* What is left of `message` without its first `skip` bytes. */
+static size_t remaining_parts(const struct msghdr *message, size_t skip, struct iovec parts[PARTS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < message->msg_iovlen; i++) {
+        const struct iovec *part = &message->msg_iov[i];
+        const size_t skipped = skip < part->iov_len ? skip : part->iov_len;
+        skip -= skipped;
+        if (part->iov_len > skipped) {
+            parts[count++] = (struct iovec){(uint8_t *)part->iov_base + skipped, part->iov_len - skipped};
+        }
+    }
+    return count;
+}
+
+/* NNG goes on with a message that was sent in part from a callback. A pipe that is closed while such a callback is on its way
+ * leaves an operation that never ends. So NNG is told of whole messages only, and finds the socket full until then. */
+static ssize_t send_rest(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags) {
+    struct stream *stream = &streams[fd];
+    const size_t size = message_size(message);
+    const size_t taken = atomic_load(&stream->taken);
+    struct iovec parts[PARTS_MAX];
+    struct msghdr rest = *message;
+    if (taken > 0) {
+        rest.msg_iovlen = remaining_parts(message, taken, parts);
+        rest.msg_iov = parts;
+    }
+    const ssize_t sent = real_sendmsg(fd, &rest, flags);
+    if (sent < 0) {
+        return is_passing(errno) ? -1 : lost(fd, message);
+    }
+    const bool whole = taken + (size_t)sent >= size;
+    atomic_store(&stream->taken, whole ? 0 : (unsigned)(taken + (size_t)sent));
+    errno = EAGAIN;
+    return whole ? (ssize_t)size : -1;
+}
+
+static ssize_t send_hello(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags) {
+    atomic_store(&streams[fd].taken, 0);
+    atomic_store(&streams[fd].ended, false);
+    const ssize_t sent = real_sendmsg(fd, message, flags);
+    return sent >= 0 || is_passing(errno) ? sent : lost(fd, message);
+}
+
+ssize_t guard_stream_send(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags) {
+    const struct stream *stream = stream_of(fd);
+    if (stream == NULL || message->msg_iovlen > PARTS_MAX || message_size(message) > UINT32_MAX) {
+        return real_sendmsg(fd, message, flags);
+    }
+    if (is_hello(message)) {
+        return send_hello(real_sendmsg, fd, message, flags);
+    }
+    if (atomic_load(&stream->ended)) {
+        return (ssize_t)message_size(message);
+    }
+    return send_rest(real_sendmsg, fd, message, flags);
+}
+
+bool guard_stream_ended(int fd) {
+    const struct stream *stream = stream_of(fd);
+    return stream != NULL && atomic_load(&stream->ended);
+}
+
+void guard_stream_end(int fd) {
+    struct stream *stream = stream_of(fd);
+    if (stream != NULL) {
+        atomic_store(&stream->ended, true);
+    }
+    shutdown(fd, SHUT_RDWR);
+}
+
+#endif
