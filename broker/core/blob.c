@@ -212,7 +212,7 @@ static enum jq_err blob_unstore(struct jq_core *core, const uint8_t *hash, struc
     const uint32_t ref = blob_find(core, hash);
     struct blob *blob = ref ? blob_at(core, ref) : NULL;
     if (!blob || !blob->stored) {
-        return core->partial ? JQ_OK : jq_fail(reterr, JQ_ERR_CORRUPT, "a blob is dropped that is not there");
+        return jq_fail(reterr, JQ_ERR_CORRUPT, "a blob is dropped that is not there");
     }
     core->digest -= blob_hash(blob);
     core->blob_bytes -= blob->size;

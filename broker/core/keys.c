@@ -45,9 +45,7 @@ struct jq_str key_scoped(struct jq_str queue, struct jq_str key, char out[KEY_SC
     }
     memcpy(out, queue.data, scope);
     out[scope] = '\0';
-    if (key.size > 0) {
-        memcpy(out + scope + 1, key.data, key.size);
-    }
+    memcpy(out + scope + 1, key.data, key.size);
     return (struct jq_str){out, scope + 1 + key.size};
 }
 

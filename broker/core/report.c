@@ -301,11 +301,9 @@ void report_request(struct jq_core *core, const struct jq_request *request) {
         return;
     }
     reports_process(core, index, request->u.lease.reports, request->u.lease.report_count);
-    if (request->u.lease.report_count > 0) {
-        const struct jq_verdict verdict = {
-            .op = JQ_OP_REPORT, .exceptions = exceptions_pack(core, core->exceptions, core->exception_count)};
-        window_record(core, &request->sender, request->id, request->done, &verdict);
-    }
+    const struct jq_verdict verdict = {.op = JQ_OP_REPORT,
+                                       .exceptions = exceptions_pack(core, core->exceptions, core->exception_count)};
+    window_record(core, &request->sender, request->id, request->done, &verdict);
     report_reply(core, request);
     if (worker_at(core, index)->poll.call != 0) { /* there is room again */
         worker_fill(core, index);

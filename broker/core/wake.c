@@ -33,13 +33,9 @@ void worker_note_able(struct jq_core *core, uint32_t index) {
 }
 
 static void sleeper_add(struct jq_core *core, uint32_t index) {
-    struct worker *worker = worker_at(core, index);
-    if (worker->sleeper_place != 0) {
-        return;
-    }
     core->sleepers = array_grow(core->sleepers, core->sleeper_count, &core->sleeper_capacity, sizeof(*core->sleepers));
     core->sleepers[core->sleeper_count++] = index;
-    worker->sleeper_place = core->sleeper_count;
+    worker_at(core, index)->sleeper_place = core->sleeper_count;
 }
 
 void sleeper_remove(struct jq_core *core, uint32_t index) {
@@ -65,10 +61,9 @@ enum jq_err apply_worker_doorbell(struct jq_core *core, const struct jq_record *
     worker->asleep = record->u.worker_doorbell.asleep;
     core->digest += worker_hash(core, worker);
     free((char *)(uintptr_t)before.data);
+    sleeper_remove(core, index);
     if (worker->asleep) {
         sleeper_add(core, index);
-    } else {
-        sleeper_remove(core, index);
     }
     return JQ_OK;
 }

@@ -45,8 +45,9 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
     } else if (effect->type == JQ_EFFECT_RING) {
         lab->rings++;
     } else {
-        *lab->last_reply = kept_copy(effect);
-        lab->last_reply = &(*lab->last_reply)->next;
+        struct kept *kept = kept_copy(effect);
+        kept->next = lab->replies;
+        lab->replies = kept;
     }
 }
 
@@ -97,6 +98,12 @@ static void bring_log(struct lab *lab) {
     memcpy(bytes, lab->log.bytes.data, lab->log.bytes.size);
     event.u.log_read.count = corelog_read(&lab->log, bytes, lab->read_from, lab->read_end, records, LAB_SLICE_COUNT,
                                           &event.u.log_read.next_lsn);
+    size_t lost = 0;
+    while (lost < event.u.log_read.count && records[lost].lsn < lab->damaged_below) {
+        lost++;
+    }
+    event.u.log_read.records += lost;
+    event.u.log_read.count -= lost;
     lab->read_from = 0;
     lab->read_count++;
     step_once(lab, &event);
@@ -169,7 +176,6 @@ struct lab *lab_new_with(const struct jq_core_config *config) {
     assert_non_null(lab);
     lab->config = *config;
     lab->wall_offset_ms = LAB_WALL_MS;
-    lab->last_reply = &lab->replies;
     lab->client = uuid_of("client", 1);
     jq_buf_init(&lab->trace, TRACE_MAX);
     corelog_init(&lab->log, config);

@@ -423,6 +423,29 @@ static void the_brokers_marks_withhold_too(void **state) {
     lab_free(lab);
 }
 
+/* Who no longer is to be kept waiting is answered when the policy of the queue is changed, not when his time is over. */
+static void a_change_of_policy_answers_those_withheld(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    fill(lab, "block", 2);
+    const struct jq_submit_item item = item_for("block", 5);
+    struct jq_request request = lab_request(lab, JQ_OP_SUBMIT);
+    request.u.submit.items = &item;
+    request.u.submit.count = 1;
+    request.u.submit.wait_ms = 60000;
+    assert_null(lab_ask(lab, &request));
+    struct jq_request set = lab_request(lab, JQ_OP_QUEUE_SET);
+    set.u.queue_set.name = JQ_STR("block");
+    set.u.queue_set.given = JQ_QUEUE_SETTING_POLICY;
+    set.u.queue_set.set.policy = 1 + JQ_POLICY_REJECT;
+    assert_int_equal(lab_ask(lab, &set)->status, JQ_REPLY_OK);
+    const struct jq_reply_effect *reply = lab_reply_to(lab, request.call);
+    assert_non_null(reply);
+    assert_int_equal(reply->u.submit.exceptions[0].status, JQ_REPLY_BUSY);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_is_busy_down_to_its_low_mark),
@@ -442,6 +465,7 @@ int main(void) {
         cmocka_unit_test(withheld_submits_are_bounded),
         cmocka_unit_test(only_submits_that_can_get_nothing_in_wait),
         cmocka_unit_test(the_brokers_marks_withhold_too),
+        cmocka_unit_test(a_change_of_policy_answers_those_withheld),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

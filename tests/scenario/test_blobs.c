@@ -243,6 +243,100 @@ static void references_outlive_the_log_that_told_of_them(void **state) {
     lab_free(lab);
 }
 
+/* Content that is put twice is stored once, with the newer file: news that the older one is lost changes nothing. Who knows the hash
+ * may ask how much of it is there. */
+static void content_that_comes_twice_is_stored_once(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    struct jq_request ask = lab_request(lab, JQ_OP_BLOB_STAT);
+    ask.u.blob.hash = part;
+    ask.u.blob.have = 40;
+    assert_int_equal(lab_ask(lab, &ask)->u.blobs.rows[0].have, 40); /* of it so much has come */
+    assert_true(store(lab, part, 1)->u.blob.whole);
+    const uint64_t end_lsn = lab->log.end_lsn;
+    assert_true(store(lab, part, 2)->u.blob.whole);
+    assert_int_equal(lab->log.end_lsn, end_lsn);
+    struct jq_event lost = {.type = JQ_EVENT_BLOB_LOST, .u.blob_lost = {.hash = part, .version = 1}};
+    lab_step(lab, &lost);
+    const struct jq_reply_effect *reply = lab_ask(lab, &ask);
+    assert_true(reply->u.blobs.rows[0].stored);
+    assert_int_equal(reply->u.blobs.rows[0].have, SIZE);
+    assert_int_equal(reply->u.blobs.total, 1);
+    lab_free(lab);
+}
+
+/* The same collection asked for again is told the same, and collects nothing more. */
+static void collecting_again_is_told_the_same(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    (void)store(lab, part, 1);
+    struct jq_request request = lab_request(lab, JQ_OP_BLOB_GC);
+    assert_int_equal(lab_ask(lab, &request)->u.many.count, 1);
+    (void)store(lab, mesh, 2);
+    assert_int_equal(lab_ask(lab, &request)->u.many.count, 1);
+    assert_true(row_of(lab, mesh).stored);
+    lab_free(lab);
+}
+
+/* Before it serves, the shell asks what should be on disk: all that is stored, and nothing that is only referred to. */
+static void a_start_knows_what_should_be_on_disk(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    (void)store(lab, part, 1);
+    (void)store(lab, mesh, 2);
+    (void)submit_with(lab, part);
+    struct jq_event lost = {.type = JQ_EVENT_BLOB_LOST, .u.blob_lost = {.hash = part, .version = 1}};
+    lab_step(lab, &lost);
+    struct jq_blob_row row;
+    uint32_t at = 0;
+    assert_true(jq_core_blob_next(lab->core, &at, &row));
+    assert_memory_equal(row.hash, mesh, JQ_BLOB_HASH_SIZE);
+    assert_false(jq_core_blob_next(lab->core, &at, &row));
+    assert_true(jq_core_blob_known(lab->core, mesh));
+    assert_false(jq_core_blob_known(lab->core, part));
+    lab_free(lab);
+}
+
+/* Names of outputs that a task is to leave stand among its files without a content: they refer to nothing. */
+static void outputs_to_be_made_refer_to_nothing(void **state) {
+    struct lab *lab = lab_of();
+    struct jq_submit_item item = lab_item();
+    struct jq_buf buf;
+    (void)state;
+    (void)store(lab, part, 1);
+    jq_buf_init(&buf, 1000);
+    (void)files_of(&buf, JQ_FILE_INPUT, "part", part);
+    item.files = files_of(&buf, JQ_FILE_OUTPUT, "mesh", NULL);
+    const jq_task_id task = submit_item(lab, &item);
+    assert_true(jq_files_valid(item.files));
+    assert_int_equal(row_of(lab, part).refs, 1);
+    assert_int_equal(task_row_of(lab, task).files.size, item.files.size);
+    expect_replay_matches_live(lab);
+    jq_buf_fini(&buf);
+    lab_free(lab);
+}
+
+/* A flow whose task names content that is not stored is not taken, by the name of that task. */
+static void a_flow_without_its_blob_is_refused(void **state) {
+    struct lab *lab = lab_of();
+    struct jq_submit_item item = lab_item();
+    struct jq_buf buf;
+    (void)state;
+    struct jq_request begin = lab_request(lab, JQ_OP_FLOW_BEGIN);
+    begin.u.flow.count = 1;
+    struct jq_request add = lab_request(lab, JQ_OP_FLOW_ADD);
+    add.u.submit.flow = lab_ask(lab, &begin)->u.stage.flow;
+    jq_buf_init(&buf, 1000);
+    item.files = files_of(&buf, JQ_FILE_INPUT, "part", part);
+    add.u.submit.items = &item;
+    add.u.submit.count = 1;
+    const struct jq_reply_effect *reply = lab_ask(lab, &add);
+    assert_int_equal(reply->status, JQ_REPLY_NOT_FOUND);
+    assert_string_equal(reply->field, "tasks[0].inputs");
+    jq_buf_fini(&buf);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_blob_lives_as_long_as_its_tasks_and_a_grace_time),
@@ -252,6 +346,11 @@ int main(void) {
         cmocka_unit_test(a_lost_blob_can_be_put_again),
         cmocka_unit_test(collecting_and_the_bound),
         cmocka_unit_test(references_outlive_the_log_that_told_of_them),
+        cmocka_unit_test(content_that_comes_twice_is_stored_once),
+        cmocka_unit_test(collecting_again_is_told_the_same),
+        cmocka_unit_test(a_start_knows_what_should_be_on_disk),
+        cmocka_unit_test(outputs_to_be_made_refer_to_nothing),
+        cmocka_unit_test(a_flow_without_its_blob_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

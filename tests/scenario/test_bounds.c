@@ -472,6 +472,37 @@ static void withheld_submits_are_decided_in_slices(void **state) {
     lab_free(lab);
 }
 
+/* A worker may say only so much of itself: a registration that is larger is refused, and nothing of it is kept. */
+static void a_registration_has_a_size(void **state) {
+    enum { HANDLERS = 4096 };
+    static struct jq_handler_def handlers[HANDLERS];
+    static char names[HANDLERS][JQ_NAME_SIZE_MAX + 1];
+    static char need[300];
+    (void)state;
+    struct lab *lab = lab_new();
+    memset(need, 'n', sizeof(need) - 1);
+    for (int i = 0; i < HANDLERS; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "h%d", i);
+        handlers[i] = (struct jq_handler_def){.name = jq_str_of(names[i]), .need = jq_str_of(need)};
+    }
+    const struct jq_uuid id = {{7}};
+    struct jq_request request = {.op = JQ_OP_REGISTER,
+                                 .sender = id,
+                                 .id = 1,
+                                 .u.reg = {.id = id,
+                                           .session = id,
+                                           .incarnation = 1,
+                                           .name = JQ_STR("w"),
+                                           .handlers = handlers,
+                                           .handler_count = HANDLERS}};
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    assert_int_equal(reply->status, JQ_REPLY_INVALID);
+    struct jq_server_row numbers;
+    jq_core_status(lab->core, &numbers);
+    assert_int_equal(numbers.workers, 0);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registrations_that_cannot_be_are_refused),
@@ -491,6 +522,7 @@ int main(void) {
         cmocka_unit_test(a_schedule_run_by_hand_meets_the_bounds),
         cmocka_unit_test(schedules_keep_to_declared_queues),
         cmocka_unit_test(withheld_submits_are_decided_in_slices),
+        cmocka_unit_test(a_registration_has_a_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -556,6 +556,73 @@ static void list_is_bounded(void **state) {
     lab_free(lab);
 }
 
+/* A worker that takes a name under probation while it runs something is on probation with that: no more is let through. */
+static void what_a_renamed_worker_runs_is_its_probe(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.breaker.probes = 1;
+    struct lab *lab = lab_new_with(&config);
+    struct lab_worker *before = lab_worker_unregistered(lab, "mill");
+    before->incarnation = 9;
+    register_worker(lab, before);
+    run(lab, "mill", "work", (struct jq_report){.outcome = JQ_OUTCOME_SUCCESS});
+    assert_int_equal(ask_breaker(lab, JQ_OP_BREAKER_TRIP, JQ_BREAKER_WORKER, "mill", 1000)->status, JQ_REPLY_OK);
+    struct jq_request goes = poll_of(lab, "mill", 0, 0);
+    goes.u.lease.sleep = true;
+    assert_int_equal(lab_ask(lab, &goes)->status, JQ_REPLY_OK);
+    stop_answering_surveys(lab, "mill");
+    advance_ms(lab, 1000);
+    assert_int_equal(state_of(lab, JQ_BREAKER_WORKER, "mill"), JQ_BREAKER_HALF_OPEN);
+    struct lab_worker *renamed = lab_worker(lab, "cad");
+    submit_to(lab, "work");
+    submit_to(lab, "work");
+    const jq_lease_token token = lease_task(lab, "cad");
+    assert_int_not_equal(token.value, 0);
+    (void)snprintf(before->name, sizeof(before->name), "gone");
+    (void)snprintf(renamed->name, sizeof(renamed->name), "mill");
+    register_worker(lab, renamed);
+    assert_int_equal(lease_task(lab, "mill").value, 0);
+    assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+    assert_int_equal(state_of(lab, JQ_BREAKER_WORKER, "mill"), JQ_BREAKER_CLOSED);
+    assert_int_not_equal(lease_task(lab, "mill").value, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A task of the handler ends so, and is removed: nothing is left of it but what the breakers have counted. */
+static void run_and_forget(struct lab *lab, const char *worker, const char *handler, struct jq_report report) {
+    const jq_task_id task = submit_to(lab, handler);
+    const jq_lease_token token = lease_task(lab, worker);
+    assert_int_not_equal(token.value, 0);
+    assert_int_equal(report_as(lab, token, report), JQ_REPLY_OK);
+    assert_int_equal(ask_about_task(lab, JQ_OP_TASK_RM, task), JQ_REPLY_OK);
+}
+
+/* A handler that gave its place to others and comes again still belongs to the service that it named: that one, open, holds it back. */
+static void a_service_remembers_a_handler_that_was_forgotten(void **state) {
+    enum { WINDOW_MS = 60000 };
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.classes_max = 2;
+    struct lab *lab = lab_new_with(&config);
+    run_and_forget(lab, "worker-1", "work", smtp_is_down);
+    advance_ms(lab, 2 * WINDOW_MS);
+    run_and_forget(lab, "worker-1", "mail", (struct jq_report){.outcome = JQ_OUTCOME_SUCCESS});
+    run_and_forget(lab, "worker-1", "build", (struct jq_report){.outcome = JQ_OUTCOME_SUCCESS});
+    assert_int_equal(ask_breaker(lab, JQ_OP_BREAKER_SHOW, JQ_BREAKER_HANDLER, "work", 0)->status, JQ_REPLY_NOT_FOUND);
+    advance_ms(lab, 2 * WINDOW_MS);
+    for (int i = 0; i < 10; i++) {
+        run_and_forget(lab, i % 2 ? "worker-1" : "worker-2", "work", smtp_is_down);
+    }
+    assert_int_equal(state_of(lab, JQ_BREAKER_SERVICE, "smtp"), JQ_BREAKER_OPEN);
+    submit_to(lab, "work");
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_handler_holds_its_tasks_back),
@@ -581,6 +648,8 @@ int main(void) {
         cmocka_unit_test(unknown_names_are_not_found),
         cmocka_unit_test(explain_names_the_breaker),
         cmocka_unit_test(list_is_bounded),
+        cmocka_unit_test(what_a_renamed_worker_runs_is_its_probe),
+        cmocka_unit_test(a_service_remembers_a_handler_that_was_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

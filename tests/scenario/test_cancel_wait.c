@@ -183,6 +183,48 @@ static void wait_ends_once_when_two_things_end_it(void **state) {
     lab_free(lab);
 }
 
+/* Two wait for a task that expires in the very step in which the first one's connection goes: the other is answered. */
+static void others_hear_of_it_when_one_connection_goes(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.expires_wall_ms = LAB_WALL_MS + 1000;
+    const jq_task_id task = submit_item(lab, &item);
+    uint64_t call = 0;
+    assert_null(wait_for(lab, &task, 1, 60000, &call));
+    struct jq_request other = lab_request(lab, JQ_OP_WAIT);
+    other.pipe = 2;
+    other.u.wait.ids = &task;
+    other.u.wait.count = 1;
+    other.u.wait.wait_ms = 60000;
+    assert_null(lab_ask(lab, &other));
+    lab->now_ms = 1000;
+    struct jq_event gone = {.type = JQ_EVENT_PIPE_GONE, .u.pipe_gone.pipe = 1};
+    lab_step(lab, &gone);
+    assert_true(lab_dropped(lab, call));
+    assert_int_equal(lab_reply_to(lab, other.call)->u.tasks.rows[0].state, JQ_STATE_EXPIRED);
+    lab_free(lab);
+}
+
+/* An answer holds as many tasks as a frame does; of the others the client asks again. */
+static void wait_answers_as_much_as_a_frame_holds(void **state) {
+    enum { COUNT = 200 };
+    (void)state;
+    struct lab *lab = lab_new();
+    jq_task_id ids[COUNT];
+    uint64_t call = 0;
+    for (int i = 0; i < COUNT; i++) {
+        ids[i] = submit_task(lab, "q");
+        assert_int_equal(cancel_task(lab, ids[i]), JQ_REPLY_OK);
+    }
+    const struct jq_reply_effect *reply = wait_for(lab, ids, COUNT, 1000, &call);
+    assert_in_range(reply->u.tasks.count, 100, COUNT - 1);
+    const size_t told = reply->u.tasks.count;
+    reply = wait_for(lab, ids + told, COUNT - told, 1000, &call);
+    assert_int_equal(reply->u.tasks.count, COUNT - told);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiting_tasks_are_cancelled_at_once),
@@ -194,6 +236,8 @@ int main(void) {
         cmocka_unit_test(wait_ends_with_the_first_task),
         cmocka_unit_test(waits_end_by_time_stop_and_lost_connection),
         cmocka_unit_test(wait_ends_once_when_two_things_end_it),
+        cmocka_unit_test(others_hear_of_it_when_one_connection_goes),
+        cmocka_unit_test(wait_answers_as_much_as_a_frame_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,6 +251,32 @@ static void log_without_the_parent_is_understood(void **state) {
     lab_free(lab);
 }
 
+/* A task that others have still to hear of is not removed: it is once each of them has heard. */
+static void a_task_is_kept_until_all_have_heard_of_its_end(void **state) {
+    enum { CHILDREN = 3000, BATCH = 1000 };
+    static struct jq_submit_item items[BATCH];
+    (void)state;
+    struct lab *lab = lab_new();
+    lab->quiet = true;
+    const jq_task_id parent = submit_task(lab, "default");
+    for (int i = 0; i < CHILDREN; i += BATCH) {
+        for (int k = 0; k < BATCH; k++) {
+            items[k] = lab_item();
+            items[k].after = &parent;
+            items[k].after_count = 1;
+        }
+        assert_int_equal(submit_items(lab, items, BATCH)->u.submit.exception_count, 0);
+    }
+    run_to(lab, JQ_OUTCOME_SUCCESS);
+    assert_int_equal(ask_about_task(lab, JQ_OP_TASK_RM, parent), JQ_REPLY_CONFLICT);
+    advance_ms(lab, 1);
+    assert_int_equal(ask_about_task(lab, JQ_OP_TASK_RM, parent), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, parent), JQ_STATE_NONE);
+    assert_int_equal(task_state(lab, (jq_task_id){parent.value + CHILDREN}), JQ_STATE_READY);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(task_waits_for_all_of_its_parents),
@@ -263,6 +289,7 @@ int main(void) {
         cmocka_unit_test(waiting_task_is_cancelled_and_expires),
         cmocka_unit_test(parent_is_remembered_until_all_is_decided),
         cmocka_unit_test(log_without_the_parent_is_understood),
+        cmocka_unit_test(a_task_is_kept_until_all_have_heard_of_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

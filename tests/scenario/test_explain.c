@@ -250,6 +250,65 @@ static void workers_that_all_differ_are_counted(void **state) {
     lab_free(lab);
 }
 
+/* There may be more kinds of workers than an explanation tells apart: those beyond are counted. */
+static void kinds_of_workers_beyond_the_bound_are_counted(void **state) {
+    enum { KINDS = 300 };
+    static const struct jq_amount offers[] = {
+        {JQ_STR("slots"), 4000}, {JQ_STR("a"), 1000}, {JQ_STR("b"), 1000}, {JQ_STR("c"), 1000}, {JQ_STR("d"), 1000},
+        {JQ_STR("e"), 1000},     {JQ_STR("f"), 1000}, {JQ_STR("g"), 1000}, {JQ_STR("h"), 1000}, {JQ_STR("i"), 1000}};
+    static const struct jq_handler_def handler = {.name = JQ_STR("work")};
+    (void)state;
+    struct lab *lab = lab_new();
+    for (uint16_t i = 1; i <= KINDS; i++) {
+        struct jq_str accept[9];
+        size_t count = 0;
+        char name[16];
+        const struct jq_uuid id = {{0xdd, (uint8_t)(i >> 8), (uint8_t)(i & 0xff)}};
+        (void)snprintf(name, sizeof(name), "kind-%u", i);
+        for (unsigned bit = 0; bit < 9; bit++) {
+            if (i >> bit & 1) {
+                accept[count++] = offers[1 + bit].name;
+            }
+        }
+        struct jq_request request = {.op = JQ_OP_REGISTER,
+                                     .sender = id,
+                                     .id = 1,
+                                     .u.reg = {.id = id,
+                                               .session = id,
+                                               .incarnation = 1,
+                                               .name = jq_str_of(name),
+                                               .offers = offers,
+                                               .offer_count = sizeof(offers) / sizeof(offers[0]),
+                                               .accept = accept,
+                                               .accept_count = count,
+                                               .handlers = &handler,
+                                               .handler_count = 1}};
+        assert_int_equal(lab_ask(lab, &request)->status, JQ_REPLY_OK);
+    }
+    const struct jq_reply_effect *reply = explain_task(lab, submit_to(lab, "work", ""));
+    uint32_t told = 0;
+    for (size_t i = 0; i < reply->u.explain.count; i++) {
+        told += reply->u.explain.lines[i].why == JQ_WHY_WORKER_ACCEPTS ? reply->u.explain.lines[i].count : 0;
+    }
+    assert_int_equal(told + line_of(reply, JQ_WHY_WORKERS_MORE)->count, KINDS);
+    lab_free(lab);
+}
+
+/* A need and a handler's that make too many alternatives together fit nowhere; the line says which need. */
+static void needs_that_cannot_be_joined_are_named(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct lab_worker *worker = lab_worker_unregistered(lab, "w");
+    worker->handlers[0].need = JQ_STR("cpu=1 | cpu=2 | cpu=3");
+    register_worker(lab, worker);
+    static const char need[] = "a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p";
+    const struct jq_why_line *line = line_of(explain_task(lab, submit_to(lab, "work", need)), JQ_WHY_WORKER_FAILS_TERM);
+    assert_non_null(line);
+    assert_true(jq_str_equal(line->worker, JQ_STR("w")));
+    assert_memory_equal(line->detail.data, need, line->detail.size);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_that_fail_alike_share_a_line),
@@ -261,6 +320,8 @@ int main(void) {
         cmocka_unit_test(suspects_and_shortages_are_told),
         cmocka_unit_test(breaker_of_a_service_is_told),
         cmocka_unit_test(workers_that_all_differ_are_counted),
+        cmocka_unit_test(kinds_of_workers_beyond_the_bound_are_counted),
+        cmocka_unit_test(needs_that_cannot_be_joined_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

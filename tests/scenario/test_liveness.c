@@ -185,6 +185,25 @@ static void replay_of_a_shortened_log_gives_the_same_state(void **state) {
     lab_free(lab);
 }
 
+/* What a worker sends beside its reports is taken from the session that holds the lease alone, and while it does. */
+static void a_lease_is_held_by_one_session(void **state) {
+    struct lab *lab = lab_new();
+    (void)state;
+    jq_lease_token token;
+    (void)submit_task(lab, "mail");
+    const jq_task_id task = lease_task_id(lab, "worker-1", &token);
+    const struct jq_uuid session = lab_worker(lab, "worker-1")->session;
+    const struct jq_uuid other = lab_worker(lab, "worker-2")->session, nobody = {{1}};
+    assert_true(jq_core_holds(lab->core, &session, task, token));
+    assert_false(jq_core_holds(lab->core, &other, task, token));
+    assert_false(jq_core_holds(lab->core, &nobody, task, token));
+    assert_false(jq_core_holds(lab->core, &session, (jq_task_id){99}, token));
+    assert_false(jq_core_holds(lab->core, &session, task, (jq_lease_token){token.value + 1}));
+    assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+    assert_false(jq_core_holds(lab->core, &session, task, token));
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dead_workers_task_runs_again_and_its_late_report_is_refused),
@@ -197,6 +216,7 @@ int main(void) {
         cmocka_unit_test(unknown_token_is_killed),
         cmocka_unit_test(held_list_that_was_not_asked_for_is_ignored),
         cmocka_unit_test(replay_of_a_shortened_log_gives_the_same_state),
+        cmocka_unit_test(a_lease_is_held_by_one_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

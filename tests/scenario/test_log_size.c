@@ -361,6 +361,60 @@ static void a_start_keeps_bodies_that_stand_before_their_tasks(void **state) {
     lab_free(lab);
 }
 
+/* A key whose submit cannot be read any more is not moved, but those behind it are; the order in which they are let go stays. */
+static void keys_behind_a_damaged_one_are_moved(void **state) {
+    struct lab *lab = lab_of();
+    struct jq_server_row numbers;
+    (void)state;
+    (void)submit_key(lab, "lost");
+    lab->damaged_below = lab->log.end_lsn;
+    for (const char *const *key = (const char *const[]){"a", "b", "c", NULL}; *key; key++) {
+        (void)submit_key(lab, *key);
+    }
+    for (int i = 0; i < 4; i++) {
+        (void)finish_next(lab);
+    }
+    advance_ms(lab, 2 * INT64_C(60000));
+    churn(lab, 4 * SEGMENT);
+    assert_int_not_equal(lab->read_count, 0);
+    expect_replay_matches_live(lab);
+    jq_core_status(lab->core, &numbers);
+    assert_int_equal(numbers.keys, 4);
+    advance_ms(lab, INT64_C(25) * 3600000);
+    jq_core_status(lab->core, &numbers);
+    assert_int_equal(numbers.keys, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* A segment in which something stands that cannot be read is not looked through again and again, but once a minute; a slice that was not
+ * asked for changes nothing. */
+static void a_damaged_segment_is_looked_at_seldom(void **state) {
+    struct lab *lab = lab_of();
+    struct jq_submit_item item = lab_item();
+    (void)state;
+    item.delay_ms = INT64_C(7) * 86400000;
+    (void)submit_item(lab, &item);
+    lab->damaged_below = UINT64_MAX;
+    churn(lab, 4 * SEGMENT);
+    const uint64_t reads = lab->read_count;
+    assert_int_not_equal(reads, 0);
+    for (int i = 0; i < 50; i++) {
+        advance_ms(lab, 100);
+    }
+    assert_int_equal(lab->read_count, reads);
+    const uint64_t end_lsn = lab->log.end_lsn;
+    struct jq_event stray = {.type = JQ_EVENT_LOG_READ, .u.log_read = {.from_lsn = 1, .next_lsn = end_lsn}};
+    lab_step(lab, &stray);
+    assert_int_equal(lab->log.end_lsn, end_lsn);
+    lab->damaged_below = 0;
+    advance_ms(lab, 60000);
+    assert_true(lab->read_count > reads);
+    churn_over(lab);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_lived_task_does_not_keep_the_log),
@@ -373,6 +427,8 @@ int main(void) {
         cmocka_unit_test(dependencies_are_moved_with_their_tasks),
         cmocka_unit_test(a_crash_between_slices_is_correct),
         cmocka_unit_test(a_start_keeps_bodies_that_stand_before_their_tasks),
+        cmocka_unit_test(keys_behind_a_damaged_one_are_moved),
+        cmocka_unit_test(a_damaged_segment_is_looked_at_seldom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -303,6 +304,97 @@ static void full_tables_are_busy(void **state) {
     lab_free(lab);
 }
 
+/* ---- which of the parked workers ---- */
+
+/* Parks a worker that the lab does not play, with so many cpus; returns its call. */
+static uint64_t park_extra(struct lab *lab, uint8_t number, uint64_t cpus) {
+    char name[16];
+    const struct jq_amount offers[] = {{JQ_STR("cpu"), cpus * 1000}, {JQ_STR("slots"), 4000}};
+    const struct jq_handler_def handler = {.name = JQ_STR("work")};
+    const struct jq_uuid id = {{0xcc, number}};
+    (void)snprintf(name, sizeof(name), "extra-%u", number);
+    struct jq_request request = {.op = JQ_OP_REGISTER,
+                                 .sender = id,
+                                 .id = 1,
+                                 .u.reg = {.id = id,
+                                           .session = id,
+                                           .incarnation = 1,
+                                           .name = jq_str_of(name),
+                                           .offers = offers,
+                                           .offer_count = 2,
+                                           .handlers = &handler,
+                                           .handler_count = 1}};
+    assert_int_equal(lab_ask(lab, &request)->status, JQ_REPLY_OK);
+    struct jq_request poll = {
+        .op = JQ_OP_LEASE, .sender = id, .id = 2, .u.lease = {.session = id, .want = 1, .wait_ms = 20000}};
+    assert_null(lab_ask(lab, &poll));
+    return poll.call;
+}
+
+/* True: of one small worker and `others` large ones, all parked, the small one, which it fits best, got the task. */
+static bool small_one_gets_it(uint8_t others, bool shifted) {
+    struct lab *lab = lab_new();
+    const uint64_t small = park_extra(lab, 0, 1);
+    for (uint8_t i = 1; i <= others; i++) {
+        (void)park_extra(lab, i, 4);
+    }
+    struct jq_submit_item item = lab_item();
+    item.need = JQ_STR("cpu=100");
+    if (shifted) { /* it is looked for from another place on each time */
+        (void)submit_item(lab, &item);
+    }
+    item.need = JQ_STR("cpu=1");
+    (void)submit_item(lab, &item);
+    const bool got = lab_reply_to(lab, small) != NULL;
+    lab_free(lab);
+    return got;
+}
+
+/* A task that becomes ready goes to the best of at most 64 parked workers that could take it: among 64 the best is always found; among
+ * more it may be one that was not looked at. */
+static void at_most_64_parked_workers_are_weighed(void **state) {
+    (void)state;
+    assert_true(small_one_gets_it(63, false) && small_one_gets_it(63, true));
+    assert_true(small_one_gets_it(64, false) != small_one_gets_it(64, true));
+}
+
+static struct lab_worker *with_slots(struct lab *lab, const char *name, uint64_t slots) {
+    struct lab_worker *worker = lab_worker_unregistered(lab, name);
+    lab_offer(worker, "slots", slots * 1000);
+    register_worker(lab, worker);
+    return worker;
+}
+
+static bool idle_one_gets_it(bool idle_parks_first) {
+    struct lab *lab = lab_new();
+    (void)with_slots(lab, "busy", 7);
+    submit_task(lab, "q");
+    submit_task(lab, "q");
+    assert_int_not_equal(lease_task(lab, "busy").value, 0);
+    assert_int_not_equal(lease_task(lab, "busy").value, 0);
+    (void)with_slots(lab, "idle", 3); /* of which a task leaves as large a share as of the other's seven */
+    struct jq_request idle = poll_of(lab, "idle", 1, 20000), busy = poll_of(lab, "busy", 1, 20000);
+    if (idle_parks_first) {
+        assert_null(lab_ask(lab, &idle));
+    }
+    assert_null(lab_ask(lab, &busy));
+    if (!idle_parks_first) {
+        assert_null(lab_ask(lab, &idle));
+    }
+    submit_task(lab, "q");
+    const bool got = lab_reply_to(lab, idle.call) != NULL;
+    assert_true(got || lab_reply_to(lab, busy.call) != NULL);
+    lab_free(lab);
+    return got;
+}
+
+/* Where fit and wants are the same the worker with fewer leases gets it. */
+static void of_two_that_fit_alike_the_less_loaded_gets_it(void **state) {
+    (void)state;
+    assert_true(idle_one_gets_it(true));
+    assert_true(idle_one_gets_it(false));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(account_reserves_and_gives_back),
@@ -319,6 +411,8 @@ int main(void) {
         cmocka_unit_test(disk_keeps_room_for_outcomes),
         cmocka_unit_test(memory_mark_stops_submits),
         cmocka_unit_test(full_tables_are_busy),
+        cmocka_unit_test(at_most_64_parked_workers_are_weighed),
+        cmocka_unit_test(of_two_that_fit_alike_the_less_loaded_gets_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

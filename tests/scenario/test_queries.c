@@ -190,11 +190,35 @@ static void progress_is_what_its_worker_tells(void **state) {
     lab_free(lab);
 }
 
+/* A queue that gave up its place is in no page any more. */
+static void queues_that_are_gone_are_not_listed(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.queues_max = 2;
+    struct lab *lab = lab_new_with(&config);
+    for (const char *const *name = (const char *const[]){"a", "b", "c", NULL}; *name; name++) {
+        assert_int_equal(cancel_task(lab, submit_task(lab, *name)), JQ_REPLY_OK);
+        advance_ms(lab, 2 * INT64_C(86400000));
+    }
+    struct jq_request request = lab_request(lab, JQ_OP_QUEUE_LS);
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    assert_int_equal(reply->u.queues.count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_false(jq_str_equal(reply->u.queues.rows[i].name, JQ_STR("a")));
+    }
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dead_letters_come_by_the_page), cmocka_unit_test(tasks_are_listed_by_state_queue_and_handler),
-        cmocka_unit_test(a_worker_is_shown_whole),       cmocka_unit_test(a_worker_that_has_not_come_back_is_shown),
-        cmocka_unit_test(the_server_counts_its_tasks),   cmocka_unit_test(progress_is_what_its_worker_tells),
+        cmocka_unit_test(dead_letters_come_by_the_page),
+        cmocka_unit_test(tasks_are_listed_by_state_queue_and_handler),
+        cmocka_unit_test(a_worker_is_shown_whole),
+        cmocka_unit_test(a_worker_that_has_not_come_back_is_shown),
+        cmocka_unit_test(the_server_counts_its_tasks),
+        cmocka_unit_test(progress_is_what_its_worker_tells),
+        cmocka_unit_test(queues_that_are_gone_are_not_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

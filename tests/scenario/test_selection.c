@@ -492,6 +492,27 @@ static void selection_by_key_finds_its_task(void **state) {
     lab_free(lab);
 }
 
+/* Who asks and loses the connection may ask again by another: the selection goes on meanwhile, and its answer goes there. */
+static void selection_is_taken_up_by_a_new_connection(void **state) {
+    (void)state;
+    struct lab *lab = lab_with_small_slices();
+    submit_many(lab, "cad", 3 * SLICE_TASKS);
+    struct selection selection = selection_of(lab, JQ_OP_TASK_HOLD, "queue=cad");
+    assert_null(ask_selection(lab, &selection));
+    const uint64_t first_call = selection.request.call;
+    struct jq_event gone = {.type = JQ_EVENT_PIPE_GONE, .u.pipe_gone.pipe = selection.request.pipe};
+    lab_step(lab, &gone);
+    assert_true(lab_dropped(lab, first_call));
+    selection.request.pipe = 7;
+    const struct jq_reply_effect *reply = ask_selection(lab, &selection);
+    if (!reply) {
+        advance_ms(lab, 0);
+        reply = lab_reply_to(lab, selection.request.call);
+    }
+    assert_int_equal(reply->u.many.count, 3 * SLICE_TASKS);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(selections_are_done_in_slices_and_others_are_served_between),
@@ -512,6 +533,7 @@ int main(void) {
         cmocka_unit_test(selection_goes_on_after_a_stop),
         cmocka_unit_test(letters_that_die_again_are_left),
         cmocka_unit_test(selection_by_key_finds_its_task),
+        cmocka_unit_test(selection_is_taken_up_by_a_new_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -206,6 +207,44 @@ static void a_sleeper_gives_its_place_to_one_that_is_awake(void **state) {
     lab_free(lab);
 }
 
+/* Of two that sleep one is rung at a time; who did not come gives way to who was not tried. */
+static void sleepers_are_rung_one_after_the_other(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    (void)woken_by(lab, "v");
+    sleeps(lab, "w");
+    sleeps(lab, "v");
+    (void)submit_task(lab, "mail");
+    jq_buf_clear(&lab->trace);
+    advance_ms(lab, PAUSE_MS - 1);
+    assert_int_equal(lab->rings, 1);
+    advance_ms(lab, 1);
+    expect_trace(lab, "[13000] worker v rung: 1\n");
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* After a restart nobody knows what a sleeper could run: one that has registered since, and could, is rung before such. */
+static void who_is_known_to_be_able_is_rung_first(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    static const char *const names[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++) {
+        (void)woken_by(lab, names[i]);
+        sleeps(lab, names[i]);
+    }
+    restart_broker(lab);
+    wakes(lab, "b");
+    sleeps(lab, "b");
+    (void)submit_task(lab, "mail");
+    jq_buf_clear(&lab->trace);
+    advance_ms(lab, GRACE_MS);
+    assert_int_not_equal(lab->rings, 0);
+    assert_memory_equal(strstr((const char *)lab->trace.data, "worker "), "worker b rung: 1", 16);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_that_only_a_sleeper_can_run_wakes_it),
@@ -217,6 +256,8 @@ int main(void) {
         cmocka_unit_test(what_was_given_to_one_that_goes_comes_back),
         cmocka_unit_test(a_sleeper_gives_its_place_to_one_that_is_awake),
         cmocka_unit_test(without_a_doorbell_who_goes_is_gone),
+        cmocka_unit_test(sleepers_are_rung_one_after_the_other),
+        cmocka_unit_test(who_is_known_to_be_able_is_rung_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

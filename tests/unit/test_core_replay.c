@@ -133,7 +133,7 @@ static void a_submit_behind_what_never_was(void **state) {
     (void)state;
     const struct world world = world_new();
     static const char words[] = "waits for a task that never was";
-    static const uint8_t self[] = {0}, future[] = {0xff, 0xff, 0xff, 0x7f}, torn[] = {0x80};
+    static const uint8_t self[] = {0}, future[] = {0xff, 0xff, 0xff, 0x7f}, torn[] = {0x80}, gap[] = {2};
     struct jq_record record = submitted(world.next);
     record.u.task_submitted.on = JQ_ON_SUCCEEDED;
     record.u.task_submitted.after = (struct jq_bytes){self, sizeof(self)};
@@ -141,6 +141,9 @@ static void a_submit_behind_what_never_was(void **state) {
     record.u.task_submitted.after = (struct jq_bytes){future, sizeof(future)};
     expect_corrupt(&world, record, words);
     record.u.task_submitted.after = (struct jq_bytes){torn, sizeof(torn)};
+    expect_corrupt(&world, record, words);
+    record.u.task_submitted.task.value = world.next + 5;
+    record.u.task_submitted.after = (struct jq_bytes){gap, sizeof(gap)};
     expect_corrupt(&world, record, words);
     lab_free(world.lab);
 }
@@ -239,6 +242,7 @@ static void a_table_that_is_not_in_order(void **state) {
     (void)state;
     const struct world world = world_new();
     static char long_name[JQ_NAME_SIZE_MAX + 2];
+    static const uint8_t hash[JQ_BLOB_HASH_SIZE] = {1};
     memset(long_name, 'a', sizeof(long_name) - 1);
     const struct {
         struct jq_record record;
@@ -246,6 +250,10 @@ static void a_table_that_is_not_in_order(void **state) {
     } rows[] = {
         {{.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {.queue = 5, .name = JQ_STR("z")}}, "queue 5 defined"},
         {{.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.queue = 5}}, "queue 5 set but not defined"},
+        {{.type = JQ_RECORD_QUEUE_SET, .u.queue_set = {.set = {.policy = 2 + JQ_POLICY_BLOCK}}},
+         "a policy that there is not"},
+        {{.type = JQ_RECORD_WORKER_DOORBELL, .u.worker_doorbell = {.worker = 2}}, "worker 2, which is not registered"},
+        {{.type = JQ_RECORD_BLOB_DROPPED, .u.blob_dropped = {.hash = hash}}, "a blob is dropped that is not there"},
         {{.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {.class_index = 5, .handler = JQ_STR("h")}},
          "class 5 defined out of turn"},
         {{.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {.class_index = 1, .handler = jq_str_of(long_name)}},
@@ -384,13 +392,51 @@ static void a_moved_task_that_cannot_be(void **state) {
     lab_free(world.lab);
 }
 
+/* Where a log begins between a key and its task, what becomes of the task ends the key: it stands for nothing any more. */
+static void a_key_ends_with_a_task_that_the_log_has_lost(void **state) {
+    (void)state;
+    const struct {
+        enum jq_record_type type;
+        uint8_t unique;
+        uint64_t keys;
+    } rows[] = {{JQ_RECORD_TASK_LEASED, JQ_UNIQUE_WHILE_QUEUED, 0},
+                {JQ_RECORD_TASK_LEASED, JQ_UNIQUE_UNTIL_DONE, 1},
+                {JQ_RECORD_TASK_ENDED, JQ_UNIQUE_UNTIL_DONE, 0}};
+    struct lab *lab = lab_new();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct jq_core *core;
+        struct jq_server_row numbers;
+        const struct jq_record key = {
+            .type = JQ_RECORD_KEY_RELOCATED,
+            .lsn = 4096,
+            .size = 64,
+            .u.key_relocated = {.task = {7}, .unique = rows[i].unique, .expires_ms = 1, .key = JQ_STR("k")}};
+        const struct jq_record begin = {.type = JQ_RECORD_PROLOGUE_BEGIN, .lsn = 4032, .size = 64};
+        const struct jq_record fact = {.type = rows[i].type, .lsn = 4160, .size = 64, .u.task_due.task = {7}};
+        assert_int_equal(jq_core_new(&lab->config, 2, &core, NULL), JQ_OK);
+        jq_core_replay_from(core, 4032);
+        assert_int_equal(jq_core_replay(core, &begin, NULL), JQ_OK);
+        assert_int_equal(jq_core_replay(core, &key, NULL), JQ_OK);
+        assert_int_equal(jq_core_replay(core, &fact, NULL), JQ_OK);
+        jq_core_status(core, &numbers);
+        assert_int_equal(numbers.keys, rows[i].keys);
+        jq_core_free(core);
+    }
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_submit_that_cannot_be),           cmocka_unit_test(a_submit_behind_what_never_was),
-        cmocka_unit_test(a_fact_that_does_not_fit_its_task), cmocka_unit_test(a_lease_to_nobody),
-        cmocka_unit_test(changed_to_what_is_not_defined),    cmocka_unit_test(a_worker_that_is_none),
-        cmocka_unit_test(a_table_that_is_not_in_order),      cmocka_unit_test(what_a_shortened_log_has_lost_is_skipped),
+        cmocka_unit_test(a_submit_that_cannot_be),
+        cmocka_unit_test(a_submit_behind_what_never_was),
+        cmocka_unit_test(a_fact_that_does_not_fit_its_task),
+        cmocka_unit_test(a_lease_to_nobody),
+        cmocka_unit_test(changed_to_what_is_not_defined),
+        cmocka_unit_test(a_worker_that_is_none),
+        cmocka_unit_test(a_table_that_is_not_in_order),
+        cmocka_unit_test(what_a_shortened_log_has_lost_is_skipped),
         cmocka_unit_test(a_moved_task_that_cannot_be),
+        cmocka_unit_test(a_key_ends_with_a_task_that_the_log_has_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
