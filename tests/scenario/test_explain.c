@@ -253,10 +253,10 @@ static void workers_that_all_differ_are_counted(void **state) {
 /* There may be more kinds of workers than an explanation tells apart: those beyond are counted. */
 static void kinds_of_workers_beyond_the_bound_are_counted(void **state) {
     enum { KINDS = 300 };
-    static const struct jq_amount offers[] = {
+    const struct jq_amount offers[] = {
         {JQ_STR("slots"), 4000}, {JQ_STR("a"), 1000}, {JQ_STR("b"), 1000}, {JQ_STR("c"), 1000}, {JQ_STR("d"), 1000},
         {JQ_STR("e"), 1000},     {JQ_STR("f"), 1000}, {JQ_STR("g"), 1000}, {JQ_STR("h"), 1000}, {JQ_STR("i"), 1000}};
-    static const struct jq_handler_def handler = {.name = JQ_STR("work")};
+    const struct jq_handler_def handler = {.name = JQ_STR("work")};
     (void)state;
     struct lab *lab = lab_new();
     for (uint16_t i = 1; i <= KINDS; i++) {
