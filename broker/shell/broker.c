@@ -389,6 +389,7 @@ static void supervise(struct jq_broker *broker) {
             JQ_LOG_INFO("SIGHUP: time zones are read anew; restart the broker for a new configuration");
             jq_zones_reload(broker->zones, jq_engine_inbox(broker->engine));
         }
+        jq_net_sweep(broker->net);
         if (watchdog_ms > 0 && jq_engine_silent_ms(broker->engine) < SILENT_MS_MAX)
             jq_service_notify_alive();
     }

@@ -219,6 +219,12 @@ enum jq_err jq_net_open(const struct jq_net_config *config, struct jq_net **ret_
     return err; /* A net that failed to open is left to the end of the process: NNG may still call back. */
 }
 
+void jq_net_sweep(struct jq_net *net) {
+    const size_t count = jq_server_sweep(net->server, jq_clock_mono_ns());
+    if (count > 0)
+        JQ_LOG_WARN("connections closed: their peers do not read their answers", JQ_F_UINT("count", count));
+}
+
 void jq_net_drain(struct jq_net *net, int64_t timeout_ms) {
     if (jq_server_drain(net->server, timeout_ms) != JQ_OK)
         JQ_LOG_WARN("some requests were not answered in time");

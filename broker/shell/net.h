@@ -39,6 +39,9 @@ struct jq_net_config {
 /* Listens. JQ_ERR_ADDRESS names the URL and the reason. */
 enum jq_err jq_net_open(const struct jq_net_config *config, struct jq_net **ret_net, struct jq_error *reterr);
 
+/* To be called about once a second: closes the connections of those who ask and do not read their answers. */
+void jq_net_sweep(struct jq_net *net);
+
 /* Refuses every request from now on, and waits until those under way are answered, at most `timeout_ms`. */
 void jq_net_drain(struct jq_net *net, int64_t timeout_ms);
 /* Closes all connections. */

@@ -117,6 +117,32 @@ bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id) {
     return entry != NULL;
 }
 
+void jq_peer_answer_waits(struct jq_peer_entry *entry, int64_t now_ns) {
+    if (atomic_fetch_add(&entry->untaken, 1) == 0) {
+        atomic_store(&entry->taken_ns, now_ns);
+    }
+}
+
+void jq_peer_answer_taken(struct jq_peer_entry *entry, int64_t now_ns) {
+    atomic_store(&entry->taken_ns, now_ns);
+    atomic_fetch_sub(&entry->untaken, 1);
+}
+
+size_t jq_peers_stalled(struct jq_peers *peers, int64_t since_ns, uint32_t *ret_ids, size_t id_count_max) {
+    size_t count = 0;
+    pthread_mutex_lock(&peers->lock);
+    for (size_t i = 0; i < JQ_PEER_BUCKET_COUNT; i++) {
+        struct jq_peer_entry *entry = peers->buckets[i];
+        for (; entry != NULL && count < id_count_max; entry = entry->next) {
+            if (atomic_load(&entry->untaken) > 0 && atomic_load(&entry->taken_ns) < since_ns) {
+                ret_ids[count++] = entry->peer.pipe_id;
+            }
+        }
+    }
+    pthread_mutex_unlock(&peers->lock);
+    return count;
+}
+
 size_t jq_peers_ready_count(struct jq_peers *peers) {
     pthread_mutex_lock(&peers->lock);
     const size_t count = peers->ready_count;

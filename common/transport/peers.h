@@ -18,7 +18,9 @@ struct jq_peer_entry {
     struct jq_peer peer;
     struct jq_peer_entry *next;
     atomic_uint refs;
-    atomic_uint calls; /* requests of this peer that are not answered yet */
+    atomic_uint calls;             /* requests of this peer that are not answered yet */
+    atomic_uint untaken;           /* of them, answers that wait until the peer has read earlier ones */
+    atomic_int_least64_t taken_ns; /* CLOCK_MONOTONIC: when it last took one, or the first began to wait */
     atomic_bool gone;
     bool ready; /* under the lock of the table: its handshake was fine and it takes part in the protocol */
 };
@@ -45,6 +47,13 @@ bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id);
 /* A reference for the caller, or NULL: nobody by this id. */
 struct jq_peer_entry *jq_peers_get(struct jq_peers *peers, uint32_t pipe_id);
 void jq_peer_release(struct jq_peer_entry *entry);
+
+/* An answer to this peer begins to wait, or waits no more. */
+void jq_peer_answer_waits(struct jq_peer_entry *entry, int64_t now_ns);
+void jq_peer_answer_taken(struct jq_peer_entry *entry, int64_t now_ns);
+
+/* The ids of up to `id_count_max` peers for which answers wait and which have taken none since `since_ns`. Returns their number. */
+size_t jq_peers_stalled(struct jq_peers *peers, int64_t since_ns, uint32_t *ret_ids, size_t id_count_max);
 
 /* Peers that take part. */
 size_t jq_peers_ready_count(struct jq_peers *peers);

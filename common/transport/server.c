@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/transport/internal.h"
 #include "common/transport/peers.h"
 
@@ -12,6 +13,8 @@ enum {
     IDLE_SPREAD = 4, /* a context that has answered rests in the pool once idle_min * IDLE_SPREAD stand ready */
     CALLS_MAX = 100000,
     PEER_CALLS_MAX = 4096,
+    STALL_MS_MAX = 60000,
+    SWEPT_MAX = 256, /* at a time */
 };
 
 enum call_state {
@@ -136,6 +139,7 @@ static void call_settle(struct jq_call *call) {
 static void call_send(struct jq_call *call, nng_msg *msg) {
     jq_call_release_frame(call);
     call->state = CALL_SENDING;
+    jq_peer_answer_waits(call->peer, jq_clock_mono_ns());
     nng_aio_set_msg(call->aio, msg);
     nng_ctx_send(call->context, call->aio);
 }
@@ -196,6 +200,7 @@ static void call_sent(struct jq_call *call) {
         nng_msg_free(nng_aio_get_msg(call->aio));
         nng_aio_set_msg(call->aio, NULL);
     }
+    jq_peer_answer_taken(call->peer, jq_clock_mono_ns());
     call_settle(call);
     recycle(call);
 }
@@ -286,6 +291,16 @@ void jq_server_disconnect(struct jq_server *server, uint32_t pipe_id) {
     jq_pipe_end(pipe);
 }
 
+size_t jq_server_sweep(struct jq_server *server, int64_t now_ns) {
+    uint32_t pipe_ids[SWEPT_MAX];
+    const int64_t since_ns = now_ns - server->config.stall_ms_max * 1000000;
+    const size_t count = jq_peers_stalled(&server->peers, since_ns, pipe_ids, SWEPT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        jq_server_disconnect(server, pipe_ids[i]);
+    }
+    return count;
+}
+
 /* ---- the server ---- */
 
 static void fill_defaults(struct jq_server_config *config) {
@@ -293,6 +308,7 @@ static void fill_defaults(struct jq_server_config *config) {
     config->contexts_idle_min = config->contexts_idle_min > 0 ? config->contexts_idle_min : IDLE_MIN;
     config->calls_max = config->calls_max > 0 ? config->calls_max : CALLS_MAX;
     config->peer_calls_max = config->peer_calls_max > 0 ? config->peer_calls_max : PEER_CALLS_MAX;
+    config->stall_ms_max = config->stall_ms_max > 0 ? config->stall_ms_max : STALL_MS_MAX;
     config->urls = NULL; /* Borrowed only while the server is being opened. */
     config->url_count = 0;
 }

@@ -34,6 +34,7 @@ struct jq_server_config {
     size_t calls_max;           /* received and not yet answered; 0: 100,000. Beyond: `refusal` */
     size_t peer_calls_max;      /* the same for one peer; 0: 4096. Beyond: its connection is closed */
     size_t peers_max;           /* connections; 0: no limit. Beyond: closed at once */
+    int64_t stall_ms_max;       /* see jq_server_sweep(); 0: 60,000 */
     unsigned ipc_mode;          /* of ipc sockets in the file system; 0: 0600 */
     struct jq_bytes refusal;    /* the answer beyond calls_max, copied; empty: such requests are dropped */
     void *ctx;                  /* first argument of the callbacks */
@@ -70,8 +71,13 @@ struct jq_server_stats {
 };
 void jq_server_stats(struct jq_server *server, struct jq_server_stats *ret_stats);
 
-/* Closes a connection. It may be gone already. */
+/* Closes a connection, soon. It may be gone already. */
 void jq_server_disconnect(struct jq_server *server, uint32_t pipe_id);
+
+/* Closes the connections of peers that have taken no answer for `stall_ms_max`, though answers wait for them: who asks and does not
+ * read would otherwise keep his share of `calls_max` for good. Who reads, however slowly, takes one now and then. To be called
+ * about once a second; `now_ns` is of CLOCK_MONOTONIC. Returns how many. */
+size_t jq_server_sweep(struct jq_server *server, int64_t now_ns);
 
 struct jq_bytes jq_call_frame(const struct jq_call *call);
 const struct jq_peer *jq_call_peer(const struct jq_call *call);

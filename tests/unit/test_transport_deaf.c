@@ -33,19 +33,25 @@ enum {
     PEER_CALLS_MAX = 12,
     BODY_SIZE = 60000,
     ASKED_COUNT = 4,
+    STALL_MS_MAX = 3600000,
     SLOW_COUNT = 10, /* requests of a slow reader */
 };
 
 struct station {
     struct jq_server *server;
+    struct event asked;
     struct event gone;
     atomic_uint peers;
+    atomic_bool parks; /* answers nobody */
 };
 
 static void answer_same(void *ctx, struct jq_call *call, struct jq_bytes frame, const struct jq_peer *peer) {
-    (void)ctx;
+    struct station *station = ctx;
     (void)peer;
-    JQ_CHECK(jq_call_reply(call, frame) == JQ_OK);
+    if (!atomic_load(&station->parks)) {
+        JQ_CHECK(jq_call_reply(call, frame) == JQ_OK);
+    }
+    event_add(&station->asked);
 }
 
 static bool count_peer(void *ctx, const struct jq_peer *peer) {
@@ -64,11 +70,13 @@ static void count_gone(void *ctx, uint32_t pipe_id) {
 static struct station *station_new(const char *url) {
     struct station *station = calloc(1, sizeof *station);
     assert_non_null(station);
+    station->asked = (struct event)EVENT_INIT;
     station->gone = (struct event)EVENT_INIT;
     const struct jq_server_config config = {
         .urls = &url,
         .url_count = 1,
         .peer_calls_max = PEER_CALLS_MAX,
+        .stall_ms_max = STALL_MS_MAX,
         .ctx = station,
         .on_request = answer_same,
         .on_peer = count_peer,
@@ -282,6 +290,56 @@ static void deaf_peers_leave_nothing_behind_ipc(void **state) {
     expect_survives_deaf_peers(url);
 }
 
+/* ---- peers that do not read, and stay ---- */
+
+static int64_t later_ns(int64_t ms) {
+    return jq_clock_mono_ns() + ms * 1000000;
+}
+
+static void expect_stalled_peer_ended(const char *url) {
+    struct station *station = station_new(url);
+    const bool ipc = strncmp(url, "ipc", 3) == 0;
+    const int fd = connect_peer(jq_server_url(station->server, 0));
+    struct jq_server_stats stats;
+    uint32_t id = 0;
+    do { /* Until an answer waits. */
+        assert_true(ask(fd, ipc, id++));
+        assert_true(event_wait(&station->asked, id));
+        assert_int_equal(jq_server_sweep(station->server, later_ns(STALL_MS_MAX / 2)), 0);
+    } while (jq_server_sweep(station->server, later_ns(STALL_MS_MAX + 1)) == 0);
+    assert_true(event_wait(&station->gone, 1));
+    close(fd);
+    jq_server_stats(station->server, &stats);
+    assert_int_equal(stats.peers, 0);
+    jq_server_stop(station->server);
+}
+
+/* A client for which answers wait, and which takes none for so long, loses its connection, and with it its share of the calls.
+ * Before that time it keeps it. */
+static void who_takes_no_answer_is_hung_up_on(void **state) {
+    (void)state;
+    char url[96];
+    test_url(url, sizeof url, "stall");
+    expect_stalled_peer_ended("tcp://127.0.0.1:0");
+    expect_stalled_peer_ended(url);
+}
+
+/* Who is idle, or has a call parked, is not taken for one that does not read. */
+static void who_waits_is_not_hung_up_on(void **state) {
+    (void)state;
+    struct station *station = station_new("tcp://127.0.0.1:0");
+    atomic_store(&station->parks, true);
+    const int idle = connect_peer(jq_server_url(station->server, 0));
+    const int waiting = connect_peer(jq_server_url(station->server, 0));
+    assert_true(ask(waiting, false, 1));
+    assert_true(event_wait(&station->asked, 1));
+    assert_int_equal(jq_server_sweep(station->server, later_ns(1000 * (int64_t)STALL_MS_MAX)), 0);
+    assert_int_equal(event_count(&station->gone), 0);
+    close(idle);
+    close(waiting);
+    jq_server_stop(station->server);
+}
+
 /* ---- peers that read slowly ---- */
 
 static void read_in_pieces(int fd, uint8_t *bytes, size_t size) {
@@ -339,8 +397,8 @@ static void slow_peers_get_all_their_answers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(deaf_peers_leave_nothing_behind_tcp),
-        cmocka_unit_test(deaf_peers_leave_nothing_behind_ipc),
+        cmocka_unit_test(deaf_peers_leave_nothing_behind_tcp), cmocka_unit_test(deaf_peers_leave_nothing_behind_ipc),
+        cmocka_unit_test(who_takes_no_answer_is_hung_up_on),   cmocka_unit_test(who_waits_is_not_hung_up_on),
         cmocka_unit_test(slow_peers_get_all_their_answers),
     };
     srandom(7);
