@@ -75,7 +75,7 @@ uint64_t worker_hash(const struct jq_core *core, const struct worker *worker) {
 
 /* The worker of that index, made if it is the next new one or a free place. NULL: out of turn. */
 static struct worker *worker_place(struct jq_core *core, uint32_t index) {
-    if (index == 0 || index > core->worker_count || index > core->config.workers_max) {
+    if (index == 0 || index > core->worker_count) {
         return NULL;
     }
     if (index == core->worker_count) {
@@ -87,6 +87,9 @@ static struct worker *worker_place(struct jq_core *core, uint32_t index) {
 
 static enum jq_err apply_worker_registered(struct jq_core *core, const struct jq_record *record,
                                            struct jq_error *reterr) {
+    if (record->u.worker_registered.worker > core->config.workers_max) {
+        return table_too_small(reterr, "workers_max", core->config.workers_max);
+    }
     while (core->partial && core->worker_count < record->u.worker_registered.worker &&
            worker_place(core, core->worker_count)) {
         /* Those before it went long ago. */

@@ -222,10 +222,17 @@ uint64_t options_hash(const struct jq_core *core, uint32_t at) {
 
 /* ---- the applies ---- */
 
+enum jq_err table_too_small(struct jq_error *reterr, const char *key, uint32_t max) {
+    return jq_fail(reterr, JQ_ERR_TOO_BIG, "%s is %u, and the log holds more", key, max);
+}
+
 static enum jq_err apply_queue_defined(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr) {
     const uint16_t at = record->u.queue_defined.queue;
-    if (at > core->queue_count || at >= core->config.queues_max) {
+    if (at > core->queue_count) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "queue %u defined out of turn", at);
+    }
+    if (at >= core->config.queues_max) {
+        return table_too_small(reterr, "queues_max", core->config.queues_max);
     }
     struct queue *queue = &core->queues[at];
     if (queue->used) {
@@ -317,8 +324,11 @@ static enum jq_err apply_class_defined(struct jq_core *core, const struct jq_rec
     const uint16_t at = record->u.class_defined.class_index;
     const struct jq_str handler = record->u.class_defined.handler, need = record->u.class_defined.need;
     const struct jq_str want = record->u.class_defined.want;
-    if (at > core->class_count || at >= core->config.classes_max || handler.size > JQ_NAME_SIZE_MAX) {
+    if (at > core->class_count || handler.size > JQ_NAME_SIZE_MAX) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "class %u defined out of turn", at);
+    }
+    if (at >= core->config.classes_max) {
+        return table_too_small(reterr, "classes_max", core->config.classes_max);
     }
     struct class_entry *entry = &core->classes[at];
     struct class_entry made = {.used = true, .hot = entry->hot};

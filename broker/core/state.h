@@ -122,6 +122,8 @@ void queue_configure(struct jq_core *core, uint16_t at, const struct jq_queue_co
 int queue_find(const struct jq_core *core, struct jq_str name);     /* -1: none */
 uint32_t resource_intern(struct jq_core *core, struct jq_str name); /* there must be room for a new one */
 struct jq_str text_copy(struct jq_str text);
+/* The error of a replay under a configuration that allows less than the log holds; JQ_ERR_TOO_BIG. */
+enum jq_err table_too_small(struct jq_error *reterr, const char *key, uint32_t max);
 uint64_t queue_hash(const struct jq_core *core, uint16_t queue);
 uint64_t class_hash(const struct jq_core *core, uint16_t class_index);
 uint64_t options_hash(const struct jq_core *core, uint32_t index);

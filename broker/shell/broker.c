@@ -161,8 +161,8 @@ static enum jq_exit restore(struct jq_broker *broker) {
         .wall_ms = jq_clock_wall_ms(),
     };
     const int64_t begin_ns = jq_clock_mono_ns();
-    if (jq_restore(&journal, broker->core, &broker->restored, &error) != JQ_OK)
-        return give_up(&error, JQ_EXIT_CANTCREAT);
+    if (jq_restore(&journal, &policy, broker->core, &broker->restored, &error) != JQ_OK)
+        return give_up(&error, error.code == JQ_ERR_TOO_BIG ? JQ_EXIT_CONFIG : JQ_EXIT_CANTCREAT);
     const struct jq_recovery_report *report = &broker->restored.report;
     JQ_LOG_INFO("journal recovered", JQ_F_STR("dir", settings->data_dir), JQ_F_UINT("epoch", report->epoch),
                 JQ_F_UINT("segments", report->segment_count), JQ_F_UINT("records", report->record_count),

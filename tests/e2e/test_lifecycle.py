@@ -130,6 +130,19 @@ class Lifecycle(TestCase):
         wait_until("the queue is empty", lambda: self.bed.ask("server", "status")["item"]["tasks_live"] == 0)
         self.bed.submit("noop")
 
+    def test_limits_below_the_log(self):
+        """A broker that may hold less than its log does not start: exit 78, naming the key and the value that it needs."""
+        self.bed.start_broker()
+        for i in range(20):
+            self.bed.submit("noop", "--queue", f"q{i}")
+        self.bed.broker.stop()
+        small = self.bed.new_broker({"limits.queues_max": 3}).start()
+        self.assertEqual(small.wait(), 78, small.log())
+        self.assertIn("[limits] queues_max = 3 is less than the journal holds: set it to 20 at least", small.log())
+        self.bed.new_broker({"limits.queues_max": 20}).start()
+        self.bed.wait_for_broker()
+        self.assertEqual(self.bed.ask("server", "status")["item"]["queues"], 20)
+
     def test_key(self):
         """The same key gives the same task, over kill -9 of the broker."""
         self.bed.start_broker()
