@@ -175,6 +175,18 @@ static const struct jq_conf_key journal_keys[] = {
     TEXT("archive", JQ_CONF_PATH, archive_dir, "",
          "Where files go, compressed (zstd), that leave the journal, once the retention is over; empty: they are "
          "deleted."),
+    {.name = "archive_command",
+     .type = JQ_CONF_WORDS,
+     .offset = JQ_CONF_FIELD(S, archive_command, struct jq_conf_list),
+     .standard = "",
+     .help = "A program that takes such a file away: %f is its path (if there is an archive, there), %n its name. "
+             "It stays until the program exits with 0, also for what it has already."},
+    TIME("archive_command_max", archive_command_ms, SECOND, DAY, "10m",
+         "How long it may take for a file, then it is killed."),
+    TIME("archive_keep", archive_keep_ms, 0, 100 * YEAR, "0s",
+         "How long a file is kept in the folder `archive`; 0s: as archive_bytes_max says, or else for ever."),
+    SIZE("archive_bytes_max", archive_bytes_max, 0, INT64_C(1) << 60, "0",
+         "Bytes of the folder `archive`, above which its oldest files go; 0: as archive_keep says."),
 };
 
 static enum jq_err check_rate(struct jq_str value, struct jq_error *reterr) {
@@ -271,6 +283,39 @@ static enum jq_err check_access(const struct jq_broker_settings *settings, struc
     return err;
 }
 
+/* Placeholders of a word, counted in `files` if they are %f; false: one that is unknown. */
+static bool placeholders(const char *word, size_t *files) {
+    const char *at = word;
+    while ((at = strchr(at, '%')) != NULL) {
+        if (at[1] != 'f' && at[1] != 'n' && at[1] != '%')
+            return false;
+        *files += at[1] == 'f';
+        at += 2;
+    }
+    return true;
+}
+
+static enum jq_err check_command(const struct jq_conf_list *command, struct jq_error *reterr) {
+    size_t files = 0;
+    for (size_t i = 0; i < command->count; i++) {
+        if (!placeholders(command->items[i], &files))
+            return jq_fail(reterr, JQ_ERR_INVALID, "[journal] archive_command: only %%f, %%n and %%%% are known");
+    }
+    if (command->count > 0 && files == 0)
+        return jq_fail(reterr, JQ_ERR_INVALID, "[journal] archive_command: %%f, the file, is not in it");
+    return JQ_OK;
+}
+
+static enum jq_err check_archive(const struct jq_broker_settings *settings, struct jq_error *reterr) {
+    if (settings->archive_dir[0] == '\0' && (settings->archive_keep_ms > 0 || settings->archive_bytes_max > 0))
+        return jq_fail(reterr, JQ_ERR_INVALID,
+                       "[journal] archive: archive_keep and archive_bytes_max are about this folder");
+    const enum jq_err err = check_command(&settings->archive_command, reterr);
+    if (err != JQ_OK)
+        return err;
+    return check_access(settings, reterr);
+}
+
 enum jq_err jq_broker_settings_check(const struct jq_broker_settings *settings, struct jq_error *reterr) {
     if (settings->data_dir[0] == '\0')
         return jq_fail(reterr, JQ_ERR_INVALID, "[broker] data_dir: empty");
@@ -289,7 +334,7 @@ enum jq_err jq_broker_settings_check(const struct jq_broker_settings *settings, 
                        settings->queues.count);
     if (settings->first_segment_size_bytes > settings->segment_size_bytes)
         return jq_fail(reterr, JQ_ERR_INVALID, "[journal] first_segment_size: more than segment_size");
-    return check_access(settings, reterr);
+    return check_archive(settings, reterr);
 }
 
 enum jq_err jq_broker_settings_load(const struct jq_conf_args *args, struct jq_broker_settings *settings,

@@ -74,6 +74,8 @@ struct jq_broker_settings {
     int64_t segment_size_bytes, first_segment_size_bytes;
     int64_t retention_ms, retention_bytes;
     char *archive_dir; /* empty: none */
+    struct jq_conf_list archive_command;
+    int64_t archive_command_ms, archive_keep_ms, archive_bytes_max;
 
     struct jq_conf_items queues; /* of struct jq_queue_settings */
 };

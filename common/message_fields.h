@@ -513,7 +513,8 @@
     X(JQ_AT_SERVER_BREAKERS_OPEN, "breakers_open", UINT, REQUIRED, 0, ANY, NULL, "circuit breakers open or half-open") \
     X(JQ_AT_SERVER_SCHEDULES, "schedules", UINT, REQUIRED, 0, ANY, NULL, "")                                           \
     X(JQ_AT_SERVER_TROUBLED, "schedules_troubled", UINT, REQUIRED, 0, ANY, NULL, "schedules that cannot submit")       \
-    X(JQ_AT_SERVER_MISSED, "schedules_missed_total", UINT, REQUIRED, 0, ANY, NULL, "due times that were passed over")
+    X(JQ_AT_SERVER_MISSED, "schedules_missed_total", UINT, REQUIRED, 0, ANY, NULL, "due times that were passed over")  \
+    X(JQ_AT_SERVER_STUCK, "log_stuck_tries", UINT, REQUIRED, 0, ANY, NULL, "in vain, to let the oldest segment go")
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 

@@ -254,7 +254,7 @@ struct jq_server_row {
     uint32_t breakers_open; /* or half-open */
     uint32_t schedules, schedules_troubled;
     uint64_t schedules_missed_total;
-    uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn;
+    uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn, stuck_tries;
     bool draining, memory_busy, disk_busy;
 };
 

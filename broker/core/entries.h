@@ -616,7 +616,7 @@ struct jq_core {
 
     bool memory_busy, disk_busy;
     bool disk_short; /* S: somebody was handed nothing because the disk has no room for one more outcome */
-    uint64_t disk_free_bytes, log_bytes;
+    uint64_t disk_free_bytes, log_bytes, stuck_tries;
     uint64_t extra_bytes; /* texts and arrays outside the slabs */
     struct jq_server_row totals;
 

@@ -375,6 +375,7 @@ struct jq_event {
         } written;
         struct {
             uint64_t free_bytes, log_bytes;
+            uint64_t stuck_tries; /* in vain, to let the oldest segment go */
         } disk;
         struct {
             uint64_t from_lsn;               /* as asked */

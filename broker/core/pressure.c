@@ -159,9 +159,10 @@ bool disk_has_room(const struct jq_core *core) {
     return core->disk_free_bytes / JQ_FRAME_SIZE_MAX > core->running_count;
 }
 
-void disk_note(struct jq_core *core, uint64_t free_bytes, uint64_t log_bytes) {
-    core->disk_free_bytes = free_bytes;
-    core->log_bytes = log_bytes;
+void disk_note(struct jq_core *core, const struct jq_event *event) {
+    core->disk_free_bytes = event->u.disk.free_bytes;
+    core->log_bytes = event->u.disk.log_bytes;
+    core->stuck_tries = event->u.disk.stuck_tries;
     if (!core->disk_short || !disk_has_room(core)) {
         return;
     }

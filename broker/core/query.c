@@ -378,6 +378,7 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     ret_row->memory_max = core->config.memory_max;
     ret_row->disk_free_bytes = core->disk_free_bytes;
     ret_row->log_bytes = core->log_bytes;
+    ret_row->stuck_tries = core->stuck_tries;
     ret_row->needs_from_lsn = jq_core_needs_from(core);
     ret_row->draining = core->stopping;
     ret_row->memory_busy = core->memory_busy;

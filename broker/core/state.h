@@ -403,7 +403,7 @@ const char *broker_refuses(const struct jq_core *core, const char **ret_reason);
 void marks_note(struct jq_core *core);
 /* Room on the disk for the outcomes of all that runs, each as large as a frame, and of one task more. */
 bool disk_has_room(const struct jq_core *core);
-void disk_note(struct jq_core *core, uint64_t free_bytes, uint64_t log_bytes);
+void disk_note(struct jq_core *core, const struct jq_event *event);
 
 /* ---- move.c: what is live leaves the log's oldest part ---- */
 void move_work(struct jq_core *core); /* asks for a slice of it where the log is too long */

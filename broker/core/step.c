@@ -179,7 +179,7 @@ static void on_event(struct jq_core *core, const struct jq_event *event) {
     case JQ_EVENT_SURVEY_RESPONSE: survey_response(core, &event->u.survey); break;
     case JQ_EVENT_WRITTEN: core->written_lsn = event->u.written.lsn; break;
     case JQ_EVENT_SEGMENT: prologue_write(core); break;
-    case JQ_EVENT_DISK: disk_note(core, event->u.disk.free_bytes, event->u.disk.log_bytes); break;
+    case JQ_EVENT_DISK: disk_note(core, event); break;
     case JQ_EVENT_ZONES: schedules_plan(core); break;
     case JQ_EVENT_LOG_READ: move_read(core, event); break;
     case JQ_EVENT_DAMAGED: attempt_damaged(core, &event->u.damaged); break;

@@ -19,6 +19,18 @@
 enum jq_err jq_archive_segment(const struct jq_disk *disk, const char *dir, const struct jq_journal_segment *segment,
                                const char *archive_dir, struct jq_error *reterr);
 
+/* How much of an archive is kept; 0: all of it. */
+struct jq_archive_keep {
+    int64_t time_ms; /* a segment goes when the next one was begun so long ago */
+    uint64_t bytes;  /* compressed */
+};
+
+/* Removes segments of that log from the old end of an archive for as long as it holds more than is to be kept; but never the newest. What
+ * is not that log's, or cannot be read, stays. *ret_count: how many went (after an error too). A folder that is missing is empty. */
+enum jq_err jq_archive_prune(const struct jq_disk *disk, const char *archive_dir, const struct jq_uuid *log_id,
+                             const struct jq_archive_keep *keep, int64_t now_ms, uint32_t *ret_count,
+                             struct jq_error *reterr);
+
 /* Removes what a crash has left half done there. */
 enum jq_err jq_archive_tidy(const struct jq_disk *disk, const char *archive_dir, struct jq_error *reterr);
 

@@ -251,6 +251,10 @@ static enum jq_err start_remover(struct jq_broker *broker, struct jq_error *rete
         .disk = jq_disk_posix(),
         .dir = settings->data_dir,
         .archive_dir = settings->archive_dir,
+        .command = &settings->archive_command,
+        .command_ms = settings->archive_command_ms,
+        .keep = {.time_ms = settings->archive_keep_ms, .bytes = (uint64_t)settings->archive_bytes_max},
+        .log_id = broker->restored.log_id,
         .retention = {.time_ms = settings->retention_ms, .bytes = (uint64_t)settings->retention_bytes},
         .metrics = &broker->metrics,
     };

@@ -516,6 +516,7 @@ static void pack_server_room(struct row_map *map, const struct jq_server_row *se
     row_uint(map, JQ_AT_SERVER_SCHEDULES, server->schedules);
     row_uint(map, JQ_AT_SERVER_TROUBLED, server->schedules_troubled);
     row_uint(map, JQ_AT_SERVER_MISSED, server->schedules_missed_total);
+    row_uint(map, JQ_AT_SERVER_STUCK, server->stuck_tries);
 }
 
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply) {

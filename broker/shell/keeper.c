@@ -74,7 +74,9 @@ static void report_disk(struct jq_keeper *keeper) {
         JQ_LOG_WARN("free space cannot be measured", JQ_F_ERR(&error));
     keeper->report = (struct jq_inbound){
         .event = {.type = JQ_EVENT_DISK,
-                  .u.disk = {.free_bytes = keeper->spare_failed ? 0 : free_bytes, .log_bytes = stat.file_bytes}},
+                  .u.disk = {.free_bytes = keeper->spare_failed ? 0 : free_bytes,
+                             .log_bytes = stat.file_bytes,
+                             .stuck_tries = atomic_load(&keeper->config.metrics->segment_failures)}},
         .done = report_done,
     };
     atomic_store(&keeper->report_under_way, true);

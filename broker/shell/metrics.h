@@ -38,7 +38,8 @@ struct jq_metrics {
     atomic_uint_fast64_t survey_responses;
     atomic_uint_fast64_t survey_invalid;
     atomic_uint_fast64_t blocks, block_bytes, records; /* committed */
-    atomic_uint_fast64_t rotations, segments_deleted, segments_archived, segments_stuck;
+    atomic_uint_fast64_t rotations, segments_deleted, segments_archived, segments_stuck, segments_pruned;
+    atomic_uint_fast64_t segment_failures; /* not a counter: tries in vain, so far, of the one that is to leave next */
     atomic_uint_fast64_t bodies_memory, bodies_disk, bodies_damaged;
     atomic_uint_fast64_t workers_dead;
     atomic_uint_fast64_t breaker_changes[JQ_BREAKER_KIND_COUNT][JQ_BREAKER_STATE_COUNT];

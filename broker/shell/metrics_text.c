@@ -97,6 +97,8 @@ static void render_broker(struct jq_buf *out, const struct jq_metrics_snapshot *
     gauge(out, "log_end_lsn", "Where the log ends.", snapshot->end_lsn);
     gauge(out, "log_durable_lsn", "How far the log is durable.", snapshot->durable_lsn);
     gauge(out, "log_needed_lsn", "From where on the log is needed.", row->needs_from_lsn);
+    gauge(out, "log_stuck_tries", "Tries in vain, so far, to archive or delete the segment that is to leave next.",
+          row->stuck_tries);
     gauge(out, "effects_waiting", "Answers that wait for the disk.", snapshot->effects_waiting);
     gauge(out, "in_flight_bytes", "Bytes of requests that are not decided yet.", snapshot->in_flight_bytes);
     gauge(out, "in_flight_max_bytes", "Bytes in flight at which requests are refused.", snapshot->in_flight_max);
@@ -124,6 +126,8 @@ static void render_counters(struct jq_buf *out, const struct jq_metrics *metrics
             value_of(&metrics->segments_archived));
     counter(out, "log_segments_stuck_total", "Times that an old segment could not be archived or deleted.",
             value_of(&metrics->segments_stuck));
+    counter(out, "log_segments_pruned_total", "Segments removed from the old end of the archive.",
+            value_of(&metrics->segments_pruned));
     counter(out, "log_slices_read_total", "Slices of the log's oldest part read, to move what is live in it.",
             value_of(&metrics->slices_read));
     counter(out, "log_slices_damaged_total", "Such slices that could not be read whole.",

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import sp
@@ -75,6 +76,44 @@ class Archive(TestCase):
         code, out, _ = self.bed.run_jqctl("journal", "verify", self.archive, "--json")
         self.assertEqual((code, json.loads(out)["item"]["damages"]), (0, 0), "the archive alone")
 
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(int(float(line.split()[-1])) for line in lines if line.startswith(f"jqmesh_{name} "))
+
+    def test_a_command_takes_segments_away(self):
+        """A segment stays until the command has said that it is safe; that it does not say so is told, and the broker goes on. What is put
+        into the folder goes from its old end."""
+        away = self.bed.open_folder("away")
+        command = f"sh -c 'test -e {away}/open && cp $0 {away}/part && mv {away}/part {away}/$1' %f %n"
+        self.bed.start_broker({**self.settings, "journal.archive": self.archive, "journal.retention_time": "0s",
+                               "journal.archive_command": command, "journal.archive_bytes_max": "1"})
+        self.fill()
+        wait_until("it has failed", lambda: self.bed.ask("server", "status")["item"]["log_stuck_tries"] > 0)
+        self.assertEqual(self.segments()[0], 0)
+        self.assertGreater(self.metric("log_segments_stuck_total"), 0)
+        with open(os.path.join(away, "open"), "w"):
+            pass
+        end = self.bed.ask("server", "status")["item"]["needs_from_lsn"]
+        wait_until("everything old has left", lambda: self.segments()[0] >= end - MIB)
+        wait_until("that is told", lambda: self.bed.ask("server", "status")["item"]["log_stuck_tries"] == 0)
+        wait_until("the folder has but the newest", lambda: len(self.archived()) == 1)
+        self.assertGreater(self.metric("log_segments_pruned_total"), 2)
+        verdict = self.bed.ask("journal", "verify", self.bed.data, "--archive", away)["item"]
+        self.assertEqual((verdict["sound"], verdict["first_lsn"]), (True, 0))
+
+    def test_a_damaged_header_keeps_nothing_for_ever(self):
+        """A segment whose age cannot be read any more is as old as that has been known."""
+        self.bed.start_broker({**self.settings, "journal.retention_time": "1s"})
+        client = self.bed.client()
+        for _ in range(TASKS // 2):
+            self.assertEqual(client.ask("submit", {"tasks": BATCH})[0], sp.OK)
+        client.close()
+        second = self.segments()[1]
+        with open(os.path.join(self.bed.data, f"{second:020}.jql"), "r+b") as file:
+            file.write(bytes(64))
+        self.bed.do("task", "cancel", "--where", "state=ready", "--yes")
+        wait_until("it has left, and the one before it", lambda: self.segments()[0] > second)
 
     def test_a_backup_outlives_what_it_copies(self):
         """What a backup has begun to copy stays until it is done, though the broker needs none of it any more."""

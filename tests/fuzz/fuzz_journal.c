@@ -48,6 +48,7 @@ static void write_blocks(struct jq_simdisk *disk, struct fuzz_input *input) {
 struct replaying {
     struct jq_core *core;
     int64_t time_ms;
+    int64_t last_ms; /* the highest: a log whose clock goes back is read by the broker, which goes on from there */
     uint64_t lsn;
 };
 
@@ -64,6 +65,7 @@ static enum jq_err on_log_record(void *ctx, const struct jq_block_info *info, co
     bool clock = false;
     (void)info;
     const enum jq_err err = jq_record_decode(bytes->type, bytes->body, &replaying->time_ms, &record, &clock, reterr);
+    replaying->last_ms = replaying->time_ms > replaying->last_ms ? replaying->time_ms : replaying->last_ms;
     if (err != JQ_OK || clock) {
         return err;
     }
@@ -103,7 +105,7 @@ static void open_log(struct jq_simdisk *disk, struct replaying *replaying) {
         return;
     }
     JQ_CHECK(jq_core_digest(replaying->core) == jq_core_digest_slow(replaying->core));
-    const int64_t now_ms = replaying->time_ms > 0 ? replaying->time_ms : 0;
+    const int64_t now_ms = replaying->last_ms;
     if (now_ms < INT64_MAX / 4) {
         const struct jq_event time = {.type = JQ_EVENT_TIME, .now_ms = now_ms, .wall_ms = now_ms};
         jq_core_start(replaying->core, jq_journal_epoch(journal), now_ms, now_ms, &output);

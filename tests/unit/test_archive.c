@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "broker/journal/archive.h"
+#include "broker/journal/segment.h"
 #include "broker/shell/remover.h"
 #include "tests/lib/logkit.h"
 
@@ -183,6 +184,111 @@ static void damage_in_the_archive_is_found(void **state) {
     }
 }
 
+/* ---- pruning ---- */
+
+struct archive_state {
+    size_t count;
+    uint64_t first_lsn, last_lsn;
+};
+
+static enum jq_err measure_name(void *ctx, const char *name) {
+    struct archive_state *archive = ctx;
+    uint64_t lsn = 0;
+    assert_true(jq_segment_name_parse(name, &lsn));
+    if (archive->count++ == 0)
+        archive->first_lsn = lsn;
+    archive->last_lsn = lsn;
+    return JQ_OK;
+}
+
+static struct archive_state measure(struct logkit *kit) {
+    struct archive_state state = {.count = 0};
+    struct jq_archive_disk *archive = NULL;
+    assert_int_equal(jq_archive_disk_new(jq_simdisk_disk(kit->sim), NULL, &archive, NULL), JQ_OK);
+    const struct jq_disk *disk = jq_archive_disk(archive);
+    assert_int_equal(disk->list(disk->ctx, ARCHIVE, measure_name, &state, NULL), JQ_OK);
+    jq_archive_disk_free(archive);
+    return state;
+}
+
+static struct jq_segment_header header_of(struct logkit *kit, const char *dir, uint64_t lsn) {
+    uint8_t bytes[JQ_SEGMENT_HEADER_SIZE];
+    char name[JQ_SEGMENT_NAME_SIZE], path[JQ_DISK_PATH_SIZE_MAX];
+    struct jq_archive_disk *archive = NULL;
+    struct jq_segment_header header;
+    struct jq_file *file = NULL;
+    size_t got = 0;
+    assert_int_equal(jq_archive_disk_new(jq_simdisk_disk(kit->sim), NULL, &archive, NULL), JQ_OK);
+    const struct jq_disk *disk = jq_archive_disk(archive);
+    jq_segment_name(lsn, name);
+    assert_int_equal(jq_disk_path(path, dir, name, NULL), JQ_OK);
+    assert_int_equal(disk->open(disk->ctx, path, JQ_DISK_READ, &file, NULL), JQ_OK);
+    assert_int_equal(disk->read(disk->ctx, file, bytes, sizeof(bytes), 0, &got, NULL), JQ_OK);
+    disk->close(disk->ctx, file);
+    jq_archive_disk_free(archive);
+    assert_int_equal(jq_segment_header_decode(bytes, name, &header, NULL), JQ_OK);
+    return header;
+}
+
+static uint32_t prune(struct logkit *kit, const struct jq_uuid *log_id, struct jq_archive_keep keep, int64_t now_ms) {
+    uint32_t count = 0;
+    assert_int_equal(jq_archive_prune(jq_simdisk_disk(kit->sim), ARCHIVE, log_id, &keep, now_ms, &count, &kit->error),
+                     JQ_OK);
+    return count;
+}
+
+/* An archive loses its old end, one segment after the other: by time when the next was begun so long ago, by size until it is small
+ * enough; never the newest, and nothing without either bound. What is left is read as before. */
+static void an_archive_loses_its_old_end(void **state) {
+    (void)state;
+    enum { MOVED = 5 };
+    struct logkit *kit = kit_with_segments(1);
+    const struct jq_uuid log_id = header_of(kit, LOGKIT_DIR, 0).log_id;
+    for (int i = 0; i < MOVED; i++)
+        assert_int_equal(move_oldest(kit), JQ_OK);
+    const int64_t now_ms = header_of(kit, ARCHIVE, measure(kit).last_lsn).wall_ms + 1000000;
+    assert_int_equal(prune(kit, &log_id, (struct jq_archive_keep){0, 0}, now_ms), 0);
+    assert_int_equal(prune(kit, &log_id, (struct jq_archive_keep){2000000, 0}, now_ms), 0);
+    assert_int_equal(prune(kit, &log_id, (struct jq_archive_keep){0, UINT64_C(1) << 40}, now_ms), 0);
+    assert_int_equal(measure(kit).count, MOVED);
+
+    uint64_t most = 60000;
+    while (prune(kit, &log_id, (struct jq_archive_keep){0, most}, now_ms) == 0)
+        most -= 100;
+    const struct archive_state left = measure(kit);
+    assert_int_equal(left.count, MOVED - 1);
+    assert_true(left.first_lsn > 0);
+    assert_int_equal(verify(kit, ARCHIVE, NULL).damage_count, 0);
+    assert_int_equal(prune(kit, &log_id, (struct jq_archive_keep){1000000, 0}, now_ms), MOVED - 2);
+    assert_int_equal(prune(kit, &log_id, (struct jq_archive_keep){1, 1}, now_ms), 0);
+    assert_int_equal(measure(kit).count, 1);
+    assert_int_equal(verify(kit, LOGKIT_DIR, ARCHIVE).damage_count, 0);
+    logkit_free(kit);
+}
+
+/* What another log has there, or what cannot be read, is left alone, and ours goes all the same. */
+static void only_its_own_log_is_pruned(void **state) {
+    (void)state;
+    struct logkit *kit = kit_with_segments(1);
+    const struct jq_uuid log_id = header_of(kit, LOGKIT_DIR, 0).log_id, other = {{1}};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(move_oldest(kit), JQ_OK);
+    assert_int_equal(prune(kit, &other, (struct jq_archive_keep){1, 1}, INT64_MAX / 2), 0);
+    const struct jq_disk *disk = jq_simdisk_disk(kit->sim);
+    struct jq_file *file = NULL;
+    assert_int_equal(disk->open(disk->ctx, ARCHIVE "/00000000000000000000.jql.zst", JQ_DISK_CREATE, &file, NULL),
+                     JQ_OK);
+    assert_int_equal(disk->write(disk->ctx, file, "rubbish", 7, 0, NULL), JQ_OK);
+    disk->close(disk->ctx, file);
+    assert_int_equal(prune(kit, &log_id, (struct jq_archive_keep){0, 1}, 0), 2);
+    const struct archive_state left = measure(kit);
+    assert_int_equal(left.count, 2);
+    assert_int_equal(left.first_lsn, 0);
+    logkit_free(kit);
+}
+
+/* ---- retention ---- */
+
 /* Without retention a segment goes as soon as nobody needs it. By size so many bytes of such are kept; by time each until what follows it
  * is old enough; where both are set, the size is the most. */
 static void retention_says_when(void **state) {
@@ -223,6 +329,8 @@ int main(void) {
         cmocka_unit_test(a_failing_read_is_told),
         cmocka_unit_test(another_logs_segment_is_left_alone),
         cmocka_unit_test(damage_in_the_archive_is_found),
+        cmocka_unit_test(an_archive_loses_its_old_end),
+        cmocka_unit_test(only_its_own_log_is_pruned),
         cmocka_unit_test(retention_says_when),
     };
     return cmocka_run_group_tests_name("archive", tests, NULL, NULL);

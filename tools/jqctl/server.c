@@ -56,6 +56,7 @@ static const struct jqctl_column server_columns[] = {
     {"memory_busy", "memory full", JQCTL_FLAG, JQCTL_SHEET, NULL},
     {"log_bytes", "journal", JQCTL_SIZE, JQCTL_SHEET, NULL},
     {"needs_from_lsn", "needs from", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"log_stuck_tries", "stuck, tries", JQCTL_COUNT, JQCTL_SHEET, NULL},
     {"disk_free_bytes", "disk free", JQCTL_SIZE, JQCTL_SHEET, NULL},
     {"disk_busy", "disk full", JQCTL_FLAG, JQCTL_SHEET, NULL},
     {"draining", "draining", JQCTL_FLAG, JQCTL_SHEET, NULL},
