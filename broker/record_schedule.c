@@ -1,7 +1,7 @@
 /* record_schedule.c - facts about schedules as bytes. */
 #include "broker/record_internal.h"
 
-enum { DEFINITION_SIZE_MAX = 16 * 1024 };
+enum { DEFINITION_SIZE_MAX = 32 * 1024 };
 
 static void put_state(struct jq_buf *out, const struct jq_schedule_state *state, int64_t base_ms) {
     put_time(out, state->anchor_wall_ms, base_ms);

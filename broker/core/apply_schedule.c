@@ -81,6 +81,7 @@ static void forget(struct jq_core *core, uint32_t index) {
     core->schedules.bytes -= schedule->size;
     core->extra_bytes -= schedule->size;
     core->schedules.used_count--;
+    files_refer(core, schedule->def.task.files, false);
     free(schedule->bytes);
     *schedule = (struct schedule){0};
 }
@@ -103,6 +104,7 @@ static bool define(struct jq_core *core, uint32_t index, struct jq_bytes definit
     JQ_CHECK(jq_strmap_put(&core->schedules.names, def.name, index));
     core->schedules.bytes += definition.size;
     core->extra_bytes += definition.size;
+    files_refer(core, def.task.files, true);
     core->schedules.used_count++;
     return true;
 }

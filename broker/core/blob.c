@@ -102,7 +102,7 @@ static void refer_one(struct jq_core *core, const uint8_t *hash, bool add) {
     }
 }
 
-static void refer(struct jq_core *core, struct jq_bytes files, bool add) {
+void files_refer(struct jq_core *core, struct jq_bytes files, bool add) {
     struct jq_reader in = jq_reader_of(files);
     struct jq_file file;
     while (jq_files_next(&in, &file)) {
@@ -114,8 +114,8 @@ static void refer(struct jq_core *core, struct jq_bytes files, bool add) {
 }
 
 static void replace(struct jq_core *core, struct jq_bytes *kept, struct jq_bytes files) {
-    refer(core, files, true);
-    refer(core, *kept, false);
+    files_refer(core, files, true);
+    files_refer(core, *kept, false);
     core->extra_bytes += files.size;
     core->extra_bytes -= kept->size;
     free((uint8_t *)(uintptr_t)kept->data);

@@ -3,7 +3,7 @@
 
 #include "broker/core/state.h"
 
-enum { DEF_SIZE_MAX = 16 * 1024 };
+enum { DEF_SIZE_MAX = 32 * 1024 };
 
 /* ---- set ---- */
 
@@ -28,6 +28,10 @@ static enum jq_reply check_times(struct jq_core *core, const struct jq_request *
     }
     if (!jq_cron_next(&cron, zone, core->wall_ms, core->wall_ms, &next_wall_ms)) {
         return refuse_set(core, request, JQ_REPLY_INVALID, "when", "it is never due");
+    }
+    struct jq_file missing;
+    if (!files_are_stored(core, def->task.files, &missing)) {
+        return refuse_set(core, request, JQ_REPLY_NOT_FOUND, "task.inputs", "the blob of one is not stored");
     }
     if (core->config.queues_declared && !queue_config(core, def->task.queue)) {
         return refuse_set(core, request, JQ_REPLY_NOT_FOUND, "task.queue", "not declared");

@@ -97,6 +97,12 @@ bool schedule_submit(struct jq_core *core, uint32_t index, int64_t due_wall_ms, 
     jq_civil_format(due_wall_ms != 0 ? due_wall_ms : core->wall_ms, due);
     memcpy(body + item.body.size - JQ_SCHEDULE_DUE_SIZE, due, JQ_SCHEDULE_DUE_SIZE);
     item.body.data = body;
+    struct jq_file missing;
+    if (!files_are_stored(core, item.files, &missing)) {
+        *ret_refused = (struct jq_exception){
+            .status = JQ_REPLY_NOT_FOUND, .field = "inputs", .reason = "the blob of one of its inputs is not stored"};
+        return false;
+    }
     if (due_wall_ms != 0) {
         item.delay_ms += jitter_ms(&schedule->def, due_wall_ms);
     }

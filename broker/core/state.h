@@ -292,6 +292,8 @@ void side_drop_files(struct jq_core *core, struct side *side);
 struct jq_bytes task_files(const struct jq_core *core, const struct task *task);
 struct jq_bytes task_made(const struct jq_core *core, const struct task *task);
 uint64_t side_files_sum(const struct side *side);
+/* Somebody has them: their blobs stay. With `add` false: he has them no longer. */
+void files_refer(struct jq_core *core, struct jq_bytes files, bool add);
 /* False: the one that is missing. */
 bool files_are_stored(const struct jq_core *core, struct jq_bytes files, struct jq_file *ret_missing);
 enum jq_err apply_blob_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);

@@ -38,7 +38,9 @@ static bool is_kept(unsigned place) {
     case JQ_AT_TASK_SOFT_LIMIT:
     case JQ_AT_TASK_HARD_LIMIT:
     case JQ_AT_TASK_RESULT_TTL:
-    case JQ_AT_TASK_HEADERS: return true;
+    case JQ_AT_TASK_HEADERS:
+    case JQ_AT_TASK_INPUTS:
+    case JQ_AT_TASK_OUTPUTS: return true;
     default: return false;
     }
 }
@@ -98,7 +100,8 @@ static bool read_task(struct jq_decoder *decoder, const msgpack_object *object, 
     struct jq_values task;
     memset(&def->task, 0, sizeof(def->task));
     if (!jq_fields_read(&jq_message_task, object, &task, &decoder->fault) || !check_task(decoder, &task) ||
-        !jq_decode_task(decoder, &task, &def->task) || !pack_body(decoder, &task, def))
+        !jq_decode_task(decoder, &task, &def->task) || !jq_decode_files(decoder, &task, &def->task) ||
+        !pack_body(decoder, &task, def))
         return jq_fault_within(&decoder->fault, "task");
     return true;
 }

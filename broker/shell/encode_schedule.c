@@ -36,6 +36,12 @@ static void pack_task(struct encoder *encoder, const struct jq_submit_item *task
     row_ms(&map, JQ_AT_TASK_HARD_LIMIT, task->hard_limit_ms);
     row_ms(&map, JQ_AT_TASK_RESULT_TTL, task->result_ttl_ms);
     pack_body(&map, task->body);
+    if (task->files.size > 0) {
+        row_key(&map, JQ_AT_TASK_INPUTS);
+        encode_inputs(map.pack, task->files);
+        row_key(&map, JQ_AT_TASK_OUTPUTS);
+        encode_outputs(map.pack, task->files);
+    }
     row_end(&map);
 }
 

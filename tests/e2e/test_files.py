@@ -113,6 +113,34 @@ class Files(TestCase):
         made = self.bed.wait_for_state(task, "succeeded")["detail"]["outputs"]["mesh"]
         self.assertEqual(made, hashlib.sha256(data.upper()).hexdigest())
 
+    def test_files_of_lines_flows_and_schedules(self):
+        """A task of a line, of a flow or of a schedule has files as any other, by the fields of the protocol; a blob that nobody has is
+        refused in each place."""
+        self.bed.start_broker()
+        self.bed.start_worker("w", {"upper": UPPER})
+        part, data, digest = self.file("part", 1000)
+        made = hashlib.sha256(data.upper()).hexdigest()
+        self.bed.do("blob", "put", part)
+        for known, blob in ((True, digest), (False, "0" * 64)):
+            task = {"handler": "upper", "inputs": {"part": blob}, "outputs": ["mesh"], "params": {"scale": 2}}
+            lines = self.bed.write("lines", json.dumps(task) + "\n")
+            flow = self.bed.write("flow.json", json.dumps({"tasks": [task]}))
+            for words in (("task", "submit", "--from-jsonl", lines), ("flow", "submit", flow),
+                          ("schedule", "set", "daily", "@daily", "upper", "--input", f"part=sha256:{blob}", "--output",
+                           "mesh", "--param", "scale=2")):
+                code, _, err = self.bed.run_jqctl(*words)
+                self.assertEqual(code == 0, known, err)
+                self.assertTrue(known or "not stored" in err, err)
+        self.bed.do("schedule", "run", "daily")
+        wait_until("all three have ended", lambda: [task["state"] for task in self.bed.ask("task", "ls")["items"]] ==
+                   ["succeeded"] * 3)
+        for item in self.bed.ask("task", "ls")["items"]:
+            task = self.bed.task(item["id"])
+            self.assertEqual((task["inputs"], task["outputs"], task["detail"]["outputs"]),
+                             ({"part": digest}, ["mesh"], {"mesh": made}))
+        scheduled = self.bed.ask("schedule", "show", "daily")["item"]["task"]
+        self.assertEqual((scheduled["inputs"], scheduled["outputs"]), ({"part": digest}, ["mesh"]))
+
     def hold_back(self, name, digest):
         """The worker's fetch of this blob comes to nothing while what is returned stays open."""
         cache = self.bed.path(name, "state", "blobs")

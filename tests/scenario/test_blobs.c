@@ -154,6 +154,56 @@ static void outputs_are_kept_with_the_task(void **state) {
     lab_free(lab);
 }
 
+static const struct jq_reply_effect *set_hourly(struct lab *lab, struct jq_bytes files) {
+    static const uint8_t body[] = "payload and headers 0000-00-00T00:00:00Z";
+    struct jq_request request = lab_request(lab, JQ_OP_SCHEDULE_SET);
+    request.u.schedule.def = (struct jq_schedule_def){.name = JQ_STR("hourly"),
+                                                      .when = JQ_STR("@hourly"),
+                                                      .zone = JQ_STR("UTC"),
+                                                      .catch_up = JQ_CATCH_UP_LAST,
+                                                      .task = lab_item()};
+    request.u.schedule.def.task.body = (struct jq_bytes){body, sizeof(body) - 1};
+    request.u.schedule.def.task.files = files;
+    return lab_ask(lab, &request);
+}
+
+static const struct jq_reply_effect *ask_about_hourly(struct lab *lab, enum jq_op op) {
+    struct jq_request request = lab_request(lab, op);
+    request.u.named.name = JQ_STR("hourly");
+    return lab_ask(lab, &request);
+}
+
+/* What a schedule's task reads is there when it comes due: its blob is asked for when it is set, stays as long as the schedule does, through
+ * restarts, and goes with it. One that is lost all the same is told of, and waited for. */
+static void a_blob_lives_as_long_as_its_schedule(void **state) {
+    enum { HOUR = 3600 * 1000 };
+    struct lab *lab = lab_of();
+    struct jq_buf buf;
+    (void)state;
+    jq_buf_init(&buf, 100);
+    const struct jq_bytes files = files_of(&buf, JQ_FILE_INPUT, "part", part);
+    assert_int_equal(set_hourly(lab, files)->status, JQ_REPLY_NOT_FOUND);
+    assert_true(store(lab, part, 1)->u.blob.whole);
+    assert_int_equal(set_hourly(lab, files)->status, JQ_REPLY_OK);
+    advance_ms(lab, 3 * GRACE_MS);
+    restart_broker(lab);
+    advance_ms(lab, 5 * HOUR);
+    assert_int_equal(row_of(lab, part).refs, 1 + 5);
+    struct jq_event lost = {.type = JQ_EVENT_BLOB_LOST, .u.blob_lost = {.hash = part}}; /* a start knows no versions */
+    lab_step(lab, &lost);
+    advance_ms(lab, HOUR);
+    assert_string_equal(ask_about_hourly(lab, JQ_OP_SCHEDULE_SHOW)->u.schedules.rows[0].trouble,
+                        "the blob of one of its inputs is not stored");
+    assert_true(store(lab, part, 2)->u.blob.whole);
+    advance_ms(lab, HOUR);
+    assert_int_equal(row_of(lab, part).refs, 1 + 7);
+    assert_int_equal(ask_about_hourly(lab, JQ_OP_SCHEDULE_RM)->status, JQ_REPLY_OK);
+    assert_int_equal(row_of(lab, part).refs, 7);
+    jq_buf_fini(&buf);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* A blob whose file is lost is no longer stored, but its tasks still name it: put again, it is as before. News of an older file of it
  * changes nothing. */
 static void a_lost_blob_can_be_put_again(void **state) {
@@ -343,6 +393,7 @@ int main(void) {
         cmocka_unit_test(asking_for_a_blob_keeps_it),
         cmocka_unit_test(a_task_without_its_blob_is_refused),
         cmocka_unit_test(outputs_are_kept_with_the_task),
+        cmocka_unit_test(a_blob_lives_as_long_as_its_schedule),
         cmocka_unit_test(a_lost_blob_can_be_put_again),
         cmocka_unit_test(collecting_and_the_bound),
         cmocka_unit_test(references_outlive_the_log_that_told_of_them),

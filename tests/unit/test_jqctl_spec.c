@@ -48,6 +48,30 @@ static void every_field_arrives(void **state) {
     jqctl_memory_free(&memory);
 }
 
+#define HEX "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+/* Files are named as on the wire, or as on the command line; params are a payload that is an object. */
+static void files_and_params_arrive(void **state) {
+    (void)state;
+    struct jqctl_memory memory = {.chunks = NULL};
+    struct jq_task_spec spec;
+    const char *line = "{\"inputs\":{\"part\":\"" HEX "\",\"table\":\"sha256:" HEX "\"},\"outputs\":[\"mesh\",\"log\"],"
+                       "\"params\":{\"tolerance\":0.05},\"queue\":\"q\"}";
+    assert_int_equal(read_line(line, &memory, &spec, NULL), JQ_OK);
+    assert_int_equal(spec.input_count, 2);
+    assert_string_equal(spec.inputs[0].name, "part");
+    assert_string_equal(spec.inputs[1].name, "table");
+    assert_int_equal(spec.inputs[0].blob.hash[15], 0xff);
+    assert_memory_equal(spec.inputs[1].blob.hash, spec.inputs[0].blob.hash, JQ_BLOB_HASH_SIZE);
+    assert_int_equal(spec.output_count, 2);
+    assert_string_equal(spec.outputs[1], "log");
+    assert_true(jqctl_payload_is_msgpack((struct jq_bytes){spec.payload, spec.payload_size}));
+    assert_string_equal(spec.queue, "q");
+    assert_int_equal(jqctl_spec_of_json(JQ_STR("{\"inputs\":{},\"outputs\":[]}"), &memory, &spec, NULL), JQ_OK);
+    assert_int_equal(spec.input_count + spec.output_count, 0);
+    jqctl_memory_free(&memory);
+}
+
 /* What a line does not say, or says null of, is left as it was for all lines. */
 static void what_is_not_said_stays(void **state) {
     (void)state;
@@ -78,6 +102,13 @@ static void wrong_lines_name_the_field(void **state) {
         {"[]", "not an object"},
         {"5", "not an object"},
         {"{\"handlr\":\"x\"}", "handlr: no such field; did you mean handler?"},
+        {"{\"inputs\":[]}", "inputs: not an object of hashes"},
+        {"{\"inputs\":{\"part\":\"bracket.step\"}}", "inputs.part: not a SHA-256 in 64 hex digits"},
+        {"{\"inputs\":{\"part\":7}}", "inputs.part: not a SHA-256 in 64 hex digits"},
+        {"{\"outputs\":{}}", "outputs: not an array of names"},
+        {"{\"outputs\":[\"mesh\",7]}", "outputs: not an array of names"},
+        {"{\"params\":7}", "params: not an object"},
+        {"{\"params\":{},\"payload\":1}", "payload: payload and params exclude each other"},
         {"{\"retry\":{\"mx\":1}}", "mx: no such field; did you mean max?"},
         {"{\"handler\":5}", "handler: not a text"},
         {"{\"priority\":10}", "priority: 10 is not within"},
@@ -154,9 +185,9 @@ static void memory_does_not_move(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_field_arrives),        cmocka_unit_test(what_is_not_said_stays),
-        cmocka_unit_test(wrong_lines_name_the_field), cmocka_unit_test(payloads_are_any_value),
-        cmocka_unit_test(memory_does_not_move),
+        cmocka_unit_test(every_field_arrives),    cmocka_unit_test(files_and_params_arrive),
+        cmocka_unit_test(what_is_not_said_stays), cmocka_unit_test(wrong_lines_name_the_field),
+        cmocka_unit_test(payloads_are_any_value), cmocka_unit_test(memory_does_not_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

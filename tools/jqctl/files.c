@@ -69,6 +69,11 @@ static int read_inputs(const struct jqctl *ctl, struct jqctl_memory *memory, str
     return JQCTL_DONE;
 }
 
+/* `schedule set` has no --wait. */
+static bool waits(const struct jqctl *ctl) {
+    return option_count(ctl, "wait") > 0;
+}
+
 static int read_outputs(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec,
                         struct jqctl_files *files) {
     const size_t count = option_count(ctl, "output");
@@ -84,7 +89,7 @@ static int read_outputs(const struct jqctl *ctl, struct jqctl_memory *memory, st
         names[spec->output_count] = cut(ctl->args.given[i].value, memory, save);
         if (!names[spec->output_count])
             return jqctl_fail(EX_OSERR, "out of memory");
-        if (*save && !jqctl_given(&ctl->args, "wait"))
+        if (*save && !waits(ctl))
             return jqctl_fail(EX_USAGE, "--output %.64s: a FILE needs --wait; `jqctl blob get` fetches it later",
                               ctl->args.given[i].value);
         spec->output_count++;

@@ -161,6 +161,10 @@ static enum jq_err check_size(const struct jq_task_spec *spec, struct jq_error *
                   (spec->key ? strlen(spec->key) : 0);
     for (size_t i = 0; i < spec->header_count; i++)
         size += 10 + strlen(spec->headers[i].name) + strlen(spec->headers[i].value);
+    for (size_t i = 0; i < spec->input_count; i++)
+        size += 4 + JQ_BLOB_TEXT_SIZE + strlen(spec->inputs[i].name);
+    for (size_t i = 0; i < spec->output_count; i++)
+        size += 4 + strlen(spec->outputs[i]);
     if (size > JQ_TASK_SIZE_MAX)
         return jq_fail(reterr, JQ_ERR_TOO_BIG, "task: larger than %d bytes", JQ_TASK_SIZE_MAX);
     return JQ_OK;

@@ -7,6 +7,7 @@
 #include "common/cron.h"
 #include "common/text.h"
 #include "common/zone_file.h"
+#include "tools/jqctl/files.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/pages.h"
 #include "tools/jqctl/print.h"
@@ -40,6 +41,8 @@ static const struct jqctl_column task_columns[] = {
     {"soft_limit_ms", "soft limit", JQCTL_LIMIT, JQCTL_TABLE, NULL},
     {"hard_limit_ms", "hard limit", JQCTL_LIMIT, JQCTL_TABLE, NULL},
     {"result_ttl_ms", "result kept", JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"inputs", "inputs", JQCTL_TEXTS, JQCTL_TABLE, NULL},
+    {"outputs", "outputs", JQCTL_WORDS, JQCTL_TABLE, NULL},
     {"headers", "headers", JQCTL_TEXTS, JQCTL_TABLE, NULL},
     {"payload", "payload", JQCTL_DATA, JQCTL_TABLE, NULL},
 };
@@ -248,14 +251,26 @@ static void fill_set(struct jq_pack *pack, void *ctx) {
     jq_task_pack(pack, &setting->task);
 }
 
+/* Its task, by the options; its files are stored first: the broker keeps what a schedule refers to. */
+static int read_task(struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *ret_task) {
+    struct jqctl_files files = {.paths = NULL};
+    int code = jqctl_spec_of_options(ctl, ctl->args.operands[2], memory, ret_task);
+    code = code == JQCTL_DONE ? jqctl_spec_payload(ctl, memory, ret_task) : code;
+    code = code == JQCTL_DONE ? jqctl_files_params(ctl, memory, ret_task) : code;
+    code = code == JQCTL_DONE ? jqctl_files_of_options(ctl, memory, ret_task, &files) : code;
+    if (code != JQCTL_DONE || ret_task->input_count == 0)
+        return code;
+    code = jqctl_connect(ctl);
+    return code == JQCTL_DONE ? jqctl_files_put(ctl, &files, ret_task) : code;
+}
+
 int jqctl_schedule_set(struct jqctl *ctl) {
     struct jqctl_memory memory = {.chunks = NULL};
     struct setting setting = {.ctl = ctl};
     struct jq_flight flight;
     char what[WHAT_SIZE];
-    int code = jqctl_spec_of_options(ctl, ctl->args.operands[2], &memory, &setting.task);
-    code = code == JQCTL_DONE ? jqctl_spec_payload(ctl, &memory, &setting.task) : code;
-    code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "jitter", &setting.jitter_ms) : code;
+    int code = jqctl_option_duration(ctl, "jitter", &setting.jitter_ms);
+    code = code == JQCTL_DONE ? read_task(ctl, &memory, &setting.task) : code;
     snprintf(what, sizeof(what), "schedule %.64s", ctl->args.operands[0]);
     if (code == JQCTL_DONE)
         code = jqctl_call(ctl, &flight, what, "schedule.set", field_count(&setting), fill_set, &setting);

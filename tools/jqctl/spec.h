@@ -2,8 +2,9 @@
  *
  * JSON: an object with the fields of a submit (PROTOCOL.md): handler, queue, payload (any JSON; becomes msgpack), priority (a
  * number or a name), delay_ms, eta_ms, expires_ms, need, want, key, unique, unique_ms, retry (a number, or {max, base_ms, cap_ms}),
- * soft_limit_ms, hard_limit_ms, result_ttl_ms, headers, after (task ids), on; and, as people write them, delay, unique_for,
- * soft_limit, hard_limit, result_ttl ("1h30m"), eta, expires (RFC 3339).
+ * soft_limit_ms, hard_limit_ms, result_ttl_ms, headers, after (task ids), on, inputs (names and the SHA-256 of stored blobs, with or without
+ * sha256: before it), outputs (names); and, as people write them, delay, unique_for, soft_limit, hard_limit, result_ttl ("1h30m"), eta,
+ * expires (RFC 3339), params (an object, instead of payload).
  *
  * Ownership: texts and bytes of a spec lie in the memory that it was made with, until that is emptied.
  */
@@ -46,12 +47,15 @@ struct jqctl_spec_reading {
     struct jq_task_spec *spec;
     bool flow;                            /* the object may have a name, and `after` are names */
     const struct jqctl_spec_field *field; /* whose value comes next */
-    bool in_task, in_retry, in_headers, in_after;
-    int payload_depth;     /* containers open within the payload */
-    struct jq_buf payload; /* msgpack so far */
+    bool in_task, in_retry, in_headers, in_after, in_inputs, in_outputs;
+    const struct jqctl_spec_field *payload_field; /* that has set the payload; NULL: none has */
+    int payload_depth;                            /* containers open within the payload */
+    struct jq_buf payload;                        /* msgpack so far */
     struct jq_header *headers;
     size_t headers_max;
-    const char *header_name;
+    const char *header_name; /* or that of an input */
+    struct jq_named_blob *inputs;
+    const char **outputs;
     const char *name; /* NULL: none */
     const char **after;
     size_t after_count;

@@ -18,6 +18,8 @@ enum how {
     HOW_RETRY,
     HOW_HEADERS,
     HOW_PAYLOAD,
+    HOW_INPUTS,
+    HOW_OUTPUTS,
     HOW_AFTER,
     HOW_ON,
     HOW_NAME
@@ -36,6 +38,9 @@ static const struct jqctl_spec_field task_fields[] = {
     {"handler", HOW_TEXT, AT(handler), 0},
     {"queue", HOW_TEXT, AT(queue), 0},
     {"payload", HOW_PAYLOAD, 0, 0},
+    {"params", HOW_PAYLOAD, 0, 0},
+    {"inputs", HOW_INPUTS, 0, 0},
+    {"outputs", HOW_OUTPUTS, 0, 0},
     {"priority", HOW_PRIORITY, AT(priority), 9},
     {"delay_ms", HOW_MS, AT(delay_ms), JQ_SPAN_MS_MAX},
     {"delay", HOW_SPAN, AT(delay_ms), 0},
@@ -216,6 +221,75 @@ static enum jq_err take_after(struct jqctl_spec_reading *reading, const struct j
     return keep_text(reading, text, &reading->after[reading->after_count++], reterr);
 }
 
+/* ---- files -------------------------------------------------------------------------------------------------------------- */
+
+static enum jq_err check_file_count(const struct jqctl_spec_reading *reading, size_t count, struct jq_error *reterr) {
+    return count <= JQ_FILES_COUNT_MAX
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_TOO_BIG, "%s: more than %d", reading->field->name, JQ_FILES_COUNT_MAX);
+}
+
+static enum jq_err begin_inputs(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                                struct jq_error *reterr) {
+    if (part->kind != JQ_JSON_OBJECT_BEGIN)
+        return wrong(reading, "an object of hashes", reterr);
+    const enum jq_err err = check_file_count(reading, part->count, reterr);
+    if (err != JQ_OK)
+        return err;
+    reading->inputs = jqctl_memory_take(reading->memory, (part->count + 1) * sizeof(*reading->inputs));
+    if (!reading->inputs)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "out of memory");
+    reading->spec->inputs = reading->inputs;
+    reading->spec->input_count = 0;
+    reading->in_inputs = true;
+    return JQ_OK;
+}
+
+/* A file's own bytes do not go with a line: they are stored before. */
+static enum jq_err take_input(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                              struct jq_error *reterr) {
+    static const char prefix[] = "sha256:";
+    struct jq_named_blob *input = &reading->inputs[reading->spec->input_count];
+    struct jq_str text = part->kind == JQ_JSON_STR ? part->text : JQ_STR("");
+    if (text.size > sizeof(prefix) - 1 && memcmp(text.data, prefix, sizeof(prefix) - 1) == 0)
+        text = (struct jq_str){text.data + sizeof(prefix) - 1, text.size - (sizeof(prefix) - 1)};
+    if (jq_text_parse_hex(text, input->blob.hash, sizeof(input->blob.hash), NULL) != JQ_OK)
+        return jq_fail(
+            reterr, JQ_ERR_INVALID,
+            "inputs.%.64s: not a SHA-256 in 64 hex digits; `jqctl blob put FILE` stores a file and prints it",
+            reading->header_name);
+    input->name = reading->header_name;
+    reading->spec->input_count++;
+    return JQ_OK;
+}
+
+static enum jq_err begin_outputs(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                                 struct jq_error *reterr) {
+    if (part->kind != JQ_JSON_ARRAY_BEGIN)
+        return wrong(reading, "an array of names", reterr);
+    const enum jq_err err = check_file_count(reading, part->count, reterr);
+    if (err != JQ_OK)
+        return err;
+    reading->outputs = jqctl_memory_take(reading->memory, (part->count + 1) * sizeof(*reading->outputs));
+    if (!reading->outputs)
+        return jq_fail(reterr, JQ_ERR_NOMEM, "out of memory");
+    reading->spec->outputs = reading->outputs;
+    reading->spec->output_count = 0;
+    reading->in_outputs = true;
+    return JQ_OK;
+}
+
+static enum jq_err take_output(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                               struct jq_error *reterr) {
+    if (part->kind == JQ_JSON_ARRAY_END) {
+        reading->in_outputs = false;
+        return JQ_OK;
+    }
+    if (part->kind != JQ_JSON_STR)
+        return jq_fail(reterr, JQ_ERR_INVALID, "outputs: not an array of names");
+    return keep_text(reading, part->text, &reading->outputs[reading->spec->output_count++], reterr);
+}
+
 static enum jq_err take_retry(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
                               struct jq_error *reterr) {
     if (part->kind != JQ_JSON_OBJECT_BEGIN)
@@ -237,10 +311,30 @@ static enum jq_err payload_done(struct jqctl_spec_reading *reading, struct jq_er
     return JQ_OK;
 }
 
+static bool is_params(const struct jqctl_spec_reading *reading) {
+    return strcmp(reading->field->name, "params") == 0;
+}
+
+static enum jq_err begin_payload(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                                 struct jq_error *reterr) {
+    if (reading->payload_field)
+        return jq_fail(reterr, JQ_ERR_INVALID, "%s: payload and params exclude each other, and are given once",
+                       reading->field->name);
+    if (is_params(reading) && part->kind != JQ_JSON_OBJECT_BEGIN)
+        return wrong(reading, "an object", reterr);
+    reading->payload_field = reading->field;
+    return JQ_OK;
+}
+
 static enum jq_err take_payload(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
                                 struct jq_error *reterr) {
     struct jq_pack pack = jq_pack_of(&reading->payload);
     struct jq_error error;
+    if (reading->payload_depth == 0) {
+        const enum jq_err begun = begin_payload(reading, part, reterr);
+        if (begun != JQ_OK)
+            return begun;
+    }
     const enum jq_err err = jqctl_payload_part(&pack, part, &error);
     if (err != JQ_OK)
         return jq_fail(reterr, err, "payload: %s", error.message);
@@ -257,7 +351,7 @@ static enum jq_err take_value(struct jqctl_spec_reading *reading, const struct j
                               struct jq_error *reterr) {
     enum jq_err err = JQ_OK;
     int64_t number = 0;
-    if (reading->field->how == HOW_PAYLOAD)
+    if (reading->field->how == HOW_PAYLOAD && (part->kind != JQ_JSON_NULL || !is_params(reading)))
         return take_payload(reading, part, reterr);
     if (part->kind != JQ_JSON_NULL) { /* null: as if it were not there */
         switch (reading->field->how) {
@@ -270,6 +364,8 @@ static enum jq_err take_value(struct jqctl_spec_reading *reading, const struct j
         case HOW_PRIORITY: err = take_priority(reading, part, reterr); break;
         case HOW_RETRY: err = take_retry(reading, part, reterr); break;
         case HOW_HEADERS: err = begin_headers(reading, part, reterr); break;
+        case HOW_INPUTS: err = begin_inputs(reading, part, reterr); break;
+        case HOW_OUTPUTS: err = begin_outputs(reading, part, reterr); break;
         case HOW_AFTER: err = begin_after(reading, part, reterr); break;
         case HOW_ON: err = take_on(reading, part, reterr); break;
         case HOW_NAME: err = take_name(reading, part, reterr); break;
@@ -284,7 +380,7 @@ static enum jq_err take_key(struct jqctl_spec_reading *reading, struct jq_str ke
     const struct jqctl_spec_field *fields = reading->in_retry ? retry_fields : task_fields;
     const size_t count = reading->in_retry ? RETRY_FIELDS_COUNT : TASK_FIELDS_COUNT - !reading->flow;
     const char *names[TASK_FIELDS_COUNT];
-    if (reading->in_headers)
+    if (reading->in_headers || reading->in_inputs)
         return keep_text(reading, key, &reading->header_name, reterr);
     for (size_t i = 0; i < count; i++) {
         names[i] = fields[i].name;
@@ -299,8 +395,8 @@ static enum jq_err take_key(struct jqctl_spec_reading *reading, struct jq_str ke
 }
 
 static enum jq_err take_end(struct jqctl_spec_reading *reading) {
-    if (reading->in_retry || reading->in_headers)
-        reading->in_retry = reading->in_headers = false;
+    if (reading->in_retry || reading->in_headers || reading->in_inputs)
+        reading->in_retry = reading->in_headers = reading->in_inputs = false;
     else
         reading->in_task = false;
     return JQ_OK;
@@ -312,12 +408,16 @@ enum jq_err jqctl_spec_part(struct jqctl_spec_reading *reading, const struct jq_
         return take_value(reading, part, reterr);
     if (reading->in_after)
         return take_after(reading, part, reterr);
+    if (reading->in_outputs)
+        return take_output(reading, part, reterr);
     if (part->kind == JQ_JSON_KEY && reading->in_task)
         return take_key(reading, part->text, reterr);
     if (part->kind == JQ_JSON_OBJECT_END)
         return take_end(reading);
     if (reading->in_headers)
         return take_header(reading, part, reterr);
+    if (reading->in_inputs)
+        return take_input(reading, part, reterr);
     if (part->kind != JQ_JSON_OBJECT_BEGIN)
         return jq_fail(reterr, JQ_ERR_INVALID, "not an object");
     reading->in_task = true;

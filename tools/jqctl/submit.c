@@ -70,6 +70,19 @@ static int submit(struct jqctl *ctl, const struct jqctl_files *files, struct jq_
     return jqctl_wait_result_then(ctl, submitted.id, save_outputs, &saving);
 }
 
+/* Files of the command line hold for all lines that name none of that kind. */
+static int submit_lines(struct jqctl *ctl, const struct jqctl_files *files, const char *lines,
+                        struct jq_task_spec *common) {
+    for (size_t i = 0; i < common->output_count; i++) {
+        if (files->saves[i])
+            return jqctl_fail(EX_USAGE, "--output %.64s: no FILE with --from-jsonl, where many tasks would make it",
+                              common->outputs[i]);
+    }
+    int code = jqctl_connect(ctl);
+    code = code == JQCTL_DONE ? jqctl_files_put(ctl, files, common) : code;
+    return code == JQCTL_DONE ? jqctl_submit_lines(ctl, lines, common) : code;
+}
+
 int jqctl_task_submit(struct jqctl *ctl) {
     struct jqctl_memory memory = {.chunks = NULL};
     struct jqctl_files files = {.paths = NULL};
@@ -80,10 +93,8 @@ int jqctl_task_submit(struct jqctl *ctl) {
     code = code == JQCTL_DONE ? jqctl_spec_payload(ctl, &memory, &spec) : code;
     code = code == JQCTL_DONE ? jqctl_files_params(ctl, &memory, &spec) : code;
     code = code == JQCTL_DONE ? jqctl_files_of_options(ctl, &memory, &spec, &files) : code;
-    if (code == JQCTL_DONE && lines && spec.input_count + spec.output_count > 0)
-        code = jqctl_fail(EX_USAGE, "--from-jsonl takes neither --input nor --output");
-    else if (code == JQCTL_DONE && lines)
-        code = jqctl_submit_lines(ctl, lines, &spec);
+    if (code == JQCTL_DONE && lines)
+        code = submit_lines(ctl, &files, lines, &spec);
     else if (code == JQCTL_DONE && !handler)
         code = jqctl_fail(EX_USAGE, "HANDLER is missing: jqctl task submit HANDLER");
     else if (code == JQCTL_DONE)
