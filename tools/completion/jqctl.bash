@@ -289,13 +289,16 @@ _jqctl() {
         case $prev in
         esac ;;
     'schedule set')
-        words='--zone --catch-up --overlap --jitter --paused --payload --raw --queue --priority --need --want --group --delay --retry --soft-limit --hard-limit --result-ttl --header'
+        words='--zone --catch-up --overlap --jitter --paused --payload --raw --param --input --output --queue --priority --need --want --group --delay --retry --soft-limit --hard-limit --result-ttl --header'
         case $prev in
         --zone) return ;;
         --catch-up) mapfile -t COMPREPLY < <(compgen -W 'none last all' -- "$cur"); return ;;
         --overlap) mapfile -t COMPREPLY < <(compgen -W 'allow skip' -- "$cur"); return ;;
         --jitter) return ;;
         --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --param) return ;;
+        --input) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --output) return ;;
         --queue) return ;;
         --priority) mapfile -t COMPREPLY < <(compgen -W 'urgent high normal low background' -- "$cur"); return ;;
         --need) return ;;
