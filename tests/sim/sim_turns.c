@@ -168,13 +168,17 @@ void turns_forget(struct sim *sim) {
 static void settle(struct sim *sim, int64_t now_ms) {
     const struct sim_oracle *oracle = &sim->oracle;
     bool queues[SIM_QUEUES_MAX] = {false}, groups[SIM_QUEUES_MAX][SIM_GROUPS] = {{false}};
+    bool known[SIM_QUEUES_MAX] = {false};
+    struct openness open[SIM_QUEUES_MAX];
     for (uint32_t i = 0; i < oracle->places[SIM_QUEUED]; i++) {
         const struct sim_task *task = &oracle->tasks[oracle->queued[i]];
         if (is_ready(task, now_ms)) {
             groups[task->queue][group_of(task)] = true;
-            if (!queues[task->queue]) {
-                queues[task->queue] = may_go(task, openness_of(sim, task->queue));
+            if (!known[task->queue]) {
+                open[task->queue] = openness_of(sim, task->queue);
+                known[task->queue] = true;
             }
+            queues[task->queue] |= may_go(task, open[task->queue]);
         }
     }
     for (uint32_t queue = 0; queue < SIM_QUEUES_MAX; queue++) {
