@@ -198,9 +198,7 @@ static void queue_show(struct jq_core *core, const struct jq_request *request) {
 size_t jq_core_queue_rows(struct jq_core *core, uint32_t *at, struct jq_queue_row *ret_rows, size_t max) {
     size_t count = 0;
     for (; *at < core->queue_count && count < max; ++*at) {
-        if (core->queues[*at].used) {
-            queue_row(core, &core->queues[*at], &ret_rows[count++]);
-        }
+        queue_row(core, &core->queues[*at], &ret_rows[count++]);
     }
     return count;
 }

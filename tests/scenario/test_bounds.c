@@ -474,13 +474,15 @@ static void withheld_submits_are_decided_in_slices(void **state) {
 
 /* A worker may say only so much of itself: a registration that is larger is refused, and nothing of it is kept. */
 static void a_registration_has_a_size(void **state) {
-    enum { HANDLERS = 4096 };
+    enum { HANDLERS = 5000 };
     static struct jq_handler_def handlers[HANDLERS];
     static char names[HANDLERS][JQ_NAME_SIZE_MAX + 1];
+    static const char long_name[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
     static char need[300];
     (void)state;
     struct lab *lab = lab_new();
-    memset(need, 'n', sizeof(need) - 1);
+    (void)snprintf(need, sizeof(need), "%.60s %.60s %.60s %.60s", long_name, long_name + 1, long_name + 2,
+                   long_name + 3);
     for (int i = 0; i < HANDLERS; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "h%d", i);
         handlers[i] = (struct jq_handler_def){.name = jq_str_of(names[i]), .need = jq_str_of(need)};
@@ -496,7 +498,7 @@ static void a_registration_has_a_size(void **state) {
                                            .handlers = handlers,
                                            .handler_count = HANDLERS}};
     const struct jq_reply_effect *reply = lab_ask(lab, &request);
-    assert_int_equal(reply->status, JQ_REPLY_INVALID);
+    expect_refused(reply, JQ_REPLY_INVALID, "register", "registration: larger than 1048576 bytes");
     struct jq_server_row numbers;
     jq_core_status(lab->core, &numbers);
     assert_int_equal(numbers.workers, 0);

@@ -159,6 +159,9 @@ static void section_limits_its_queue(void **state) {
     assert_int_equal(limit_of_queue(lab).concurrency, 2);
     assert_int_equal(limit_of_queue(lab).rate.count, 100);
     assert_true(limit_of_queue(lab).configured);
+    jq_buf_clear(&lab->trace);
+    restart_broker(lab); /* it is so already */
+    expect_trace(lab, "");
     assert_int_equal(set_limit(lab, "queue:cad", 3, NULL), JQ_REPLY_OK);
     restart_broker(lab);
     assert_int_equal(limit_of_queue(lab).concurrency, 3);

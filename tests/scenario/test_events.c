@@ -302,6 +302,21 @@ static void every_event_has_a_name_of_its_own(void **state) {
     }
 }
 
+/* A broker that ends without a word to its readers leaves nothing of them behind. */
+static void readers_that_still_wait_are_forgotten_with_the_broker(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.events_max = 8;
+    struct lab *lab = lab_new_with(&config);
+    struct jq_request read = lab_request(lab, JQ_OP_EVENTS_READ);
+    read.u.events.wait_ms = 20000;
+    assert_null(lab_ask(lab, &read));
+    restart_broker(lab);
+    assert_null(lab_reply_to(lab, read.call));
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_change_is_an_event),
@@ -315,6 +330,7 @@ int main(void) {
         cmocka_unit_test(without_events_the_reader_is_told),
         cmocka_unit_test(events_of_workers_name_them),
         cmocka_unit_test(every_event_has_a_name_of_its_own),
+        cmocka_unit_test(readers_that_still_wait_are_forgotten_with_the_broker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

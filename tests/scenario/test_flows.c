@@ -476,6 +476,7 @@ static void hundred_thousand_tasks_in_one_flow(void **state) {
     const double woken = seconds();
     assert_int_equal(row_of(lab, flow).queued, HUGE_COUNT - 1);
     assert_int_equal(ask_flow(lab, JQ_OP_FLOW_CANCEL, flow, 0)->status, JQ_REPLY_OK);
+    assert_int_equal(ask_flow(lab, JQ_OP_FLOW_CANCEL, flow, 0)->status, JQ_REPLY_OK); /* it is under way */
     slice = settle(lab);
     longest = slice > longest ? slice : longest;
     assert_int_equal(row_of(lab, flow).cancelled, HUGE_COUNT - 1);
@@ -619,6 +620,26 @@ static void each_wait_has_its_own_end(void **state) {
     lab_free(lab);
 }
 
+/* Each wait for a flow ends at its own time, whichever came first. */
+static void waits_for_a_flow_end_in_the_order_of_their_times(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_request slow = lab_request(lab, JQ_OP_FLOW_WAIT);
+    slow.u.flow.flow = chain_of_three(lab);
+    slow.u.flow.wait_ms = 10000;
+    struct jq_request fast = slow;
+    fast.id = ++lab->client_request;
+    fast.u.flow.wait_ms = 5000;
+    assert_null(lab_ask(lab, &slow));
+    assert_null(lab_ask(lab, &fast));
+    advance_ms(lab, 5000);
+    assert_string_equal(lab_reply_to(lab, fast.call)->u.flows.rows[0].state, "running");
+    assert_null(lab_reply_to(lab, slow.call));
+    advance_ms(lab, 5000);
+    assert_non_null(lab_reply_to(lab, slow.call));
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flow_is_invisible_until_it_is_committed),
@@ -639,6 +660,7 @@ int main(void) {
         cmocka_unit_test(flows_come_by_the_page),
         cmocka_unit_test(bounds_of_flows_are_told),
         cmocka_unit_test(each_wait_has_its_own_end),
+        cmocka_unit_test(waits_for_a_flow_end_in_the_order_of_their_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

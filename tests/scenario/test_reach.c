@@ -58,6 +58,10 @@ static void other_tasks_are_not_there_to_look_at(void **state) {
     }
     assert_true(jq_core_task_within(lab->core, &cad, own));
     assert_false(jq_core_task_within(lab->core, &cad, other));
+    static const char *const both_globs[] = {"mail", "cad.*"};
+    const struct jq_reach both = {.limited = true, .globs = both_globs, .count = 2}, all = {.limited = false};
+    assert_true(jq_core_task_within(lab->core, &both, own) && jq_core_task_within(lab->core, &both, other));
+    assert_true(jq_core_task_within(lab->core, &all, other));
     struct jq_request page = limited(lab, JQ_OP_TASK_LS);
     const struct jq_reply_effect *reply = lab_ask(lab, &page);
     assert_int_equal(reply->u.tasks.count, 1);
@@ -184,33 +188,6 @@ static void keys_of_other_tasks_do_not_give_them_away(void **state) {
     lab_free(lab);
 }
 
-/* Events of other queues' tasks, and of those queues, are passed over; of workers everybody hears. */
-static void other_queues_have_no_events(void **state) {
-    (void)state;
-    struct jq_core_config config;
-    jq_core_config_init(&config);
-    config.events_max = 100;
-    struct lab *lab = lab_new_with(&config);
-    struct jq_request request = limited(lab, JQ_OP_EVENTS_READ);
-    request.u.events.after = 1;
-    const uint64_t from = lab_ask(lab, &request)->u.events.next;
-    const jq_task_id own = submit_task(lab, "cad.parts");
-    (void)submit_task(lab, "mail");
-    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "mail", true), JQ_REPLY_OK);
-    (void)lab_worker(lab, "w");
-    request.u.events.after = from;
-    const struct jq_reply_effect *reply = lab_ask(lab, &request);
-    bool worker = false;
-    for (size_t i = 0; i < reply->u.events.count; i++) {
-        const struct jq_event_row *row = &reply->u.events.rows[i];
-        assert_true(row->task.value == 0 || row->task.value == own.value);
-        assert_false(jq_str_equal(row->queue, JQ_STR("mail")));
-        worker |= jq_str_equal(row->worker, JQ_STR("w"));
-    }
-    assert_true(worker);
-    lab_free(lab);
-}
-
 /* ---- flows ---- */
 
 static uint64_t flow_of_two(struct lab *lab, const char *first, const char *second) {
@@ -264,6 +241,35 @@ static void a_flow_is_there_when_all_of_it_is(void **state) {
     assert_string_equal(ask_flow(lab, JQ_OP_FLOW_WAIT, other)->u.flows.rows[0].state, "none");
     assert_int_equal(ask_flow(lab, JQ_OP_FLOW_CANCEL, other)->status, JQ_REPLY_NOT_FOUND);
     assert_int_equal(ask_flow(lab, JQ_OP_FLOW_CANCEL, own)->status, JQ_REPLY_OK);
+    lab_free(lab);
+}
+
+/* Events of other queues' tasks and flows, and of those queues, are passed over; of workers everybody hears. */
+static void other_queues_have_no_events(void **state) {
+    (void)state;
+    struct jq_core_config config;
+    jq_core_config_init(&config);
+    config.events_max = 100;
+    struct lab *lab = lab_new_with(&config);
+    struct jq_request request = limited(lab, JQ_OP_EVENTS_READ);
+    request.u.events.after = 1;
+    const uint64_t from = lab_ask(lab, &request)->u.events.next;
+    const jq_task_id own = submit_task(lab, "cad.parts");
+    (void)submit_task(lab, "mail");
+    assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "mail", true), JQ_REPLY_OK);
+    (void)lab_worker(lab, "w");
+    const uint64_t flow = flow_of_two(lab, "cad.parts", "cad.step");
+    (void)flow_of_two(lab, "mail.in", "mail.out");
+    request.u.events.after = from;
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    bool worker = false;
+    for (size_t i = 0; i < reply->u.events.count; i++) {
+        const struct jq_event_row *row = &reply->u.events.rows[i];
+        assert_true(row->task.value == 0 || row->task.value == own.value || row->task.value - flow < 2);
+        assert_false(jq_str_equal(row->queue, JQ_STR("mail")));
+        worker |= jq_str_equal(row->worker, JQ_STR("w"));
+    }
+    assert_true(worker);
     lab_free(lab);
 }
 

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "broker/journal/archive.h"
 #include "broker/journal/segment.h"
@@ -321,6 +323,108 @@ static void retention_says_when(void **state) {
     }
 }
 
+static void make_file(struct logkit *kit, const char *path, const char *text) {
+    const struct jq_disk *disk = jq_simdisk_disk(kit->sim);
+    struct jq_file *file = NULL;
+    assert_int_equal(disk->open(disk->ctx, path, JQ_DISK_CREATE, &file, NULL), JQ_OK);
+    assert_int_equal(disk->write(disk->ctx, file, text, strlen(text), 0, NULL), JQ_OK);
+    disk->close(disk->ctx, file);
+}
+
+/* What else lies in the archive's folder is nobody's: by the form of its name, or by none. An archive may be empty. */
+static void other_files_in_the_archive_are_passed_over(void **state) {
+    (void)state;
+    struct logkit *kit = kit_with_segments(1);
+    const struct jq_journal_verdict before = verify(kit, LOGKIT_DIR, NULL);
+    assert_int_equal(verify(kit, ARCHIVE, NULL).segment_count, 0);
+    struct jq_journal_segment none;
+    const uint64_t behind = jq_journal_written_lsn(kit->journal) + 1000;
+    assert_int_equal(jq_journal_segment_from(kit->journal, behind, &none, NULL), JQ_ERR_NOT_FOUND);
+    char name[JQ_SEGMENT_NAME_SIZE], path[100];
+    jq_segment_name(1, name);
+    name[0] = 'x';
+    (void)snprintf(path, sizeof(path), ARCHIVE "/%s", name);
+    make_file(kit, path, "?");
+    make_file(kit, ARCHIVE "/notes" JQ_ARCHIVE_SUFFIX, "?");
+    make_file(kit, ARCHIVE "/lost+found", "?");
+    assert_int_equal(move_oldest(kit), JQ_OK);
+    const struct jq_journal_verdict after = verify(kit, LOGKIT_DIR, ARCHIVE);
+    assert_int_equal(after.damage_count, 0);
+    assert_int_equal(after.segment_count, before.segment_count);
+    logkit_free(kit);
+}
+
+/* A compressed segment reads like the file that it was, at any offset and in any order, wherever the reader stands. */
+static void an_archived_segment_reads_backwards(void **state) {
+    enum { PIECE = 1000 };
+    (void)state;
+    struct logkit *kit = kit_with_segments(1);
+    struct jq_journal_segment segment;
+    struct jq_archive_disk *archive = NULL;
+    struct jq_file *file = NULL;
+    char name[JQ_SEGMENT_NAME_SIZE], path[100];
+    uint8_t plain[4 * PIECE], piece[PIECE];
+    uint64_t size = 0;
+    size_t got = 0;
+    assert_int_equal(jq_journal_segment_from(kit->journal, 0, &segment, NULL), JQ_OK);
+    jq_segment_name(segment.base_lsn, name);
+    (void)snprintf(path, sizeof(path), LOGKIT_DIR "/%s", name);
+    const uint8_t *content = jq_simdisk_peek(kit->sim, path, &size);
+    assert_true(size >= sizeof(plain));
+    memcpy(plain, content, sizeof(plain));
+    assert_int_equal(move_oldest(kit), JQ_OK);
+    assert_int_equal(jq_archive_disk_new(jq_simdisk_disk(kit->sim), ARCHIVE, &archive, NULL), JQ_OK);
+    const struct jq_disk *disk = jq_archive_disk(archive);
+    assert_int_equal(disk->open(disk->ctx, name, JQ_DISK_READ, &file, NULL),
+                     JQ_OK); /* a name alone: here, then there */
+    for (int i = 3; i >= 0; i--) {
+        assert_int_equal(disk->read(disk->ctx, file, piece, PIECE, (uint64_t)i * PIECE, &got, NULL), JQ_OK);
+        assert_int_equal(got, PIECE);
+        assert_memory_equal(piece, plain + (size_t)i * PIECE, PIECE);
+    }
+    disk->close(disk->ctx, file);
+    jq_archive_disk_free(archive);
+    logkit_free(kit);
+}
+
+/* A segment whose file is shorter than the log says is not archived as if it were whole; nor one that has lost its header. */
+static void a_segment_that_is_cut_off_is_not_archived(void **state) {
+    (void)state;
+    struct logkit *kit = kit_with_segments(1);
+    const struct jq_disk *disk = jq_simdisk_disk(kit->sim);
+    struct jq_journal_segment segment;
+    char name[JQ_SEGMENT_NAME_SIZE], path[100];
+    uint64_t size = 0;
+    assert_int_equal(jq_journal_segment_from(kit->journal, 0, &segment, NULL), JQ_OK);
+    jq_segment_name(segment.base_lsn, name);
+    (void)snprintf(path, sizeof(path), LOGKIT_DIR "/%s", name);
+    (void)jq_simdisk_peek(kit->sim, path, &size);
+    assert_int_equal(jq_archive_segment(disk, LOGKIT_DIR, &segment, ARCHIVE, &kit->error), JQ_OK);
+    assert_true(jq_simdisk_truncate(kit->sim, path, size / 4));
+    assert_int_equal(jq_archive_segment(disk, LOGKIT_DIR, &segment, "other", &kit->error), JQ_ERR_CORRUPT);
+    assert_non_null(strstr(kit->error.message, "ends early"));
+    assert_true(jq_simdisk_truncate(kit->sim, path, 10));
+    assert_int_equal(jq_archive_segment(disk, LOGKIT_DIR, &segment, ARCHIVE, &kit->error), JQ_ERR_CORRUPT);
+    assert_non_null(strstr(kit->error.message, "shorter than the header"));
+    assert_int_equal(verify(kit, ARCHIVE, NULL).damage_count, 0);
+    logkit_free(kit);
+}
+
+/* A sync when nothing was written since the last one asks nothing of the disk; one that failed is the end of the journal, whoever
+ * wants to know why or not. */
+static void a_sync_of_nothing_is_free(void **state) {
+    (void)state;
+    struct logkit *kit = kit_with_segments(1);
+    const uint64_t syncs = jq_simdisk_op_count(kit->sim, JQ_SIMDISK_SYNC);
+    assert_int_equal(jq_journal_sync(kit->journal, NULL), JQ_OK);
+    assert_int_equal(jq_simdisk_op_count(kit->sim, JQ_SIMDISK_SYNC), syncs);
+    assert_int_equal(logkit_write(kit, PER_BLOCK, BODY), JQ_OK);
+    jq_simdisk_fail(kit->sim, JQ_SIMDISK_SYNC, 0, EIO);
+    assert_int_equal(jq_journal_sync(kit->journal, NULL), JQ_ERR_IO);
+    assert_int_equal(jq_journal_sync(kit->journal, NULL), JQ_ERR_IO);
+    logkit_free(kit);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(archived_segments_read_as_if_they_had_stayed),
@@ -332,6 +436,10 @@ int main(void) {
         cmocka_unit_test(an_archive_loses_its_old_end),
         cmocka_unit_test(only_its_own_log_is_pruned),
         cmocka_unit_test(retention_says_when),
+        cmocka_unit_test(other_files_in_the_archive_are_passed_over),
+        cmocka_unit_test(an_archived_segment_reads_backwards),
+        cmocka_unit_test(a_segment_that_is_cut_off_is_not_archived),
+        cmocka_unit_test(a_sync_of_nothing_is_free),
     };
     return cmocka_run_group_tests_name("archive", tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "broker/core/schedules.h"
 #include "tests/lib/lab.h"
 
 /* A log with a task in each state that the records below speak of. */
@@ -451,6 +452,33 @@ static void a_log_that_holds_more_than_is_allowed(void **state) {
     lab_free(world.lab);
 }
 
+/* What a schedule submits is read with the bounds of its fields. */
+static void a_schedule_with_a_number_that_is_too_large(void **state) {
+    static const uint8_t most[] = {0xff, 0xff, 0xff, 0xff, 0x0f};
+    (void)state;
+    const struct world world = world_new();
+    struct jq_schedule_def def = {
+        .name = JQ_STR("s"), .when = JQ_STR("@daily"), .zone = JQ_STR("UTC"), .task = lab_item()};
+    static const uint8_t due[] = "0000-00-00T00:00:00Z";
+    def.task.body = (struct jq_bytes){due, sizeof(due) - 1};
+    def.task.retry_max = UINT32_MAX;
+    struct jq_buf buf;
+    jq_buf_init(&buf, 4096);
+    schedule_def_pack(&def, &buf);
+    struct jq_record record = {.type = JQ_RECORD_SCHEDULE_SET,
+                               .u.schedule_set = {.schedule = 1, .definition = jq_buf_bytes(&buf)}};
+    assert_int_equal(read_after(&world, &record, false, NULL), JQ_OK);
+    size_t at = 0;
+    while (memcmp(buf.data + at, most, sizeof(most)) != 0) {
+        at++;
+        assert_true(at + sizeof(most) <= buf.size);
+    }
+    buf.data[at + 4] = 0x1f;
+    expect_corrupt(&world, record, "schedule 1 cannot be set");
+    jq_buf_fini(&buf);
+    lab_free(world.lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_submit_that_cannot_be),
@@ -464,6 +492,7 @@ int main(void) {
         cmocka_unit_test(a_moved_task_that_cannot_be),
         cmocka_unit_test(a_key_ends_with_a_task_that_the_log_has_lost),
         cmocka_unit_test(a_log_that_holds_more_than_is_allowed),
+        cmocka_unit_test(a_schedule_with_a_number_that_is_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -324,6 +324,8 @@ static void damaged_body_is_found(void **state) {
     assert_int_equal(jq_record_body(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &found, NULL), JQ_OK);
     assert_int_equal(found.size, 8);
     assert_memory_equal(found.data, body.data, 8);
+    assert_int_equal(jq_record_body(JQ_RECORD_TASK_SUBMITTED, (struct jq_bytes){out.data, 3}, &found, NULL),
+                     JQ_ERR_CORRUPT);
     out.data[out.size - 6] ^= 1;
     assert_int_equal(jq_record_body(JQ_RECORD_TASK_SUBMITTED, jq_buf_bytes(&out), &found, NULL), JQ_ERR_CORRUPT);
     jq_buf_fini(&out);
