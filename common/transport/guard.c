@@ -27,6 +27,7 @@ typedef int getsockopt_fn(int fd, int level, int name, void *value, socklen_t *s
 static guard_sendmsg_fn *real_sendmsg;
 static epoll_wait_fn *real_epoll_wait;
 static readv_fn *real_readv;
+guard_accept_fn *guard_real_accept;
 static getsockopt_fn *real_getsockopt;
 #ifndef __SANITIZE_THREAD__
 static sysconf_fn *real_sysconf;
@@ -79,6 +80,7 @@ static void look_up_all(void) {
     look_up("sendmsg", &real_sendmsg);
     look_up("epoll_wait", &real_epoll_wait);
     look_up("readv", &real_readv);
+    look_up("accept", &guard_real_accept);
     look_up("getsockopt", &real_getsockopt);
 #ifndef __SANITIZE_THREAD__
     look_up("sysconf", &real_sysconf);
@@ -101,19 +103,19 @@ bool jq_guard_active(void) {
     return nng_code_end != 0;
 }
 
-static bool called_by_nng(const void *return_address) {
+bool guard_called_by_nng(const void *return_address) {
     return (uintptr_t)return_address - nng_code_start < nng_code_end - nng_code_start;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-    if (called_by_nng(__builtin_return_address(0))) {
+    if (guard_called_by_nng(__builtin_return_address(0))) {
         return guard_stream_send(real_sendmsg, fd, message, flags);
     }
     return real_sendmsg(fd, message, flags);
 }
 
 ssize_t readv(int fd, const struct iovec *parts, int part_count) {
-    if (called_by_nng(__builtin_return_address(0)) && guard_stream_ended(fd)) {
+    if (guard_called_by_nng(__builtin_return_address(0)) && guard_stream_ended(fd)) {
         return 0;
     }
     return real_readv(fd, parts, part_count);
@@ -124,7 +126,7 @@ ssize_t readv(int fd, const struct iovec *parts, int part_count) {
  * its own sockets, and an event counter whose data is null. */
 int epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms) {
     const int count = real_epoll_wait(epoll_fd, events, event_count_max, timeout_ms);
-    if (count <= 0 || !called_by_nng(__builtin_return_address(0))) {
+    if (count <= 0 || !guard_called_by_nng(__builtin_return_address(0))) {
         return count;
     }
     const uint32_t lost = EPOLLERR | EPOLLHUP;
@@ -155,7 +157,7 @@ static bool hang_up(nng_pipe pipe) {
 }
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *size) {
-    if (ending && called_by_nng(__builtin_return_address(0))) {
+    if (ending && guard_called_by_nng(__builtin_return_address(0))) {
         guard_stream_end(fd);
         ended = true;
     }
@@ -172,7 +174,7 @@ long sysconf(int name) {
     if (real_sysconf == NULL) { /* called by another constructor */
         look_up_all();
     }
-    if (name == _SC_NPROCESSORS_ONLN && called_by_nng(__builtin_return_address(0))) {
+    if (name == _SC_NPROCESSORS_ONLN && guard_called_by_nng(__builtin_return_address(0))) {
         return 1;
     }
     return real_sysconf(name);

@@ -17,9 +17,11 @@
  *   - Who wants to end a connection uses jq_pipe_end() (see internal.h), not nng_pipe_close(): the guard shuts the connection down
  *     and has NNG's next read of it find its end. nng_pipe_close() is safe only before a pipe was started (NNG_PIPE_EV_ADD_PRE).
  *
- * Besides, it holds NNG to two threads for callbacks, where NNG would make two for each processor: fewer fights for one lock.
+ * Besides, it closes connections that would take the last descriptors of the process, a quarter of them or 256 at most, which are
+ * kept for files: whoever can connect could otherwise keep a broker from writing its journal. And it holds NNG to two threads for
+ * callbacks, where NNG would make two for each processor: fewer fights for one lock.
  *
- * The guard interposes sendmsg(), readv(), epoll_wait(), getsockopt() and sysconf() of the C library for the whole
+ * The guard interposes sendmsg(), readv(), accept(), epoll_wait(), getsockopt() and sysconf() of the C library for the whole
  * process, and acts only where NNG's own code calls them; every other caller gets the plain function. It is compiled in where
  * NNG's headers are older than 1.6, and idles where the library that is loaded is 1.6 or newer.
  *

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE
+/* Without _GNU_SOURCE, for which accept() has an argument of a type that ISO C does not allow here. */
 #include "common/transport/guard_stream.h"
 
 #include <nng/nng.h>
@@ -10,11 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     STREAMS_MAX =
         1 << 20,    /* descriptors that Linux gives out unless told otherwise; memory that nobody touches is not used */
     PARTS_MAX = 16, /* NNG's limit */
+    FDS_KEPT_MAX = 256,
 };
 
 /* Atomic because of the readers in other threads alone. */
@@ -125,6 +128,28 @@ ssize_t guard_stream_send(guard_sendmsg_fn *real_sendmsg, int fd, const struct m
         return (ssize_t)message_size(message);
     }
     return send_rest(real_sendmsg, fd, message, flags);
+}
+
+/* The system gives out the lowest descriptor that is free: the number tells how many are taken. */
+static bool is_kept_for_files(int fd) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return false;
+    }
+    const rlim_t quarter = limit.rlim_cur / 4;
+    return (rlim_t)fd >= limit.rlim_cur - (quarter < FDS_KEPT_MAX ? quarter : (rlim_t)FDS_KEPT_MAX);
+}
+
+/* Interposed: see guard.h. */
+int accept(int fd, struct sockaddr *address, socklen_t *size) {
+    const bool by_nng = guard_called_by_nng(__builtin_return_address(0));
+    const int accepted = guard_real_accept(fd, address, size);
+    if (accepted < 0 || !by_nng || !is_kept_for_files(accepted)) {
+        return accepted;
+    }
+    close(accepted);
+    errno = EAGAIN; /* NNG looks after its other sockets before it takes the next. */
+    return -1;
 }
 
 bool guard_stream_ended(int fd) {

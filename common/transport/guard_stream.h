@@ -1,4 +1,4 @@
-/* guard_stream.h - what the guard (see guard.h) knows of each stream socket of NNG's, and the two calls that depend on it.
+/* guard_stream.h - what the guard (see guard.h) knows of each stream socket of NNG's, and the calls that depend on it.
  *
  * A socket's entry begins anew with the hello, the first thing that NNG sends on every connection. NNG makes the calls for one
  * socket one at a time; ending it is possible from any thread meanwhile.
@@ -12,6 +12,13 @@
 #include <sys/uio.h>
 
 typedef ssize_t guard_sendmsg_fn(int fd, const struct msghdr *message, int flags);
+typedef int guard_accept_fn(int fd, struct sockaddr *address, socklen_t *size);
+
+/* Set by guard.c before main(). */
+extern guard_accept_fn *guard_real_accept;
+
+/* True for an address in NNG's code, where NNG is one that needs the guard. */
+bool guard_called_by_nng(const void *return_address);
 
 /* Sends all of a message or nothing, as far as the caller can tell: what the socket has taken of it is remembered, the call fails
  * with EAGAIN, and the next one, which must bring the same message, goes on from there. To a peer that is gone, or a connection

@@ -1,6 +1,5 @@
 /* Peers that ask and do not read the answers (see common/transport/guard.h): however they end, they leave nothing behind. */
 // link: guard
-#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,23 +8,18 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/transport/address.h"
 #include "common/transport/client.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
+#include "tests/lib/rawpeer.h"
 #include "tests/lib/rounds.h"
 
 enum {
@@ -105,60 +99,11 @@ static void expect_served(struct station *station) {
     assert_true(event_wait(&station->gone, atomic_load(&station->peers)));
 }
 
-static size_t open_fd_count(void) {
-    size_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder) != NULL) {
-        count++;
-    }
-    closedir(folder);
-    return count;
-}
-
-/* Nothing leaks: NNG closes descriptors on a thread of its own, soon. */
-static void expect_open_fds_at_most(size_t expected) {
-    const int64_t deadline_ns = jq_clock_mono_ns() + EVENT_WAIT_MAX_S * INT64_C(1000000000);
-    while (open_fd_count() > expected && jq_clock_mono_ns() < deadline_ns) {
-        sched_yield();
-    }
-    assert_in_range(open_fd_count(), 0, expected);
-}
-
 /* ---- a peer that speaks as NNG does, by hand ---- */
-
-/* Small buffers, and segments as on a real network: the server finds the connection full soon. */
-static void use_small_buffers(int fd) {
-    const int segment = 1400;
-    const int small = 16384;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
-}
-
-static int connect_raw(const char *url) {
-    struct jq_address address;
-    assert_int_equal(jq_address_parse(url, &address, NULL), JQ_OK);
-    struct sockaddr_un path = {.sun_family = AF_UNIX};
-    struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const bool ipc = address.kind == JQ_ADDRESS_IPC;
-    const int fd = socket(ipc ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    int rc = 0;
-    if (ipc) {
-        memcpy(path.sun_path, address.host, strlen(address.host) + 1);
-        rc = connect(fd, (const struct sockaddr *)&path, sizeof path);
-    } else {
-        use_small_buffers(fd);
-        port.sin_port = htons((uint16_t)strtoul(address.port, NULL, 10));
-        rc = connect(fd, (const struct sockaddr *)&port, sizeof port);
-    }
-    assert_int_equal(rc, 0);
-    return fd;
-}
 
 /* With the handshake of a REQ socket behind it. */
 static int connect_peer(const char *url) {
-    const int fd = connect_raw(url);
+    const int fd = rawpeer_connect(url, true);
     uint8_t hello[8];
     assert_int_equal(send(fd, "\0SP\0\0\x30\0\0", 8, MSG_NOSIGNAL), 8);
     assert_int_equal(recv(fd, hello, sizeof hello, MSG_WAITALL), 8);
@@ -265,7 +210,7 @@ static void expect_survives_deaf_peers(const char *url) {
         for (int i = 0; i < PEER_COUNT; i++) {
             be_deaf(station, ipc, kind);
         }
-        expect_open_fds_at_most(before);
+        assert_true(open_fds_fall_to(before));
         expect_served(station);
     }
     jq_server_stop(station->server);

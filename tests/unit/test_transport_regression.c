@@ -8,8 +8,6 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,15 +17,13 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/transport/address.h"
 #include "common/transport/client.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
+#include "tests/lib/rawpeer.h"
 #include "tests/lib/rounds.h"
 
 enum {
@@ -100,47 +96,7 @@ static void expect_served(struct station *station) {
     assert_true(event_wait(&station->gone, atomic_load(&station->peers)));
 }
 
-static size_t open_fd_count(void) {
-    size_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder) != NULL) {
-        count++;
-    }
-    closedir(folder);
-    return count;
-}
-
-/* Nothing leaks: NNG closes descriptors on a thread of its own, soon. */
-static void expect_open_fds_at_most(size_t expected) {
-    const int64_t deadline_ns = jq_clock_mono_ns() + EVENT_WAIT_MAX_S * INT64_C(1000000000);
-    while (open_fd_count() > expected && jq_clock_mono_ns() < deadline_ns) {
-        sched_yield();
-    }
-    assert_in_range(open_fd_count(), 0, expected);
-}
-
 /* ---- peers that leave during the handshake ---- */
-
-static int connect_raw(const char *url) {
-    struct jq_address address;
-    assert_int_equal(jq_address_parse(url, &address, NULL), JQ_OK);
-    struct sockaddr_un path = {.sun_family = AF_UNIX};
-    struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const bool ipc = address.kind == JQ_ADDRESS_IPC;
-    const int fd = socket(ipc ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    int rc = 0;
-    if (ipc) {
-        memcpy(path.sun_path, address.host, strlen(address.host) + 1);
-        rc = connect(fd, (const struct sockaddr *)&path, sizeof path);
-    } else {
-        port.sin_port = htons((uint16_t)strtoul(address.port, NULL, 10));
-        rc = connect(fd, (const struct sockaddr *)&port, sizeof port);
-    }
-    assert_int_equal(rc, 0);
-    return fd;
-}
 
 static void close_with_reset(int fd) {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
@@ -192,9 +148,9 @@ static void expect_survives_leaving_peers(const char *url) {
     for (size_t kind = 0; kind < sizeof LEAVINGS / sizeof LEAVINGS[0]; kind++) {
         const size_t before = open_fd_count();
         for (int i = 0; i < LEAVING_COUNT; i++) {
-            LEAVINGS[kind].leave(connect_raw(jq_server_url(station->server, 0)));
+            LEAVINGS[kind].leave(rawpeer_connect(jq_server_url(station->server, 0), false));
         }
-        expect_open_fds_at_most(before);
+        assert_true(open_fds_fall_to(before));
         expect_served(station);
     }
     jq_server_stop(station->server);
@@ -308,7 +264,7 @@ static void expect_survives_kills(const char *url, size_t size) {
         kill_round(station, size, 1 + (unsigned)random() % 300);
     }
     /* A peer may have been killed before it was accepted: no more can come now, and all that came must be seen to go. */
-    expect_open_fds_at_most(before);
+    assert_true(open_fds_fall_to(before));
     assert_true(event_wait(&station->gone, atomic_load(&station->peers)));
     struct jq_server_stats stats;
     jq_server_stats(station->server, &stats);
