@@ -199,6 +199,8 @@ enum {
     SUBMIT_AFTER = 64,
     SUBMIT_SCHEDULE = 128
 };
+/* Beside the priority and what a key stands for: a cache key follows. */
+enum { SUBMIT_CACHE = 0x80, SUBMIT_UNIQUE = 0x07 };
 /* Of the parents of one task: what 1,000 varints take at most. */
 enum { AFTER_SIZE_MAX = JQ_AFTER_COUNT_MAX * 10 };
 
@@ -258,7 +260,9 @@ void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
     jq_buf_append_varint(out, record->u.task_submitted.class_index);
     jq_buf_append_varint(out, record->u.task_submitted.options);
     /* What a key stands for shares the byte of the priority. */
-    jq_buf_append_u8(out, (uint8_t)(record->u.task_submitted.priority | record->u.task_submitted.unique << 4));
+    const struct jq_bytes cache = record->u.task_submitted.cache;
+    jq_buf_append_u8(out, (uint8_t)(record->u.task_submitted.priority | record->u.task_submitted.unique << 4 |
+                                    (cache.size > 0 ? SUBMIT_CACHE : 0)));
     put_time(out, record->u.task_submitted.ready_at_ms, record->time_ms);
     if (expires) {
         put_time(out, record->u.task_submitted.expires_wall_ms, record->time_ms);
@@ -278,6 +282,7 @@ void encode_submitted(const struct jq_record *record, struct jq_buf *out) {
     if (record->u.task_submitted.files.size > 0) {
         put_files(out, record->u.task_submitted.files);
     }
+    jq_buf_append(out, cache.data, cache.size);
     put_body(out, record->u.task_submitted.body);
 }
 void decode_submitted(struct jq_reader *in, struct jq_record *record) {
@@ -289,7 +294,7 @@ void decode_submitted(struct jq_reader *in, struct jq_record *record) {
     record->u.task_submitted.options = (uint32_t)get_bounded(in, UINT32_MAX);
     const uint8_t priority = jq_read_u8(in);
     record->u.task_submitted.priority = priority & 0x0f;
-    record->u.task_submitted.unique = priority >> 4;
+    record->u.task_submitted.unique = priority >> 4 & SUBMIT_UNIQUE;
     in->failed |= record->u.task_submitted.unique > JQ_UNIQUE_DEBOUNCE;
     record->u.task_submitted.ready_at_ms = get_time(in, record->time_ms);
     if (flags & SUBMIT_EXPIRES) {
@@ -309,6 +314,9 @@ void decode_submitted(struct jq_reader *in, struct jq_record *record) {
     }
     if (flags & SUBMIT_FILES) {
         record->u.task_submitted.files = get_files(in);
+    }
+    if (priority & SUBMIT_CACHE) {
+        record->u.task_submitted.cache = get_cache_key(in);
     }
     record->u.task_submitted.body = get_body(in);
 }
@@ -531,6 +539,8 @@ static const struct codec codecs[JQ_RECORD_TYPE_END] = {
     [JQ_RECORD_LIMIT_REMOVED] = {"limit_removed", encode_limit_removed, decode_limit_removed, false},
     [JQ_RECORD_BLOB_STORED] = {"blob_stored", encode_blob_stored, decode_blob_stored, false},
     [JQ_RECORD_BLOB_DROPPED] = {"blob_dropped", encode_blob_dropped, decode_blob_dropped, false},
+    [JQ_RECORD_CACHE_STORED] = {"cache_stored", encode_cache_stored, decode_cache_stored, true},
+    [JQ_RECORD_CACHE_DROPPED] = {"cache_dropped", encode_cache_dropped, decode_cache_dropped, false},
     [JQ_RECORD_TASK_HELD] = {"task_held", encode_task, decode_task, false},
     [JQ_RECORD_TASK_RELEASED] = {"task_released", encode_task, decode_task, false},
     [JQ_RECORD_TASK_MOVED] = {"task_moved", encode_moved, decode_moved, false},
@@ -584,6 +594,7 @@ static struct jq_bytes body_of(const struct jq_record *record) {
     case JQ_RECORD_TASK_RENEWED: return record->u.task_renewed.body;
     case JQ_RECORD_TASK_RELOCATED: return record->u.task_relocated.submit.body;
     case JQ_RECORD_REPORT_RELOCATED: return record->u.report_relocated.body;
+    case JQ_RECORD_CACHE_STORED: return record->u.cache_stored.body;
     default: return record->u.task_ended.body;
     }
 }

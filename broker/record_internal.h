@@ -95,6 +95,13 @@ void decode_blob_stored(struct jq_reader *in, struct jq_record *record);
 void encode_blob_dropped(const struct jq_record *record, struct jq_buf *out);
 void decode_blob_dropped(struct jq_reader *in, struct jq_record *record);
 
+/* ---- record_cache.c ---- */
+struct jq_bytes get_cache_key(struct jq_reader *in);
+void encode_cache_stored(const struct jq_record *record, struct jq_buf *out);
+void decode_cache_stored(struct jq_reader *in, struct jq_record *record);
+void encode_cache_dropped(const struct jq_record *record, struct jq_buf *out);
+void decode_cache_dropped(struct jq_reader *in, struct jq_record *record);
+
 /* ---- record_limit.c ---- */
 void encode_queue_set(const struct jq_record *record, struct jq_buf *out);
 void decode_queue_set(struct jq_reader *in, struct jq_record *record);

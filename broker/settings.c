@@ -96,6 +96,12 @@ static const struct jq_conf_key limit_keys[] = {
     INT("blobs_max", blobs_max, 0, 1000000, "65536", "Blobs that are stored; beyond: busy."),
     SIZE("blob_bytes_max", blob_bytes_max, 0, INT64_C(1) << 50, "10G",
          "Bytes of blobs that are stored or on their way; beyond: busy."),
+    INT("cache_max", cache_max, 0, 10000000, "100000",
+        "Results of pure handlers that are kept to answer the same task again; the least lately used go first. 0: "
+        "none."),
+    SIZE("cache_bytes_max", cache_bytes_max, 0, 64 * GIB, "64M", "Memory for them."),
+    SIZE("cache_output_bytes_max", cache_output_bytes_max, 0, INT64_C(1) << 50, "1G",
+         "Bytes of blobs, outputs of theirs, that they keep from being collected."),
     INT("classes_max", classes_max, 16, UINT16_MAX, "4096", "Different pairs of need and handler; beyond: busy."),
     INT("queues_max", queues_max, 1, UINT16_MAX, "10000", "Queues; beyond: busy."),
     INT("groups_max", groups_max, 1, 100000000, "1000000", "Groups that tasks name, in all queues; beyond: busy."),

@@ -48,6 +48,7 @@ struct jq_broker_settings {
     int64_t memory_max_bytes, disk_free_min_bytes, in_flight_max_bytes, output_max_bytes;
     int64_t flows_max;
     int64_t blobs_max, blob_bytes_max;
+    int64_t cache_max, cache_bytes_max, cache_output_bytes_max;
     int64_t classes_max, queues_max, groups_max, limits_max, workers_max, senders_max;
     int64_t finished_max, parked_max, connections_max, wait_max_ms;
 

@@ -193,6 +193,7 @@ struct jq_message {
     X(blob_get_reply, JQ_FIELDS_BLOB_GET_REPLY, false)                                                                 \
     X(blob_stat, JQ_FIELDS_BLOB_STAT, false)                                                                           \
     X(blob_ls, JQ_FIELDS_BLOB_LS, false)                                                                               \
+    X(cache_reply, JQ_FIELDS_CACHE_REPLY, false)                                                                       \
     X(blobs_reply, JQ_FIELDS_BLOBS_REPLY, false)                                                                       \
     X(blob, JQ_FIELDS_BLOB, false)                                                                                     \
     X(server, JQ_FIELDS_SERVER, false)                                                                                 \
@@ -272,7 +273,9 @@ extern const size_t jq_messages_count;
     X(49, "blob.ls", OBSERVER, false, blob_ls, blobs_reply, "a page of blobs")                                         \
     X(50, "blob.gc", ADMIN, true, none, many_reply, "drop blobs that nobody refers to, 1000 at most")                  \
     X(51, "output.put", WORKER, false, output_put, output_taken, "a running task of mine has written this")            \
-    X(52, "task.logs", OBSERVER, false, task_logs, logs, "what has a task written?")
+    X(52, "task.logs", OBSERVER, false, task_logs, logs, "what has a task written?")                                   \
+    X(53, "cache.stat", OBSERVER, false, none, cache_reply, "the cache of results in numbers")                         \
+    X(54, "cache.purge", ADMIN, true, none, many_reply, "drop cached results, 1000 at most")
 
 struct jq_op_info {
     uint8_t number;

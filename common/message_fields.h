@@ -128,7 +128,9 @@
     X(JQ_AT_TASK_INPUTS, "inputs", TEXTS, 0, 0, JQ_FILES_COUNT_MAX, NULL,                                              \
       "files that its handler reads: a name each, and the SHA-256 of a stored blob in hex; below")                     \
     X(JQ_AT_TASK_OUTPUTS, "outputs", WORDS, 0, 0, JQ_FILES_COUNT_MAX, NULL,                                            \
-      "names of files that its handler makes, to be stored as blobs when it has succeeded")
+      "names of files that its handler makes, to be stored as blobs when it has succeeded")                            \
+    X(JQ_AT_TASK_NO_CACHE, "no_cache", BOOL, 0, 0, 0, NULL,                                                            \
+      "true: it runs, though the result of a pure handler is cached; its result takes that one's place")
 
 #define JQ_FIELDS_RETRY(X)                                                                                             \
     X(JQ_AT_RETRY_MAX, "max", UINT, 0, 0, JQ_RETRY_COUNT_MAX, NULL,                                                    \
@@ -197,7 +199,9 @@
     X(JQ_AT_DETAIL_CPU, "cpu_ms", UINT, 0, 0, ANY, NULL, "user and system time of the whole tree")                     \
     X(JQ_AT_DETAIL_RSS, "rss_bytes", UINT, 0, 0, ANY, NULL, "the most memory that the tree held")                      \
     X(JQ_AT_DETAIL_OUTPUTS, "outputs", TEXTS, 0, 0, JQ_FILES_COUNT_MAX, NULL,                                          \
-      "with success: the files it made, a name each, and the SHA-256 of their blob in hex")
+      "with success: the files it made, a name each, and the SHA-256 of their blob in hex")                            \
+    X(JQ_AT_DETAIL_VERSION, "version", TEXT, 0, 1, 64, NULL,                                                           \
+      "of a pure handler: the one that ran; without it the result is not cached")
 
 #define JQ_FIELDS_HELD(X)                                                                                              \
     X(JQ_AT_HELD_TASK, "task", UINT, REQUIRED, 1, ANY, NULL, "")                                                       \

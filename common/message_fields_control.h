@@ -157,6 +157,21 @@
     X(JQ_AT_BLOB_HAVE, "have", UINT, 0, 0, ANY, NULL, "blob.stat: bytes that have come")                               \
     X(JQ_AT_BLOB_IDLE, "idle_ms", UINT, 0, 0, ANY, NULL, "since nobody refers to it and nobody asked for it")
 
+/* ---- the cache of results ---------------------------------------------------------------------------------------- */
+
+#define JQ_FIELDS_CACHE_REPLY(X)                                                                                       \
+    X(JQ_AT_CACHE_ENTRIES, "entries", UINT, REQUIRED, 0, ANY, NULL, "results that are kept")                           \
+    X(JQ_AT_CACHE_ENTRIES_MAX, "entries_max", UINT, REQUIRED, 0, ANY, NULL, "0: none are kept")                        \
+    X(JQ_AT_CACHE_BYTES, "bytes", UINT, REQUIRED, 0, ANY, NULL, "of memory")                                           \
+    X(JQ_AT_CACHE_BYTES_MAX, "bytes_max", UINT, REQUIRED, 0, ANY, NULL, "")                                            \
+    X(JQ_AT_CACHE_OUTPUT_BYTES, "output_bytes", UINT, REQUIRED, 0, ANY, NULL, "of the blobs that they hold fast")      \
+    X(JQ_AT_CACHE_OUTPUT_BYTES_MAX, "output_bytes_max", UINT, REQUIRED, 0, ANY, NULL, "")                              \
+    X(JQ_AT_CACHE_HITS, "hits_total", UINT, REQUIRED, 0, ANY, NULL,                                                    \
+      "tasks answered; since the start, like all totals")                                                              \
+    X(JQ_AT_CACHE_MISSES, "misses_total", UINT, REQUIRED, 0, ANY, NULL, "tasks that were looked up, and had to run")   \
+    X(JQ_AT_CACHE_STORED, "stored_total", UINT, REQUIRED, 0, ANY, NULL, "results that were kept")                      \
+    X(JQ_AT_CACHE_EVICTED, "evicted_total", UINT, REQUIRED, 0, ANY, NULL, "results that made room for others")
+
 /* ---- circuit breakers -------------------------------------------------------------------------------------------- */
 
 #define JQ_FIELDS_BREAKER_LS(X)                                                                                        \

@@ -59,7 +59,8 @@
     X(JQ_OUTCOME_LOST_LIMIT, 13, "lost_limit")                                                                         \
     X(JQ_OUTCOME_PARENT_FAILED, 14, "parent_failed") /* cancelled: what it waited for will not come */                 \
     X(JQ_OUTCOME_NOT_NEEDED, 15, "not_needed")       /* cancelled: it was for a failure that did not happen */         \
-    X(JQ_OUTCOME_SHED, 16, "shed")                   /* expired: a full queue dropped it for one of higher priority */
+    X(JQ_OUTCOME_SHED, 16, "shed")                   /* expired: a full queue dropped it for one of higher priority */ \
+    X(JQ_OUTCOME_CACHED, 17, "cached") /* succeeded without a run: a pure handler gave this result before */
 
 /* How a task that another waits for must have ended. */
 #define JQ_ON_LIST(X)                                                                                                  \

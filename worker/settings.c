@@ -140,8 +140,11 @@ static const struct jq_conf_key handler_keys[] = {
     TIME("stall", stall_ms, 0, 30 * DAY, "0s",
          "As at the soft limit once nothing was seen of it for so long: no output, no progress, no cpu time; 0s: "
          "never."),
-    BOOL("pure", pure, "no", "Whether the same input always gives the same result; told to the broker and shown."),
-    TEXT("version", version, jq_check_version, "1", "Told to the broker and shown: change it when results change."),
+    BOOL("pure", pure, "no",
+         "Whether the same payload and inputs give the same result: then it is cached, unless the payload names a "
+         "path."),
+    TEXT("version", version, jq_check_version, "1",
+         "Part of the key under which results are cached: change it when results change."),
     TEXT("service", service, jq_check_service, "",
          "The service that it depends on: ends it by exit 69, or says that the network failed, the service's breaker "
          "counts it."),

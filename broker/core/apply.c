@@ -211,6 +211,8 @@ enum jq_err apply_record(struct jq_core *core, const struct jq_record *record, s
     case JQ_RECORD_TASK_MOVED: return apply_task_record(core, record, reterr);
     case JQ_RECORD_BLOB_STORED:
     case JQ_RECORD_BLOB_DROPPED: return apply_blob_record(core, record, reterr);
+    case JQ_RECORD_CACHE_STORED:
+    case JQ_RECORD_CACHE_DROPPED: return apply_cache_record(core, record, reterr);
     case JQ_RECORD_TYPE_END: break;
     }
     return jq_fail(reterr, JQ_ERR_VERSION, "record type %d is not known to this version", (int)record->type);

@@ -220,6 +220,7 @@ enum jq_err task_introduce(struct jq_core *core, const struct jq_record *record,
         task_side(core, task)->expires_wall_ms = record->u.task_submitted.expires_wall_ms;
     }
     task_set_files(core, task, record->u.task_submitted.files);
+    task_set_cache(core, task, record->u.task_submitted.cache);
     segment_pin(core, record->lsn, record->size);
     core->classes[class_index].refs++;
     core->options[options].refs++;
@@ -362,6 +363,9 @@ static void apply_ended(struct jq_core *core, uint32_t ref, const struct jq_reco
     keep_report(core, task, record, record->u.task_ended.body);
     task_set_error(core, task, record->u.task_ended.error);
     task_set_made(core, task, record->u.task_ended.made);
+    if (task->state != JQ_STATE_DEAD) {
+        task_set_cache(core, task, (struct jq_bytes){NULL, 0}); /* it will never run again */
+    }
     finished_add(core, ref);
 }
 
@@ -412,6 +416,7 @@ static void apply_edited(struct jq_core *core, uint32_t ref, const struct jq_rec
     core->options[task->options].refs++;
     core->queues[task->queue].dead++;
     task_side(core, task)->edits++;
+    task_set_cache(core, task, (struct jq_bytes){NULL, 0}); /* of what it was */
     if (record->u.task_edited.body.size > 0) {
         move_body(core, task, record);
     }
@@ -438,6 +443,7 @@ static void apply_renewed(struct jq_core *core, uint32_t ref, const struct jq_re
     task->at_ms = record->u.task_renewed.ready_at_ms;
     task->first_ready_ms = record->u.task_renewed.ready_at_ms;
     move_body(core, task, record);
+    task_set_cache(core, task, (struct jq_bytes){NULL, 0}); /* of what it was */
     task_side(core, task)->expires_wall_ms = record->u.task_renewed.expires_wall_ms;
     task_enter_queue(core, ref, record->time_ms);
 }

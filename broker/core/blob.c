@@ -161,6 +161,20 @@ void side_drop_files(struct jq_core *core, struct side *side) {
     side->files = NULL;
 }
 
+void task_set_cache(struct jq_core *core, struct task *task, struct jq_bytes key) {
+    if (key.size > 0) {
+        memcpy(files_of(core, task)->cache, key.data, sizeof(files_of(core, task)->cache));
+        task->flags |= TASK_FLAG_PURE;
+    } else if (task->flags & TASK_FLAG_PURE) {
+        struct side *side = task_side(core, task);
+        memset(side->files->cache, 0, sizeof(side->files->cache));
+        task->flags = (uint8_t)(task->flags & ~TASK_FLAG_PURE);
+        if (side->files->given.size == 0 && side->files->made.size == 0) {
+            side_drop_files(core, side);
+        }
+    }
+}
+
 struct jq_bytes task_files(const struct jq_core *core, const struct task *task) {
     const struct side *side = task_side_if(core, task);
     return side && side->files ? side->files->given : (struct jq_bytes){NULL, 0};
@@ -176,7 +190,9 @@ uint64_t side_files_sum(const struct side *side) {
         return 0;
     }
     const struct jq_bytes given = side->files->given, made = side->files->made;
-    return (given.size ? jq_hash_bytes(given.data, given.size, 1) : 0) +
+    const uint8_t *cache = side->files->cache;
+    return (cache[0] ? jq_hash_bytes(cache, JQ_CACHE_KEY_SIZE, 3) : 0) +
+           (given.size ? jq_hash_bytes(given.data, given.size, 1) : 0) +
            (made.size ? jq_hash_bytes(made.data, made.size, 2) : 0);
 }
 

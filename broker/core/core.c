@@ -36,6 +36,9 @@ void jq_core_config_init(struct jq_core_config *config) {
                                       .flows_max = 65536,
                                       .flow_stage_ms = 600000,
                                       .blobs_max = 65536,
+                                      .cache_entries_max = 100 * 1000,
+                                      .cache_bytes_max = UINT64_C(64) << 20,
+                                      .cache_output_bytes_max = UINT64_C(1) << 30,
                                       .blob_grace_ms = 3600000,
                                       .breaker = {.enabled = true,
                                                   .window_ms = 60000,
@@ -119,6 +122,8 @@ static void tables_init(struct jq_core *core) {
     jq_slab_init(&core->meters, sizeof(struct meter));
     jq_slab_init(&core->blobs, sizeof(struct blob));
     jq_strmap_init(&core->blob_hashes, core->hash_seed);
+    jq_slab_init(&core->cached, sizeof(struct cached));
+    jq_strmap_init(&core->cached_names, core->hash_seed);
     jq_map_init(&core->id_pages);
     jq_map_init(&core->bucket_map);
     keys_init(core);
@@ -262,7 +267,7 @@ static uint64_t tables_digest(const struct jq_core *core) {
     for (uint32_t ref = core->flow_head; ref != 0; ref = flow_at(core, ref)->next) {
         sum += flow_hash(flow_at(core, ref));
     }
-    return sum + keys_digest(core) + schedules_digest(core) + blobs_digest(core);
+    return sum + keys_digest(core) + schedules_digest(core) + blobs_digest(core) + cache_digest(core);
 }
 
 uint64_t jq_core_digest_slow(const struct jq_core *core) {
@@ -303,6 +308,7 @@ static void free_tables(struct jq_core *core) {
         }
         free(core->senders[at].answers);
     }
+    cache_free(core);
     jobs_free(core);
     events_free(core);
 }
@@ -366,13 +372,13 @@ static void free_containers(struct jq_core *core) {
     struct jq_slab *slabs[] = {&core->tasks,    &core->sides,  &core->leases, &core->waiters, &core->wait_links,
                                &core->buckets,  &core->nodes,  &core->edges,  &core->flows,   &core->lanes,
                                &core->seats,    &core->groups, &core->limits, &core->meters,  &core->shed_nodes,
-                               &core->withheld, &core->blobs};
+                               &core->withheld, &core->blobs,  &core->cached};
     struct jq_map *maps[] = {&core->id_pages, &core->bucket_map, &core->lane_map,
                              &core->seat_map, &core->wait_map,   &core->flow_map};
     struct jq_strmap *texts[] = {&core->queue_names,   &core->class_names, &core->options_names, &core->resource_names,
                                  &core->profile_names, &core->sender_ids,  &core->worker_ids,    &core->worker_sessions,
                                  &core->worker_names,  &core->group_names, &core->limit_names,   &core->withheld_ids,
-                                 &core->blob_hashes};
+                                 &core->blob_hashes,   &core->cached_names};
     struct jq_heap *heaps[] = {&core->timers,      &core->wall_timers,  &core->active,
                                &core->retain,      &core->poll_timers,  &core->wait_timers,
                                &core->flow_timers, &core->limit_timers, &core->withheld_timers};

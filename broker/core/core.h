@@ -64,8 +64,11 @@ struct jq_core_config {
     int64_t key_ttl_ms;
     uint32_t flows_max; /* flows of which some task is remembered */
     uint64_t blobs_max;
-    int64_t blob_grace_ms; /* a blob that nobody refers to is kept so long after it was last asked for */
-    int64_t flow_stage_ms; /* after which a flow that was begun and not committed is dropped */
+    uint64_t cache_entries_max;      /* results of pure handlers; 0: none are kept */
+    uint64_t cache_bytes_max;        /* of memory */
+    uint64_t cache_output_bytes_max; /* of blobs that they hold fast */
+    int64_t blob_grace_ms;           /* a blob that nobody refers to is kept so long after it was last asked for */
+    int64_t flow_stage_ms;           /* after which a flow that was begun and not committed is dropped */
     struct jq_breaker_config breaker;
     uint32_t slice_tasks;                 /* tasks that a selection looks at in one step */
     uint32_t events_max;                  /* of the last events, kept for those who follow; 0: none */

@@ -109,6 +109,9 @@ static bool take_one(struct jq_core *core, uint32_t index) {
     if (choice.ref == 0) {
         return false;
     }
+    if (task_at(core, choice.ref)->flags & TASK_FLAG_PURE && cache_answers(core, choice.ref, false)) {
+        return true; /* it has its result: the worker has room for another */
+    }
     const uint32_t bytes = item_bytes(core, worker, choice);
     if (worker->gather_count > 0 && worker->gather_bytes + bytes > worker->poll.bytes_max) {
         return false;

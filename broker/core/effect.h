@@ -250,12 +250,22 @@ struct jq_server_row {
     uint64_t submitted_total, leased_total, ended_total[JQ_STATE_EXPIRED + 1], refused_total, duplicate_total,
         stale_total;
     uint64_t retried_total, lost_total, crashed_total, shed_total, withheld_total, moved_total;
+    uint64_t cache_entries, cache_bytes, cache_output_bytes;
+    uint64_t cache_hits_total, cache_misses_total, cache_stored_total, cache_evicted_total;
     uint32_t queues, classes, workers, workers_alive, parked_polls, parked_waits, withheld, senders;
     uint32_t breakers_open; /* or half-open */
     uint32_t schedules, schedules_troubled;
     uint64_t schedules_missed_total;
     uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn, stuck_tries;
     bool draining, memory_busy, disk_busy;
+};
+
+/* The cache of results, as a whole. */
+struct jq_cache_row {
+    uint64_t entries, entries_max;
+    uint64_t bytes, bytes_max;                                      /* of memory */
+    uint64_t output_bytes, output_bytes_max;                        /* of blobs that entries hold fast */
+    uint64_t hits_total, misses_total, stored_total, evicted_total; /* since the start */
 };
 
 struct jq_event_row; /* below, with the news */
@@ -352,6 +362,7 @@ struct jq_reply_effect {
             uint64_t gap;  /* events behind `after` up to this one are gone; 0: none */
         } events;
         struct jq_server_row server;
+        struct jq_cache_row cache; /* cache.stat */
         struct {
             uint64_t flow;
             uint32_t count; /* begin: ids drawn; add: tasks staged so far; commit: tasks */

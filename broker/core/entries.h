@@ -40,6 +40,7 @@ enum task_flag {
     TASK_FLAG_ETA = 1,        /* D: at_ms is wall time */
     TASK_FLAG_IN_TREE = 2,    /* I: in its bucket's tree, not in its list */
     TASK_FLAG_WALL_TIMER = 4, /* I: its timer is in the wall heap */
+    TASK_FLAG_PURE = 16,      /* I: it has a cache key, in its side's files */
     TASK_FLAG_KEYED = 128,    /* I: a key stands for it until something becomes of it, in core->bound_keys */
     TASK_FLAG_HELD = 8,       /* D: waiting, scheduled or ready, but handed out only when it is released */
 };
@@ -97,8 +98,22 @@ struct side { /* D */
 
 /* Encoded as files.h says, owned. */
 struct side_files {
-    struct jq_bytes given; /* D: with the submit */
-    struct jq_bytes made;  /* D: by the attempt that succeeded */
+    struct jq_bytes given;            /* D: with the submit */
+    struct jq_bytes made;             /* D: by the attempt that succeeded */
+    uint8_t cache[JQ_CACHE_KEY_SIZE]; /* D: of a task with TASK_FLAG_PURE; the first byte 0: none */
+};
+
+/* A result that answers tasks of its name. */
+struct cached {
+    struct jq_str name;    /* D, owned: SHA-256 and version */
+    jq_task_id task;       /* D: that ran */
+    int64_t at_ms;         /* D: when */
+    uint64_t output_bytes; /* D: of the blobs that it holds fast */
+    struct jq_bytes body;  /* D, owned: as reported */
+    struct jq_bytes made;  /* D, owned: files.h */
+    uint64_t lsn;          /* I: of its record */
+    uint32_t size;         /* I */
+    uint32_t prev, next;   /* S: by last use; after a start by their records */
 };
 
 /* Content that is stored, or that a task refers to. */
@@ -274,8 +289,9 @@ struct class_entry {
     int64_t reserve_next_ms;           /* S: not tried before */
     uint64_t possible_at;              /* S: profiles_changed when `possible` was worked out */
     bool possible;                     /* S: some registered worker could run it */
-    bool hot;                          /* S: got ready tasks in this step */
-    uint32_t breaker;                  /* I: of its handler; 0: none yet */
+    struct jq_str pure_version; /* S, of the same time: on which all workers with its handler agree; empty: none */
+    bool hot;                   /* S: got ready tasks in this step */
+    uint32_t breaker;           /* I: of its handler; 0: none yet */
 };
 
 struct options_entry {
@@ -508,8 +524,13 @@ struct jq_core {
     struct jq_strmap blob_hashes;
     uint32_t idle_blob_head, idle_blob_tail; /* I: blobs that nobody refers to */
     uint64_t blob_count, blob_bytes;         /* I: those that are stored */
-    uint32_t group_sweep;                    /* S: the next group that may have to change its meter; 0: none */
-    struct lane_place *lane_places;          /* by lane */
+    struct jq_slab cached;
+    struct jq_strmap cached_names;
+    uint32_t cached_oldest, cached_newest;      /* S: by last use */
+    uint64_t cached_bytes, cached_output_bytes; /* I */
+    uint32_t cache_answered;                    /* S: in this step */
+    uint32_t group_sweep;                       /* S: the next group that may have to change its meter; 0: none */
+    struct lane_place *lane_places;             /* by lane */
     uint32_t lane_place_capacity;
     uint64_t *open_classes;             /* a bit per class: not blocked, and something to hand out */
     uint64_t *searched;                 /* scratch of a search: a bit per class */
@@ -626,9 +647,10 @@ struct jq_core {
     uint32_t exception_count, exception_capacity;
     uint8_t *verdict_bytes;
     size_t verdict_capacity;
-    struct jq_buf after;   /* of one record */
-    struct jq_buf reasons; /* texts of refusals and of explanations, of one request */
-    jq_task_id *parents;   /* of the tasks of one answer */
+    struct jq_buf after;                  /* of one record */
+    struct jq_buf reasons;                /* texts of refusals and of explanations, of one request */
+    uint8_t cache_key[JQ_CACHE_KEY_SIZE]; /* of one submit */
+    jq_task_id *parents;                  /* of the tasks of one answer */
     size_t parents_capacity;
 };
 

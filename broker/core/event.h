@@ -66,7 +66,9 @@
     X(JQ_OP_BLOB_LS, 49, "blob.ls")                                                                                    \
     X(JQ_OP_BLOB_GC, 50, "blob.gc")       /* W */                                                                      \
     X(JQ_OP_OUTPUT_PUT, 51, "output.put") /* the shell's alone */                                                      \
-    X(JQ_OP_TASK_LOGS, 52, "task.logs")   /* the shell's alone */
+    X(JQ_OP_TASK_LOGS, 52, "task.logs")   /* the shell's alone */                                                      \
+    X(JQ_OP_CACHE_STAT, 53, "cache.stat")                                                                              \
+    X(JQ_OP_CACHE_PURGE, 54, "cache.purge") /* W */
 
 #define JQ_OP_ENUM(name, number, text) name = (number),
 enum jq_op { JQ_OP_LIST(JQ_OP_ENUM) JQ_OP_END };
@@ -91,8 +93,9 @@ struct jq_submit_item {
     uint32_t retry_max, retry_base_ms, retry_cap_ms;
     int64_t soft_limit_ms, hard_limit_ms; /* 0: the handler's */
     int64_t result_ttl_ms;
-    struct jq_bytes body;    /* payload and headers, encoded, as record and lease carry them */
+    struct jq_bytes body;    /* payload (msgpack bin or nil) and headers, encoded, as record and lease carry them */
     struct jq_bytes files;   /* files.h */
+    bool no_cache;           /* runs, even where its result is cached */
     const jq_task_id *after; /* tasks that must have ended before; of a flow.add: earlier ones of the flow */
     size_t after_count;
     enum jq_on on; /* how; none: succeeded */
@@ -164,6 +167,7 @@ struct jq_report {
         error; /* what went wrong, one line of at most JQ_ERROR_TEXT_SIZE_MAX bytes; empty: nothing is known */
     struct jq_str service; /* with network: the name of the service that failed; empty: none was named */
     struct jq_bytes made;  /* files.h: outputs that were stored */
+    struct jq_str version; /* of the handler that ran, if it is pure; empty: not known */
 };
 
 /* One lease a worker says it holds. */

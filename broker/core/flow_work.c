@@ -77,6 +77,9 @@ static void free_root(struct jq_core *core, uint32_t ref) {
     struct jq_record record = {.type = JQ_RECORD_TASK_FREED, .u.task_freed = {{task_at(core, ref)->id}}};
     emit(core, &record);
     news_task(core, JQ_NEWS_TASK_READY, task_at(core, ref));
+    if (task_at(core, ref)->flags & TASK_FLAG_PURE) {
+        (void)cache_answers(core, ref, true);
+    }
 }
 
 /* From the last task to the first: so hardly one is started by the end of another that it waits for. */

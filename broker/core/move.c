@@ -40,21 +40,22 @@ static struct jq_bytes verdicts_pack(const struct jq_core *core, const struct ta
 static struct jq_submit_fields submit_of(struct jq_core *core, const struct task *task, struct jq_bytes body) {
     const struct side *side = task_side_if(core, task);
     const struct node *node = node_if(core, task);
-    return (struct jq_submit_fields){.task = {task->id},
-                                     .queue = task->queue,
-                                     .class_index = task->class_index,
-                                     .options = task->options,
-                                     .priority = task->priority,
-                                     .eta = task->flags & TASK_FLAG_ETA,
-                                     .ready_at_ms = task->at_ms,
-                                     .expires_wall_ms = side ? side->expires_wall_ms : 0,
-                                     .body = body,
-                                     .group =
-                                         task->group ? group_at(core, task->group)->name : (struct jq_str){NULL, 0},
-                                     .flow = node && node->flow ? flow_at(core, node->flow)->first : 0,
-                                     .on = node ? node->on : 0,
-                                     .after = edges_pack(core, task),
-                                     .files = task_files(core, task)};
+    return (struct jq_submit_fields){
+        .task = {task->id},
+        .queue = task->queue,
+        .class_index = task->class_index,
+        .options = task->options,
+        .priority = task->priority,
+        .eta = task->flags & TASK_FLAG_ETA,
+        .ready_at_ms = task->at_ms,
+        .expires_wall_ms = side ? side->expires_wall_ms : 0,
+        .body = body,
+        .group = task->group ? group_at(core, task->group)->name : (struct jq_str){NULL, 0},
+        .flow = node && node->flow ? flow_at(core, node->flow)->first : 0,
+        .on = node ? node->on : 0,
+        .after = edges_pack(core, task),
+        .files = task_files(core, task),
+        .cache = {task_cache_key(core, task), task->flags & TASK_FLAG_PURE ? JQ_CACHE_KEY_SIZE : 0}};
 }
 
 static void fill_side(const struct side *side, struct jq_record *record) {
@@ -158,6 +159,7 @@ static void consider(struct jq_core *core, const struct jq_record *old) {
     case JQ_RECORD_KEY_RELOCATED:
         consider_key(core, old->lsn, old->u.key_relocated.task, old->u.key_relocated.key);
         break;
+    case JQ_RECORD_CACHE_STORED: cache_moved(core, old); break;
     default: break;
     }
 }

@@ -400,14 +400,38 @@ void profiles_drop_class(struct jq_core *core, uint16_t class_index) {
     }
 }
 
+/* Ends with the first that is not pure: what is not pure costs one look. */
+static struct jq_str pure_version(const struct jq_core *core, struct jq_str name) {
+    const struct jq_str none = {NULL, 0};
+    struct jq_str version = none;
+    for (uint32_t i = 0; i < core->profile_count; i++) {
+        const struct jq_handler_def *handler = core->profiles[i] ? profile_handler(core->profiles[i], name) : NULL;
+        if (!handler) {
+            continue;
+        }
+        if (!handler->pure || handler->version.size == 0 ||
+            (version.size > 0 && !jq_str_equal(version, handler->version))) {
+            return none;
+        }
+        version = handler->version;
+    }
+    return version;
+}
+
 bool class_is_possible(struct jq_core *core, uint16_t class_index) {
     struct class_entry *entry = &core->classes[class_index];
     if (entry->possible_at != core->profiles_changed + 1) {
         entry->possible_at = core->profiles_changed + 1;
         entry->possible = false;
+        entry->pure_version = pure_version(core, entry->handler);
         for (uint32_t i = 0; i < core->profile_count && !entry->possible; i++) {
             entry->possible = core->profiles[i] && profile_plan(core, core->profiles[i], class_index)->possible;
         }
     }
     return entry->possible;
+}
+
+struct jq_str class_pure_version(struct jq_core *core, uint16_t class_index) {
+    (void)class_is_possible(core, class_index); /* brings both up to date */
+    return core->classes[class_index].pure_version;
 }

@@ -378,6 +378,9 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     ret_row->log_bytes = core->log_bytes;
     ret_row->stuck_tries = core->stuck_tries;
     ret_row->needs_from_lsn = jq_core_needs_from(core);
+    ret_row->cache_entries = core->cached.used_count;
+    ret_row->cache_bytes = core->cached_bytes;
+    ret_row->cache_output_bytes = core->cached_output_bytes;
     ret_row->draining = core->stopping;
     ret_row->memory_busy = core->memory_busy;
     ret_row->disk_busy = core->disk_busy;

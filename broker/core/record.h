@@ -61,6 +61,8 @@ enum jq_record_type {
     JQ_RECORD_TASK_RENEWED = 67,
     JQ_RECORD_BLOB_STORED = 75, /* its file is whole and on disk; also re-stated */
     JQ_RECORD_BLOB_DROPPED = 76,
+    JQ_RECORD_CACHE_STORED = 78, /* the result of a pure handler; also where it is moved to the log's head */
+    JQ_RECORD_CACHE_DROPPED = 79,
     JQ_RECORD_WORKER_DOORBELL = 85, /* where a worker is woken, and whether it sleeps */
     JQ_RECORD_TYPE_END              /* one past the last */
 };
@@ -73,6 +75,19 @@ struct jq_options {
     int64_t soft_limit_ms;
     int64_t hard_limit_ms;
     int64_t result_ttl_ms;
+};
+
+/* The key under which the result of a task is cached: how it is to be used, in a byte, and a SHA-256. An entry's name is the
+ * SHA-256 and the version of the handler that ran. */
+enum {
+    JQ_CACHE_KEY_SIZE = 1 + JQ_BLOB_HASH_SIZE,
+    JQ_CACHE_VERSION_SIZE_MAX = 64,
+    JQ_CACHE_NAME_SIZE_MAX = JQ_BLOB_HASH_SIZE + JQ_CACHE_VERSION_SIZE_MAX
+};
+/* The numbers are the journal's. */
+enum jq_cache_use {
+    JQ_CACHE_LOOK = 1, /* answered from the cache, if it can be; else its result is kept there */
+    JQ_CACHE_RUN = 2   /* runs in any case; its result is kept there */
 };
 
 enum { JQ_LEASE_UNITS_SIZE_MAX = 16384 }; /* encoded units of one lease */
@@ -235,6 +250,7 @@ struct jq_record {
             uint32_t schedule;     /* 0: of none */
             int64_t due_wall_ms;   /* of a schedule: for which time; 0: by hand. All times up to it are settled */
             struct jq_bytes files; /* files.h */
+            struct jq_bytes cache; /* JQ_CACHE_KEY_SIZE bytes; empty: its result is not cached */
         } task_submitted;
         struct {
             jq_task_id task;
@@ -382,6 +398,17 @@ struct jq_record {
         struct {
             const uint8_t *hash;
         } blob_dropped; /* collected, or found lost */
+        struct {
+            struct jq_str name;    /* SHA-256, and the version that ran */
+            jq_task_id task;       /* that ran */
+            int64_t at_ms;         /* when it ended */
+            uint64_t output_bytes; /* of the blobs in `made` */
+            struct jq_bytes made;  /* files.h */
+            struct jq_bytes body;  /* opaque, as in task_ended */
+        } cache_stored;
+        struct {
+            struct jq_str name;
+        } cache_dropped; /* driven out, purged, or a blob of it was found lost */
         struct {
             jq_task_id task;
         } task_held; /* also of TASK_RELEASED */

@@ -24,8 +24,8 @@ static struct jq_bytes made_stored(struct jq_core *core, struct jq_bytes made) {
     return jq_buf_bytes(&core->after);
 }
 
-static void end_task(struct jq_core *core, struct task *task, enum jq_state state, enum jq_outcome outcome,
-                     const struct jq_report *report) {
+void task_end_reported(struct jq_core *core, struct task *task, enum jq_state state, enum jq_outcome outcome,
+                       const struct jq_report *report) {
     struct jq_record record = {.type = JQ_RECORD_TASK_ENDED,
                                .u.task_ended = {.task = {task->id},
                                                 .state = (uint8_t)state,
@@ -43,7 +43,7 @@ static void end_task(struct jq_core *core, struct task *task, enum jq_state stat
 }
 
 void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_outcome outcome) {
-    end_task(core, task_at(core, ref), state, outcome, &no_report);
+    task_end_reported(core, task_at(core, ref), state, outcome, &no_report);
 }
 
 /* min(base * 2^(failures - 1), cap), times a factor in [0.5, 1) that a replay gives again. */
@@ -120,6 +120,13 @@ static void kill_task(struct jq_core *core, struct task *task, enum jq_outcome o
 
 /* ---- what follows from each outcome ---- */
 
+static void succeed(struct jq_core *core, struct task *task, const struct jq_report *report) {
+    if (task->flags & TASK_FLAG_PURE) {
+        cache_keep(core, task, report);
+    }
+    task_end_reported(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report);
+}
+
 static void after_failure(struct jq_core *core, struct task *task, const struct jq_report *report) {
     const struct jq_options *options = &core->options[task->options].options;
     struct counters counters = counters_of(core, task);
@@ -154,9 +161,9 @@ static void after_shortage(struct jq_core *core, struct task *task, const struct
 /* A cancel was asked for: only an outcome that came first stands. */
 static void after_cancelling(struct jq_core *core, struct task *task, const struct jq_report *report) {
     if (report->outcome == JQ_OUTCOME_SUCCESS) {
-        end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report);
+        succeed(core, task, report);
     } else {
-        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, report);
+        task_end_reported(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, report);
     }
 }
 
@@ -166,8 +173,10 @@ static void report_apply(struct jq_core *core, struct task *task, const struct j
         return;
     }
     switch (report->outcome) {
-    case JQ_OUTCOME_SUCCESS: end_task(core, task, JQ_STATE_SUCCEEDED, JQ_OUTCOME_SUCCESS, report); break;
-    case JQ_OUTCOME_INVALID_INPUT: end_task(core, task, JQ_STATE_DEAD, JQ_OUTCOME_INVALID_INPUT, report); break;
+    case JQ_OUTCOME_SUCCESS: succeed(core, task, report); break;
+    case JQ_OUTCOME_INVALID_INPUT:
+        task_end_reported(core, task, JQ_STATE_DEAD, JQ_OUTCOME_INVALID_INPUT, report);
+        break;
     case JQ_OUTCOME_RESOURCE_EXHAUSTED: after_shortage(core, task, report); break;
     case JQ_OUTCOME_CANCELLED: /* nobody asked for it: the worker gave it up */
     case JQ_OUTCOME_HANDED_BACK:
@@ -202,7 +211,7 @@ static void after_loss(struct jq_core *core, uint32_t ref, bool alone) {
                                        lost_text(text, worker_at(core, lease_at(core, task->lease)->worker)->name)};
     core->totals.lost_total++;
     if (task->state == JQ_STATE_CANCELLING) {
-        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_LOST, &lost);
+        task_end_reported(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_LOST, &lost);
         return;
     }
     struct counters counters = counters_of(core, task);
@@ -231,7 +240,7 @@ void attempt_returned(struct jq_core *core, uint32_t ref) {
     struct task *task = task_at(core, ref);
     const struct breaker_attempt attempt = breakers_attempt(core, task);
     if (task->state == JQ_STATE_CANCELLING) {
-        end_task(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, &no_report);
+        task_end_reported(core, task, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED, &no_report);
     } else {
         retry_task(core, task, JQ_OUTCOME_HANDED_BACK, counters_of(core, task), 0, &no_report);
     }
@@ -250,7 +259,7 @@ void attempt_damaged(struct jq_core *core, const struct jq_held *held) {
         task_end(core, ref, JQ_STATE_CANCELLED, JQ_OUTCOME_CANCELLED);
     } else {
         const struct jq_report damaged = {.error = JQ_STR("what it carries cannot be read back from the journal")};
-        end_task(core, task_at(core, ref), JQ_STATE_DEAD, JQ_OUTCOME_DAMAGED, &damaged);
+        task_end_reported(core, task_at(core, ref), JQ_STATE_DEAD, JQ_OUTCOME_DAMAGED, &damaged);
     }
     breakers_attempt_ended(core, &attempt, JQ_OUTCOME_DAMAGED, (struct jq_str){NULL, 0});
     worker_fill(core, attempt.worker); /* there is room again */

@@ -6,7 +6,14 @@
 #include "broker/core/files.h"
 #include "broker/core/schedules.h"
 
-enum { VERSION = 1, VERSION_WITH_FILES = 2, FILES_SIZE_MAX = 16 * 1024, FLAG_SKIP_OVERLAP = 1, TEXT_MAX = 1024 };
+enum {
+    VERSION = 1,
+    VERSION_WITH_FILES = 2,
+    FILES_SIZE_MAX = 16 * 1024,
+    FLAG_SKIP_OVERLAP = 1,
+    FLAG_NO_CACHE = 2,
+    TEXT_MAX = 1024,
+};
 
 static void pack_task(const struct jq_submit_item *task, struct jq_buf *out) {
     jq_buf_append_str(out, task->queue);
@@ -37,7 +44,8 @@ void schedule_def_pack(const struct jq_schedule_def *def, struct jq_buf *out) {
     jq_buf_append_str(out, def->when);
     jq_buf_append_str(out, def->zone);
     jq_buf_append_u8(out, (uint8_t)def->catch_up);
-    jq_buf_append_u8(out, def->skip_overlap ? FLAG_SKIP_OVERLAP : 0);
+    jq_buf_append_u8(out,
+                     (uint8_t)((def->skip_overlap ? FLAG_SKIP_OVERLAP : 0) | (def->task.no_cache ? FLAG_NO_CACHE : 0)));
     jq_buf_append_varint(out, (uint64_t)def->jitter_ms);
     pack_task(&def->task, out);
 }
@@ -84,7 +92,9 @@ bool schedule_def_unpack(struct jq_bytes bytes, struct jq_schedule_def *ret_def)
     def.when = jq_read_str(&in, TEXT_MAX);
     def.zone = jq_read_str(&in, TEXT_MAX);
     def.catch_up = (enum jq_catch_up)jq_read_u8(&in);
-    def.skip_overlap = jq_read_u8(&in) & FLAG_SKIP_OVERLAP;
+    const uint8_t flags = jq_read_u8(&in);
+    def.skip_overlap = flags & FLAG_SKIP_OVERLAP;
+    def.task.no_cache = flags & FLAG_NO_CACHE;
     def.jitter_ms = (int64_t)(jq_read_varint(&in) & INT64_MAX);
     unpack_task(&in, version, &def.task);
     *ret_def = def;

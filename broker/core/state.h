@@ -241,6 +241,9 @@ void profile_park(struct jq_core *core, uint32_t index);
 void profile_unpark(struct jq_core *core, uint32_t index);
 void profiles_drop_class(struct jq_core *core, uint16_t class_index);
 bool class_is_possible(struct jq_core *core, uint16_t class_index);
+/* Of its handler, if all registered workers that have it declare it pure, and agree on the version; empty: not so. Lent until a worker
+ * registers or goes. */
+struct jq_str class_pure_version(struct jq_core *core, uint16_t class_index);
 
 /* ---- units.c: offers whose units are told apart ---- */
 bool units_valid(struct jq_bytes units);
@@ -289,6 +292,12 @@ uint32_t blob_find(const struct jq_core *core, const uint8_t *hash); /* 0: none 
 void task_set_files(struct jq_core *core, struct task *task, struct jq_bytes files);
 void task_set_made(struct jq_core *core, struct task *task, struct jq_bytes made);
 void side_drop_files(struct jq_core *core, struct side *side);
+/* Its cache key; empty: none from now on. The task's hash is out of the digest. */
+void task_set_cache(struct jq_core *core, struct task *task, struct jq_bytes key);
+static inline const uint8_t *task_cache_key(const struct jq_core *core, const struct task *task) { /* NULL: none */
+    return task->flags & TASK_FLAG_PURE ? task_side_if(core, task)->files->cache : NULL;
+}
+void files_refer(struct jq_core *core, struct jq_bytes files, bool add); /* once more, or once less */
 struct jq_bytes task_files(const struct jq_core *core, const struct task *task);
 struct jq_bytes task_made(const struct jq_core *core, const struct task *task);
 uint64_t side_files_sum(const struct side *side);
@@ -307,6 +316,21 @@ void blob_put_request(struct jq_core *core, const struct jq_request *request);
 void blob_stat_request(struct jq_core *core, const struct jq_request *request);
 void blob_ls_request(struct jq_core *core, const struct jq_request *request);
 void blob_gc_request(struct jq_core *core, const struct jq_request *request);
+
+/* ---- cache.c: results of pure handlers ---- */
+struct jq_bytes cache_key(struct jq_core *core,
+                          const struct jq_submit_item *item); /* lent until the next; empty: none */
+/* Of a task with TASK_FLAG_PURE. True: it has ended, with a result that was kept. `first`: a miss counts. */
+bool cache_answers(struct jq_core *core, uint32_t task_ref, bool first);
+/* Of a leased task with that flag, which has succeeded: before it ends. */
+void cache_keep(struct jq_core *core, const struct task *task, const struct jq_report *report);
+enum jq_err apply_cache_record(struct jq_core *core, const struct jq_record *record, struct jq_error *reterr);
+void cache_moved(struct jq_core *core, const struct jq_record *old);
+uint64_t cache_digest(const struct jq_core *core);
+void cache_free(struct jq_core *core);
+struct jq_cache_row cache_row(const struct jq_core *core);
+void cache_stat_request(struct jq_core *core, const struct jq_request *request);
+void cache_purge_request(struct jq_core *core, const struct jq_request *request);
 
 /* ---- limit_ops.c ---- */
 void limits_configure(struct jq_core *core); /* after a start */
@@ -371,6 +395,8 @@ void attempt_returned(struct jq_core *core, uint32_t ref);
 void attempt_damaged(struct jq_core *core, const struct jq_held *held);
 
 void task_end(struct jq_core *core, uint32_t ref, enum jq_state state, enum jq_outcome outcome);
+void task_end_reported(struct jq_core *core, struct task *task, enum jq_state state, enum jq_outcome outcome,
+                       const struct jq_report *report);
 int64_t backoff_ms(const struct jq_options *options, uint64_t task, uint32_t failures);
 
 /* ---- submit.c ---- */

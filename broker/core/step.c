@@ -133,6 +133,8 @@ static void on_request(struct jq_core *core, const struct jq_request *request) {
         [JQ_OP_BLOB_STAT] = blob_stat_request,
         [JQ_OP_BLOB_LS] = blob_ls_request,
         [JQ_OP_BLOB_GC] = blob_gc_request,
+        [JQ_OP_CACHE_STAT] = cache_stat_request,
+        [JQ_OP_CACHE_PURGE] = cache_purge_request,
     };
     if (request->op > JQ_OP_NONE && request->op < JQ_OP_END && handlers[request->op]) {
         handlers[request->op](core, request);
@@ -195,6 +197,7 @@ void jq_core_step(struct jq_core *core, const struct jq_event *event, const stru
     core->output = output;
     core->now_ms = event->now_ms;
     core->wall_ms = event->wall_ms;
+    core->cache_answered = 0;
     time_passes(core);
     on_event(core, event);
     flows_work(core);

@@ -65,6 +65,7 @@ static const char *intern_class(struct jq_core *core, const struct jq_submit_ite
             return "classes_max reached";
         }
         batch->unmatched |= !class_is_possible(core, batch->class_index);
+        batch->pure = core->classes[batch->class_index].pure_version.size > 0;
     }
     return intern_options(core, item, batch) == JQ_REPLY_OK ? NULL : "options_max reached";
 }
@@ -236,7 +237,8 @@ struct jq_record batch_record(struct jq_core *core, const struct jq_submit_item 
                              .after = parents_pack(core, item, id),
                              .group = item->group,
                              .body = item->body,
-                             .files = item->files}};
+                             .files = item->files,
+                             .cache = batch->pure ? cache_key(core, item) : (struct jq_bytes){NULL, 0}}};
 }
 
 static void accept_item(struct jq_core *core, const struct jq_submit_item *item, struct batch *batch,
@@ -258,6 +260,8 @@ static void accept_item(struct jq_core *core, const struct jq_submit_item *item,
     news_task(core, JQ_NEWS_TASK_SUBMITTED, task_at(core, ref));
     if (item->expires_wall_ms > 0 && item->expires_wall_ms <= core->wall_ms) {
         task_end(core, ref, JQ_STATE_EXPIRED, JQ_OUTCOME_EXPIRED); /* before a parked worker can take it */
+    } else if (record.u.task_submitted.cache.size > 0) {
+        (void)cache_answers(core, ref, true);
     }
 }
 

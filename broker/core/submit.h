@@ -14,6 +14,7 @@ struct batch {
     uint64_t first;
     uint32_t accepted;
     bool unmatched;
+    bool pure;         /* tasks of the class may be answered from the cache */
     bool renewed;      /* a task that waits was replaced */
     uint32_t schedule; /* whose task it is; 0: none */
     int64_t due_wall_ms;

@@ -6,7 +6,7 @@
 #include "broker/shell/decode_internal.h"
 #include "common/codec_survey.h"
 
-_Static_assert((int)JQ_OP_END == 53, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
+_Static_assert((int)JQ_OP_END == 55, "an op of the core has no row in JQ_OP_ROWS or in the table of readers below");
 
 void jq_decode_config_init(struct jq_decode_config *config) {
     *config = (struct jq_decode_config){.retry_max = JQ_RETRY_MAX_DEFAULT,
@@ -357,6 +357,8 @@ static jq_decode_body *const body_readers[JQ_OP_END] = {
     [JQ_OP_BLOB_GC] = decode_nothing,
     [JQ_OP_OUTPUT_PUT] = decode_output_put,
     [JQ_OP_TASK_LOGS] = decode_task_logs,
+    [JQ_OP_CACHE_STAT] = decode_nothing,
+    [JQ_OP_CACHE_PURGE] = decode_nothing,
 };
 
 /* ---- the envelope ------------------------------------------------------------------------------------------------ */

@@ -40,7 +40,8 @@ static bool is_kept(unsigned place) {
     case JQ_AT_TASK_RESULT_TTL:
     case JQ_AT_TASK_HEADERS:
     case JQ_AT_TASK_INPUTS:
-    case JQ_AT_TASK_OUTPUTS: return true;
+    case JQ_AT_TASK_OUTPUTS:
+    case JQ_AT_TASK_NO_CACHE: return true;
     default: return false;
     }
 }

@@ -151,6 +151,7 @@ bool jq_decode_task(struct jq_decoder *decoder, const struct jq_values *values, 
     item->key = jq_value_text(values, JQ_AT_TASK_KEY);
     item->group = jq_value_text(values, JQ_AT_TASK_GROUP);
     item->priority = (int)jq_value_uint(values, JQ_AT_TASK_PRIORITY, JQ_PRIORITY_DEFAULT);
+    item->no_cache = jq_value_bool(values, JQ_AT_TASK_NO_CACHE);
     return read_times(decoder, values, item) && read_retry(decoder, values, item) &&
            jq_decode_need(decoder, jq_value_text(values, JQ_AT_TASK_NEED), "need", &item->need) &&
            jq_decode_want(decoder, jq_value_text(values, JQ_AT_TASK_WANT), &item->want) &&

@@ -275,6 +275,7 @@ static bool read_report(struct jq_decoder *decoder, const msgpack_object *object
         .outcome = outcome,
         .crashed = values.at[JQ_AT_REPORT_ITEM_CRASHED].u != 0,
         .body = pack_detail(decoder, &detail),
+        .version = jq_value_text(&detail, JQ_AT_DETAIL_VERSION),
     };
     ret_report->made = (struct jq_bytes){NULL, 0};
     if (jq_given(&detail, JQ_AT_DETAIL_OUTPUTS) && !jq_decode_made(decoder, &detail, ret_report))

@@ -288,6 +288,8 @@ static encode_body *const body_writers[JQ_OP_END] = {
     [JQ_OP_BLOB_STAT] = encode_blobs,
     [JQ_OP_BLOB_LS] = encode_blobs,
     [JQ_OP_BLOB_GC] = encode_many,
+    [JQ_OP_CACHE_STAT] = encode_cache,
+    [JQ_OP_CACHE_PURGE] = encode_many,
 };
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,

@@ -76,3 +76,19 @@ void encode_blobs(struct encoder *encoder, const struct jq_reply_effect *reply) 
         row_uint(&map, JQ_AT_BLOBS_REPLY_NEXT, reply->u.blobs.next);
     row_end(&map);
 }
+
+void encode_cache(struct encoder *encoder, const struct jq_reply_effect *reply) {
+    struct row_map map = row_begin(&encoder->pack, &jq_message_cache_reply);
+    const struct jq_cache_row *row = &reply->u.cache;
+    row_uint(&map, JQ_AT_CACHE_ENTRIES, row->entries);
+    row_uint(&map, JQ_AT_CACHE_ENTRIES_MAX, row->entries_max);
+    row_uint(&map, JQ_AT_CACHE_BYTES, row->bytes);
+    row_uint(&map, JQ_AT_CACHE_BYTES_MAX, row->bytes_max);
+    row_uint(&map, JQ_AT_CACHE_OUTPUT_BYTES, row->output_bytes);
+    row_uint(&map, JQ_AT_CACHE_OUTPUT_BYTES_MAX, row->output_bytes_max);
+    row_uint(&map, JQ_AT_CACHE_HITS, row->hits_total);
+    row_uint(&map, JQ_AT_CACHE_MISSES, row->misses_total);
+    row_uint(&map, JQ_AT_CACHE_STORED, row->stored_total);
+    row_uint(&map, JQ_AT_CACHE_EVICTED, row->evicted_total);
+    row_end(&map);
+}

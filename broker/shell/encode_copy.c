@@ -259,6 +259,7 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_BLOB_STAT:
     case JQ_OP_BLOB_LS: put_blobs(sink, reply); break;
     case JQ_OP_BLOB_GET: put_bytes(sink, &reply->u.blob.data); break;
+    case JQ_OP_CACHE_STAT:
     case JQ_OP_BLOB_PUT: break;
     case JQ_OP_QUEUE_LS: put_queues(sink, reply); break;
     case JQ_OP_WORKER_LS:
@@ -275,6 +276,7 @@ static void put_answer(struct sink *sink, struct jq_reply_effect *reply) {
     case JQ_OP_SERVER_STATUS: break; /* They borrow nothing. */
     case JQ_OP_EVENTS_READ: put_events(sink, reply); break;
     case JQ_OP_BLOB_GC:
+    case JQ_OP_CACHE_PURGE:
     default: put_many(sink, reply); break;
     }
 }

@@ -25,6 +25,7 @@ void encode_limits(struct encoder *encoder, const struct jq_reply_effect *reply)
 void encode_events(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_blob_put(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_blob_get(struct encoder *encoder, const struct jq_reply_effect *reply);
+void encode_cache(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_blobs(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_server(struct encoder *encoder, const struct jq_reply_effect *reply);
 

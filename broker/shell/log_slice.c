@@ -111,7 +111,8 @@ static bool carries_something(enum jq_record_type type) {
     case JQ_RECORD_TASK_RENEWED:
     case JQ_RECORD_TASK_RELOCATED:
     case JQ_RECORD_REPORT_RELOCATED:
-    case JQ_RECORD_KEY_RELOCATED: return true;
+    case JQ_RECORD_KEY_RELOCATED:
+    case JQ_RECORD_CACHE_STORED: return true;
     default: return false;
     }
 }

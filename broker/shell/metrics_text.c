@@ -54,6 +54,10 @@ static void render_tasks(struct jq_buf *out, const struct jq_server_row *row) {
     counter(out, "attempts_crashed_total", "Attempts that crashed.", row->crashed_total);
     counter(out, "log_moved_total", "Tasks and reports written again at the log's head.", row->moved_total);
     counter(out, "tasks_shed_total", "Tasks dropped by full queues for others of higher priority.", row->shed_total);
+    counter(out, "cache_hits_total", "Tasks answered with a result that was kept.", row->cache_hits_total);
+    counter(out, "cache_misses_total", "Tasks looked up in vain.", row->cache_misses_total);
+    counter(out, "cache_stored_total", "Results that were kept.", row->cache_stored_total);
+    counter(out, "cache_evicted_total", "Results that made room for others.", row->cache_evicted_total);
     counter(out, "submits_withheld_total", "Submits that waited for room in a full queue.", row->withheld_total);
     counter(out, "reports_stale_total", "Reports under a lease that was no longer current.", row->stale_total);
     head(out, "tasks_ended_total", "counter", "Tasks that came to their end, by final state.");
@@ -87,6 +91,9 @@ static void render_broker(struct jq_buf *out, const struct jq_metrics_snapshot *
     gauge(out, "schedules", "Schedules.", row->schedules);
     gauge(out, "schedules_troubled", "Schedules that cannot submit, such as for want of a time zone.",
           row->schedules_troubled);
+    gauge(out, "cache_entries", "Results of pure handlers that are kept.", row->cache_entries);
+    gauge(out, "cache_bytes", "Memory that they take.", row->cache_bytes);
+    gauge(out, "cache_output_bytes", "Bytes of blobs that they hold fast.", row->cache_output_bytes);
     gauge(out, "memory_bytes", "Memory of the core.", row->memory_bytes);
     gauge(out, "memory_max_bytes", "Memory of the core at which submits are refused.", row->memory_max);
     gauge(out, "memory_busy", "1 while submits are refused for memory.", row->memory_busy);

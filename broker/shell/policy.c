@@ -15,6 +15,9 @@ static void limits(const struct jq_broker_settings *settings, struct jq_core_con
     policy->log_slack_bytes = (uint64_t)settings->segment_size_bytes / 2;
     policy->disk_free_min = (uint64_t)settings->disk_free_min_bytes;
     policy->blobs_max = (uint64_t)settings->blobs_max;
+    policy->cache_entries_max = (uint64_t)settings->cache_max;
+    policy->cache_bytes_max = (uint64_t)settings->cache_bytes_max;
+    policy->cache_output_bytes_max = (uint64_t)settings->cache_output_bytes_max;
     policy->blob_grace_ms = settings->blob_grace_ms;
     policy->flows_max = (uint32_t)settings->flows_max;
     policy->classes_max = (uint32_t)settings->classes_max;

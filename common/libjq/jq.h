@@ -95,6 +95,7 @@ struct jq_task_spec {
     size_t input_count;
     const char *const *outputs; /* names of files that it makes, at most 64: stored when it has succeeded */
     size_t output_count;
+    bool no_cache; /* it runs, though the result of a pure handler is cached */
 };
 
 /* A spec with nothing but a handler. */

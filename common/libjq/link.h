@@ -88,6 +88,7 @@ struct jq_link_report {
     uint64_t rss_bytes;                  /* 0: not known */
     const struct jq_named_blob *outputs; /* with success: files that it made, stored */
     size_t output_count;
+    struct jq_str version; /* of a pure handler: the one that ran; empty: the result is not cached */
 };
 
 enum jq_err jq_link_new(const struct jq_link_config *config, struct jq_link **ret_link, struct jq_error *reterr);

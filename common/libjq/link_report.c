@@ -67,13 +67,15 @@ static void pack_detail(struct jq_pack *pack, const struct jq_link_report *repor
     count += detail_number(pack, JQ_AT_DETAIL_CPU, report->cpu_ms, -1);
     count += detail_number(pack, JQ_AT_DETAIL_RSS, (int64_t)report->rss_bytes, 0);
     count += detail_outputs(pack, report);
+    count += detail_text(pack, JQ_AT_DETAIL_VERSION, report->version);
     jq_pack_end(pack, hole, count);
 }
 
 static bool has_detail(const struct jq_link_report *report) {
     return report->result.size || report->message.size || report->service.size || report->stdout_tail.size ||
            report->stderr_tail.size || report->exit_code >= 0 || report->signal_number >= 0 ||
-           report->output_count > 0 || report->duration_ms >= 0 || report->cpu_ms >= 0 || report->rss_bytes > 0;
+           report->output_count > 0 || report->duration_ms >= 0 || report->cpu_ms >= 0 || report->rss_bytes > 0 ||
+           report->version.size > 0;
 }
 
 static void pack_report(struct jq_buf *items, const struct jq_link_report *report) {

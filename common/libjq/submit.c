@@ -144,6 +144,10 @@ static size_t pack_rare(struct jq_pack *pack, const struct jq_task_spec *task) {
         pack_headers(pack, task);
         count++;
     }
+    if (task->no_cache) {
+        jq_pack_field_bool(pack, &jq_message_task, JQ_AT_TASK_NO_CACHE, true);
+        count++;
+    }
     return count + pack_files(pack, task) + pack_after(pack, task);
 }
 

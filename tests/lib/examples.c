@@ -467,6 +467,21 @@ static void write_blobs_reply(struct jq_buf *out) {
                                          .u.blobs = {.rows = rows, .count = 1, .total = 1, .total_bytes = 49157}});
 }
 
+static void write_cache_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_CACHE_STAT,
+                                         .request = 25,
+                                         .u.cache = {.entries = 2,
+                                                     .entries_max = 100000,
+                                                     .bytes = 1240,
+                                                     .bytes_max = 67108864,
+                                                     .output_bytes = 49157,
+                                                     .output_bytes_max = 1073741824,
+                                                     .hits_total = 7,
+                                                     .misses_total = 3,
+                                                     .stored_total = 3,
+                                                     .evicted_total = 1}});
+}
+
 static void write_survey(struct jq_buf *out) {
     jq_buf_clear(out);
     jq_survey_write(out, &(struct jq_survey){.survey = 71, .epoch = 3});
@@ -617,6 +632,9 @@ const struct example examples[] = {
     REQUEST("blob.ls", "24", blob_ls, "{\"limit\": 100}"),
     REPLY("blob.ls reply", write_blobs_reply, blobs_reply),
     REQUEST("blob.gc", "25", none, "{}"),
+    REQUEST("cache.stat", "25", none, "{}"),
+    REPLY("cache.stat reply", write_cache_reply, cache_reply),
+    REQUEST("cache.purge", "26", none, "{}"),
     OTHER("survey", write_survey, survey),
     OTHER("survey response", write_survey_response, survey_response),
     OTHER("notice", write_notice, notice),

@@ -239,6 +239,7 @@ static void keep_reply(struct kept *kept, struct jq_reply_effect *reply) {
     case JQ_OP_SCHEDULE_SHOW: keep_schedules(kept, reply); break;
     case JQ_OP_EVENTS_READ: keep_events(kept, reply); break;
     case JQ_OP_BLOB_GC:
+    case JQ_OP_CACHE_PURGE:
     case JQ_OP_TASK_CANCEL:
     case JQ_OP_DEAD_REPLAY:
     case JQ_OP_DEAD_RM:

@@ -62,6 +62,10 @@ static const uint8_t files_bytes[] = {JQ_FILE_OUTPUT,
                                       32};
 
 /* One record of each type, every field set to something that is not its default. */
+static const uint8_t cache_key_bytes[JQ_CACHE_KEY_SIZE] = {JQ_CACHE_RUN, 1, 2, 3};
+static const char cache_name[] = "0123456789abcdef0123456789abcdef"
+                                 "v2";
+
 static const struct jq_record examples[] = {
     {.type = JQ_RECORD_PROLOGUE_BEGIN},
     {.type = JQ_RECORD_PROLOGUE_END, .u.prologue_end = {77, UINT64_MAX}},
@@ -165,6 +169,16 @@ static const struct jq_record examples[] = {
     {.type = JQ_RECORD_LIMIT_REMOVED, .u.limit_removed = {{"queue:q", 7}}},
     {.type = JQ_RECORD_BLOB_STORED, .u.blob_stored = {hash_bytes, UINT64_MAX}},
     {.type = JQ_RECORD_BLOB_DROPPED, .u.blob_dropped = {hash_bytes}},
+    {.type = JQ_RECORD_TASK_SUBMITTED,
+     .u.task_submitted = {.task = {1},
+                          .priority = 9,
+                          .unique = 4,
+                          .key_expires_ms = 1,
+                          .key = {"ns\0key", 6},
+                          .cache = {cache_key_bytes, sizeof(cache_key_bytes)}}},
+    {.type = JQ_RECORD_CACHE_STORED,
+     .u.cache_stored = {{cache_name, 34}, {7}, 8000, 9, {files_bytes, sizeof(files_bytes)}, {body_bytes, 8}}},
+    {.type = JQ_RECORD_CACHE_DROPPED, .u.cache_dropped = {{cache_name, 34}}},
     {.type = JQ_RECORD_TASK_HELD, .u.task_held = {{1}}},
     {.type = JQ_RECORD_TASK_RELEASED, .u.task_held = {{1}}},
     {.type = JQ_RECORD_TASK_MOVED, .u.task_moved = {{1}, 2}},

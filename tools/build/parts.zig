@@ -14,7 +14,7 @@ pub const system = struct {
     pub const pthread = "pthread"; // Threads of shells, transport and libjq.
     pub const jansson = "jansson"; // JSON documents of people and handlers.
     pub const inih = "inih"; // Configuration files.
-    pub const nettle = "nettle"; // SHA-256 of access tokens and blobs.
+    pub const nettle = "nettle"; // SHA-256 of access tokens, blobs and what a cached result answers.
     pub const systemd = "systemd"; // sd_notify, watchdog, socket activation, journald.
     pub const microhttpd = "microhttpd"; // Health, metrics and dashboard over HTTP.
     pub const seccomp = "seccomp"; // Sandbox of the worker's children.
@@ -72,7 +72,7 @@ pub const Parts = struct {
             }),
             .client = kit.library("jqclient", client_files, client_system),
             .libjq = kit.library("jq", sources.join(b, common_files, client_files), client_system),
-            .core = folder(kit, "jqcore", "broker/core", &.{}),
+            .core = folder(kit, "jqcore", "broker/core", &.{system.nettle}),
             .record = kit.library("jqrecord", recordFiles(b), &.{}),
             .journal = folder(kit, "jqjournal", "broker/journal", &.{system.zstd}),
             .blob = folder(kit, "jqblob", "broker/blob", &.{system.zstd}),

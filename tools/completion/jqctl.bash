@@ -4,7 +4,7 @@ _jqctl() {
     local noun='' verb='' words='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -z $noun ]]; then
-            [[ ' task flow queue blob limit worker dead breaker schedule events journal server token completion ' == *" $word "* ]] && noun=$word
+            [[ ' task flow queue blob cache limit worker dead breaker schedule events journal server token completion ' == *" $word "* ]] && noun=$word
         elif [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
     case $prev in
@@ -14,11 +14,12 @@ _jqctl() {
         --timeout) return ;;
     esac
     case "$noun $verb" in
-    ' ') words='task flow queue blob limit worker dead breaker schedule events journal server token completion' ;;
+    ' ') words='task flow queue blob cache limit worker dead breaker schedule events journal server token completion' ;;
     'task ') words='submit ls show logs explain wait cancel retry hold release move rm' ;;
     'flow ') words='submit map ls show wait cancel' ;;
     'queue ') words='ls show pause resume drain purge set' ;;
     'blob ') words='ls put get gc' ;;
+    'cache ') words='stat purge' ;;
     'limit ') words='ls set rm' ;;
     'worker ') words='ls show drain' ;;
     'dead ') words='ls show edit replay rm' ;;
@@ -30,7 +31,7 @@ _jqctl() {
     'token ') words='new' ;;
     'completion ') words='bash zsh fish' ;;
     'task submit')
-        words='--payload --raw --from-jsonl --queue --priority --need --want --group --key --unique --unique-for --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --param --input --output --wait'
+        words='--payload --raw --from-jsonl --queue --priority --need --want --group --key --unique --unique-for --delay --eta --expires --retry --soft-limit --hard-limit --result-ttl --after --on --header --param --input --output --no-cache --wait'
         case $prev in
         --payload) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         --from-jsonl) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -193,6 +194,14 @@ _jqctl() {
         words=''
         case $prev in
         esac ;;
+    'cache stat')
+        words=''
+        case $prev in
+        esac ;;
+    'cache purge')
+        words=''
+        case $prev in
+        esac ;;
     'limit ls')
         words=''
         case $prev in
@@ -289,7 +298,7 @@ _jqctl() {
         case $prev in
         esac ;;
     'schedule set')
-        words='--zone --catch-up --overlap --jitter --paused --payload --raw --param --input --output --queue --priority --need --want --group --delay --retry --soft-limit --hard-limit --result-ttl --header'
+        words='--zone --catch-up --overlap --jitter --paused --payload --raw --param --input --output --queue --priority --need --want --group --delay --retry --soft-limit --hard-limit --result-ttl --no-cache --header'
         case $prev in
         --zone) return ;;
         --catch-up) mapfile -t COMPREPLY < <(compgen -W 'none last all' -- "$cur"); return ;;

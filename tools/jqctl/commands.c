@@ -52,6 +52,7 @@ static const struct jqctl_option submit_options[] = {
      NULL},
     {"input", 'i', "NAME=FILE", "A file for the handler, or sha256:HASH of a stored one; again and again.", NULL},
     {"output", 'o', "NAME[=FILE]", "A file that the handler makes; with --wait it is saved; again and again.", NULL},
+    {"no-cache", 0, NULL, "Run it, though its result may be cached (of handlers that are pure).", NULL},
     {"wait", 'w', NULL, "Wait for the end and print the result; --timeout is then how long to wait.", NULL},
 };
 
@@ -220,6 +221,7 @@ static const struct jqctl_option schedule_set_options[] = {
     {"soft-limit", 0, "DURATION", "SIGTERM after it.", NULL},
     {"hard-limit", 0, "DURATION", "SIGKILL to the whole tree after it.", NULL},
     {"result-ttl", 0, "DURATION", "How long the result is kept (1d).", NULL},
+    {"no-cache", 0, NULL, "Run it, though its result may be cached (of handlers that are pure).", NULL},
     {"header", 'H', "NAME=VALUE", "Passed to the handler; may be given again and again.", NULL},
 };
 
@@ -296,6 +298,7 @@ const struct jqctl_noun jqctl_nouns[] = {
     {"flow", "Flows: graphs of tasks, taken and cancelled as a whole"},
     {"queue", "Queues"},
     {"blob", "Blobs: files in the broker's store, named by their SHA-256"},
+    {"cache", "Results of pure handlers, kept to answer the same task again"},
     {"limit", "Limits: so many at a time, so many in so long, for a queue, a handler or a group"},
     {"worker", "Workers"},
     {"dead", "Dead letters: tasks that failed for good"},
@@ -353,6 +356,9 @@ const struct jqctl_command jqctl_commands[] = {
     {"blob", "get", "SHA256 FILE", 2, 2, "Fetch one into a file.", NO_OPTIONS, jqctl_blob_get},
     {"blob", "gc", "", 0, 0, "Drop blobs that no task refers to, without waiting for their time.", NO_OPTIONS,
      jqctl_blob_gc},
+    {"cache", "stat", "", 0, 0, "Show what is kept of results of pure handlers, and how often it served.", NO_OPTIONS,
+     jqctl_cache_stat},
+    {"cache", "purge", "", 0, 0, "Forget all of these results.", NO_OPTIONS, jqctl_cache_purge},
     {"limit", "ls", "", 0, 0, "List limits, and what they hold back.", NO_OPTIONS, jqctl_limit_ls},
     {"limit", "set", "SCOPE", 1, 1,
      "Limit queue:NAME, handler:NAME, group:QUEUE/NAME, or each group by 'group:QUEUE/*'.", OPTIONS(limit_options),

@@ -29,7 +29,8 @@ static const struct jqctl_column detail_columns[] = {
     {"message", NULL, JQCTL_TEXT, 0, NULL},     {"service", NULL, JQCTL_TEXT, 0, NULL},
     {"duration_ms", NULL, JQCTL_SPAN, 0, NULL}, {"cpu_ms", NULL, JQCTL_SPAN, 0, NULL},
     {"rss_bytes", NULL, JQCTL_SIZE, 0, NULL},   {"result", NULL, JQCTL_DATA, 0, NULL},
-    {"stdout", NULL, JQCTL_TAIL, 0, NULL},      {"stderr", NULL, JQCTL_TAIL, 0, NULL},
+    {"version", NULL, JQCTL_TEXT, 0, NULL},     {"stdout", NULL, JQCTL_TAIL, 0, NULL},
+    {"stderr", NULL, JQCTL_TAIL, 0, NULL},
 };
 static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
 
@@ -109,6 +110,15 @@ static const struct jqctl_column record_columns[] = {
     {"soft_limit_ms", NULL, JQCTL_LIMIT, JQCTL_TABLE, NULL},
     {"hard_limit_ms", NULL, JQCTL_LIMIT, JQCTL_TABLE, NULL},
     {"result_ttl_ms", NULL, JQCTL_SPAN, JQCTL_TABLE, NULL},
+    {"blob", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"size", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"inputs", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"outputs", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"made", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
+    {"cache_key", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"no_cache", NULL, JQCTL_FLAG, JQCTL_TABLE, NULL},
+    {"version", NULL, JQCTL_TEXT, JQCTL_TABLE, NULL},
+    {"output_bytes", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"body_bytes", NULL, JQCTL_COUNT, JQCTL_TABLE, NULL},
     {"payload", NULL, JQCTL_DATA, 0, NULL},
     {"headers", NULL, JQCTL_TEXTS, 0, NULL},
@@ -205,6 +215,7 @@ static void fields_of_submitted(struct dump *dump, const struct jq_record *recor
     if (record->u.task_submitted.group.size > 0)
         jqctl_made_str(made, "group", record->u.task_submitted.group);
     jqctl_dump_files(made, record->u.task_submitted.files);
+    jqctl_dump_cache_key(made, record->u.task_submitted.cache);
     made_submit_body(made, record->u.task_submitted.body);
 }
 
@@ -457,6 +468,12 @@ static void fields_of_small(struct dump *dump, const struct jq_record *record) {
         jqctl_made_bool(made, "asleep", record->u.worker_doorbell.asleep);
         break;
     case JQ_RECORD_LIMIT_SET: fields_of_limit(made, record); break;
+    case JQ_RECORD_CACHE_STORED:
+        made_task(made, record->u.cache_stored.task);
+        jqctl_dump_cached(made, record);
+        made_report_body(made, record->u.cache_stored.body);
+        break;
+    case JQ_RECORD_CACHE_DROPPED: jqctl_dump_cached(made, record); break;
     case JQ_RECORD_BLOB_STORED:
     case JQ_RECORD_BLOB_DROPPED: jqctl_dump_blob(made, record); break;
     case JQ_RECORD_LIMIT_REMOVED: jqctl_made_str(made, "scope", record->u.limit_removed.scope); break;

@@ -117,6 +117,8 @@ int jqctl_blob_ls(struct jqctl *ctl); /* blob.c */
 int jqctl_blob_put(struct jqctl *ctl);
 int jqctl_blob_get(struct jqctl *ctl);
 int jqctl_blob_gc(struct jqctl *ctl);
+int jqctl_cache_stat(struct jqctl *ctl); /* cache.c */
+int jqctl_cache_purge(struct jqctl *ctl);
 int jqctl_limit_ls(struct jqctl *ctl); /* limit.c */
 int jqctl_limit_set(struct jqctl *ctl);
 int jqctl_limit_rm(struct jqctl *ctl);

@@ -147,6 +147,7 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
     spec.key = value_if(ctl, "key");
     spec.unique = value_if(ctl, "unique");
     spec.group = value_if(ctl, "group");
+    spec.no_cache = jqctl_given(&ctl->args, "no-cache");
     int code = jqctl_spec_priority(ctl, &spec.priority);
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "delay", &spec.delay_ms) : code;
     if (code == JQCTL_DONE && value_if(ctl, "unique-for"))

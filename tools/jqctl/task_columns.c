@@ -15,7 +15,7 @@ static const struct jqctl_column detail_columns[] = {
     {"duration_ms", "took", JQCTL_SPAN, JQCTL_BOTH, NULL},  {"cpu_ms", "cpu", JQCTL_SPAN, JQCTL_SHEET, NULL},
     {"outputs", "outputs", JQCTL_TEXTS, JQCTL_SHEET, NULL}, {"rss_bytes", "memory", JQCTL_SIZE, JQCTL_SHEET, NULL},
     {"result", "result", JQCTL_DATA, JQCTL_BOTH, NULL},     {"stdout", "stdout", JQCTL_TAIL, JQCTL_SHEET, NULL},
-    {"stderr", "stderr", JQCTL_TAIL, JQCTL_SHEET, NULL},
+    {"stderr", "stderr", JQCTL_TAIL, JQCTL_SHEET, NULL},    {"version", "version", JQCTL_TEXT, JQCTL_SHEET, NULL},
 };
 static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
 

@@ -7,7 +7,7 @@ import tree
 
 PURE_COMMON = {
     f"common/{name}.h"
-    for name in "types err list heap map hash rng need limit buf vocab civil cron zone where".split()
+    for name in "types err list heap map hash rng need limit buf vocab civil cron zone where sha256".split()
 }
 PURE_SYSTEM = set("inttypes.h limits.h stdalign.h stdarg.h stdbool.h stddef.h stdint.h stdlib.h string.h".split())
 

@@ -47,6 +47,10 @@ const char *jq_files_inputs(const struct jq_run *run) {
     return run->files && run->files->fetched ? run->files->staged : NULL;
 }
 
+bool jq_files_asked(const struct jq_run *run) {
+    return run->files && run->files->output_count > 0;
+}
+
 bool jq_files_store(struct jq_run *run) {
     struct jq_files *files = run->files;
     if (!files || files->output_count == 0 || jq_run_outcome(run)->verdict.outcome != JQ_OUTCOME_SUCCESS) {

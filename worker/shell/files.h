@@ -28,6 +28,8 @@ bool jq_files_begin(struct jq_run *run);
 const char *jq_files_inputs(const struct jq_run *run);
 /* The child has ended. False: there is nothing to store. Else serve() ends the run when that is done. */
 bool jq_files_store(struct jq_run *run);
+/* It was asked for outputs, which are stored as blobs. */
+bool jq_files_asked(const struct jq_run *run);
 /* What became of storing, into the report of a child that succeeded. */
 void jq_files_report(const struct jq_run *run, struct jq_link_report *report);
 

@@ -176,6 +176,7 @@ static void do_report(struct jq_run *run, const struct jq_agent_effect *effect) 
     } else if (jq_run_outcome(run)) {
         report = report_of_child(run);
         jq_files_report(run, &report);
+        report.version = report.outcome == JQ_OUTCOME_SUCCESS ? jq_run_version(run) : (struct jq_str){NULL, 0};
     } else {
         report.outcome = jq_exec_judge_start(run->start_error.code);
         report.message = jq_str_of(run->start_error.message);

@@ -112,6 +112,9 @@ void jq_parents_free(struct jq_run *run);
 /* output.c */
 enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr);
 void jq_output_keep(struct jq_run *run);
+/* ---- purity.c ---- */
+struct jq_str
+jq_run_version(const struct jq_run *run); /* of one that succeeded: under which it is cached; empty: not */
 void jq_output_discard(struct jq_run *run);
 void jq_output_clear_old(const struct jq_worker_settings *settings);
 enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reterr);
