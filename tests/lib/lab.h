@@ -47,7 +47,7 @@ struct lab {
     uint64_t calls; /* the last call handed out */
     uint64_t client_request;
     struct jq_uuid client;
-    struct kept *replies; /* the newest first */
+    struct kept *replies;         /* the newest first */
     uint64_t read_from, read_end; /* of the log, to be brought after this step; 0: none */
     uint64_t read_count;          /* slices brought */
     uint64_t damaged_below;       /* what stands before it in the log cannot be read, and is left out of slices */
