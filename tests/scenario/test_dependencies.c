@@ -277,6 +277,23 @@ static void a_task_is_kept_until_all_have_heard_of_its_end(void **state) {
     lab_free(lab);
 }
 
+/* A task may be held while it waits for others: when they have ended it is not handed out, until it is released. */
+static void a_waiting_task_may_be_held(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    const jq_task_id parent = submit_task(lab, "default"), child = submit_after(lab, parent, JQ_ON_SUCCEEDED);
+    assert_int_equal(ask_about_task(lab, JQ_OP_TASK_HOLD, child), JQ_REPLY_OK);
+    restart_broker(lab);
+    run_to(lab, JQ_OUTCOME_SUCCESS);
+    assert_int_equal(task_state(lab, child), JQ_STATE_HELD);
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(ask_about_task(lab, JQ_OP_TASK_RELEASE, child), JQ_REPLY_OK);
+    jq_lease_token token;
+    assert_int_equal(lease_task_id(lab, "worker-1", &token).value, child.value);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(task_waits_for_all_of_its_parents),
@@ -290,6 +307,7 @@ int main(void) {
         cmocka_unit_test(parent_is_remembered_until_all_is_decided),
         cmocka_unit_test(log_without_the_parent_is_understood),
         cmocka_unit_test(a_task_is_kept_until_all_have_heard_of_its_end),
+        cmocka_unit_test(a_waiting_task_may_be_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

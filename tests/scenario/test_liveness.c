@@ -204,6 +204,52 @@ static void a_lease_is_held_by_one_session(void **state) {
     lab_free(lab);
 }
 
+/* Where surveys are seldom, `liveness` alone declares nobody dead: at least three went unanswered. */
+static void three_surveys_at_least_went_unanswered(void **state) {
+    struct jq_core_config config;
+    (void)state;
+    jq_core_config_init(&config);
+    config.heartbeat_ms = 10000;
+    struct lab *lab = lab_new_with(&config); /* liveness 15000 */
+    const jq_task_id task = submit_task(lab, "mail");
+    (void)lease_task(lab, "worker-1");
+    stop_answering_surveys(lab, "worker-1");
+    const uint32_t before = lab->survey;
+    while (lab->survey < before + 3) {
+        assert_int_equal(task_state(lab, task), JQ_STATE_RUNNING);
+        advance_ms(lab, 1000);
+    }
+    assert_true(lab->now_ms > 15000);
+    advance_ms(lab, 1);
+    assert_int_equal(task_state(lab, task), JQ_STATE_READY);
+    expect_trace(lab, "[30000] worker worker-1 dead: 3 surveys unanswered\n"
+                      "[30000] task 1 ready: lost, crash 1 of 3\n");
+    lab_free(lab);
+}
+
+/* A connection that is lost proves nothing about the worker; it only hastens the next survey, which the worker may answer. */
+static void a_lost_connection_hastens_the_next_survey(void **state) {
+    struct lab *lab = lab_new(); /* heartbeat 2000 */
+    (void)state;
+    const jq_task_id task = submit_task(lab, "mail");
+    const jq_lease_token token = lease_task(lab, "worker-1");
+    struct jq_request poll = poll_of(lab, "worker-1", 1, 20000);
+    assert_null(lab_ask(lab, &poll));
+    advance_ms(lab, 2000);
+    const uint32_t survey = lab->survey;
+    advance_ms(lab, 1);
+    struct jq_event gone = {.type = JQ_EVENT_PIPE_GONE, .u.pipe_gone.pipe = poll.pipe};
+    lab_step(lab, &gone);
+    assert_true(lab_dropped(lab, poll.call));
+    assert_int_equal(lab->survey, survey);
+    advance_ms(lab, 500);
+    assert_int_equal(lab->survey, survey + 1);
+    advance_ms(lab, 60000);
+    assert_int_equal(task_state(lab, task), JQ_STATE_RUNNING);
+    assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dead_workers_task_runs_again_and_its_late_report_is_refused),
@@ -217,6 +263,8 @@ int main(void) {
         cmocka_unit_test(held_list_that_was_not_asked_for_is_ignored),
         cmocka_unit_test(replay_of_a_shortened_log_gives_the_same_state),
         cmocka_unit_test(a_lease_is_held_by_one_session),
+        cmocka_unit_test(three_surveys_at_least_went_unanswered),
+        cmocka_unit_test(a_lost_connection_hastens_the_next_survey),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,36 @@ static void who_is_known_to_be_able_is_rung_first(void **state) {
     lab_free(lab);
 }
 
+/* Of those who sleep, the one that was rung in vain most often goes first; one that an operator drains is not forgotten for that. */
+static void who_was_rung_in_vain_gives_its_place_first(void **state) {
+    struct jq_core_config config;
+    (void)state;
+    jq_core_config_init(&config);
+    config.workers_max = 3;
+    struct lab *lab = lab_new_with(&config);
+    advance_ms(lab, GRACE_MS);
+    (void)woken_by(lab, "kept");
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "kept", true), JQ_REPLY_OK);
+    sleeps(lab, "kept");
+    (void)woken_by(lab, "w");
+    sleeps(lab, "w");
+    (void)submit_task(lab, "mail");
+    advance_ms(lab, 10 * PAUSE_MS); /* w does not come */
+    assert_int_equal(cancel_task(lab, (jq_task_id){1}), JQ_REPLY_OK);
+    (void)woken_by(lab, "v");
+    sleeps(lab, "v");
+    (void)lab_worker(lab, "awake");
+    struct jq_request show = lab_request(lab, JQ_OP_WORKER_SHOW);
+    show.u.named.name = JQ_STR("w");
+    assert_int_equal(lab_ask(lab, &show)->status, JQ_REPLY_NOT_FOUND);
+    for (const char *const *name = (const char *const[]){"kept", "v", "awake", NULL}; *name; name++) {
+        show.u.named.name = jq_str_of(*name);
+        assert_int_equal(lab_ask(lab, &show)->status, JQ_REPLY_OK);
+    }
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_that_only_a_sleeper_can_run_wakes_it),
@@ -258,6 +288,7 @@ int main(void) {
         cmocka_unit_test(without_a_doorbell_who_goes_is_gone),
         cmocka_unit_test(sleepers_are_rung_one_after_the_other),
         cmocka_unit_test(who_is_known_to_be_able_is_rung_first),
+        cmocka_unit_test(who_was_rung_in_vain_gives_its_place_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

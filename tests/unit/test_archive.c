@@ -345,6 +345,9 @@ static void other_files_in_the_archive_are_passed_over(void **state) {
     name[0] = 'x';
     (void)snprintf(path, sizeof(path), ARCHIVE "/%s", name);
     make_file(kit, path, "?");
+    memset(name, '9', strcspn(name, "."));
+    (void)snprintf(path, sizeof(path), ARCHIVE "/%s", name); /* no such lsn */
+    make_file(kit, path, "?");
     make_file(kit, ARCHIVE "/notes" JQ_ARCHIVE_SUFFIX, "?");
     make_file(kit, ARCHIVE "/lost+found", "?");
     assert_int_equal(move_oldest(kit), JQ_OK);
@@ -425,6 +428,20 @@ static void a_sync_of_nothing_is_free(void **state) {
     logkit_free(kit);
 }
 
+/* An archive, or a journal, whose folder is not there is no empty one: that is said. */
+static void a_folder_that_is_missing_is_no_empty_archive(void **state) {
+    (void)state;
+    static const char nowhere[] = "/nonexistent/jqmesh";
+    struct jq_archive_disk *archive = NULL;
+    struct jq_journal_verdict verdict;
+    struct jq_error error = {.code = JQ_OK};
+    assert_int_equal(jq_archive_disk_new(jq_disk_posix(), nowhere, &archive, NULL), JQ_OK);
+    assert_int_equal(jq_journal_verify(jq_archive_disk(archive), nowhere, NULL, NULL, &verdict, &error),
+                     JQ_ERR_NOT_FOUND);
+    assert_non_null(strstr(error.message, nowhere));
+    jq_archive_disk_free(archive);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(archived_segments_read_as_if_they_had_stayed),
@@ -440,6 +457,7 @@ int main(void) {
         cmocka_unit_test(an_archived_segment_reads_backwards),
         cmocka_unit_test(a_segment_that_is_cut_off_is_not_archived),
         cmocka_unit_test(a_sync_of_nothing_is_free),
+        cmocka_unit_test(a_folder_that_is_missing_is_no_empty_archive),
     };
     return cmocka_run_group_tests_name("archive", tests, NULL, NULL);
 }

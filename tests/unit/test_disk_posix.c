@@ -132,6 +132,9 @@ static void refusals_of_folders_are_errors(void **state) {
     make_file(fixture, "file", "x");
     expect_io_error(fixture, disk->make_dir(NULL, fixture->path, error), ENOTDIR, "file: make folder");
     expect_io_error(fixture, disk->make_dir(NULL, path_of(fixture, "none/deeper"), error), ENOENT, "make folder");
+    static const char alone[] = "no-such-file-here"; /* a name in the folder of the process */
+    assert_int_equal(disk->unlink(NULL, alone, error), JQ_ERR_NOT_FOUND);
+    assert_non_null(strstr(error->message, alone));
 }
 
 /* A folder is made once, and is there the second time; its parent is brought to the disk, also where it is that of the process. */
