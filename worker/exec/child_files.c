@@ -1,6 +1,5 @@
 /* What a task leaves on disk: its result file, its work dir, its record. */
 #include "worker/exec/internal.h"
-#include "worker/exec/workdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +41,8 @@ bool jq_child_take_result_file(struct jq_exec_child *child) {
 
 void jq_child_remove_files(struct jq_exec_child *child) {
     if (child->has_work_dir) {
-        (void)jq_workdir_remove(child->host->work_fd, child->name);
+        struct jq_exec_host *host = child->host;
+        (void)jq_remover_take(&host->remover, host->work_fd, host->work_fd, child->name);
         child->has_work_dir = false;
     }
     jq_leftover_forget(child->host->children_fd, child->name);

@@ -126,7 +126,7 @@ static enum jq_err open_all(struct jq_exec_host *host, const struct jq_exec_conf
         err = open_cgroups(host, config, reterr);
     }
     if (err == JQ_OK) {
-        (void)jq_workdir_clear(host->work_fd);
+        jq_remover_take_all(&host->remover, host->work_fd);
     }
     return err;
 }
@@ -142,6 +142,7 @@ enum jq_err jq_exec_host_new(const struct jq_exec_config *config, struct jq_exec
     }
     host->lock_fd = host->children_fd = host->work_fd = host->null_fd = -1;
     host->loop.epoll_fd = -1;
+    jq_remover_init(&host->remover, false);
     host->self = getpid();
     host->count_max = config->child_count_max;
     jq_list_init(&host->children);
@@ -201,6 +202,7 @@ void jq_exec_host_free(struct jq_exec_host *host) {
     jq_cgroup_slots_fini(&host->slots, &host->cgroups);
     jq_cgroups_close(&host->cgroups);
     jq_procs_fini(&host->procs);
+    jq_remover_close(&host->remover);
     if (host->work_fd >= 0) {
         (void)rmdir(host->work_path);
     }
@@ -246,6 +248,10 @@ void jq_exec_host_run(struct jq_exec_host *host, int64_t now_ms) {
 
 struct jq_exec_child *jq_exec_host_next_done(struct jq_exec_host *host) {
     return take_done(host, false);
+}
+
+bool jq_exec_host_remove(struct jq_exec_host *host, int dir_fd, const char *name) {
+    return jq_remover_take(&host->remover, dir_fd, dir_fd, name);
 }
 
 const char *jq_exec_host_work_path(const struct jq_exec_host *host) {

@@ -67,6 +67,9 @@ struct jq_exec_loop *jq_exec_host_loop(struct jq_exec_host *host);
 /* The parent of all work dirs; a child's is NAME below it. */
 const char *jq_exec_host_work_path(const struct jq_exec_host *host);
 
+/* Removes a directory with all that is in it; if it is large, behind, under another name in dir_fd (remover.h). False: it is still there. */
+bool jq_exec_host_remove(struct jq_exec_host *host, int dir_fd, const char *name);
+
 /* Children that have not been freed. */
 size_t jq_exec_host_count(const struct jq_exec_host *host);
 

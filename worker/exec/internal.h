@@ -13,6 +13,7 @@
 #include "worker/exec/loop.h"
 #include "worker/exec/procs.h"
 #include "worker/exec/progress.h"
+#include "worker/exec/remover.h"
 #include "worker/exec/reply.h"
 #include "worker/exec/sandbox.h"
 #include "worker/exec/spawn.h"
@@ -27,6 +28,7 @@ struct jq_exec_host {
     struct jq_spawner spawner;
     struct jq_cgroups cgroups;
     struct jq_cgroup_slots slots;
+    struct jq_remover remover;
     struct jq_procs procs; /* the last look at /proc */
     int64_t procs_read_ms;
     struct jq_list children;

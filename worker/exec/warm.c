@@ -314,7 +314,8 @@ bool jq_exec_turn_end(struct jq_exec_child *child, int64_t now_ms) {
         return false;
     }
     const int work_fd = open_work_dir(child);
-    const bool removed = work_fd >= 0 && jq_workdir_remove(work_fd, warm->turn_name);
+    const bool removed =
+        work_fd >= 0 && jq_remover_take(&child->host->remover, child->host->work_fd, work_fd, warm->turn_name);
     if (work_fd >= 0) {
         (void)close(work_fd);
     }

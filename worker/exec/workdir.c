@@ -12,18 +12,34 @@
 /* Each level of descent holds a descriptor. What lies deeper is moved up to the root and removed from there. */
 enum { DEPTH_MAX = 24, ROUNDS_MAX = 10000 };
 
-static bool remove_entry(int root_fd, int dir_fd, const char *name, int depth);
+/* One removal. */
+struct removal {
+    int root_fd;
+    const struct jq_workdir_pace *pace; /* NULL: to the end */
+    bool stopped;
+};
+
+static bool remove_entry(struct removal *removal, int dir_fd, const char *name, int depth);
 
 static bool is_dots(const char *name) {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static bool remove_entries(int root_fd, DIR *dir, int depth) {
+static bool goes_on(struct removal *removal, int dir_fd, const char *name) {
+    removal->stopped = removal->stopped || (removal->pace && !removal->pace->go_on(removal->pace->ctx, dir_fd, name));
+    return !removal->stopped;
+}
+
+static bool remove_entries(struct removal *removal, DIR *dir, int depth) {
     bool all_gone = true;
     for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (!is_dots(entry->d_name)) {
-            all_gone = remove_entry(root_fd, dirfd(dir), entry->d_name, depth) && all_gone;
+        if (is_dots(entry->d_name)) {
+            continue;
         }
+        if (!goes_on(removal, dirfd(dir), entry->d_name)) {
+            return false;
+        }
+        all_gone = remove_entry(removal, dirfd(dir), entry->d_name, depth) && all_gone;
     }
     return all_gone;
 }
@@ -44,15 +60,15 @@ static DIR *open_dir(int dir_fd, const char *name) {
 
 /* Gives a directory a free name in the root, where the next round finds it. */
 static bool move_up(int root_fd, int dir_fd, const char *name) {
-    static unsigned counter;
+    static _Atomic unsigned counter;
     char target[32];
     (void)snprintf(target, sizeof(target), ".deep.%u", counter++);
     return renameat2(dir_fd, name, root_fd, target, RENAME_NOREPLACE) == 0;
 }
 
-static bool remove_dir(int root_fd, int dir_fd, const char *name, int depth) {
+static bool remove_dir(struct removal *removal, int dir_fd, const char *name, int depth) {
     if (depth >= DEPTH_MAX) {
-        return move_up(root_fd, dir_fd, name);
+        return move_up(removal->root_fd, dir_fd, name);
     }
     DIR *dir = open_dir(dir_fd, name);
     if (dir == NULL) {
@@ -60,41 +76,57 @@ static bool remove_dir(int root_fd, int dir_fd, const char *name, int depth) {
     }
     /* Without write and search permission nothing in it can be removed. */
     (void)fchmod(dirfd(dir), 0700);
-    (void)remove_entries(root_fd, dir, depth + 1);
+    (void)remove_entries(removal, dir, depth + 1);
     (void)closedir(dir);
     return unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
 
-static bool remove_entry(int root_fd, int dir_fd, const char *name, int depth) {
+static bool remove_entry(struct removal *removal, int dir_fd, const char *name, int depth) {
     if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT) {
         return true;
     }
-    return (errno == EISDIR || errno == EPERM) && remove_dir(root_fd, dir_fd, name, depth);
+    return (errno == EISDIR || errno == EPERM) && remove_dir(removal, dir_fd, name, depth);
+}
+
+/* True if it was empty; *ret_more: something was removed, and there may be more. */
+static bool clear_once(struct removal *removal, bool *ret_more) {
+    DIR *dir = open_dir(removal->root_fd, ".");
+    unsigned found = 0;
+    *ret_more = false;
+    if (dir == NULL) {
+        return false;
+    }
+    bool all_gone = true;
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (is_dots(entry->d_name)) {
+            continue;
+        }
+        found++;
+        if (!goes_on(removal, removal->root_fd, entry->d_name)) {
+            break;
+        }
+        all_gone = remove_entry(removal, removal->root_fd, entry->d_name, 0) && all_gone;
+    }
+    (void)closedir(dir);
+    *ret_more = found > 0 && all_gone && !removal->stopped;
+    return found == 0;
+}
+
+static bool clear(int root_fd, const struct jq_workdir_pace *pace) {
+    struct removal removal = {.root_fd = root_fd, .pace = pace};
+    bool more = true;
+    bool empty = false;
+    for (int round = 0; round < ROUNDS_MAX && more; round++) {
+        empty = clear_once(&removal, &more);
+    }
+    return empty;
 }
 
 bool jq_workdir_clear(int root_fd) {
-    for (int round = 0; round < ROUNDS_MAX; round++) {
-        DIR *dir = open_dir(root_fd, ".");
-        if (dir == NULL) {
-            return false;
-        }
-        unsigned found = 0;
-        bool all_gone = true;
-        for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-            if (!is_dots(entry->d_name)) {
-                found++;
-                all_gone = remove_entry(root_fd, root_fd, entry->d_name, 0) && all_gone;
-            }
-        }
-        (void)closedir(dir);
-        if (found == 0 || !all_gone) {
-            return found == 0;
-        }
-    }
-    return false;
+    return clear(root_fd, NULL);
 }
 
-bool jq_workdir_remove(int root_fd, const char *name) {
+bool jq_workdir_remove_paced(int root_fd, const char *name, const struct jq_workdir_pace *pace) {
     if (unlinkat(root_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT) {
         return true;
     }
@@ -104,9 +136,13 @@ bool jq_workdir_remove(int root_fd, const char *name) {
         return false;
     }
     (void)fchmod(dirfd(dir), 0700);
-    const bool cleared = jq_workdir_clear(dirfd(dir));
+    const bool cleared = clear(dirfd(dir), pace);
     (void)closedir(dir);
     return cleared && unlinkat(root_fd, name, AT_REMOVEDIR) == 0;
+}
+
+bool jq_workdir_remove(int root_fd, const char *name) {
+    return jq_workdir_remove_paced(root_fd, name, NULL);
 }
 
 enum jq_err jq_workdir_make(int root_fd, const char *name, bool chown_to, uid_t uid, gid_t gid, int *ret_fd,

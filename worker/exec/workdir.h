@@ -18,6 +18,13 @@ enum jq_err jq_workdir_make(int root_fd, const char *name, bool chown_to, uid_t 
 /* Removes `name` with all that is in it. True when it is gone. */
 bool jq_workdir_remove(int root_fd, const char *name);
 
+/* Asked before each entry is removed; false ends it there. The entry is `name` in dir_fd. */
+struct jq_workdir_pace {
+    bool (*go_on)(void *ctx, int dir_fd, const char *name);
+    void *ctx;
+};
+bool jq_workdir_remove_paced(int root_fd, const char *name, const struct jq_workdir_pace *pace);
+
 /* Removes everything below root_fd. True when it is empty. */
 bool jq_workdir_clear(int root_fd);
 

@@ -51,7 +51,7 @@ enum jq_err jq_worker_open_host(struct jq_worker_shell *worker, struct jq_error 
         err = settings->sandbox == JQ_SANDBOX_REQUIRE ? check_sandbox(worker, reterr) : JQ_OK;
     }
     if (err == JQ_OK) {
-        jq_output_clear_old(settings);
+        jq_output_clear_old(worker);
         err = jq_identity_load(settings->state_dir, &worker->id, reterr);
     }
     return err;

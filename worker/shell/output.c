@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "worker/exec/workdir.h"
 #include "worker/shell/worker.h"
 
 enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reterr) {
@@ -31,11 +30,11 @@ enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reter
 }
 
 /* `path` lies in output_dir. */
-static void remove_tree(const struct jq_worker_settings *settings, const char *path) {
+static void remove_tree(struct jq_worker_shell *worker, const char *path) {
     const char *name = strrchr(path, '/');
-    const int fd = open(settings->output_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open(worker->settings->output_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
-        if (name && !jq_workdir_remove(fd, name + 1)) {
+        if (name && !jq_exec_host_remove(worker->host, fd, name + 1)) {
             JQ_LOG_WARN("output cannot be removed", JQ_F_STR("path", path));
         }
         (void)close(fd);
@@ -60,7 +59,7 @@ enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr) {
 
 void jq_output_discard(struct jq_run *run) {
     if (run->output[0] != '\0') {
-        remove_tree(run->worker->settings, run->output);
+        remove_tree(run->worker, run->output);
         run->output[0] = '\0';
     }
 }
@@ -74,7 +73,7 @@ void jq_output_keep(struct jq_run *run) {
     (void)snprintf(final, sizeof(final), "%s/%llu", run->worker->settings->output_dir,
                    (unsigned long long)run->task.value);
     if (rename(run->output, final) != 0) {
-        remove_tree(run->worker->settings, final);
+        remove_tree(run->worker, final);
         if (rename(run->output, final) != 0) {
             JQ_LOG_ERROR("output cannot be renamed", JQ_F_STR("from", run->output), JQ_F_STR("to", final),
                          JQ_F_INT("errno", errno));
@@ -84,15 +83,17 @@ void jq_output_keep(struct jq_run *run) {
 }
 
 /* What attempts of a worker that was killed left: nobody else writes here, and their outcome was never accepted. */
-void jq_output_clear_old(const struct jq_worker_settings *settings) {
+void jq_output_clear_old(struct jq_worker_shell *worker) {
+    const struct jq_worker_settings *settings = worker->settings;
     DIR *dir = opendir(settings->output_dir);
     const struct dirent *entry = dir ? readdir(dir) : NULL;
     while (entry) {
         char path[WORKER_PATH_MAX];
         const char *name = entry->d_name;
-        if (name[0] == '.' && ((name[1] >= '0' && name[1] <= '9') || strncmp(name, ".pool-", 6) == 0)) {
+        if (name[0] == '.' && ((name[1] >= '0' && name[1] <= '9') || strncmp(name, ".pool-", 6) == 0 ||
+                               strncmp(name, ".gone.", 6) == 0)) {
             (void)snprintf(path, sizeof(path), "%s/%s", settings->output_dir, name);
-            remove_tree(settings, path);
+            remove_tree(worker, path);
         }
         entry = readdir(dir);
     }

@@ -116,7 +116,7 @@ void jq_output_keep(struct jq_run *run);
 struct jq_str
 jq_run_version(const struct jq_run *run); /* of one that succeeded: under which it is cached; empty: not */
 void jq_output_discard(struct jq_run *run);
-void jq_output_clear_old(const struct jq_worker_settings *settings);
+void jq_output_clear_old(struct jq_worker_shell *worker);
 enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reterr);
 
 /* facts.c: texts of need.h's grammar, to be freed. */
