@@ -111,7 +111,8 @@ static const struct jq_conf_key limit_keys[] = {
     INT("finished_max", finished_max, 0, 1000000000, "1000000",
         "Finished tasks that are remembered; the oldest go first."),
     INT("parked_max", parked_max, 16, 1000000, "16384", "Polls and waits that are parked at one time."),
-    INT("connections_max", connections_max, 16, 1000000, "16384", "Connections to the request sockets."),
+    INT("connections_max", connections_max, 16, 1000000, "16384",
+        "Connections for requests; as many for notices, for surveys."),
     TIME("wait_max", wait_max_ms, SECOND, JQ_WAIT_MS_MAX, "20s", "How long a poll or a wait is parked at most."),
 };
 

@@ -301,6 +301,7 @@ static enum jq_err listen_surveys(struct jq_broker *broker, struct jq_error *ret
         .survey_urls = broker->settings->survey_urls,
         .notice_urls = broker->settings->notice_urls,
         .ipc_mode = (unsigned)broker->settings->ipc_mode,
+        .connections_max = (size_t)broker->settings->connections_max,
         .epoch = broker->restored.report.epoch,
         .inbox = jq_engine_inbox(broker->engine),
         .metrics = &broker->metrics,

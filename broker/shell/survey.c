@@ -85,6 +85,7 @@ static enum jq_err listen_surveys(struct jq_survey_shell *shell, struct jq_error
         .urls = (const char *const *)shell->config.survey_urls.items,
         .url_count = shell->config.survey_urls.count,
         .ipc_mode = shell->config.ipc_mode,
+        .peers_max = shell->config.connections_max,
         .ctx = shell,
         .on_response = on_response,
     };
@@ -96,6 +97,7 @@ static enum jq_err listen_notices(struct jq_survey_shell *shell, struct jq_error
         .urls = (const char *const *)shell->config.notice_urls.items,
         .url_count = shell->config.notice_urls.count,
         .ipc_mode = shell->config.ipc_mode,
+        .peers_max = shell->config.connections_max,
     };
     return jq_notice_server_open(&config, &shell->notices, reterr);
 }

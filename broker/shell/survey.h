@@ -15,6 +15,7 @@ struct jq_survey_shell; /* Opaque: jq_survey_shell_open() .. end of the process.
 struct jq_survey_shell_config {
     struct jq_conf_list survey_urls, notice_urls; /* borrowed for the call */
     unsigned ipc_mode;
+    size_t connections_max; /* to each of both */
     uint64_t epoch;
     struct jq_inbox *inbox;     /* borrowed */
     struct jq_metrics *metrics; /* borrowed */

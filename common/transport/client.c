@@ -529,7 +529,7 @@ static enum jq_err conn_open_socket(struct jq_conn *conn, struct jq_error *reter
         rv = nng_socket_set_ms(conn->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
     }
     if (rv == 0) {
-        rv = jq_peer_watch_start(&conn->watch, conn->socket, peers_changed, conn);
+        rv = jq_peer_watch_start(&conn->watch, conn->socket, 0, peers_changed, conn);
     }
     return rv == 0 ? jq_socket_prepare(conn->socket, conn->frame_size_max, reterr)
                    : jq_nng_fail(reterr, rv, "request socket");

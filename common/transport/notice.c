@@ -7,6 +7,7 @@ struct jq_notice_server {
     nng_socket socket;
     struct jq_endpoints endpoints;
     size_t frame_size_max;
+    size_t peers_max;
     struct jq_peer_watch watch;
 };
 
@@ -29,7 +30,7 @@ static enum jq_err server_open_socket(struct jq_notice_server *server, struct jq
         rv = nng_socket_set_int(server->socket, NNG_OPT_SENDBUF, JQ_NNG_BUFFER_COUNT);
     }
     if (rv == 0) {
-        rv = jq_peer_watch_start(&server->watch, server->socket, NULL, NULL);
+        rv = jq_peer_watch_start(&server->watch, server->socket, server->peers_max, NULL, NULL);
     }
     return rv == 0 ? jq_socket_prepare(server->socket, server->frame_size_max, reterr)
                    : jq_nng_fail(reterr, rv, "notice socket");
@@ -42,6 +43,7 @@ enum jq_err jq_notice_server_open(const struct jq_notice_server_config *config, 
         return jq_fail(reterr, JQ_ERR_NOMEM, "notice server");
     }
     server->frame_size_max = jq_frame_limit(config->frame_size_max);
+    server->peers_max = config->peers_max;
     enum jq_err err = server_open_socket(server, reterr);
     if (err == JQ_OK) {
         err = jq_endpoints_listen(&server->endpoints, server->socket, config->urls, config->url_count, config->ipc_mode,

@@ -22,6 +22,7 @@ struct jq_notice_server_config {
     const char *const *urls; /* 1 to 8; see address.h */
     size_t url_count;
     size_t frame_size_max; /* bytes of topic, zero and payload; 0: JQ_FRAME_SIZE_MAX */
+    size_t peers_max;      /* connections, each with a queue of 64 KiB; 0: no limit. Beyond: closed at once */
     unsigned ipc_mode;     /* of ipc sockets in the file system; 0: 0600 */
 };
 

@@ -161,7 +161,7 @@ static void watch_event(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     const struct jq_peer peer = {.pipe_id = (uint32_t)nng_pipe_id(pipe)};
     switch (event) {
     case NNG_PIPE_EV_ADD_PRE:
-        if (jq_peers_add(&watch->peers, &peer, 0) != JQ_OK) {
+        if (jq_peers_add(&watch->peers, &peer, watch->count_max) != JQ_OK) {
             nng_pipe_close(pipe);
         }
         return;
@@ -182,8 +182,10 @@ int jq_socket_notify(nng_socket socket, nng_pipe_cb on_event, void *ctx) {
     return rv;
 }
 
-int jq_peer_watch_start(struct jq_peer_watch *watch, nng_socket socket, void (*on_change)(void *ctx), void *ctx) {
+int jq_peer_watch_start(struct jq_peer_watch *watch, nng_socket socket, size_t count_max, void (*on_change)(void *ctx),
+                        void *ctx) {
     jq_peers_init(&watch->peers);
+    watch->count_max = count_max;
     watch->on_change = on_change;
     watch->ctx = ctx;
     return jq_socket_notify(socket, watch_event, watch);

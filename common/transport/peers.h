@@ -64,11 +64,13 @@ int jq_socket_notify(nng_socket socket, nng_pipe_cb on_event, void *ctx);
 /* For sockets that want to know of their peers only how many there are. */
 struct jq_peer_watch {
     struct jq_peers peers;
+    size_t count_max;             /* beyond: closed at once; 0: no limit */
     void (*on_change)(void *ctx); /* after the number may have changed; may be NULL */
     void *ctx;
 };
 
 /* Returns an NNG error or 0. The watch must live as long as the socket. */
-int jq_peer_watch_start(struct jq_peer_watch *watch, nng_socket socket, void (*on_change)(void *ctx), void *ctx);
+int jq_peer_watch_start(struct jq_peer_watch *watch, nng_socket socket, size_t count_max, void (*on_change)(void *ctx),
+                        void *ctx);
 
 #endif

@@ -57,7 +57,7 @@ static enum jq_err server_open_socket(struct jq_survey_server *server, struct jq
         rv = nng_aio_alloc(&server->aio, response_cb, server);
     }
     if (rv == 0) {
-        rv = jq_peer_watch_start(&server->watch, server->socket, NULL, NULL);
+        rv = jq_peer_watch_start(&server->watch, server->socket, server->config.peers_max, NULL, NULL);
     }
     return rv == 0 ? jq_socket_prepare(server->socket, server->config.frame_size_max, reterr)
                    : jq_nng_fail(reterr, rv, "survey socket");

@@ -31,6 +31,7 @@ struct jq_survey_server_config {
     const char *const *urls; /* 1 to 8; see address.h */
     size_t url_count;
     size_t frame_size_max; /* bytes, in both directions; 0: JQ_FRAME_SIZE_MAX. Who sends more loses the connection */
+    size_t peers_max;      /* connections; 0: no limit. Beyond: closed at once */
     unsigned ipc_mode;     /* of ipc sockets in the file system; 0: 0600 */
     void *ctx;
     /* `response` is borrowed for the time of the call. `survey_id` is what the respondent claims: any number. Required. */

@@ -15,6 +15,7 @@
 
 #include "common/transport/client.h"
 #include "common/transport/guard.h"
+#include "common/transport/notice.h"
 #include "common/transport/server.h"
 #include "tests/lib/rawpeer.h"
 
@@ -109,8 +110,60 @@ static void a_crowd_leaves_descriptors_for_files(void **state) {
     expect_files_left(url);
 }
 
+/* ---- a limit of connections ---- */
+
+enum { PEERS_MAX = 3 };
+
+/* With the handshake of a SUB socket behind it. */
+static int subscribe(const char *url) {
+    const int fd = rawpeer_connect(url, false);
+    assert_int_equal(send(fd, "\0SP\0\0\x21\0\0", 8, MSG_NOSIGNAL), 8);
+    assert_true(is_welcome(fd));
+    return fd;
+}
+
+static bool is_hung_up_on(int fd) {
+    uint8_t byte = 0;
+    return recv(fd, &byte, 1, 0) <= 0;
+}
+
+static void wait_for_subscribers(struct jq_notice_server *server, size_t count) {
+    const int64_t deadline_ns = jq_clock_mono_ns() + EVENT_WAIT_MAX_S * INT64_C(1000000000);
+    while (jq_notice_server_peer_count(server) != count && jq_clock_mono_ns() < deadline_ns) {
+        sched_yield();
+    }
+    assert_int_equal(jq_notice_server_peer_count(server), count);
+}
+
+/* Subscribers beyond the limit are hung up on; when one leaves, there is room for another. */
+static void subscribers_are_bounded(void **state) {
+    (void)state;
+    const char *url = "tcp://127.0.0.1:0";
+    const struct jq_notice_server_config config = {.urls = &url, .url_count = 1, .peers_max = PEERS_MAX};
+    struct jq_notice_server *server = NULL;
+    int fds[PEERS_MAX];
+    assert_int_equal(jq_notice_server_open(&config, &server, NULL), JQ_OK);
+    const char *bound = jq_notice_server_url(server, 0);
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        fds[i] = subscribe(bound);
+        wait_for_subscribers(server, i + 1);
+    }
+    const int beyond = subscribe(bound);
+    assert_true(is_hung_up_on(beyond));
+    close(beyond);
+    close(fds[0]);
+    wait_for_subscribers(server, PEERS_MAX - 1);
+    fds[0] = subscribe(bound);
+    wait_for_subscribers(server, PEERS_MAX);
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        close(fds[i]);
+    }
+    jq_notice_server_stop(server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(subscribers_are_bounded),
         cmocka_unit_test(a_crowd_leaves_descriptors_for_files),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
