@@ -14,6 +14,8 @@ enum {
     CALLS_MAX = 100000,
     PEER_CALLS_MAX = 4096,
     STALL_MS_MAX = 60000,
+    DRAIN_STALL_MS = 2000, /* while the server is drained */
+    DRAIN_SLICE_MS = 100,
     SWEPT_MAX = 256, /* at a time */
 };
 
@@ -291,14 +293,17 @@ void jq_server_disconnect(struct jq_server *server, uint32_t pipe_id) {
     jq_pipe_end(pipe);
 }
 
-size_t jq_server_sweep(struct jq_server *server, int64_t now_ns) {
+static size_t end_stalled(struct jq_server *server, int64_t since_ns) {
     uint32_t pipe_ids[SWEPT_MAX];
-    const int64_t since_ns = now_ns - server->config.stall_ms_max * 1000000;
     const size_t count = jq_peers_stalled(&server->peers, since_ns, pipe_ids, SWEPT_MAX);
     for (size_t i = 0; i < count; i++) {
         jq_server_disconnect(server, pipe_ids[i]);
     }
     return count;
+}
+
+size_t jq_server_sweep(struct jq_server *server, int64_t now_ns) {
+    return end_stalled(server, now_ns - server->config.stall_ms_max * 1000000);
 }
 
 /* ---- the server ---- */
@@ -377,15 +382,31 @@ enum jq_err jq_server_open(const struct jq_server_config *config, struct jq_serv
     return JQ_OK;
 }
 
-enum jq_err jq_server_drain(struct jq_server *server, int64_t timeout_ms) {
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Waits for the last call to end, at most `timeout_ms`. */
+static void await_drained(struct jq_server *server, int64_t timeout_ms) {
     const struct timespec deadline = jq_monotonic_deadline(timeout_ms);
     int rc = 0;
-    atomic_store(&server->draining, true);
     pthread_mutex_lock(&server->lock);
     while (atomic_load(&server->calls) > 0 && rc == 0) {
         rc = pthread_cond_timedwait(&server->drained, &server->lock, &deadline);
     }
     pthread_mutex_unlock(&server->lock);
+}
+
+enum jq_err jq_server_drain(struct jq_server *server, int64_t timeout_ms) {
+    const int64_t stall_ms = smaller(server->config.stall_ms_max, DRAIN_STALL_MS);
+    const int64_t deadline_ns = jq_deadline_ns(timeout_ms);
+    atomic_store(&server->draining, true);
+    int64_t now_ns = jq_clock_mono_ns();
+    while (atomic_load(&server->calls) > 0 && now_ns < deadline_ns) {
+        await_drained(server, smaller((deadline_ns - now_ns) / 1000000 + 1, DRAIN_SLICE_MS));
+        now_ns = jq_clock_mono_ns();
+        (void)end_stalled(server, now_ns - stall_ms * 1000000);
+    }
     return atomic_load(&server->calls) == 0 ? JQ_OK : JQ_ERR_TIMEOUT;
 }
 

@@ -51,7 +51,8 @@ enum jq_err jq_server_open(const struct jq_server_config *config, struct jq_serv
                            struct jq_error *reterr);
 
 /* Refuses every request and connection from now on, and waits until no call is under way, at most `timeout_ms`: the last answers
- * are then in the kernel's hands. JQ_ERR_TIMEOUT: some call is still open. Blocks; not inside a callback. */
+ * are then in the kernel's hands. Who takes no answer for 2 s meanwhile is not waited for: his connection is closed. JQ_ERR_TIMEOUT:
+ * some call is still open. Blocks; not inside a callback. */
 enum jq_err jq_server_drain(struct jq_server *server, int64_t timeout_ms);
 
 /* Closes all connections, takes no new one, and removes ipc sockets from the file system. Calls under way still have to be

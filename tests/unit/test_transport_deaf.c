@@ -61,7 +61,7 @@ static void count_gone(void *ctx, uint32_t pipe_id) {
     event_add(&station->gone);
 }
 
-static struct station *station_new(const char *url) {
+static struct station *station_with(const char *url, int64_t stall_ms_max) {
     struct station *station = calloc(1, sizeof *station);
     assert_non_null(station);
     station->asked = (struct event)EVENT_INIT;
@@ -70,7 +70,7 @@ static struct station *station_new(const char *url) {
         .urls = &url,
         .url_count = 1,
         .peer_calls_max = PEER_CALLS_MAX,
-        .stall_ms_max = STALL_MS_MAX,
+        .stall_ms_max = stall_ms_max,
         .ctx = station,
         .on_request = answer_same,
         .on_peer = count_peer,
@@ -81,6 +81,10 @@ static struct station *station_new(const char *url) {
         fail_msg("%s", error.message);
     }
     return station;
+}
+
+static struct station *station_new(const char *url) {
+    return station_with(url, STALL_MS_MAX);
 }
 
 /* Does it serve a newcomer? */
@@ -269,6 +273,27 @@ static void who_takes_no_answer_is_hung_up_on(void **state) {
     expect_stalled_peer_ended(url);
 }
 
+static void let_answers_wait(struct station *station, int fd) {
+    struct jq_server_stats stats;
+    uint32_t id = 0;
+    do {
+        assert_true(ask(fd, false, id++));
+        assert_true(event_wait(&station->asked, id));
+        jq_server_stats(station->server, &stats);
+    } while (stats.calls < 2);
+}
+
+/* A client that takes no answer does not hold up a server that stops. */
+static void who_takes_no_answer_holds_up_no_stop(void **state) {
+    (void)state;
+    struct station *station = station_with("tcp://127.0.0.1:0", 1);
+    const int fd = connect_peer(jq_server_url(station->server, 0));
+    let_answers_wait(station, fd);
+    assert_int_equal(jq_server_drain(station->server, 1000 * (int64_t)EVENT_WAIT_MAX_S), JQ_OK);
+    jq_server_stop(station->server);
+    close(fd);
+}
+
 /* Who is idle, or has a call parked, is not taken for one that does not read. */
 static void who_waits_is_not_hung_up_on(void **state) {
     (void)state;
@@ -343,8 +368,8 @@ static void slow_peers_get_all_their_answers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deaf_peers_leave_nothing_behind_tcp), cmocka_unit_test(deaf_peers_leave_nothing_behind_ipc),
-        cmocka_unit_test(who_takes_no_answer_is_hung_up_on),   cmocka_unit_test(who_waits_is_not_hung_up_on),
-        cmocka_unit_test(slow_peers_get_all_their_answers),
+        cmocka_unit_test(who_takes_no_answer_is_hung_up_on),   cmocka_unit_test(who_takes_no_answer_holds_up_no_stop),
+        cmocka_unit_test(who_waits_is_not_hung_up_on),         cmocka_unit_test(slow_peers_get_all_their_answers),
     };
     srandom(7);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
