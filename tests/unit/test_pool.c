@@ -41,6 +41,8 @@ struct stage {
     char err[4096];
     char out[256];
     char output[PATH_MAX];
+    uint64_t peak_bytes;
+    int32_t progress_permille;
     unsigned losses;
     char why[256];
 };
@@ -56,6 +58,9 @@ static void on_ended(void *ctx, const struct jq_pool_end *end) {
     const struct jq_exec_outcome *outcome = jq_exec_child_outcome(end->child);
     stage->ends++;
     stage->verdict = outcome->verdict;
+    const char *text = NULL;
+    stage->peak_bytes = outcome->memory_peak_bytes;
+    stage->progress_permille = jq_exec_child_progress(end->child, &text);
     copy(stage->result, sizeof(stage->result), outcome->result);
     copy(stage->err, sizeof(stage->err), outcome->stderr_tail);
     copy(stage->out, sizeof(stage->out), outcome->stdout_tail);
@@ -304,6 +309,44 @@ static void process_that_rests_ends_by_its_age(void **state) {
 
 /* ---- what is done to it ---- */
 
+/* A frame that names another task is not this one's: its progress is nobody's, its result ends the process. */
+static void frames_are_of_their_task(void **state) {
+    struct stage *stage = *state;
+    open_raw(stage,
+             READY "first = hear()['task']\n"
+                   "say(json.dumps({'type': 'result', 'task': first, 'result': '1'}).encode())\n"
+                   "second = hear()['task']\n"
+                   "say(json.dumps({'type': 'progress', 'task': first, 'permille': 777, 'text': 'old'}).encode())\n"
+                   "say(json.dumps({'type': 'result', 'task': second, 'result': '2'}).encode())\n"
+                   "hear()\n"
+                   "say(json.dumps({'type': 'result', 'task': second, 'result': '3'}).encode())\n"
+                   "hear()\n");
+    run(stage, "{}");
+    expect(stage, JQ_OUTCOME_SUCCESS, "1");
+    run(stage, "{}");
+    expect(stage, JQ_OUTCOME_SUCCESS, "2");
+    assert_int_equal(stage->progress_permille, -1);
+    run(stage, "{}");
+    expect(stage, JQ_OUTCOME_PROCESS_FAILURE, "the word of another task");
+}
+
+/* What a task has used at most is its own, not what another one of its process did. */
+static void peak_of_memory_is_the_tasks_own(void **state) {
+    enum { LARGE = 100 << 20 };
+    struct stage *stage = *state;
+    open_python(stage, "import jqmesh\n"
+                       "@jqmesh.handler\n"
+                       "def run(params, ctx): return len(b'x' * params.get('size', 1))\n");
+    run(stage, "{}");
+    const uint64_t small = stage->peak_bytes;
+    run(stage, "{\"size\": 200000000}");
+    const uint64_t large = stage->peak_bytes;
+    run(stage, "{}");
+    assert_int_equal(starts(stage), 1);
+    assert_in_range(stage->peak_bytes, 1, small + LARGE);
+    assert_true(large == stage->peak_bytes || large > small + LARGE); /* without a cgroup only what was seen counts */
+}
+
 /* A task that hangs ends its process; one that only waits for its next task does not hang. */
 static void stall_is_of_a_task_alone(void **state) {
     struct stage *stage = *state;
@@ -527,6 +570,8 @@ int main(void) {
         TEST(outputs_are_moved_out_of_reach),
         TEST(process_is_renewed_by_count_and_memory),
         TEST(process_that_rests_ends_by_its_age),
+        TEST(frames_are_of_their_task),
+        TEST(peak_of_memory_is_the_tasks_own),
         TEST(stall_is_of_a_task_alone),
         TEST(cancel_kills_the_tree_and_another_takes_its_place),
         TEST(limits_are_each_tasks_own),

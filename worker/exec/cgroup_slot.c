@@ -28,12 +28,23 @@ static int open_in(const struct jq_cgroups *groups, const struct jq_cgroup *grou
     return -1;
 }
 
+static int open_peak(const struct jq_cgroups *groups, const struct jq_cgroup *group) {
+    return open_in(groups, group, JQ_CGROUP_MEMORY, "memory.max_usage_in_bytes", "memory.peak", O_RDWR);
+}
+
 static void open_counters(const struct jq_cgroups *groups, struct jq_cgroup *group) {
     group->pids_fd = open_in(groups, group, JQ_CGROUP_PIDS, "pids.current", "pids.current", O_RDONLY);
     group->usage_fd = open_in(groups, group, JQ_CGROUP_MEMORY, "memory.usage_in_bytes", "memory.current", O_RDONLY);
     /* On v2 the peak is set back for one open file: it is read through the same. */
-    group->peak_fd = open_in(groups, group, JQ_CGROUP_MEMORY, "memory.max_usage_in_bytes", "memory.peak", O_RDWR);
+    group->peak_fd = open_peak(groups, group);
     group->reusable = group->pids_fd >= 0 && group->usage_fd >= 0 && group->peak_fd >= 0;
+}
+
+bool jq_cgroup_renew_peak(const struct jq_cgroups *groups, struct jq_cgroup *group) {
+    if (group->made && group->peak_fd < 0) {
+        group->peak_fd = open_peak(groups, group);
+    }
+    return group->made && group->peak_fd >= 0 && pwrite(group->peak_fd, "0", 1, 0) == 1;
 }
 
 static bool has_groups_below(const struct jq_cgroup *group) {

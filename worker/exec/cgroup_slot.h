@@ -31,6 +31,9 @@ enum jq_err jq_cgroup_slots_take(struct jq_cgroup_slots *slots, const struct jq_
 /* True once no process is left in it: then it is idle, or gone, and group->made is false. Call again until then. */
 bool jq_cgroup_slots_give(struct jq_cgroup_slots *slots, const struct jq_cgroups *groups, struct jq_cgroup *group);
 
+/* From now on its peak of memory is counted anew. False: the kernel cannot (v2 before 6.12), and the peak is that of its whole life. */
+bool jq_cgroup_renew_peak(const struct jq_cgroups *groups, struct jq_cgroup *group);
+
 /* Removes what is idle. */
 void jq_cgroup_slots_fini(struct jq_cgroup_slots *slots, const struct jq_cgroups *groups);
 

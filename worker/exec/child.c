@@ -163,7 +163,8 @@ static void on_gone(struct jq_exec_child *child, int64_t now_ms) {
     child->retry_ms = RETRY_MS_MIN;
     jq_exec_loop_stop(&child->host->loop, &child->exit_watch);
     child->end.oom_killed = jq_cgroup_oom_kills(groups, &child->group) > 0;
-    const int64_t peak = jq_cgroup_memory_peak(groups, &child->group);
+    const bool of_others_too = child->warm != NULL && !child->warm->peak_renewed;
+    const int64_t peak = of_others_too ? -1 : jq_cgroup_memory_peak(groups, &child->group);
     child->outcome.memory_peak_bytes = peak > 0 ? (uint64_t)peak : 0;
     sweep(child, now_ms);
 }

@@ -88,8 +88,9 @@ struct jq_exec_outcome {
     uint64_t stdout_bytes; /* written in all */
     uint64_t stderr_bytes;
     int64_t duration_ms;
-    int64_t cpu_ms;             /* of the first process and what it waited for */
-    uint64_t memory_peak_bytes; /* of the tree by its cgroup, else the largest sum seen, else of the largest process */
+    int64_t cpu_ms; /* of the first process and what it waited for */
+    uint64_t
+        memory_peak_bytes; /* of the tree by its cgroup, else the largest sum seen, else of the largest process. Of a warm one: of its turn */
 };
 
 enum jq_err jq_exec_start(struct jq_exec_host *host, const struct jq_exec_spec *spec, int64_t now_ms,

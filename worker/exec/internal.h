@@ -76,6 +76,7 @@ struct jq_child_warm {
     void (*on_turn)(struct jq_exec_child *child, int64_t now_ms);
     bool in_turn;
     bool was_ready;
+    bool peak_renewed; /* the group's peak of memory is that of the present turn */
     bool switch_user;
     uid_t uid;
     gid_t gid;

@@ -17,6 +17,7 @@ struct frame {
     bool has_result;
     bool result_too_big;
     enum frame_type type;
+    char task[JQ_TASK_ID_TEXT_SIZE + 1];
     int64_t permille;
     char text[JQ_REPLY_TEXT_SIZE];
     char message[JQ_REPLY_TEXT_SIZE];
@@ -97,6 +98,8 @@ static void take_string(struct frame *frame, struct jq_str value) {
     const struct jq_str key = jq_buf_str(&frame->key);
     if (jq_str_equal(key, JQ_STR("type"))) {
         frame->type = type_of(value);
+    } else if (jq_str_equal(key, JQ_STR("task"))) {
+        copy_text(frame->task, sizeof(frame->task), value);
     } else if (jq_str_equal(key, JQ_STR("text"))) {
         copy_text(frame->text, sizeof(frame->text), value);
     } else if (jq_str_equal(key, JQ_STR("message"))) {
@@ -151,9 +154,17 @@ static void apply_ready(struct jq_exec_reply *reply, const struct frame *frame) 
     reply->ready = true;
 }
 
+static bool is_of_another_task(const struct jq_exec_reply *reply, const struct frame *frame) {
+    return frame->task[0] != '\0' && reply->task[0] != '\0' && strcmp(frame->task, reply->task) != 0;
+}
+
 static void apply(struct jq_exec_reply *reply, struct frame *frame) {
     if (frame->bad || frame->type == TYPE_NONE) {
         set_garbled(reply, "frame of no known type");
+    } else if (is_of_another_task(reply, frame)) {
+        if (frame->type != TYPE_PROGRESS) {
+            set_garbled(reply, "the word of another task");
+        }
     } else if (frame->type == TYPE_READY || reply->ready != reply->takes_ready) {
         apply_ready(reply, frame);
     } else if (frame->type == TYPE_RESULT) {

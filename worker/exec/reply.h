@@ -6,12 +6,16 @@
  *     {"type":"error","class":"invalid_input","message":"...","service":"..."}
  *                        at most once; class: invalid_input, resource_exhausted, process_failure, network (names its service)
  *
+ * A frame may name its task as its order did ("task":"17"): progress of another task is then skipped, so that what a task left running cannot
+ * speak for the next; a result or an error of another task garbles the reply.
+ *
  * Members that are not known are skipped. What is not of this form makes the reply `garbled`; nothing after it is looked at.
  */
 #ifndef JQ_WORKER_EXEC_REPLY_H
 #define JQ_WORKER_EXEC_REPLY_H
 
 #include "common/buf.h"
+#include "common/text.h"
 #include "common/types.h"
 #include "common/vocab.h"
 
@@ -22,7 +26,8 @@ enum { JQ_REPLY_TEXT_SIZE = 256 };
 struct jq_exec_reply {
     struct jq_buf pending; /* bytes of a frame that is not complete yet */
     struct jq_buf result;
-    bool takes_ready; /* set after init: `ready` is no error */
+    char task[JQ_TASK_ID_TEXT_SIZE]; /* set after init or renew: whose turn it is; "": not looked at */
+    bool takes_ready;                /* set after init: `ready` is no error */
     bool ready;
     bool beyond; /* with takes_ready: something came behind its word about the task, and was not looked at */
     bool has_result;

@@ -168,7 +168,9 @@ static void settle(struct jq_exec_child *child, int64_t now_ms) {
     child->end.exited = true;
     child->end.oom_killed = jq_cgroup_oom_kills(&child->host->cgroups, &child->group) > 0;
     const uint64_t rss_bytes = jq_exec_warm_rss(child);
-    child->outcome.memory_peak_bytes = rss_bytes > child->rss_peak_bytes ? rss_bytes : child->rss_peak_bytes;
+    const int64_t peak = warm->peak_renewed ? jq_cgroup_memory_peak(&child->host->cgroups, &child->group) : -1;
+    child->rss_peak_bytes = rss_bytes > child->rss_peak_bytes ? rss_bytes : child->rss_peak_bytes;
+    child->outcome.memory_peak_bytes = peak > 0 ? (uint64_t)peak : child->rss_peak_bytes;
     jq_child_fill_outcome(child);
     child->outcome.cpu_ms = jq_clock_cpu_ms(child->pid) - warm->cpu_begin_ms;
     child->soft_limit_ms = 0;
@@ -291,6 +293,8 @@ enum jq_err jq_exec_turn_begin(struct jq_exec_child *child, const struct jq_exec
         jq_child_drain(child); /* what it printed before is nobody's */
     }
     renew(child);
+    (void)jq_text_format_task_id(turn->task, child->reply.task);
+    warm->peak_renewed = jq_cgroup_renew_peak(&child->host->cgroups, &child->group);
     warm->in_turn = true;
     warm->cpu_begin_ms = jq_clock_cpu_ms(child->pid);
     child->output_bytes_max = turn->output_bytes_max;

@@ -143,7 +143,7 @@ class Context:
         if now - self._told_at >= PROGRESS_PAUSE_S and math.isfinite(fraction):
             self._told_at = now
             permille = min(1000, max(0, int(fraction * 1000)))
-            send_frame({"type": "progress", "permille": permille, "text": str(text)[:120]})
+            send_frame({"type": "progress", "task": self.task, "permille": permille, "text": str(text)[:120]})
 
     def input(self, name):
         """The path of an input file that came with the task (--input NAME=FILE)."""
@@ -233,8 +233,10 @@ def load(path):
 
 
 def leave(home):
-    """Between tasks it stands in a folder that stays."""
+    """Between tasks it stands in a folder that stays, and so does all that asks the environment."""
     os.chdir(home)
+    for name in ("HOME", "TMPDIR", "JQ_WORK_DIR"):
+        os.environ[name] = home
     tempfile.tempdir = None
 
 
@@ -255,7 +257,7 @@ def main():
         frame = run(order)
         leave(home)
         flush()
-        send_frame(frame)
+        send_frame({**frame, "task": order["task"]})
 
 
 if __name__ == "__main__":
