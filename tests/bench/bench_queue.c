@@ -7,6 +7,8 @@
  *     bench_queue worker SLOTS             a worker with a handler that does nothing, until SIGTERM
  *     bench_queue ended COUNT              waits until COUNT tasks more have ended than had when it began
  *     bench_queue latency COUNT RATE       from the call of jq_submit to the start of the handler, at RATE tasks a second
+ *     bench_queue cached COUNT             from the call of jq_submit to the result of a task whose answer is kept, one by one;
+ *                                          a worker has `noop` as a pure handler
  *     bench_queue first                    a worker; says when (CLOCK_MONOTONIC, ns) its handler was first called, and ends
  */
 #include <errno.h>
@@ -317,6 +319,40 @@ static int run_latency(long count, long rate) {
     return 0;
 }
 
+/* Submits the same task and waits for its result. True: nobody ran it. */
+static bool ask_again(struct jq_client *client, const struct jq_task_spec *task) {
+    struct jq_result *result = NULL;
+    struct jq_error error;
+    jq_task_id id;
+    if (jq_submit(client, task, &id, &error) != JQ_OK || jq_wait(client, id, -1, &result, &error) != JQ_OK) {
+        die("cached", &error);
+    }
+    const bool cached = result->outcome == JQ_OUTCOME_CACHED;
+    jq_result_free(result);
+    return cached;
+}
+
+static int run_cached(long count) {
+    struct jq_client *client = connect_here();
+    const uint8_t payload[100] = {0};
+    struct jq_task_spec task = jq_task("noop");
+    task.payload = payload;
+    task.payload_size = sizeof(payload);
+    while (!ask_again(client, &task)) { /* runs until its worker is there */
+    }
+    long seen = 0;
+    for (; seen < count && seen < SAMPLES_MAX; seen++) {
+        const int64_t begin_ns = jq_clock_mono_ns();
+        if (!ask_again(client, &task)) {
+            return 1;
+        }
+        latencies[seen] = jq_clock_mono_ns() - begin_ns;
+    }
+    printf("count=%ld p50_us=%.1f p99_us=%.1f\n", seen, percentile_us(latencies, (size_t)seen, 0.5),
+           percentile_us(latencies, (size_t)seen, 0.99));
+    return 0;
+}
+
 /* ---- asking how far the broker is ---- */
 
 static uint64_t ended_so_far(struct jq_client *client) {
@@ -366,6 +402,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(what, "latency") == 0 && argc == 4) {
         return run_latency(number(argv[2]), number(argv[3]));
+    }
+    if (strcmp(what, "cached") == 0 && argc == 3) {
+        return run_cached(number(argv[2]));
     }
     if (strcmp(what, "first") == 0) {
         make_worker(1, "noop", noop, &the_worker);

@@ -219,6 +219,25 @@ class Bench:
         self.add("    beyond the p50 of one fdatasync", over, "ms", 0.35, min)
         self.add("    p99", p99, "ms", 2.0, min)
 
+    def cached(self):
+        """From the submit of a task whose answer is kept to its result, a request each, one client."""
+        p50, p99, over = [], [], []
+
+        def run(reference):
+            broker = self.fresh()
+            worker = self.worker(broker, "command = /bin/true\nstdin = none\npure = yes\n")
+            result = load("bench_queue", "cached", int(2000 * self.scale) or 200, env=broker.env)
+            worker.terminate()
+            worker.wait(timeout=60)
+            self.clear(broker)
+            p50.append(result["p50_us"] / 1000)
+            p99.append(result["p99_us"] / 1000)
+            over.append((result["p50_us"] - reference["p50_us"]) / 1000)
+            return p50[-1]
+        self.repeat("cached answer, submit to result, p50", run, "ms", None)
+        self.add("    beyond the p50 of one fdatasync", over, "ms", 5, min)
+        self.add("    p99", p99, "ms", None, min)
+
     def memory(self):
         count = int(1000000 * self.scale)
 
@@ -482,12 +501,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, 2 runs: to see that it works")
-    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,memory,restart,verify,core,relocation,freecad,exec,cancel,wake,blobs; restart10m only by its name")
+    parser.add_argument("--only", default="", help="figures by name: submit,single,fsync,write,latency,cached,memory,restart,verify,core,relocation,freecad,exec,cancel,wake,blobs; restart10m only by its name")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="jqbench-", dir=os.environ.get("JQ_BENCH_DIR", "/var/tmp"))
     bench = Bench(folder, 2 if args.quick else args.runs, 0.1 if args.quick else 1)
     figures = {"submit": bench.submit, "single": bench.singles, "fsync": lambda: bench.end_to_end("fsync", 180000),
-               "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "memory": bench.memory,
+               "write": lambda: bench.end_to_end("write", 300000), "latency": bench.latency, "cached": bench.cached, "memory": bench.memory,
                "restart": bench.restart, "verify": bench.verify, "core": bench.core, "relocation": bench.relocation,
                "freecad": bench.freecad,
                "exec": bench.spawn, "cancel": bench.cancel, "wake": bench.wake, "blobs": bench.blobs}

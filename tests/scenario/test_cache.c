@@ -160,7 +160,7 @@ static void an_answer_is_of_the_version_on_which_all_workers_agree(void **state)
 }
 
 /* What is kept stands under the version that ran, by the word of its worker, whatever that has registered since. Without that word
- * nothing is kept. */
+ * nothing is kept, nor from a worker that calls it pure no more. */
 static void the_version_that_ran_counts(void **state) {
     struct lab *lab = lab_with_pure_worker();
     (void)state;
@@ -173,6 +173,11 @@ static void the_version_that_ran_counts(void **state) {
     assert_int_equal(stat_of(lab).entries, 1);
     declare(lab, "worker-1", "1", true);
     assert_true(was_cached(lab, ask(lab, "2+2")));
+    (void)ask(lab, "2+3");
+    const jq_lease_token impure = lease_task(lab, "worker-1");
+    declare(lab, "worker-1", "1", false);
+    report_result(lab, impure, "1", RESULT_SIZE, (struct jq_bytes){NULL, 0});
+    assert_int_equal(stat_of(lab).entries, 1);
     lab_free(lab);
 }
 
