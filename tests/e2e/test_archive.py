@@ -77,7 +77,7 @@ class Archive(TestCase):
         self.assertEqual((code, json.loads(out)["item"]["damages"]), (0, 0), "the archive alone")
 
     def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.bed.http_port}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         return next(int(float(line.split()[-1])) for line in lines if line.startswith(f"jqmesh_{name} "))
 

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib.bed import TestCase, shell, wait_until
 
 USAGE = 64
-SETTINGS = {"breaker.min_calls": "4", "breaker.cool_down": "400ms", "breaker.probes": "2", "retry.max": "1"}
+SETTINGS = {"breaker.min_calls": "4", "breaker.cool_down": "10m", "breaker.probes": "2", "retry.max": "1"}
 
 
 class Breakers(TestCase):
@@ -34,7 +34,7 @@ class Breakers(TestCase):
         for task in failed:
             self.assertEqual(self.bed.wait_for_state(task, "dead")["error"], "exit 1: no disk")
         self.assertEqual(self.state("handler:flaky"), "open")
-        self.bed.do("breaker", "trip", "handler:flaky", "--for", "1s")  # Longer open: the test need not hurry.
+        self.bed.do("breaker", "trip", "handler:flaky", "--for", "10m")
         waiting = [self.bed.submit("flaky") for _ in range(3)]
         code, out, err = self.bed.run_jqctl("task", "explain", waiting[0])
         self.assertEqual(code, 0, err)
@@ -43,11 +43,12 @@ class Breakers(TestCase):
         self.assertIn('jqmesh_breaker_state{kind="handler",name="flaky",state="open"} 1', self.metrics())
         with open(self.well, "w", encoding="ascii"):
             pass
+        self.bed.do("breaker", "trip", "handler:flaky", "--for", "100ms")  # Open no longer than that from now on.
         for task in waiting:
             self.assertEqual(self.bed.wait_for_state(task, "succeeded")["attempts"], 0)
         self.assertEqual(self.state("handler:flaky"), "closed")
         changes = [record["state"] for record in self.bed.journal() if record["type"] == "breaker_set"]
-        self.assertEqual(changes, ["open", "open", "half_open", "closed"])
+        self.assertEqual(changes, ["open", "open", "open", "half_open", "closed"])
         self.assertIn('jqmesh_breaker_changes_total{kind="handler",state="closed"} 1', self.metrics())
 
     def test_operators_trip_and_reset(self):

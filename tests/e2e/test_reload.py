@@ -60,7 +60,8 @@ class Reload(TestCase):
         """Offers and slots are those of the file that was read last."""
         self.bed.write("w.conf", "[worker]\nfacts = color=blue\n")
         self.hang_up("configuration read anew")
-        self.assertEqual(self.bed.ask("worker", "show", "w")["item"]["facts"]["color"], "blue")
+        wait_until("the broker has heard of it",
+                   lambda: self.bed.ask("worker", "show", "w")["item"]["facts"].get("color") == "blue")
 
     def test_a_broken_file_changes_nothing(self):
         """What is wrong, or cannot change while it runs, is named; everything stays as it was, whatever else had changed."""

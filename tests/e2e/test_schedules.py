@@ -108,7 +108,7 @@ class Unique(TestCase):
     def test_a_key_is_debounced_by_jqctl(self):
         """A later submit takes the place of the one that waits, over a SIGKILL of the broker too; the last payload runs."""
         self.bed.start_broker()
-        words = ("--key", "k", "--unique", "debounce", "--unique-for", "500ms")
+        words = ("--key", "k", "--unique", "debounce", "--unique-for", "1s")
         first = self.bed.submit("echo", *words, payload={"n": 1})
         self.assertEqual(self.bed.submit("echo", *words, payload={"n": 2}), first)
         self.bed.broker.kill()

@@ -37,7 +37,7 @@ def read_exactly(stream, size):
 class Pipe:
     """One SP connection: frames out, frames in."""
 
-    def __init__(self, url, protocol=REQ, timeout_s=10):
+    def __init__(self, url, protocol=REQ, timeout_s=60):
         try:
             self.stream = socket.create_connection(address(url), timeout_s)
             self.stream.sendall(b"\0SP\0" + struct.pack(">HH", protocol, 0))
@@ -70,7 +70,7 @@ class Pipe:
             raise Gone("an answer to something else")
         return answer[4:]
 
-    def is_closed_by_peer(self, within_s=5):
+    def is_closed_by_peer(self, within_s=60):
         """Whether the other side ends the connection; what it says before that is thrown away."""
         self.stream.settimeout(within_s)
         try:
@@ -99,7 +99,7 @@ class Client:
             request_id = self.last_id
         return msgpack.pack([version, op, self.sender, request_id, request_id, self.token, body])
 
-    def send_once(self, frame, timeout_s=5):
+    def send_once(self, frame, timeout_s=20):
         if self.pipe is None:
             self.pipe = Pipe(self.url, timeout_s=timeout_s)
         try:
