@@ -22,6 +22,7 @@ HANDLERS = {
     "noop": "command = /bin/true\nstdin = none",
     "bad": "command = /bin/sh -c 'echo wrong input >&2; exit 65'",
     "fails": "command = /bin/sh -c 'echo no luck >&2; exit 1'",
+    "pure": "command = /bin/cp {input.part} {output.copy}\nstdin = none\npure = yes\nversion = 7",
     "slow": "command = /bin/sleep 60\nstdin = none",
 }
 COUNTS = ("digest", "waiting", "blocked", "scheduled", "ready", "running", "dead", "tasks_finished", "keys")
@@ -47,6 +48,19 @@ def tasks(bed):
     bed.do("dead", "replay", dead[1], "--rate", "1/h")
     bed.do("task", "retry", dead[2])
     bed.do("dead", "rm", dead[3], "--yes")
+
+
+
+def cached(bed):
+    """Results that are kept, with a file: asked for again, run all the same, one that is gone, and a task that waits with a key."""
+    words = ("--input", f"part={bed.write('part', 'a cube')}", "--output", "copy")
+    for more in ((), (), ("--no-cache",)):
+        bed.wait_for_state(bed.submit("pure", *words, *more), "succeeded")
+    bed.do("cache", "purge")
+    for _ in range(2):
+        last = bed.wait_for_state(bed.submit("pure", *words), "succeeded")
+    assert last["outcome"] == "cached"
+    bed.submit("pure", *words, "--delay", "10d")
 
 
 def steering(bed):
@@ -121,6 +135,7 @@ def make_life(target):
         broker = bed.start_broker(settings)
         bed.start_worker("w1", HANDLERS)
         tasks(bed)
+        cached(bed)
         broker.kill()
         broker = bed.start_broker(settings)
         bed.wait_for_worker("w1")
