@@ -71,9 +71,11 @@ static bool names_schedule(enum jq_op op) {
            op == JQ_OP_SCHEDULE_SHOW;
 }
 
-/* The journal holds what is in all queues; a blob belongs to none, and whoever knows its hash has had its bytes, but for a list. */
+/* The journal holds what is in all queues; blobs and cached results belong to none. Whoever knows a blob's hash has had its bytes; a list
+ * of all hashes is another thing. */
 static bool takes_all_queues(enum jq_op op) {
-    return op == JQ_OP_BACKUP_BEGIN || op == JQ_OP_BACKUP_READ || op == JQ_OP_BLOB_LS || op == JQ_OP_BLOB_GC;
+    return op == JQ_OP_BACKUP_BEGIN || op == JQ_OP_BACKUP_READ || op == JQ_OP_BLOB_LS || op == JQ_OP_BLOB_GC ||
+           op == JQ_OP_CACHE_PURGE;
 }
 
 static bool permit_edit(const struct jq_token *token, const struct jq_request *request, const char **ret_field) {

@@ -577,6 +577,87 @@ static void answers_outlive_the_log_that_told_of_them(void **state) {
     lab_free(lab);
 }
 
+/* Whoever lists the same files in another order asks the same; who exchanges their contents does not. */
+static void the_order_of_files_changes_nothing(void **state) {
+    const struct jq_file ways[][3] = {
+        {{JQ_FILE_INPUT, JQ_STR("a"), part},
+         {JQ_FILE_INPUT, JQ_STR("ab"), other_part},
+         {JQ_FILE_OUTPUT, JQ_STR("o"), NULL}},
+        {{JQ_FILE_OUTPUT, JQ_STR("o"), NULL},
+         {JQ_FILE_INPUT, JQ_STR("ab"), other_part},
+         {JQ_FILE_INPUT, JQ_STR("a"), part}},
+        {{JQ_FILE_INPUT, JQ_STR("a"), other_part},
+         {JQ_FILE_INPUT, JQ_STR("ab"), part},
+         {JQ_FILE_OUTPUT, JQ_STR("o"), NULL}},
+    };
+    struct lab *lab = lab_with_pure_worker();
+    (void)state;
+    store(lab, part, 1);
+    store(lab, other_part, 2);
+    for (size_t i = 0; i < 3; i++) {
+        struct jq_submit_item item = lab_item();
+        struct jq_buf files;
+        jq_buf_init(&files, 1000);
+        for (size_t k = 0; k < 3; k++) {
+            jq_files_append(&files, &ways[i][k]);
+        }
+        item.files = jq_buf_bytes(&files);
+        assert_int_equal(was_cached(lab, submit_as(lab, "mesh it", item)), i == 1);
+        if (i == 0) {
+            run(lab, "worker-1", "1");
+        }
+        jq_buf_fini(&files);
+    }
+    lab_free(lab);
+}
+
+static jq_task_id submit_raw(struct lab *lab, const char *body, size_t size) {
+    struct jq_submit_item item = lab_item();
+    item.body = (struct jq_bytes){(const uint8_t *)body, size};
+    return submit_item(lab, &item);
+}
+
+/* The payload is told from the headers behind it in whatever form it is packed: none at all, a short one, a long one. */
+static void payloads_of_every_form_are_told_from_headers(void **state) {
+    static const char none[] = "\xc0"
+                               "x",
+                      none_too[] = "\xc0"
+                                   "y";
+    static char longer[3 + 300 + 1] = "\xc5\x01\x2c";
+    struct lab *lab = lab_with_pure_worker();
+    (void)state;
+    (void)submit_raw(lab, none, 2);
+    run(lab, "worker-1", "1");
+    assert_true(was_cached(lab, submit_raw(lab, none_too, 2)));
+    (void)submit_raw(lab, longer, sizeof(longer));
+    run(lab, "worker-1", "1");
+    longer[sizeof(longer) - 1] = 'y';
+    assert_true(was_cached(lab, submit_raw(lab, longer, sizeof(longer))));
+    longer[10] = 'y';
+    assert_false(was_cached(lab, submit_raw(lab, longer, sizeof(longer))));
+    lab_free(lab);
+}
+
+/* Two that ask the same before there is an answer both run; one answer is kept. A purge that is asked for again drops nothing more. */
+static void of_two_answers_one_is_kept(void **state) {
+    struct lab *lab = lab_with_pure_worker();
+    (void)state;
+    (void)ask(lab, "2+2");
+    (void)ask(lab, "2+2");
+    const jq_lease_token first = lease_task(lab, "worker-1"), second = lease_task(lab, "worker-1");
+    report_result(lab, first, "1", RESULT_SIZE, (struct jq_bytes){NULL, 0});
+    report_result(lab, second, "1", RESULT_SIZE, (struct jq_bytes){NULL, 0});
+    assert_int_equal(stat_of(lab).entries, 1);
+    struct jq_request purge = lab_request(lab, JQ_OP_CACHE_PURGE);
+    assert_int_equal(lab_ask(lab, &purge)->u.many.count, 1);
+    (void)ask(lab, "2+2");
+    run(lab, "worker-1", "1");
+    assert_int_equal(lab_ask(lab, &purge)->u.many.count, 1);
+    assert_int_equal(stat_of(lab).entries, 1);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_question_is_answered_without_a_run),
@@ -596,6 +677,9 @@ int main(void) {
         cmocka_unit_test(the_least_lately_used_goes_first),
         cmocka_unit_test(a_cache_of_nothing),
         cmocka_unit_test(answers_outlive_the_log_that_told_of_them),
+        cmocka_unit_test(the_order_of_files_changes_nothing),
+        cmocka_unit_test(payloads_of_every_form_are_told_from_headers),
+        cmocka_unit_test(of_two_answers_one_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

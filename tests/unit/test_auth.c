@@ -114,13 +114,15 @@ static void a_backup_takes_all_queues(void **state) {
     assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "backup.read", &request), JQ_REPLY_FORBIDDEN);
 }
 
-/* A blob is of no queue, and whoever knows its hash has had its bytes: a list of all hashes is for tokens that allow all queues. */
+/* A blob is of no queue, and whoever knows its hash has had its bytes: a list of all hashes is for tokens that allow all queues, and so
+ * is what drops blobs and cached results of everybody. */
 static void a_list_of_blobs_takes_all_queues(void **state) {
     (void)state;
     struct jq_request request = {.op = JQ_OP_NONE};
     assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "blob.stat", &request), JQ_REPLY_OK);
     assert_int_equal(permit(JQ_ROLE_CLIENT, &tokens.items[0], "blob.ls", &request), JQ_REPLY_FORBIDDEN);
     assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "blob.gc", &request), JQ_REPLY_FORBIDDEN);
+    assert_int_equal(permit(JQ_ROLE_ADMIN, &tokens.items[0], "cache.purge", &request), JQ_REPLY_FORBIDDEN);
     assert_int_equal(permit(JQ_ROLE_CLIENT, NULL, "blob.ls", &request), JQ_REPLY_OK);
 }
 

@@ -253,6 +253,7 @@ static void a_table_that_is_not_in_order(void **state) {
          "a policy that there is not"},
         {{.type = JQ_RECORD_WORKER_DOORBELL, .u.worker_doorbell = {.worker = 2}}, "worker 2, which is not registered"},
         {{.type = JQ_RECORD_BLOB_DROPPED, .u.blob_dropped = {.hash = hash}}, "a blob is dropped that is not there"},
+        {{.type = JQ_RECORD_CACHE_DROPPED, .u.cache_dropped = {.name = JQ_STR("none")}}, "a cached result is dropped"},
         {{.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {.class_index = 5, .handler = JQ_STR("h")}},
          "class 5 defined out of turn"},
         {{.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {.class_index = 1, .handler = jq_str_of(long_name)}},
@@ -306,6 +307,7 @@ static void what_a_shortened_log_has_lost_is_skipped(void **state) {
     const struct jq_record rows[] = {
         {.type = JQ_RECORD_KEY_FORGOTTEN, .u.key_forgotten = {.key = JQ_STR("none")}},
         {.type = JQ_RECORD_SCHEDULE_MOVED, .u.schedule_moved = {.schedule = 1}},
+        {.type = JQ_RECORD_CACHE_DROPPED, .u.cache_dropped = {.name = JQ_STR("none")}},
         {.type = JQ_RECORD_FLOW_CUT, .u.flow_cut = {.flow = 77}},
         {.type = JQ_RECORD_FLOW_FORGOTTEN, .u.flow_forgotten = {.flow = 77}},
         {.type = JQ_RECORD_REPORT_RELOCATED, .u.report_relocated = {.task = {1000}}},
