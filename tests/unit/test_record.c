@@ -347,6 +347,10 @@ static void damaged_body_is_found(void **state) {
     assert_int_equal(jq_record_body(JQ_RECORD_TASK_DUE, jq_buf_bytes(&out), &found, NULL), JQ_OK);
     assert_int_equal(found.size, 0);
     jq_buf_fini(&out);
+    out = encoded(example_of(JQ_RECORD_CACHE_STORED), NOW_MS);
+    assert_int_equal(jq_record_body(JQ_RECORD_CACHE_STORED, jq_buf_bytes(&out), &found, NULL), JQ_OK);
+    assert_true(found.size > 0);
+    jq_buf_fini(&out);
 }
 
 /* Every type has a name for dumps; others have a question mark. */
