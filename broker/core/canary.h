@@ -45,6 +45,7 @@
     X(MISS_SILENT, "a due time that is passed over is not counted")                                                    \
     X(MEMORY_BLIND, "a broker whose memory is full takes tasks")                                                       \
     X(KEY_LEAK, "the text of a forgotten key is not given back")                                                       \
+    X(REFS_BLIND, "a task's files are not counted as in use")                                                          \
     X(FILES_STAY, "files go only when a segment begins")
 
 enum jq_canary {

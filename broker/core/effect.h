@@ -257,6 +257,7 @@ struct jq_server_row {
     uint32_t schedules, schedules_troubled;
     uint64_t schedules_missed_total;
     uint64_t keys, memory_bytes, memory_max, disk_free_bytes, log_bytes, needs_from_lsn, stuck_tries;
+    uint64_t blobs, blob_bytes;
     bool draining, memory_busy, disk_busy;
 };
 

@@ -377,6 +377,8 @@ void jq_core_status(const struct jq_core *core, struct jq_server_row *ret_row) {
     ret_row->disk_free_bytes = core->disk_free_bytes;
     ret_row->log_bytes = core->log_bytes;
     ret_row->stuck_tries = core->stuck_tries;
+    ret_row->blobs = core->blob_count;
+    ret_row->blob_bytes = core->blob_bytes;
     ret_row->needs_from_lsn = jq_core_needs_from(core);
     ret_row->cache_entries = core->cached.used_count;
     ret_row->cache_bytes = core->cached_bytes;

@@ -229,6 +229,7 @@ static enum jq_err open_blobs(struct jq_broker *broker, struct jq_error *reterr)
         .inbox = jq_engine_inbox(broker->engine),
         .metrics = &broker->metrics,
     };
+    atomic_store(&broker->metrics.blob_bytes_max, blobs.bytes_max);
     return jq_blobs_open(&blobs, &broker->blobs, reterr);
 }
 

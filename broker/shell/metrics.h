@@ -42,6 +42,7 @@ struct jq_metrics {
     atomic_uint_fast64_t segment_failures; /* not a counter: tries in vain, so far, of the one that is to leave next */
     atomic_uint_fast64_t bodies_memory, bodies_disk, bodies_damaged;
     atomic_uint_fast64_t workers_dead;
+    atomic_uint_fast64_t blob_bytes_max; /* as the settings have it */
     atomic_uint_fast64_t breaker_changes[JQ_BREAKER_KIND_COUNT][JQ_BREAKER_STATE_COUNT];
 };
 

@@ -106,6 +106,8 @@ static void render_broker(struct jq_buf *out, const struct jq_metrics_snapshot *
     gauge(out, "log_needed_lsn", "From where on the log is needed.", row->needs_from_lsn);
     gauge(out, "log_stuck_tries", "Tries in vain, so far, to archive or delete the segment that is to leave next.",
           row->stuck_tries);
+    gauge(out, "blobs", "Blobs stored.", row->blobs);
+    gauge(out, "blob_bytes", "Bytes of the blobs stored.", row->blob_bytes);
     gauge(out, "effects_waiting", "Answers that wait for the disk.", snapshot->effects_waiting);
     gauge(out, "in_flight_bytes", "Bytes of requests that are not decided yet.", snapshot->in_flight_bytes);
     gauge(out, "in_flight_max_bytes", "Bytes in flight at which requests are refused.", snapshot->in_flight_max);
@@ -135,6 +137,7 @@ static void render_counters(struct jq_buf *out, const struct jq_metrics *metrics
             value_of(&metrics->segments_stuck));
     counter(out, "log_segments_pruned_total", "Segments removed from the old end of the archive.",
             value_of(&metrics->segments_pruned));
+    gauge(out, "blob_bytes_max", "Bytes of blobs at which puts are refused.", value_of(&metrics->blob_bytes_max));
     counter(out, "log_slices_read_total", "Slices of the log's oldest part read, to move what is live in it.",
             value_of(&metrics->slices_read));
     counter(out, "log_slices_damaged_total", "Such slices that could not be read whole.",

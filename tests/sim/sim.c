@@ -134,6 +134,7 @@ static void config_choose(struct sim *sim) {
     config->aging_interval_ms = sim_below(sim, 2) ? 600000 : 2000;
     config->log_slack_bytes =
         sim_below(sim, 2) ? sim->swarm.segment_bytes / 2 : 8 * 1024; /* the first: as the broker has it */
+    config->blob_grace_ms = sim_below(sim, 2) ? 600000 : 3000;
     config->reserve_after_ms = config->aging_interval_ms == 2000 ? 1000 : 30000;
 }
 
@@ -222,13 +223,14 @@ static void own_event(struct sim *sim, const struct sim_event *event) {
     case SIM_SYNCED: log_synced(sim); break;
     case SIM_DAMAGED: core_event(sim, event); break;
     case SIM_LOG_READ: reader_reads(sim); break;
+    case SIM_BLOB_LOST: blobs_lost(sim, event->actor); break;
     default: broker_crash(sim, false); break;
     }
 }
 
 static bool for_broker(enum sim_event_type type) {
     return type == SIM_TO_BROKER || type == SIM_SURVEY_RESPONSE || type == SIM_WRITTEN || type == SIM_SYNCED ||
-           type == SIM_DAMAGED || type == SIM_LOG_READ;
+           type == SIM_DAMAGED || type == SIM_BLOB_LOST || type == SIM_LOG_READ;
 }
 
 static void handle(struct sim *sim, struct sim_event *event) {
@@ -248,6 +250,7 @@ static void handle(struct sim *sim, struct sim_event *event) {
     case SIM_WRITTEN:
     case SIM_SYNCED:
     case SIM_DAMAGED:
+    case SIM_BLOB_LOST:
     case SIM_LOG_READ:
     case SIM_STOPPED: own_event(sim, event); break;
     case SIM_START_BROKER: broker_start(sim); break;
@@ -308,6 +311,9 @@ static void faults_of_broker(struct sim *sim) {
     }
     if (sim->broker.up && sim_strikes(sim, SIM_PIPE)) {
         close_pipe(sim);
+    }
+    if (sim->broker.up && sim_strikes(sim, SIM_BLOB)) {
+        blobs_lose(sim);
     }
     if (sim->broker.up && sim_strikes(sim, SIM_STOP)) {
         ask_to_stop(sim);
@@ -422,6 +428,7 @@ static void sim_init(struct sim *sim, const struct sim_options *options, struct 
         week_choose(sim);
     }
     heap_reset();
+    blobs_init();
     sim->disk = jq_simdisk_new(jq_rng_next(&sim->rng));
     jq_buf_init(&sim->broker.body, JQ_RECORD_BODY_SIZE_MAX);
     jq_map_init(&sim->broker.call_actor);

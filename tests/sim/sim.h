@@ -84,10 +84,11 @@ enum sim_event_type {
     SIM_WRITTEN,
     SIM_SYNCED,
     SIM_START_BROKER,
-    SIM_DAMAGED,  /* the body of a lease could not be read */
-    SIM_STOPPED,  /* a broker that was asked to stop is gone */
-    SIM_LOG_READ, /* the reader of the log comes to what it was asked for */
-    SIM_DISK_WELL /* there is room again */
+    SIM_DAMAGED,   /* the body of a lease could not be read */
+    SIM_STOPPED,   /* a broker that was asked to stop is gone */
+    SIM_BLOB_LOST, /* somebody finds that a blob has no file; `actor` is its number */
+    SIM_LOG_READ,  /* the reader of the log comes to what it was asked for */
+    SIM_DISK_WELL  /* there is room again */
 };
 struct sim_event {
     int64_t at_ms;
@@ -228,6 +229,7 @@ struct sim_task {
     bool held, rm_asked; /* an operator wanted it gone */
     uint32_t ended_as;   /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
+    uint32_t files;                  /* bit per blob */
     uint32_t body_size, report_size; /* of the records that hold its body and its last report; 0: no report */
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
     uint64_t success_token;
@@ -348,6 +350,14 @@ struct sim_oracle {
     struct jq_map answer_map; /* hash of sender and request -> at + 1 */
 };
 
+enum { SIM_BLOBS = 5 };
+struct sim_blob {
+    bool on_disk, lost; /* its file; lost: gone, and the core has not heard of it */
+    uint32_t version;
+    bool stored; /* by the records */
+    uint32_t refs;
+};
+
 struct sim {
     const struct sim_options *options;
     struct sim_result *result;
@@ -369,6 +379,8 @@ struct sim {
     struct sim_worker workers[SIM_WORKERS];
     struct sim_link links[SIM_ACTORS];
     struct sim_counts counts;
+    struct sim_blob blobs[SIM_BLOBS];
+    uint32_t blob_versions, blob_losing; /* the second: number + 1 of the one that the core hears of just now */
 };
 
 /* sim.c */
@@ -428,6 +440,22 @@ void move_forget(struct sim *sim);
 void move_step(struct sim *sim);  /* the log is as short as it should be */
 void move_files(struct sim *sim); /* and so are its files */
 void move_settled(struct sim *sim);
+
+/* sim_blobs.c: the content store, and who refers to what is in it */
+void blobs_init(void);
+void blobs_ask(struct sim *sim, struct sim_request *request);
+struct jq_bytes blobs_files(struct sim *sim);
+void blobs_arrive(struct sim *sim, struct jq_request *request); /* before the core gets it */
+struct jq_effect blobs_keep(const struct jq_effect *effect);
+void blobs_drop(struct sim *sim, const struct jq_effect *effect);
+void blobs_lose(struct sim *sim);
+void blobs_lost(struct sim *sim, uint32_t number);
+void blobs_open(struct sim *sim);
+void blobs_tell(struct sim *sim);
+void blobs_forget(struct sim *sim);
+void blobs_record(struct sim *sim, const struct jq_record *record, bool replay);
+void blobs_gone(struct sim *sim, struct sim_task *task);
+void blobs_step(struct sim *sim);
 
 /* sim_start.c: starts, crashes */
 void broker_start(struct sim *sim);

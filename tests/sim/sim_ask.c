@@ -122,6 +122,9 @@ static void make_submit(struct sim *sim, struct sim_request *request) {
             continue;
         }
         make_times(sim, &request->items[i]);
+        if (sim_detail(sim, 4) == 0) {
+            request->items[i].files = blobs_files(sim);
+        }
         if (sim_detail(sim, 5) == 0) {
             (void)snprintf(request->keys[i], sizeof(request->keys[i]), "k%u",
                            (unsigned)sim_detail(sim, sim_detail(sim, 2) ? 6 : 50));
@@ -153,6 +156,7 @@ static void add_to_flow(struct sim *sim, struct sim_request *request, const stru
         const uint64_t earlier = staging->added + i;
         make_item(sim, request, i);
         item->queue = jq_str_of(queues[1 + sim_detail(sim, 2)]); /* of one namespace */
+        item->files = sim_detail(sim, 8) ? (struct jq_bytes){NULL, 0} : blobs_files(sim);
         if (earlier > 0 && sim_detail(sim, 3) > 0) {
             request->after[i][0] = (jq_task_id){staging->flow + sim_detail(sim, earlier)};
             item->after_count = 1;
@@ -305,7 +309,7 @@ static void cancel_flow(struct sim *sim, struct sim_request *request) {
 }
 
 static void make_operation(struct sim *sim, struct sim_request *request) {
-    switch (sim_detail(sim, 18)) {
+    switch (sim_detail(sim, 23)) {
     case 0:
     case 1: make_ids(sim, request, JQ_OP_TASK_CANCEL); break;
     case 2: make_ids(sim, request, JQ_OP_DEAD_REPLAY); break;
@@ -324,7 +328,12 @@ static void make_operation(struct sim *sim, struct sim_request *request) {
     case 13: make_limit(sim, request); break;
     case 14:
     case 15:
-    case 16: make_selection(sim, request); break;
+    case 16:
+    case 17:
+    case 18: make_selection(sim, request); break;
+    case 19:
+    case 20:
+    case 21: blobs_ask(sim, request); break;
     default: make_look(sim, request); break;
     }
 }

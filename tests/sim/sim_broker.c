@@ -93,7 +93,8 @@ static void take_effect(struct sim *sim, const struct jq_effect *effect) {
     if (effect->type == JQ_EFFECT_NEWS || effect->type == JQ_EFFECT_NOTICE || effect->type == JQ_EFFECT_RING) {
         return;
     }
-    struct kept *kept = kept_copy(effect);
+    const struct jq_effect own = effect->type == JQ_EFFECT_DROP_BLOB ? blobs_keep(effect) : *effect;
+    struct kept *kept = kept_copy(&own);
     kept->item.lsn = jq_log_ring_end_lsn(broker->ring);
     *broker->last_effect = kept;
     broker->last_effect = &kept->next;
@@ -152,6 +153,11 @@ static void drop_damaged(struct sim *sim, struct jq_reply_effect *reply) {
 
 static void send_out(struct sim *sim, struct kept *kept) {
     check_level(sim, kept);
+    if (kept->effect.type == JQ_EFFECT_DROP_BLOB) {
+        blobs_drop(sim, &kept->effect);
+        kept_free(kept);
+        return;
+    }
     if (kept->effect.type == JQ_EFFECT_DROP) {
         free(call_close(sim, kept->effect.u.drop_call));
         kept_free(kept);
@@ -250,6 +256,7 @@ void broker_deliver(struct sim *sim, struct sim_request *request) {
     ask_aim(request);
     oracle_asked(sim, request);
     call_open(sim, request);
+    blobs_arrive(sim, &request->r);
     struct jq_event event = {.type = JQ_EVENT_REQUEST, .u.request = request->r};
     sim->broker.request = request;
     broker_step(sim, &event);

@@ -24,6 +24,7 @@
     X(FULL, "full", 10000, 15)      /* the disk is full for a while */                                                 \
     X(ROT, "rot", 10, 5)            /* of a start: a flipped bit is looked for in a copy of the log */                 \
     X(DAMAGE, "damage", 1000, 20)   /* of a lease: its body cannot be read back */                                     \
+    X(BLOB, "blob", 10000, 20)      /* the file of a blob is gone */                                                   \
     X(STOP, "stop", 10000, 10)      /* the broker is asked to stop, and killed a while later */                        \
     X(WALL, "wall", 10000, 20)      /* the wall clock jumps by up to a minute either way */                            \
     X(SLEEP, "sleep", 10000, 20)    /* the broker does not run for up to 40 s */                                       \

@@ -109,6 +109,8 @@ void oracle_enter(struct sim *sim, struct sim_task *task, enum sim_place place) 
         hold(sim, task, true);
     } else if (place == SIM_FINAL) {
         oracle->dead += task->state == JQ_STATE_DEAD;
+    } else if (place == SIM_GONE) {
+        blobs_gone(sim, task);
     }
     oracle->places[place]++;
 }
@@ -125,6 +127,7 @@ void oracle_forget_records(struct sim *sim) {
     memset(oracle->holders, 0, sizeof(oracle->holders));
     oracle->dead = 0;
     oracle->key_count = 0;
+    blobs_forget(sim);
     gates_forget(sim);
     limits_forget(sim);
     move_forget(sim);
@@ -343,6 +346,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     } else {
         other_record(sim, record);
     }
+    blobs_record(sim, record, replay);
     keys_record(sim, record);
     limits_record(sim, record);
     ties_record(sim, record);

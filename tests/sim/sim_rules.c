@@ -289,6 +289,7 @@ void rules_step(struct sim *sim) {
     place_step(sim);
     schedules_step(sim, &status);
     move_step(sim);
+    blobs_step(sim);
 }
 
 /* ---- bodies ---- */

@@ -141,8 +141,10 @@ static void open_session(struct sim *sim) {
     jq_core_start(broker->core, jq_journal_epoch(broker->journal), sim->now_ms, sim->now_ms + sim->wall_offset_ms,
                   &output);
     (void)heap_enter(false);
+    blobs_open(sim);
     log_prologue(sim);
     log_commit_start(sim);
+    blobs_tell(sim);
 }
 
 /* The disk did not let it start: again in a while, as a supervisor would. */
