@@ -145,6 +145,8 @@ def make_life(target):
         bed.do("worker", "drain", "w2")
         settle(bed)
         bed.do("server", "backup", target)
+        os.remove(os.path.join(target, "backup.json"))  # It names this machine's folders.
+        shutil.rmtree(os.path.join(target, "blobs"), ignore_errors=True)
         with open(os.path.join(target, "expected"), "w", encoding="utf-8") as file:
             file.write(expected(bed, target))
     finally:
