@@ -23,7 +23,7 @@ from dataclasses import dataclass
 LONGEST = (
     "test_journal_crash", "test_transport_regression", "test_freecad_zygote", "test_log_size", "test_http", "jqsim",
     "test_exec_child", "test_journal_sweep", "test_journal_files", "test_transport_recovery", "test_flows", "test_schedules",
-    "test_jqctl", "test_freecad", "test_lifecycle", "test_bad_input",
+    "test_jqctl", "test_freecad", "test_nspawn", "test_lifecycle", "test_bad_input",
 )
 
 
