@@ -88,6 +88,13 @@ class Archive(TestCase):
         command = f"sh -c 'test -e {away}/open && cp $0 {away}/part && mv {away}/part {away}/$1' %f %n"
         self.bed.start_broker({**self.settings, "journal.archive": self.archive, "journal.retention_time": "0s",
                                "journal.archive_command": command, "journal.archive_bytes_max": "1"})
+        self.assertEqual([self.metric(name) for name in ("blobs", "blob_bytes")], [0, 0])
+        file = self.bed.path("file")
+        with open(file, "wb") as out:
+            out.write(b"12345")
+        self.bed.do("blob", "put", file)
+        self.assertEqual([self.metric(name) for name in ("blobs", "blob_bytes")], [1, 5])
+        self.assertGreater(self.metric("blob_bytes_max"), 0)
         self.fill()
         wait_until("it has failed", lambda: self.bed.ask("server", "status")["item"]["log_stuck_tries"] > 0)
         self.assertEqual(self.segments()[0], 0)
