@@ -297,7 +297,6 @@ void task_set_cache(struct jq_core *core, struct task *task, struct jq_bytes key
 static inline const uint8_t *task_cache_key(const struct jq_core *core, const struct task *task) { /* NULL: none */
     return task->flags & TASK_FLAG_PURE ? task_side_if(core, task)->files->cache : NULL;
 }
-void files_refer(struct jq_core *core, struct jq_bytes files, bool add); /* once more, or once less */
 struct jq_bytes task_files(const struct jq_core *core, const struct task *task);
 struct jq_bytes task_made(const struct jq_core *core, const struct task *task);
 uint64_t side_files_sum(const struct side *side);

@@ -17,8 +17,6 @@
 
 enum { WORD_SIZE_MAX = 16 * 1024, SAID_SIZE = 200, STDIO_COUNT = 3 };
 
-extern char **environ;
-
 /* ---- words ---- */
 
 static bool expand(const char *word, const char *path, const char *name, struct jq_buf *out) {
@@ -91,6 +89,7 @@ static int spawn_child(char **words, int pipe_write, pid_t *ret_pid) {
     rv = rv ? rv : posix_spawnattr_setpgroup(&attributes, 0);
     const short flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     rv = rv ? rv : posix_spawnattr_setflags(&attributes, flags);
+    JQ_CHECK(words[0] != NULL);
     rv = rv ? rv : posix_spawnp(ret_pid, words[0], &files, &attributes, words, environ);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&files);
