@@ -1,20 +1,23 @@
+#define _GNU_SOURCE
 #include "tests/lib/exec_bed.h"
 
 #include "common/clock.h"
 #include "worker/exec/workdir.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { WAIT_MS_MAX = 90000, STEP_MS = 20 };
+enum { WAIT_MS_MAX = 90000, STEP_MS = 20, END_MS_MAX = 20000 };
 
 int exec_bed_fd_count(void) {
     DIR *dir = opendir("/proc/self/fd");
@@ -167,4 +170,16 @@ int exec_bed_read_number(const struct exec_bed *bed, const char *name) {
     assert_non_null(fgets(text, sizeof(text), file));
     (void)fclose(file);
     return (int)strtol(text, NULL, 10);
+}
+
+bool exec_bed_ends(int pid) {
+    const int pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
+    if (pidfd < 0) {
+        assert_int_equal(errno, ESRCH);
+        return true;
+    }
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    const bool ended = poll(&end, 1, END_MS_MAX) > 0;
+    (void)close(pidfd);
+    return ended;
 }

@@ -38,6 +38,10 @@ struct jq_exec_child *exec_bed_run(struct exec_bed *bed, struct jq_exec_spec *sp
 /* A number that a child wrote into a file of the state directory. */
 int exec_bed_read_number(const struct exec_bed *bed, const char *name);
 
+/* True as soon as that process is no more, or a zombie: one that is on its last steps has left its control group, and cannot be reaped
+ * yet. False if it still runs after a long while. */
+bool exec_bed_ends(int pid);
+
 /* Open descriptors of this process. */
 int exec_bed_fd_count(void);
 

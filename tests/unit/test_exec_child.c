@@ -3,10 +3,8 @@
 #include "tests/lib/exec_bed.h"
 #include "worker/exec/workdir.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,10 +32,6 @@ static int tear_down(void **state) {
 static void expect_text(struct jq_bytes bytes, const char *text) {
     assert_int_equal(bytes.size, strlen(text));
     assert_memory_equal(bytes.data, text, bytes.size);
-}
-
-static bool is_alive(int pid) {
-    return kill(pid, 0) == 0 || errno != ESRCH;
 }
 
 /* What a command prints is its result; it reads the payload on stdin, runs in an empty directory of its own, and in no session but
@@ -190,9 +184,9 @@ static void cancel_leaves_no_process(void **state) {
     jq_exec_kill(child, JQ_EXEC_REASON_CANCEL, 50, jq_clock_boot_ms());
     assert_ptr_equal(exec_bed_wait(bed), child);
     assert_int_equal(jq_exec_child_outcome(child)->verdict.outcome, JQ_OUTCOME_CANCELLED);
-    assert_false(is_alive(exec_bed_read_number(bed, "near")));
-    assert_false(is_alive(exec_bed_read_number(bed, "far")));
-    assert_false(is_alive(exec_bed_read_number(bed, "farther")));
+    assert_true(exec_bed_ends(exec_bed_read_number(bed, "near")));
+    assert_true(exec_bed_ends(exec_bed_read_number(bed, "far")));
+    assert_true(exec_bed_ends(exec_bed_read_number(bed, "farther")));
     jq_exec_child_free(child);
 }
 
@@ -206,8 +200,8 @@ static void background_processes_end_with_the_task(void **state) {
                      "while ! test -s $BED/far; do sleep 0.01; done; echo fine");
     assert_int_equal(jq_exec_child_outcome(child)->verdict.outcome, JQ_OUTCOME_SUCCESS);
     expect_text(jq_exec_child_outcome(child)->result, "fine\n");
-    assert_false(is_alive(exec_bed_read_number(bed, "near")));
-    assert_false(is_alive(exec_bed_read_number(bed, "far")));
+    assert_true(exec_bed_ends(exec_bed_read_number(bed, "near")));
+    assert_true(exec_bed_ends(exec_bed_read_number(bed, "far")));
     jq_exec_child_free(child);
 }
 
