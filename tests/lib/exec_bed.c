@@ -136,6 +136,16 @@ void exec_bed_wait_for_file(struct exec_bed *bed, const char *name) {
     }
 }
 
+void exec_bed_wait_for_start(struct exec_bed *bed, const struct jq_exec_child *child) {
+    const int64_t start_ms = jq_clock_boot_ms();
+    while (jq_exec_child_pid(child) == 0) {
+        if (jq_clock_boot_ms() - start_ms > WAIT_MS_MAX) {
+            fail_msg("the child did not start within %d ms", WAIT_MS_MAX);
+        }
+        exec_bed_serve(bed, STEP_MS);
+    }
+}
+
 struct jq_exec_child *exec_bed_start(struct exec_bed *bed, struct jq_exec_spec *spec, const char *script) {
     const char *const argv[] = {"/bin/sh", "-c", script, NULL};
     char variable[80];

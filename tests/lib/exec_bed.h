@@ -35,6 +35,9 @@ struct jq_exec_child *exec_bed_start(struct exec_bed *bed, struct jq_exec_spec *
 /* exec_bed_start and exec_bed_wait. */
 struct jq_exec_child *exec_bed_run(struct exec_bed *bed, struct jq_exec_spec *spec, const char *script);
 
+/* Until the host knows that it runs. */
+void exec_bed_wait_for_start(struct exec_bed *bed, const struct jq_exec_child *child);
+
 /* A number that a child wrote into a file of the state directory. */
 int exec_bed_read_number(const struct exec_bed *bed, const char *name);
 

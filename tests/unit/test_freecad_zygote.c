@@ -334,6 +334,8 @@ static void endless_loop_ends_at_its_limit(void **state) {
                        deaf != 0 ? "SIG_IGN" : "SIG_DFL", stage->bed.dir, deaf, bodies[deaf]);
         struct jq_exec_child *child = start_in(stage, &spec, script);
         exec_bed_wait_for_file(&stage->bed, deaf != 0 ? "up1" : "up0");
+        exec_bed_wait_for_start(&stage->bed,
+                                child); /* The time of its limits runs from when the zygote has told of it. */
         const int64_t started_ahead_ms = stage->bed.ahead_ms;
         stage->bed.ahead_ms = started_ahead_ms + HOUR_MS;
         exec_bed_serve(&stage->bed, 100);
