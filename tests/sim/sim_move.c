@@ -228,8 +228,7 @@ static bool same_counts(const struct sim_task *task, const struct jq_record *rec
 static bool same_submit(const struct sim_task *task, const struct jq_submit_fields *submit) {
     return task->queue == submit->queue && task->class_index == submit->class_index &&
            task->options == submit->options && task->priority == submit->priority && task->flow == submit->flow &&
-           strlen(task->group) == submit->group.size &&
-           memcmp(task->group, submit->group.data, submit->group.size) == 0;
+           jq_str_equal(jq_str_of(task->group), submit->group);
 }
 
 static bool same_lease(const struct sim_task *task, const struct jq_record *record) {
