@@ -50,8 +50,7 @@ struct jq_blobs {
     struct jq_store *store;        /* the writer's */
     struct jq_blob_reader *reader; /* the reader's */
     int64_t swept_ms;
-    uint8_t
-        damaged[JQ_BLOB_HASH_SIZE]; /* the reader's: found last, so that all who wait for pieces of it hear the same */
+    uint8_t damaged[JQ_BLOB_HASH_SIZE]; /* the reader's: found last. All who wait for pieces of it hear the same */
     struct line writing, reading;
 };
 

@@ -9,14 +9,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/transport/address.h"
 #include "tests/lib/event.h"
+
+/* Where a test listens by ipc: no other process does. */
+static inline void ipc_test_url(char *url, size_t size, const char *name) {
+    snprintf(url, size, "ipc:///tmp/jq-test-%ld-%s.sock", (long)getpid(), name);
+}
 
 /* Small buffers, and segments as on a real network: the server finds the connection full soon. */
 static inline void rawpeer_use_small_buffers(int fd) {

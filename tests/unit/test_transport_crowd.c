@@ -105,7 +105,7 @@ static void a_crowd_leaves_descriptors_for_files(void **state) {
     if (!jq_guard_active()) {
         skip(); /* NNG is newer than what the guard is for. */
     }
-    snprintf(url, sizeof url, "ipc:///tmp/jq-test-%ld-crowd.sock", (long)getpid());
+    ipc_test_url(url, sizeof url, "crowd");
     expect_files_left("tcp://127.0.0.1:0");
     expect_files_left(url);
 }

@@ -227,15 +227,11 @@ static void deaf_peers_leave_nothing_behind_tcp(void **state) {
     expect_survives_deaf_peers("tcp://127.0.0.1:0");
 }
 
-static void test_url(char *url, size_t size, const char *name) {
-    snprintf(url, size, "ipc:///tmp/jq-test-%ld-%s.sock", (long)getpid(), name);
-}
-
 /* The same over ipc. */
 static void deaf_peers_leave_nothing_behind_ipc(void **state) {
     (void)state;
     char url[96];
-    test_url(url, sizeof url, "deaf");
+    ipc_test_url(url, sizeof url, "deaf");
     expect_survives_deaf_peers(url);
 }
 
@@ -268,7 +264,7 @@ static void expect_stalled_peer_ended(const char *url) {
 static void who_takes_no_answer_is_hung_up_on(void **state) {
     (void)state;
     char url[96];
-    test_url(url, sizeof url, "stall");
+    ipc_test_url(url, sizeof url, "stall");
     expect_stalled_peer_ended("tcp://127.0.0.1:0");
     expect_stalled_peer_ended(url);
 }
@@ -360,7 +356,7 @@ static void expect_slow_peer_served(const char *url) {
 static void slow_peers_get_all_their_answers(void **state) {
     (void)state;
     char url[96];
-    test_url(url, sizeof url, "slow");
+    ipc_test_url(url, sizeof url, "slow");
     expect_slow_peer_served("tcp://127.0.0.1:0");
     expect_slow_peer_served(url);
 }

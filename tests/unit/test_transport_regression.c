@@ -162,15 +162,11 @@ static void peers_that_leave_in_the_handshake_do_no_harm_tcp(void **state) {
     expect_survives_leaving_peers("tcp://127.0.0.1:0");
 }
 
-static void test_url(char *url, size_t size, const char *name) {
-    snprintf(url, size, "ipc:///tmp/jq-test-%ld-%s.sock", (long)getpid(), name);
-}
-
 /* The same over ipc, where a plain connect and close was enough to end NNG's listener. */
 static void peers_that_leave_in_the_handshake_do_no_harm_ipc(void **state) {
     (void)state;
     char url[96];
-    test_url(url, sizeof url, "leave");
+    ipc_test_url(url, sizeof url, "leave");
     expect_survives_leaving_peers(url);
 }
 
@@ -291,7 +287,7 @@ static void killed_peers_with_large_frames_leave_nothing_behind_tcp(void **state
 static void killed_peers_leave_nothing_behind_ipc(void **state) {
     (void)state;
     char url[96];
-    test_url(url, sizeof url, "kill");
+    ipc_test_url(url, sizeof url, "kill");
     expect_survives_kills(url, JQ_FRAME_SIZE_MAX);
 }
 

@@ -1,5 +1,4 @@
 /* blob.c - jqctl blob: what lies in the broker's store, to it and from it. */
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "tools/jqctl/pages.h"
@@ -52,18 +51,6 @@ int jqctl_blob_get(struct jqctl *ctl) {
                                                                                         : jqctl_fail_err("get", &error);
 }
 
-/* Slice by slice, until there is nothing more. */
 int jqctl_blob_gc(struct jqctl *ctl) {
-    uint64_t total = 0, count = 0;
-    do {
-        struct jq_flight flight;
-        const int code = jqctl_call(ctl, &flight, "blobs", "blob.gc", 0, NULL, NULL);
-        if (code != JQCTL_DONE)
-            return code;
-        count = jq_view_uint(flight.view.body, "count", 0);
-        total += count;
-        jq_flight_end(&flight);
-    } while (count > 0);
-    jqctl_note("%" PRIu64 " blobs dropped", total);
-    return JQCTL_DONE;
+    return jqctl_pages_drain(ctl, "blobs", "blob.gc", "blobs dropped");
 }

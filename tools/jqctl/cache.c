@@ -1,6 +1,5 @@
 /* cache.c - jqctl cache: results of pure handlers that answer the same task again. */
-#include <inttypes.h>
-
+#include "tools/jqctl/pages.h"
 #include "tools/jqctl/print.h"
 
 static const struct jqctl_column cache_columns[] = {
@@ -27,18 +26,6 @@ int jqctl_cache_stat(struct jqctl *ctl) {
     return JQCTL_DONE;
 }
 
-/* Slice by slice, until there is nothing more. */
 int jqctl_cache_purge(struct jqctl *ctl) {
-    uint64_t total = 0, count = 0;
-    do {
-        struct jq_flight flight;
-        const int code = jqctl_call(ctl, &flight, "cache", "cache.purge", 0, NULL, NULL);
-        if (code != JQCTL_DONE)
-            return code;
-        count = jq_view_uint(flight.view.body, "count", 0);
-        total += count;
-        jq_flight_end(&flight);
-    } while (count > 0);
-    jqctl_note("%" PRIu64 " results forgotten", total);
-    return JQCTL_DONE;
+    return jqctl_pages_drain(ctl, "cache", "cache.purge", "results forgotten");
 }

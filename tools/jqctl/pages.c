@@ -1,5 +1,7 @@
 #include "tools/jqctl/pages.h"
 
+#include <inttypes.h>
+
 struct asking {
     const struct jqctl_pages *pages;
     uint64_t after;
@@ -42,4 +44,19 @@ int jqctl_pages_list(struct jqctl *ctl, const struct jqctl_pages *pages) {
     else
         jqctl_list_end(&list, NULL, NULL);
     return code;
+}
+
+int jqctl_pages_drain(struct jqctl *ctl, const char *what, const char *op, const char *done) {
+    uint64_t total = 0, count = 0;
+    do {
+        struct jq_flight flight;
+        const int code = jqctl_call(ctl, &flight, what, op, 0, NULL, NULL);
+        if (code != JQCTL_DONE)
+            return code;
+        count = jq_view_uint(flight.view.body, "count", 0);
+        total += count;
+        jq_flight_end(&flight);
+    } while (count > 0);
+    jqctl_note("%" PRIu64 " %s", total, done);
+    return JQCTL_DONE;
 }

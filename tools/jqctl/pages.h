@@ -1,4 +1,5 @@
-/* pages.h - lists that come page by page: each answer says where the next one goes on. */
+/* pages.h - what takes several requests: lists that come page by page, each answer saying where the next one goes on; and what is removed
+ * slice by slice. */
 #ifndef JQ_TOOLS_JQCTL_PAGES_H
 #define JQ_TOOLS_JQCTL_PAGES_H
 
@@ -16,5 +17,8 @@ struct jqctl_pages {
 
 /* Asks for all pages and prints them as one list. */
 int jqctl_pages_list(struct jqctl *ctl, const struct jqctl_pages *pages);
+
+/* Sends `op`, which takes away a slice of `what`, until nothing more goes, and says how much went: its number and `done`. */
+int jqctl_pages_drain(struct jqctl *ctl, const char *what, const char *op, const char *done);
 
 #endif
