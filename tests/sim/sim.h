@@ -229,6 +229,7 @@ struct sim_task {
     bool held, rm_asked; /* an operator wanted it gone */
     uint32_t ended_as;   /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
+    uint64_t body_before, body_until; /* what it was to the leases up to this token */
     uint32_t files;                  /* bit per blob */
     uint32_t body_size, report_size; /* of the records that hold its body and its last report; 0: no report */
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */

@@ -198,9 +198,17 @@ static void revived(struct sim *sim, struct sim_task *task, int64_t ready_ms) {
     oracle_enter(sim, task, SIM_QUEUED);
 }
 
+/* It carries another body from now on. A lease of before may still be on its way out, with the body of then. */
+static void body_changes(struct sim_task *task, struct jq_bytes body) {
+    if (task->token > task->body_until) {
+        task->body_before = task->body_hash;
+        task->body_until = task->token;
+    }
+    task->body_hash = jq_hash_bytes(body.data, body.size, 0);
+}
+
 /* A later submit of its key has taken its place. */
 static void renewed(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
-    const struct jq_bytes body = record->u.task_renewed.body;
     oracle_leave(sim, task);
     text_take(task->group, sizeof(task->group), record->u.task_renewed.group);
     task->queue = record->u.task_renewed.queue;
@@ -209,17 +217,18 @@ static void renewed(struct sim *sim, struct sim_task *task, const struct jq_reco
     task->priority = record->u.task_renewed.priority;
     task->ready_ms = task->first_ready_ms = record->u.task_renewed.ready_at_ms;
     task->expires_wall_ms = record->u.task_renewed.expires_wall_ms;
-    task->body_hash = jq_hash_bytes(body.data, body.size, 0);
+    body_changes(task, record->u.task_renewed.body);
     oracle_enter(sim, task, SIM_QUEUED);
 }
 
 static void edited(struct sim_task *task, const struct jq_record *record) {
-    const struct jq_bytes body = record->u.task_edited.body;
     task->queue = record->u.task_edited.queue;
     task->class_index = record->u.task_edited.class_index;
     task->options = record->u.task_edited.options;
     task->priority = record->u.task_edited.priority;
-    task->body_hash = body.size ? jq_hash_bytes(body.data, body.size, 0) : task->body_hash;
+    if (record->u.task_edited.body.size > 0) {
+        body_changes(task, record->u.task_edited.body);
+    }
 }
 
 static void ended(struct sim *sim, struct sim_task *task, const struct jq_record *record) {
