@@ -77,6 +77,7 @@ static void init_locks(struct jq_client *client) {
     pthread_cond_init(&client->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&client->lock, NULL);
+    pthread_mutex_init(&client->gathering.lock, NULL);
 }
 
 enum jq_err jq_connect(const struct jq_connect_config *given, struct jq_client **ret_client, struct jq_error *reterr) {
@@ -90,6 +91,7 @@ enum jq_err jq_connect(const struct jq_connect_config *given, struct jq_client *
     client->timeout_ms = client->timeout_ms > TIMEOUT_MAX_MS ? TIMEOUT_MAX_MS : client->timeout_ms;
     client->on_retry = config->on_retry;
     client->ctx = config->ctx;
+    client->gathering.patience_ms = JQ_GATHER_MS;
     init_locks(client);
     enum jq_err err = take_token(first_of(config->token, "JQ_TOKEN", ""), client, reterr);
     if (err == JQ_OK) {
@@ -114,6 +116,7 @@ void jq_disconnect(struct jq_client *client) {
         jq_conn_stop(client->conn); /* lives on, empty, until the process ends: see transport/client.h */
     }
     pthread_cond_destroy(&client->changed);
+    pthread_mutex_destroy(&client->gathering.lock);
     pthread_mutex_destroy(&client->lock);
     free(client);
 }

@@ -20,6 +20,17 @@ enum {
     JQ_POLL_EXTRA_MS = 5000,   /* what a long poll may take beyond its wait_ms */
     JQ_BACKOFF_FIRST_MS = 20,
     JQ_BACKOFF_LAST_MS = 2000,
+    JQ_GATHER_MS = 50, /* how long a submit waits for others to go with */
+};
+
+/* Callers of jq_submit() that wait for a request to go with: see gather.c. */
+struct jq_gathering {
+    pthread_mutex_t lock; /* of what follows */
+    struct jq_caller *first, *last;
+    size_t waiting;   /* how many they are */
+    unsigned lanes;   /* requests under way that others may follow */
+    int patience_ms;  /* how long a caller waits for company, and a lane may stand still */
+    int64_t moved_ms; /* when the last of them began; mono clock */
 };
 
 struct jq_client {
@@ -36,6 +47,7 @@ struct jq_client {
     unsigned open_count;
     uint64_t landings; /* of flights, so far */
     struct jq_rng rng;
+    struct jq_gathering gathering;
 };
 
 struct jq_flight {
@@ -92,11 +104,6 @@ void jq_flight_end(struct jq_flight *flight);
 /* Turns a refusal into an error: JQ_OK for status ok. */
 enum jq_err jq_refusal(const struct jq_reply_view *view, struct jq_error *reterr);
 enum jq_err jq_err_of_reply(enum jq_reply status);
-
-/* submit.c: what a task takes of a frame at most; a task as the protocol carries it; what can be known to be wrong before. */
-size_t jq_task_size(const struct jq_task_spec *task);
-void jq_task_pack(struct jq_pack *pack, const struct jq_task_spec *task);
-enum jq_err jq_task_check(const struct jq_task_spec *tasks, size_t count, struct jq_error *reterr);
 
 /* Begin, pack by `fill`, send, wait: for requests with one answer. On JQ_OK the view is in *flight, which the caller ends. */
 enum jq_err jq_client_call(struct jq_client *client, struct jq_flight *flight, const char *op, size_t field_count,

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/libjq/flight.h"
 #include "common/libjq/flow_graph.h"
+#include "common/libjq/submit.h"
 
 enum { FRAME_ROOM = JQ_FRAME_SIZE_MAX - 1024, WAIT_SLICE_MS = 20000, BUSY_WAIT_MIN_MS = 50, PARENT_SIZE = 9 };
 

@@ -9,6 +9,8 @@
  *     jq_wait(client, id, 60000, &result, &error);
  *
  * Threads:   every function may be called from any thread, but not from inside a handler with that handler's own worker.
+ *            Threads that share a client share more than its connection: jq_submit() calls that come while one is under way go together
+ *            in the next request, each with its own verdict, so that a busy program pays for a few requests and syncs, not for each.
  * Retries:   a request that got no answer is sent again under the same request id, with backoff and jitter, until the call's time
  *            is over; the broker answers the same request the same way, so nothing is done twice. JQ_ERR_TIMEOUT and
  *            JQ_ERR_UNAVAILABLE therefore mean: not answered in time, and possibly done.

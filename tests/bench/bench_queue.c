@@ -3,7 +3,7 @@
  *     bench_queue disk DIR                 write+fdatasync of 200 bytes, one after another, into a zero-filled file
  *     bench_queue submit COUNT SIZE        jq_submit_many of COUNT tasks with SIZE-byte payloads, from one client
  *     bench_queue single MS CLIENTS        jq_submit, one at a time by each of CLIENTS threads with a client of its own
- *     bench_queue under_way MS COUNT       submits of one task each, COUNT of them under way at any time, from one client
+ *     bench_queue shared MS THREADS        the same by THREADS threads of one client
  *     bench_queue worker SLOTS             a worker with a handler that does nothing, until SIGTERM
  *     bench_queue ended COUNT              waits until COUNT tasks more have ended than had when it began
  *     bench_queue latency COUNT RATE       from the call of jq_submit to the start of the handler, at RATE tasks a second
@@ -24,7 +24,7 @@
 #include "common/clock.h"
 #include "common/libjq/flight.h"
 
-enum { SYNC_COUNT = 400, SYNC_SIZE = 200, SPAN = 100000, CLIENTS_MAX = 64, SAMPLES_MAX = 100000, POLL_MS = 5 };
+enum { SYNC_COUNT = 400, SYNC_SIZE = 200, SPAN = 100000, THREADS_MAX = 64, SAMPLES_MAX = 100000, POLL_MS = 5 };
 
 static _Noreturn void die(const char *what, const struct jq_error *error) {
     fprintf(stderr, "bench_queue: %s: %s\n", what, error ? error->message : strerror(errno));
@@ -125,13 +125,13 @@ static int run_submit(long count, long size) {
 
 struct single {
     pthread_t thread;
+    struct jq_client *client;
     int64_t until_ns;
     long count;
 };
 
-static void *run_one_client(void *ctx) {
+static void *submit_one_by_one(void *ctx) {
     struct single *single = ctx;
-    struct jq_client *client = connect_here();
     static const char payload[100];
     struct jq_error error;
     struct jq_task_spec task = jq_task("noop");
@@ -139,7 +139,7 @@ static void *run_one_client(void *ctx) {
     task.payload_size = sizeof(payload);
     while (jq_clock_mono_ns() < single->until_ns) {
         jq_task_id id;
-        if (jq_submit(client, &task, &id, &error) != JQ_OK) {
+        if (jq_submit(single->client, &task, &id, &error) != JQ_OK) {
             die("submit", &error);
         }
         single->count++;
@@ -147,90 +147,21 @@ static void *run_one_client(void *ctx) {
     return NULL;
 }
 
-static int run_single(long ms, long clients) {
-    struct single singles[CLIENTS_MAX];
-    if (clients < 1 || clients > CLIENTS_MAX) {
+static int run_single(long ms, long threads, bool shared) {
+    struct single singles[THREADS_MAX];
+    if (threads < 1 || threads > THREADS_MAX) {
         return 64;
     }
+    struct jq_client *client = shared ? connect_here() : NULL;
     const int64_t start_ns = jq_clock_mono_ns();
-    for (long i = 0; i < clients; i++) {
-        singles[i] = (struct single){.until_ns = start_ns + ms * 1000000};
-        pthread_create(&singles[i].thread, NULL, run_one_client, &singles[i]);
+    for (long i = 0; i < threads; i++) {
+        singles[i] = (struct single){.client = shared ? client : connect_here(), .until_ns = start_ns + ms * 1000000};
+        pthread_create(&singles[i].thread, NULL, submit_one_by_one, &singles[i]);
     }
     long total = 0;
-    for (long i = 0; i < clients; i++) {
+    for (long i = 0; i < threads; i++) {
         pthread_join(singles[i].thread, NULL);
         total += singles[i].count;
-    }
-    printf("rate=%.1f\n", (double)total / ((double)(jq_clock_mono_ns() - start_ns) / 1e9));
-    return 0;
-}
-
-/* ---- many requests of one client ---- */
-
-struct under_way {
-    struct jq_client *client;
-    struct jq_flight flight;
-    int64_t until_ns;
-    long count;
-    atomic_bool done;
-};
-
-static void under_way_landed(void *ctx);
-
-static void under_way_send(struct under_way *one) {
-    static const uint8_t payload[100];
-    struct jq_pack pack;
-    struct jq_error error;
-    if (jq_flight_begin(one->client, &one->flight, "submit", 1, INT64_MAX / 2, &pack, &error) != JQ_OK) {
-        die("submit", &error);
-    }
-    jq_pack_key(&pack, &jq_message_submit, JQ_AT_SUBMIT_TASKS);
-    jq_pack_array(&pack, 1);
-    const size_t hole = jq_pack_map_begin(&pack);
-    jq_pack_field_str(&pack, &jq_message_task, JQ_AT_TASK_HANDLER, jq_str_of("noop"));
-    jq_pack_field_bin(&pack, &jq_message_task, JQ_AT_TASK_PAYLOAD, (struct jq_bytes){payload, sizeof(payload)});
-    jq_pack_end(&pack, hole, 2);
-    one->flight.on_landed = under_way_landed;
-    one->flight.ctx = one;
-    jq_flight_send(&one->flight);
-}
-
-static void under_way_landed(void *ctx) {
-    struct under_way *one = ctx;
-    int64_t wake_ms = 0;
-    struct jq_error error = {.message = "refused"};
-    if (jq_flight_poll(&one->flight, INT64_MAX / 2, &wake_ms, &error) != JQ_OK ||
-        one->flight.view.status != JQ_REPLY_OK) {
-        die("submit", &error);
-    }
-    jq_flight_end(&one->flight);
-    one->count++;
-    if (jq_clock_mono_ns() < one->until_ns) {
-        under_way_send(one);
-    } else {
-        atomic_store(&one->done, true);
-    }
-}
-
-static int run_under_way(long ms, long count) {
-    static struct under_way all[CLIENTS_MAX];
-    if (count < 1 || count > JQ_FLIGHTS_MAX) {
-        return 64;
-    }
-    struct jq_client *client = connect_here();
-    const int64_t start_ns = jq_clock_mono_ns();
-    for (long i = 0; i < count; i++) {
-        all[i].client = client;
-        all[i].until_ns = start_ns + ms * 1000000;
-        under_way_send(&all[i]);
-    }
-    long total = 0;
-    for (long i = 0; i < count; i++) {
-        while (!atomic_load(&all[i].done)) {
-            pause_ms(POLL_MS);
-        }
-        total += all[i].count;
     }
     printf("rate=%.1f\n", (double)total / ((double)(jq_clock_mono_ns() - start_ns) / 1e9));
     return 0;
@@ -386,11 +317,8 @@ int main(int argc, char **argv) {
     if (strcmp(what, "submit") == 0 && argc == 4) {
         return run_submit(number(argv[2]), number(argv[3]));
     }
-    if (strcmp(what, "under_way") == 0 && argc == 4) {
-        return run_under_way(number(argv[2]), number(argv[3]));
-    }
-    if (strcmp(what, "single") == 0 && argc == 4) {
-        return run_single(number(argv[2]), number(argv[3]));
+    if ((strcmp(what, "single") == 0 || strcmp(what, "shared") == 0) && argc == 4) {
+        return run_single(number(argv[2]), number(argv[3]), strcmp(what, "shared") == 0);
     }
     if (strcmp(what, "worker") == 0 && argc == 3) {
         make_worker(number(argv[2]), "noop", noop, NULL);

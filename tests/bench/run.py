@@ -170,7 +170,7 @@ class Bench:
         self.repeat("submit, batched", run, "tasks/s", 600000)
 
     def single(self, load_name, count, title, goal_of, goal):
-        """One task a request: `count` clients that wait for each answer, or `count` requests of one client under way."""
+        """One task a call: `count` clients, or `count` threads of one client, that wait for each answer."""
         ratios = []
 
         def run(reference):
@@ -185,7 +185,7 @@ class Bench:
     def singles(self):
         self.single("single", 1, "1 client", lambda rate: 1 / (1 / rate + 1 / self.e1), 0.8)
         self.single("single", 16, "16 clients", lambda rate: min(8 * rate, self.e16), 0.6)
-        self.single("under_way", 16, "16 under way", lambda rate: min(8 * rate, self.e16), 0.6)
+        self.single("shared", 16, "16 threads of a client", lambda rate: min(8 * rate, self.e16), 0.6)
 
     def end_to_end(self, durability, goal):
         count = int(1000000 * self.scale)

@@ -5,6 +5,7 @@
 #include "common/civil.h"
 #include "common/clock.h"
 #include "common/cron.h"
+#include "common/libjq/submit.h"
 #include "common/text.h"
 #include "common/zone_file.h"
 #include "tools/jqctl/files.h"
