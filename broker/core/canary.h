@@ -46,7 +46,10 @@
     X(MEMORY_BLIND, "a broker whose memory is full takes tasks")                                                       \
     X(KEY_LEAK, "the text of a forgotten key is not given back")                                                       \
     X(REFS_BLIND, "a task's files are not counted as in use")                                                          \
-    X(FILES_STAY, "files go only when a segment begins")
+    X(FILES_STAY, "files go only when a segment begins")                                                               \
+    X(CACHE_FILES, "the key of a result leaves out the files of its task")                                             \
+    X(CACHE_DISAGREE, "results are answered though the workers have different versions")                               \
+    X(MADE_BLIND, "outputs are taken by a report's word, whether they are there or not")
 
 enum jq_canary {
     CANARY_NONE,

@@ -410,7 +410,7 @@ static struct jq_str pure_version(const struct jq_core *core, struct jq_str name
             continue;
         }
         if (!handler->pure || handler->version.size == 0 ||
-            (version.size > 0 && !jq_str_equal(version, handler->version))) {
+            (version.size > 0 && !jq_str_equal(version, handler->version) && !CANARY(CACHE_DISAGREE))) {
             return none;
         }
         version = handler->version;

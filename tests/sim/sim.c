@@ -63,7 +63,9 @@ void counts_print(const struct sim_counts *counts) {
            " beside a reservation; %" PRIu64 " selections whole, %" PRIu64 " tasks by selection\n",
            counts->orders_checked, counts->turns_checked, counts->wants_checked, counts->holds_checked,
            counts->selections, counts->selected);
-    printf("schedules: %" PRIu64 " times fired, %" PRIu64 " missed\n", counts->fired, counts->missed);
+    printf("schedules: %" PRIu64 " times fired, %" PRIu64 " missed; cache: %" PRIu64 " results kept, %" PRIu64
+           " tasks answered; %" PRIu64 " tasks left outputs\n",
+           counts->fired, counts->missed, counts->kept_results, counts->cached, counts->made);
 }
 
 /* ---- chance ---- */
@@ -97,7 +99,8 @@ static void swarm_choose(struct sim *sim) {
                                     .segment_bytes = sim_below(sim, 3) ? 48 * 1024 : 160 * 1024,
                                     .body_bytes = sim_below(sim, 2) ? 32 : 1024,
                                     .forgetful = sim_below(sim, 2),
-                                    .choosy = sim_below(sim, 4) == 0};
+                                    .choosy = sim_below(sim, 4) == 0,
+                                    .pure = sim_below(sim, 3) > 0};
 }
 
 static void config_choose(struct sim *sim) {
@@ -135,6 +138,9 @@ static void config_choose(struct sim *sim) {
     config->log_slack_bytes =
         sim_below(sim, 2) ? sim->swarm.segment_bytes / 2 : 8 * 1024; /* the first: as the broker has it */
     config->blob_grace_ms = sim_below(sim, 2) ? 600000 : 3000;
+    config->cache_entries_max = sim_below(sim, 8) ? 1 + sim_below(sim, 40) : 0;
+    config->cache_bytes_max = sim_below(sim, 2) ? UINT64_C(64) << 20 : 500 + sim_below(sim, 4000);
+    config->cache_output_bytes_max = sim_below(sim, 2) ? UINT64_C(1) << 30 : sim_below(sim, 1000);
     config->reserve_after_ms = config->aging_interval_ms == 2000 ? 1000 : 30000;
 }
 
@@ -434,6 +440,8 @@ static void sim_init(struct sim *sim, const struct sim_options *options, struct 
     jq_map_init(&sim->broker.call_actor);
     jq_map_init(&sim->oracle.by_id);
     jq_map_init(&sim->oracle.answer_map);
+    jq_map_init(&sim->oracle.questions);
+    jq_map_init(&sim->oracle.cache_keys);
     sim->broker.last_effect = &sim->broker.steps_effects;
 }
 

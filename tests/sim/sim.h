@@ -29,14 +29,16 @@ enum {
     SIM_HELD_MAX = 64,
     SIM_RUNS_MAX = 256,
     SIM_AFTER_MAX = 3,
+    SIM_BODY_BASE = 19, /* of each task: its payload, and what is before and behind that (sim_cache.c) */
     SIM_WAIT_MS = 3000,
+    SIM_RESULT_SIZE = 14,
 };
 
 /* ---- what comes of a run ---- */
 struct sim_counts { /* only numbers: they are added up */
     uint64_t seeds, events, simulated_s, submitted, leased, finished, starts, refused_starts, crashes, resent,
         rots_caught, bodies_read, orders_checked, turns_checked, holds_checked, wants_checked, moved, selections,
-        selected, fired, missed;
+        selected, fired, missed, kept_results, cached, made;
 };
 struct sim_result {
     bool failed;
@@ -58,6 +60,7 @@ struct sim_swarm {
     int64_t delay_max_ms;
     bool choosy;    /* a worker accepts only some tasks */
     bool forgetful; /* results and keys are kept so short that the log loses its beginning again and again */
+    bool pure;      /* workers call the handler h0 pure, mostly */
 };
 
 /* ---- messages and events ---- */
@@ -67,9 +70,11 @@ struct sim_request {
     char keys[SIM_ITEMS_MAX][8];
     struct jq_where where;
     bool selects; /* by where, not by ids */
-    uint8_t bodies[SIM_ITEMS_MAX][1024 + JQ_SCHEDULE_DUE_SIZE];
+    uint8_t bodies[SIM_ITEMS_MAX][SIM_BODY_BASE + 1024 + JQ_SCHEDULE_DUE_SIZE];
     jq_task_id after[SIM_ITEMS_MAX][SIM_AFTER_MAX];
     struct jq_report reports[SIM_REPORTS_MAX];
+    uint8_t results[SIM_REPORTS_MAX][SIM_RESULT_SIZE];
+    uint32_t putting; /* blob */
     struct jq_held held[SIM_HELD_MAX];
     jq_task_id ids[SIM_ITEMS_MAX];
     uint32_t actor;
@@ -128,6 +133,8 @@ struct sim_run { /* a lease as its worker knows it, from the answer to the verdi
     int64_t ends_ms;
     enum jq_outcome outcome;
     bool crashed;
+    bool makes;              /* it is to leave outputs */
+    uint32_t made, unstored; /* bit per blob: what it left, and what of that the broker has not taken yet */
 };
 struct sim_worker {
     struct sim *sim;
@@ -230,8 +237,10 @@ struct sim_task {
     uint32_t ended_as;   /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
     uint64_t body_before, body_until; /* what it was to the leases up to this token */
-    uint32_t files;                  /* bit per blob */
-    uint32_t body_size, report_size; /* of the records that hold its body and its last report; 0: no report */
+    uint32_t files, made;             /* bit per blob; of `files` one more: it is to leave outputs */
+    uint64_t question;                /* what it asks: equal for those of which one's result answers the other */
+    bool asks, no_cache;              /* it has a cache key; it runs in any case */
+    uint32_t body_size, report_size;  /* of the records that hold its body and its last report; 0: no report */
     bool acknowledged, forgotten_once, succeeded; /* what the outside was told; never taken back */
     uint64_t success_token;
 };
@@ -246,6 +255,10 @@ struct sim_holder {  /* a worker as the records name it */
     uint32_t leases, suspects, units;
     struct sim_amounts taken;
     bool short_of[SIM_CLASSES_MAX]; /* its host once ran out of something under such a task */
+    uint64_t incarnation;
+    bool declared; /* it has said in this session what it can do */
+    bool draining; /* an operator wants it to get nothing more */
+    bool unsure;   /* it is being drained: if it dies, no record says so */
 };
 struct sim_class {
     char handler[8], need[24], want[16];
@@ -256,6 +269,11 @@ struct sim_key {
     uint64_t task, lsn;
     int64_t expires_ms;
     uint8_t unique;
+};
+struct sim_cached { /* a result that is kept */
+    uint64_t name, question, task, body_hash, output_bytes;
+    int64_t at_ms;
+    uint32_t version, made, held_bytes, record_size;
 };
 struct sim_flow {
     uint64_t id;
@@ -337,6 +355,12 @@ struct sim_oracle {
     uint64_t schedule_records, schedule_mark; /* the second: up to the last step */
     struct sim_key *keys;
     uint32_t key_count, key_capacity;
+    struct sim_cached *cached;
+    uint32_t cached_count, cached_capacity;
+    uint64_t cached_held_bytes, cached_output_bytes;
+    uint64_t answer_due;                 /* this task is to be answered from the cache by the next record; 0: none */
+    uint32_t answers_in_step;            /* that many were */
+    struct jq_map questions, cache_keys; /* question -> its key's first bytes, and the other way round */
     struct sim_turns turns;
     struct sim_order orders[SIM_ORDERS_MAX];
     uint32_t order_next;
@@ -357,6 +381,7 @@ struct sim_blob {
     uint32_t version;
     bool stored; /* by the records */
     uint32_t refs;
+    int64_t idle_ms; /* since when nobody refers to it, or asked for it */
 };
 
 struct sim {
@@ -455,8 +480,28 @@ void blobs_open(struct sim *sim);
 void blobs_tell(struct sim *sim);
 void blobs_forget(struct sim *sim);
 void blobs_record(struct sim *sim, const struct jq_record *record, bool replay);
+void blobs_check(struct sim *sim, const struct jq_record *record);
 void blobs_gone(struct sim *sim, struct sim_task *task);
 void blobs_step(struct sim *sim);
+void blobs_put(struct jq_request *request, uint32_t number);
+void blobs_answered(struct sim *sim, const struct sim_request *request);
+struct jq_bytes blobs_made(uint32_t mask); /* as a report names them */
+uint32_t blobs_mask(struct jq_bytes files);
+void blobs_refer(struct sim *sim, uint32_t *kept, uint32_t mask);
+bool blobs_stored(const struct sim *sim, uint32_t mask);
+uint64_t blobs_size(uint32_t mask);
+
+/* sim_cache.c: results of a pure handler, and who is answered from them */
+struct jq_bytes cache_body(struct sim *sim, struct sim_request *request, size_t at, bool asked_often);
+enum { SIM_HANDLERS = 2 };
+const struct jq_handler_def *cache_handlers(const struct sim *sim, uint64_t incarnation);
+struct jq_str cache_version(const struct sim *sim, uint64_t incarnation, jq_lease_token token);
+struct jq_bytes cache_result(jq_lease_token token, uint8_t out[SIM_RESULT_SIZE]);
+void cache_record(struct sim *sim, const struct jq_record *record);
+void cache_check(struct sim *sim, const struct jq_record *record);
+void cache_check_leased(struct sim *sim, const struct sim_task *task);
+void cache_step(struct sim *sim, const struct jq_server_row *status);
+void cache_forget(struct sim *sim);
 
 /* sim_start.c: starts, crashes */
 void broker_start(struct sim *sim);

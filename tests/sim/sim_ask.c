@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/hash.h"
 #include "tests/sim/sim.h"
 
 enum { FLOW_TASKS_MAX = 12, RECENT = 60 };
@@ -23,10 +22,7 @@ static struct jq_str pick(struct sim *sim, const char *const *texts, size_t coun
 /* ---- tasks ---- */
 
 static void make_body(struct sim *sim, struct sim_request *request, size_t at) {
-    struct jq_submit_item *item = &request->items[at];
-    const uint64_t own = jq_hash_combine(sim->chances.struck[SIM_REQUEST], at);
-    memcpy(request->bodies[at], &own, sizeof(own));
-    item->body.size = JQ_SCHEDULE_DUE_SIZE + sim_detail(sim, sim->swarm.body_bytes);
+    request->items[at].body = cache_body(sim, request, at, false);
 }
 
 static void make_times(struct sim *sim, struct jq_submit_item *item) {
@@ -59,6 +55,11 @@ static void make_item(struct sim *sim, struct sim_request *request, size_t at) {
         item->group = pick(sim, groups, 3);
     }
     make_body(sim, request, at);
+    if (sim->swarm.pure && sim_detail(sim, 2)) {
+        item->handler = jq_str_of(handlers[0]);
+        item->need = pick(sim, needs, 3);
+        item->body = cache_body(sim, request, at, true);
+    }
 }
 
 /* A task that was submitted not long ago, so that it has mostly not ended yet. */
@@ -295,6 +296,9 @@ static void make_look(struct sim *sim, struct sim_request *request) {
                                      JQ_OP_QUEUE_LS,     JQ_OP_WORKER_LS,  JQ_OP_FLOW_LS,
                                      JQ_OP_FLOW_SHOW,    JQ_OP_BREAKER_LS, JQ_OP_SCHEDULE_LS};
     request->r.op = ops[sim_detail(sim, sizeof(ops) / sizeof(ops[0]))];
+    if (sim->swarm.pure && sim_detail(sim, 6) == 0) {
+        request->r.op = sim_detail(sim, 2) ? JQ_OP_CACHE_PURGE : JQ_OP_CACHE_STAT;
+    }
     if (request->r.op == JQ_OP_TASK_EXPLAIN || request->r.op == JQ_OP_TASK_SHOW) {
         request->r.u.task.id = (jq_task_id){recent_task(sim)};
     } else if (request->r.op == JQ_OP_FLOW_SHOW) {
@@ -406,6 +410,9 @@ void ask_aim(struct sim_request *request) {
     case JQ_OP_LEASE:
     case JQ_OP_REPORT:
         request->r.u.lease.reports = request->reports;
+        for (size_t i = 0; i < request->r.u.lease.report_count; i++) {
+            request->reports[i].body.data = request->results[i];
+        }
         request->r.u.lease.held = request->held;
         break;
     case JQ_OP_WAIT: request->r.u.wait.ids = request->ids; break;

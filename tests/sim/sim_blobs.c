@@ -8,36 +8,50 @@
 #include "common/buf.h"
 #include "tests/sim/sim.h"
 
-enum { MASKS = 1 << SIM_BLOBS, FILES_SIZE_MAX = 256, TOLD_MS_MAX = 5000 };
+enum { MASKS = 1 << SIM_BLOBS, OUTPUT = 1 << SIM_BLOBS, LISTS = 2 * MASKS, FILES_SIZE_MAX = 256, TOLD_MS_MAX = 5000 };
 
 static uint8_t hashes[SIM_BLOBS][JQ_BLOB_HASH_SIZE];
-static uint8_t lists[MASKS][FILES_SIZE_MAX];
-static size_t list_sizes[MASKS];
+struct list {
+    uint8_t bytes[FILES_SIZE_MAX];
+    size_t size;
+};
+static struct list given[LISTS], made[MASKS]; /* by their masks */
 
 static uint64_t size_of(uint32_t blob) {
     return 100 * (blob + 1);
 }
 
-void blobs_init(void) {
+static void list_make(struct list *list, enum jq_file_kind kind, uint32_t mask) {
     static const char *const names[SIM_BLOBS] = {"f0", "f1", "f2", "f3", "f4"};
+    struct jq_buf buf;
+    jq_buf_init(&buf, FILES_SIZE_MAX);
+    for (uint32_t i = 0; i < SIM_BLOBS; i++) {
+        const struct jq_file file = {kind, jq_str_of(names[i]), hashes[i]};
+        if (mask >> i & 1) {
+            jq_files_append(&buf, &file);
+        }
+    }
+    const struct jq_file output = {JQ_FILE_OUTPUT, JQ_STR("made"), NULL};
+    if (mask & OUTPUT) {
+        jq_files_append(&buf, &output);
+    }
+    JQ_CHECK(!buf.failed);
+    if (buf.size > 0) {
+        memcpy(list->bytes, buf.data, buf.size);
+    }
+    list->size = buf.size;
+    jq_buf_fini(&buf);
+}
+
+void blobs_init(void) {
     for (uint32_t i = 0; i < SIM_BLOBS; i++) {
         memset(hashes[i], (int)i + 1, JQ_BLOB_HASH_SIZE);
     }
+    for (uint32_t mask = 0; mask < LISTS; mask++) {
+        list_make(&given[mask], JQ_FILE_INPUT, mask);
+    }
     for (uint32_t mask = 0; mask < MASKS; mask++) {
-        struct jq_buf buf;
-        jq_buf_init(&buf, FILES_SIZE_MAX);
-        for (uint32_t i = 0; i < SIM_BLOBS; i++) {
-            const struct jq_file file = {JQ_FILE_INPUT, jq_str_of(names[i]), hashes[i]};
-            if (mask >> i & 1) {
-                jq_files_append(&buf, &file);
-            }
-        }
-        JQ_CHECK(!buf.failed);
-        if (buf.size > 0) {
-            memcpy(lists[mask], buf.data, buf.size);
-        }
-        list_sizes[mask] = buf.size;
-        jq_buf_fini(&buf);
+        list_make(&made[mask], JQ_FILE_MADE, mask);
     }
 }
 
@@ -48,15 +62,48 @@ static uint32_t number_of(const uint8_t *hash) {
 
 /* ---- what is asked for ---- */
 
-/* Mostly such as are there: who names another is refused. */
+/* Bit per blob, and one for an output. */
+uint32_t blobs_mask(struct jq_bytes files) {
+    struct jq_reader in = jq_reader_of(files);
+    struct jq_file file;
+    uint32_t mask = 0;
+    while (jq_files_next(&in, &file)) {
+        mask |= file.hash ? 1u << number_of(file.hash) : OUTPUT;
+    }
+    JQ_CHECK(!in.failed);
+    return mask;
+}
+
+struct jq_bytes blobs_made(uint32_t mask) {
+    return (struct jq_bytes){made[mask].bytes, made[mask].size};
+}
+
+uint64_t blobs_size(uint32_t mask) {
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < SIM_BLOBS; i++) {
+        size += mask >> i & 1 ? size_of(i) : 0;
+    }
+    return size;
+}
+
+bool blobs_stored(const struct sim *sim, uint32_t mask) {
+    for (uint32_t i = 0; i < SIM_BLOBS; i++) {
+        if (mask >> i & 1 && !sim->blobs[i].stored) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Inputs mostly such as are there: who names another is refused. */
 struct jq_bytes blobs_files(struct sim *sim) {
-    uint32_t mask = (uint32_t)sim_detail(sim, MASKS);
+    uint32_t mask = (uint32_t)sim_detail(sim, LISTS);
     if (sim_detail(sim, 10) > 0) {
         for (uint32_t i = 0; i < SIM_BLOBS; i++) {
             mask &= sim->blobs[i].stored ? UINT32_MAX : ~(1u << i);
         }
     }
-    return (struct jq_bytes){lists[mask], list_sizes[mask]};
+    return (struct jq_bytes){given[mask].bytes, given[mask].size};
 }
 
 void blobs_ask(struct sim *sim, struct sim_request *request) {
@@ -66,6 +113,19 @@ void blobs_ask(struct sim *sim, struct sim_request *request) {
     request->r.op = ops[sim_detail(sim, sizeof(ops) / sizeof(ops[0]))];
     request->r.u.blob.hash = hashes[blob];
     request->r.u.blob.size = size_of(blob);
+}
+
+void blobs_put(struct jq_request *request, uint32_t number) {
+    request->op = JQ_OP_BLOB_PUT;
+    request->u.blob.hash = hashes[number];
+    request->u.blob.size = size_of(number);
+}
+
+/* Who asks for what is there keeps it for the grace time at least. */
+void blobs_answered(struct sim *sim, const struct sim_request *request) {
+    if (request->r.op == JQ_OP_BLOB_PUT || request->r.op == JQ_OP_BLOB_STAT) {
+        sim->blobs[number_of(request->r.u.blob.hash)].idle_ms = sim->now_ms;
+    }
 }
 
 /* What the shell does before the core hears of a put: the file is written, and synced, unless it is there. */
@@ -142,6 +202,7 @@ void blobs_open(struct sim *sim) {
         blob->on_disk &= blob->stored;
         blob->lost = blob->stored && !blob->on_disk;
         blob->version = 0; /* versions are a session's */
+        blob->idle_ms = sim->now_ms;
     }
 }
 
@@ -161,57 +222,100 @@ void blobs_forget(struct sim *sim) {
         sim->blobs[i].refs = 0;
     }
     for (uint32_t i = 0; i < sim->oracle.task_count; i++) {
-        sim->oracle.tasks[i].files = 0;
+        sim->oracle.tasks[i].files = sim->oracle.tasks[i].made = 0;
     }
 }
 
-static void refer(struct sim *sim, struct sim_task *task, uint32_t mask) {
+void blobs_refer(struct sim *sim, uint32_t *kept, uint32_t mask) {
     for (uint32_t i = 0; i < SIM_BLOBS; i++) {
-        sim->blobs[i].refs += mask >> i & 1;
-        sim->blobs[i].refs -= task->files >> i & 1;
+        struct sim_blob *blob = &sim->blobs[i];
+        const bool was_referred = blob->refs > 0;
+        blob->refs += mask >> i & 1;
+        blob->refs -= *kept >> i & 1;
+        blob->idle_ms = was_referred && blob->refs == 0 ? sim->now_ms : blob->idle_ms;
     }
-    task->files = mask;
-}
-
-static void take_files(struct sim *sim, jq_task_id id, struct jq_bytes files, bool fresh) {
-    struct sim_task *task = oracle_task(sim, id.value);
-    struct jq_reader in = jq_reader_of(files);
-    struct jq_file file;
-    uint32_t mask = 0;
-    while (jq_files_next(&in, &file)) {
-        const uint32_t number = number_of(file.hash);
-        if (fresh && !sim->blobs[number].stored) {
-            sim_fail(sim, "task %" PRIu64 " is taken in, and blob %" PRIu32 " is not there", task->id, number);
-        }
-        mask |= 1u << number;
-    }
-    refer(sim, task, mask);
+    *kept = mask;
 }
 
 void blobs_gone(struct sim *sim, struct sim_task *task) {
-    refer(sim, task, 0);
+    blobs_refer(sim, &task->files, 0);
+    blobs_refer(sim, &task->made, 0);
 }
 
-static void dropped(struct sim *sim, uint32_t number, bool replay) {
-    if (!replay && sim->blobs[number].refs > 0 && sim->blob_losing != number + 1) {
-        sim_fail(sim, "blob %" PRIu32 " is collected, and %" PRIu32 " tasks refer to it", number,
-                 sim->blobs[number].refs);
+static void stored(struct sim *sim, const struct jq_record *record) {
+    struct sim_blob *blob = &sim->blobs[number_of(record->u.blob_stored.hash)];
+    blob->idle_ms = blob->stored ? blob->idle_ms : sim->now_ms; /* a prologue only says it again */
+    blob->stored = true;
+}
+
+/* A later end that names no outputs leaves those of before. A task that is older than the log comes with its outputs later. */
+static void ended(struct sim *sim, const struct jq_record *record) {
+    struct sim_task *task = oracle_task(sim, record->u.task_ended.task.value);
+    if (record->u.task_ended.made.size > 0 && task->place == SIM_FINAL) {
+        blobs_refer(sim, &task->made, blobs_mask(record->u.task_ended.made));
     }
-    sim->blobs[number].stored = false;
+}
+
+static void relocated(struct sim *sim, const struct jq_record *record) {
+    struct sim_task *task = oracle_task(sim, record->u.task_relocated.task.value);
+    blobs_refer(sim, &task->files, blobs_mask(record->u.task_relocated.submit.files));
+    blobs_refer(sim, &task->made, blobs_mask(record->u.task_relocated.made));
 }
 
 void blobs_record(struct sim *sim, const struct jq_record *record, bool replay) {
     switch (record->type) {
     case JQ_RECORD_TASK_SUBMITTED:
-        take_files(sim, record->u.task_submitted.task, record->u.task_submitted.files, !replay);
+        blobs_refer(sim, &oracle_task(sim, record->u.task_submitted.task.value)->files,
+                    blobs_mask(record->u.task_submitted.files));
         break;
     case JQ_RECORD_TASK_RELOCATED:
-        if (replay) { /* what it says of a task that is known is checked by the next start */
-            take_files(sim, record->u.task_relocated.task, record->u.task_relocated.submit.files, false);
+        if (replay) {
+            relocated(sim, record);
         }
         break;
-    case JQ_RECORD_BLOB_STORED: sim->blobs[number_of(record->u.blob_stored.hash)].stored = true; break;
-    case JQ_RECORD_BLOB_DROPPED: dropped(sim, number_of(record->u.blob_dropped.hash), replay); break;
+    case JQ_RECORD_TASK_ENDED: ended(sim, record); break;
+    case JQ_RECORD_BLOB_STORED: stored(sim, record); break;
+    case JQ_RECORD_BLOB_DROPPED: sim->blobs[number_of(record->u.blob_dropped.hash)].stored = false; break;
+    default: break;
+    }
+}
+
+/* ---- what must hold of a record ---- */
+
+/* Neither in use, nor asked for in the grace time, unless somebody wants room at once, or its file is gone. */
+static void check_dropped(struct sim *sim, uint32_t number) {
+    const struct sim_blob *blob = &sim->blobs[number];
+    const struct sim_request *request = sim->broker.request;
+    if (sim->blob_losing == number + 1) {
+        return;
+    }
+    if (blob->refs > 0) {
+        sim_fail(sim, "blob %" PRIu32 " is collected, and %" PRIu32 " tasks and kept results refer to it", number,
+                 blob->refs);
+    }
+    if (!(request && request->r.op == JQ_OP_BLOB_GC) && sim->now_ms - blob->idle_ms < sim->config.blob_grace_ms) {
+        sim_fail(sim, "blob %" PRIu32 " is collected %" PRId64 " ms after somebody had to do with it", number,
+                 sim->now_ms - blob->idle_ms);
+    }
+}
+
+static void check_files(struct sim *sim, jq_task_id task, struct jq_bytes files, const char *what) {
+    const uint32_t mask = blobs_mask(files) & (MASKS - 1);
+    if (!blobs_stored(sim, mask)) {
+        sim_fail(sim, "task %" PRIu64 " names a blob as %s that is not there", task.value, what);
+    }
+}
+
+void blobs_check(struct sim *sim, const struct jq_record *record) {
+    switch (record->type) {
+    case JQ_RECORD_TASK_SUBMITTED:
+        check_files(sim, record->u.task_submitted.task, record->u.task_submitted.files, "an input");
+        break;
+    case JQ_RECORD_TASK_ENDED:
+        check_files(sim, record->u.task_ended.task, record->u.task_ended.made, "an output");
+        sim->counts.made += record->u.task_ended.made.size > 0;
+        break;
+    case JQ_RECORD_BLOB_DROPPED: check_dropped(sim, number_of(record->u.blob_dropped.hash)); break;
     default: break;
     }
 }
@@ -226,8 +330,12 @@ void blobs_step(struct sim *sim) {
         const uint32_t number = number_of(row.hash);
         const struct sim_blob *blob = &sim->blobs[number];
         if (!blob->stored || row.refs != blob->refs || row.size != size_of(number)) {
-            sim_fail(sim, "blob %" PRIu32 " has %" PRIu64 " tasks that refer to it, and by the records %" PRIu32,
-                     number, (uint64_t)row.refs, blob->refs);
+            sim_fail(sim, "blob %" PRIu32 " is referred to %" PRIu64 " times, and by the records %" PRIu32, number,
+                     (uint64_t)row.refs, blob->refs);
+        }
+        if (blob->refs == 0 && sim->now_ms - blob->idle_ms >= sim->config.blob_grace_ms && sim->broker.serving) {
+            sim_fail(sim, "blob %" PRIu32 " is of no use for %" PRId64 " ms, and is not collected", number,
+                     sim->now_ms - blob->idle_ms);
         }
         if (sim->broker.serving && !blob->on_disk && !blob->lost) {
             sim_fail(sim, "blob %" PRIu32 " is stored, and has no file", number);

@@ -80,6 +80,7 @@ static void take_effect(struct sim *sim, const struct jq_effect *effect) {
         const uint32_t at = jq_map_get(&broker->call_actor, effect->u.reply.call, UINT32_MAX);
         if (at != UINT32_MAX) {
             orders_answered(sim, broker->call_requests[at], &effect->u.reply);
+            blobs_answered(sim, broker->call_requests[at]);
         }
     }
     if (effect->type == JQ_EFFECT_SURVEY) {

@@ -249,6 +249,10 @@ static void check_relocated(struct sim *sim, const struct jq_record *record) {
         sim_fail(sim, "task %" PRIu64 " is moved to the log's head as %s, and is another than it was", task->id,
                  jq_state_name(state));
     }
+    if (task->files != blobs_mask(submit->files) || task->made != blobs_mask(record->u.task_relocated.made) ||
+        task->asks != (submit->cache.size > 0)) {
+        sim_fail(sim, "task %" PRIu64 " is moved to the log's head with other files, or another cache key", task->id);
+    }
     if (task->place == SIM_LEASED && !same_lease(task, record)) {
         sim_fail(sim, "task %" PRIu64 " is moved to the log's head under another lease than it has", task->id);
     }

@@ -33,10 +33,13 @@ struct sim_task *oracle_task(struct sim *sim, uint64_t id) {
 void oracle_fini(struct sim *sim) {
     jq_map_fini(&sim->oracle.by_id);
     jq_map_fini(&sim->oracle.answer_map);
+    jq_map_fini(&sim->oracle.questions);
+    jq_map_fini(&sim->oracle.cache_keys);
     free(sim->oracle.tasks);
     free(sim->oracle.queued);
     free(sim->oracle.leased);
     free(sim->oracle.keys);
+    free(sim->oracle.cached);
     free(sim->oracle.flows);
     free(sim->oracle.calls);
     free(sim->oracle.started);
@@ -128,6 +131,7 @@ void oracle_forget_records(struct sim *sim) {
     oracle->dead = 0;
     oracle->key_count = 0;
     blobs_forget(sim);
+    cache_forget(sim);
     gates_forget(sim);
     limits_forget(sim);
     move_forget(sim);
@@ -362,6 +366,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     gates_record(sim, record);
     schedules_record(sim, record);
     move_record(sim, record);
+    cache_record(sim, record);
     turns_record(sim, record, replay);
 }
 

@@ -87,6 +87,7 @@ static void check_leased(struct sim *sim, const struct sim_task *task, const str
     turns_check_leased(sim, task, record);
     ties_check_leased(sim, task);
     limits_check_leased(sim, task, record);
+    cache_check_leased(sim, task);
     gates_check_leased(sim, task, record);
 }
 
@@ -144,7 +145,7 @@ static void check_ended(struct sim *sim, const struct sim_task *task, const stru
     if (task->place == SIM_FINAL && (task->state != JQ_STATE_DEAD || state != JQ_STATE_CANCELLED)) {
         sim_fail(sim, "task %" PRIu64 " ended twice", task->id);
     }
-    if (state == JQ_STATE_SUCCEEDED && task->place != SIM_LEASED) {
+    if (state == JQ_STATE_SUCCEEDED && task->place != SIM_LEASED && record->u.task_ended.outcome != JQ_OUTCOME_CACHED) {
         sim_fail(sim, "task %" PRIu64 " succeeded without a lease", task->id);
     }
     if (state == JQ_STATE_EXPIRED && record->u.task_ended.outcome != JQ_OUTCOME_SHED &&
@@ -213,6 +214,8 @@ void rules_record(struct sim *sim, const struct jq_record *record) {
                record->type == JQ_RECORD_TASK_HELD || record->type == JQ_RECORD_TASK_MOVED) {
         check_task(sim, record);
     }
+    cache_check(sim, record);
+    blobs_check(sim, record);
     keys_check(sim, record);
     ties_check(sim, record);
     gates_check(sim, record);
@@ -290,6 +293,7 @@ void rules_step(struct sim *sim) {
     schedules_step(sim, &status);
     move_step(sim);
     blobs_step(sim);
+    cache_step(sim, &status);
 }
 
 /* ---- bodies ---- */

@@ -8,8 +8,6 @@
 
 enum { POLL_WAIT_MS = 5000, PATIENCE_MS = 4000 };
 
-static const struct jq_handler_def handlers[] = {{.name = {"h0", 2}}, {.name = {"h1", 2}, .need = {"mem=1", 5}}};
-
 static const uint16_t gpu_numbers[] = {0, 1};
 static const struct jq_units gpus = {{"gpu", 3}, gpu_numbers, 2};
 static const struct jq_name_value zones[] = {{{"zone", 4}, {"z0", 2}}, {{"zone", 4}, {"z1", 2}}};
@@ -53,6 +51,13 @@ static void run_start(struct sim_worker *worker, struct sim_run *run) {
     }
 }
 
+/* It has left some of what it was asked for: the broker must have it before it is told of it. */
+static void run_makes(struct sim_run *run) {
+    if (run->makes && run->outcome == JQ_OUTCOME_SUCCESS) {
+        run->made = run->unstored = (uint32_t)(jq_hash_u64(run->token.value) % (1u << SIM_BLOBS));
+    }
+}
+
 static void on_agent(void *ctx, const struct jq_agent_effect *effect) {
     struct sim_worker *worker = ctx;
     struct sim_run *run = effect->type <= JQ_AGENT_DISCARD ? run_of(worker, effect->token) : NULL;
@@ -66,6 +71,7 @@ static void on_agent(void *ctx, const struct jq_agent_effect *effect) {
         run->reported = true;
         run->running = false;
         run->outcome = effect->outcome != JQ_OUTCOME_NONE ? effect->outcome : run->outcome;
+        run_makes(run);
         break;
     case JQ_AGENT_KEEP:
     case JQ_AGENT_DISCARD: break;
@@ -167,8 +173,8 @@ static void ask_register(struct sim *sim, struct sim_worker *worker) {
     request->r.u.reg.fact_count = 1;
     request->r.u.reg.accept = &seat_only;
     request->r.u.reg.accept_count = worker->choosy;
-    request->r.u.reg.handlers = handlers;
-    request->r.u.reg.handler_count = sizeof(handlers) / sizeof(handlers[0]);
+    request->r.u.reg.handlers = cache_handlers(sim, worker->incarnation);
+    request->r.u.reg.handler_count = SIM_HANDLERS;
     ask(sim, worker, request);
 }
 
@@ -179,17 +185,21 @@ static struct jq_str service_of(const struct sim_run *run) {
     return jq_str_of(named ? services[run->task.value % 2] : "");
 }
 
-static uint32_t reports_take(struct sim_worker *worker, struct sim_request *request) {
+static uint32_t reports_take(struct sim *sim, struct sim_worker *worker, struct sim_request *request) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < worker->run_count && count < SIM_REPORTS_MAX; i++) {
         const struct sim_run *run = &worker->runs[i];
-        if (run->reported) {
-            request->reports[count++] = (struct jq_report){.task = run->task,
-                                                           .token = run->token,
-                                                           .outcome = run->outcome,
-                                                           .crashed = run->crashed,
-                                                           .service = service_of(run),
-                                                           .body = {(const uint8_t *)"result", 6}};
+        if (run->reported && run->unstored == 0) {
+            const jq_lease_token token = run->token;
+            request->reports[count] = (struct jq_report){.task = run->task,
+                                                         .token = run->token,
+                                                         .outcome = run->outcome,
+                                                         .crashed = run->crashed,
+                                                         .service = service_of(run),
+                                                         .body = cache_result(token, request->results[count]),
+                                                         .made = blobs_made(run->made),
+                                                         .version = cache_version(sim, worker->incarnation, token)};
+            count++;
         }
     }
     return count;
@@ -216,11 +226,31 @@ static void ask_lease(struct sim *sim, struct sim_worker *worker) {
     request->r.u.lease.session = worker->session;
     request->r.u.lease.want = worker->want > running ? worker->want - running : 0;
     request->r.u.lease.wait_ms = POLL_WAIT_MS;
-    request->r.u.lease.report_count = reports_take(worker, request);
+    request->r.u.lease.report_count = reports_take(sim, worker, request);
     if (worker->held_asked) {
         held_take(worker, request);
     }
     ask(sim, worker, request);
+}
+
+/* One of the outputs that the broker has not got yet. False: there is none. */
+static bool ask_put(struct sim *sim, struct sim_worker *worker) {
+    for (uint32_t i = 0; i < worker->run_count; i++) {
+        if (worker->runs[i].reported && worker->runs[i].unstored != 0) {
+            struct sim_request *request = request_new(sim, worker, JQ_OP_BLOB_PUT);
+            request->putting = (uint32_t)__builtin_ctz(worker->runs[i].unstored);
+            blobs_put(&request->r, request->putting);
+            ask(sim, worker, request);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_put(struct sim_worker *worker, const struct sim_request *request) {
+    for (uint32_t i = 0; i < worker->run_count; i++) {
+        worker->runs[i].unstored &= ~(1u << request->putting);
+    }
 }
 
 /* ---- lies: reports nobody waits for ---- */
@@ -242,8 +272,14 @@ static void lie(struct sim *sim, struct sim_worker *worker) {
     if (worker->run_count > 0 && sim_detail(sim, 4) == 0) { /* its own task, under a token that is another's */
         held.task = worker->runs[sim_detail(sim, worker->run_count)].task;
     }
-    request->reports[0] = (struct jq_report){.task = held.task, .token = held.token, .outcome = JQ_OUTCOME_SUCCESS};
+    request->reports[0] = (struct jq_report){.task = held.task,
+                                             .token = held.token,
+                                             .outcome = JQ_OUTCOME_SUCCESS,
+                                             .body = cache_result(held.token, request->results[0]),
+                                             .made = blobs_made((uint32_t)sim_detail(sim, 1u << SIM_BLOBS)),
+                                             .version = cache_version(sim, worker->incarnation, held.token)};
     request->reports[1] = request->reports[0]; /* twice */
+    memcpy(request->results[1], request->results[0], sizeof(request->results[1]));
     request->r.u.lease.report_count = 2;
     net_send_request(sim, request);
     free(request);
@@ -275,7 +311,8 @@ static void take_lease(struct sim *sim, struct sim_worker *worker, const struct 
     if (worker->run_count == SIM_RUNS_MAX) {
         sim_fail(sim, "worker %s holds more leases than its slots could ever run", worker->name);
     }
-    worker->runs[worker->run_count++] = (struct sim_run){.task = item->task, .token = item->token};
+    const bool makes = blobs_mask(item->files) >> SIM_BLOBS != 0;
+    worker->runs[worker->run_count++] = (struct sim_run){.task = item->task, .token = item->token, .makes = makes};
     worker->old[worker->old_count % 32] = (struct jq_held){item->task, item->token};
     worker->old_count += worker->old_count < 32;
     jq_agent_leased(worker->agent, item->task, item->token, true, sim->now_ms);
@@ -314,6 +351,8 @@ void worker_reply(struct sim *sim, struct sim_worker *worker, const struct jq_re
     } else if (reply->status == JQ_REPLY_OK && reply->op == JQ_OP_REGISTER) {
         worker->registered = true;
         worker->session = reply->u.reg.session;
+    } else if (reply->op == JQ_OP_BLOB_PUT && reply->status == JQ_REPLY_OK && reply->u.blob.whole) {
+        take_put(worker, request);
     } else if (reply->op == JQ_OP_LEASE && (reply->status == JQ_REPLY_OK || reply->status == JQ_REPLY_DRAINING)) {
         take_answer(sim, worker, request, reply);
     }
@@ -386,9 +425,9 @@ void worker_time(struct sim *sim, struct sim_worker *worker) {
         }
         return;
     }
-    if (worker->registered) {
+    if (worker->registered && !ask_put(sim, worker)) {
         ask_lease(sim, worker);
-    } else {
+    } else if (!worker->registered) {
         ask_register(sim, worker);
     }
 }
