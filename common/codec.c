@@ -98,11 +98,8 @@ static bool unpacker_clear(struct jq_unpacker *unpacker) {
     return unpacker->ready;
 }
 
-enum jq_err jq_unpack(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpack_object *ret_object,
-                      struct jq_error *reterr) {
-    const enum jq_err err = jq_msgpack_check(frame, reterr);
-    if (err != JQ_OK)
-        return err;
+static enum jq_err unpack_checked(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpack_object *ret_object,
+                                  struct jq_error *reterr) {
     if (!unpacker || !unpacker_clear(unpacker))
         return jq_fail(reterr, JQ_ERR_NOMEM, "msgpack: out of memory");
     size_t offset = 0;
@@ -112,6 +109,18 @@ enum jq_err jq_unpack(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpa
     case MSGPACK_UNPACK_NOMEM_ERROR: return jq_fail(reterr, JQ_ERR_NOMEM, "msgpack: out of memory");
     default: return jq_fail(reterr, JQ_ERR_PROTOCOL, "msgpack: byte %zu: cannot be unpacked", offset);
     }
+}
+
+enum jq_err jq_unpack(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpack_object *ret_object,
+                      struct jq_error *reterr) {
+    const enum jq_err err = jq_msgpack_check(frame, reterr);
+    return err == JQ_OK ? unpack_checked(unpacker, frame, ret_object, reterr) : err;
+}
+
+enum jq_err jq_unpack_large(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpack_object *ret_object,
+                            struct jq_error *reterr) {
+    const enum jq_err err = jq_msgpack_check_large(frame, reterr);
+    return err == JQ_OK ? unpack_checked(unpacker, frame, ret_object, reterr) : err;
 }
 
 static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;

@@ -125,6 +125,8 @@ size_t jq_bin_size(size_t size);
 /* ---- unpacking --------------------------------------------------------------------------------------------------- */
 
 enum jq_err jq_msgpack_check(struct jq_bytes frame, struct jq_error *reterr);
+/* The same of a frame that may be large. It may hold no more objects than a small one. */
+enum jq_err jq_msgpack_check_large(struct jq_bytes frame, struct jq_error *reterr);
 
 /* The size of the first object of `bytes`, which somebody has checked before; 0 if there is none. */
 size_t jq_msgpack_first_size(struct jq_bytes bytes);
@@ -146,6 +148,10 @@ struct jq_unpacker *jq_unpacker_of_thread(void);
  * points. */
 enum jq_err jq_unpack(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpack_object *ret_object,
                       struct jq_error *reterr);
+
+/* The same of a frame that may be large: up to JQ_LARGE_FRAME_SIZE_MAX. */
+enum jq_err jq_unpack_large(struct jq_unpacker *unpacker, struct jq_bytes frame, msgpack_object *ret_object,
+                            struct jq_error *reterr);
 
 static inline struct jq_str jq_object_str(const msgpack_object *object) {
     return (struct jq_str){object->via.str.ptr, object->via.str.size};

@@ -31,6 +31,7 @@ struct walk {
     const uint8_t *start, *at, *end;
     const char *fault; /* NULL: none yet */
     size_t objects;    /* still to come in the innermost container */
+    size_t announced;  /* in all containers so far */
     unsigned depth;
     size_t outer[JQ_FRAME_DEPTH_MAX]; /* the same of those around it */
 };
@@ -52,6 +53,9 @@ static bool enter(struct walk *walk, size_t count) {
         return fail(walk, "a container longer than the frame");
     if (walk->depth == JQ_FRAME_DEPTH_MAX)
         return fail(walk, "containers are nested too deep");
+    walk->announced += count;
+    if (walk->announced > JQ_FRAME_SIZE_MAX) /* which a small frame has no bytes for */
+        return fail(walk, "too many objects");
     walk->outer[walk->depth++] = walk->objects;
     walk->objects = count;
     return true;
@@ -112,9 +116,9 @@ static bool walk_object(struct walk *walk) {
     }
 }
 
-enum jq_err jq_msgpack_check(struct jq_bytes frame, struct jq_error *reterr) {
-    if (frame.size > JQ_FRAME_SIZE_MAX)
-        return jq_fail(reterr, JQ_ERR_TOO_BIG, "frame: %zu bytes, at most %d", frame.size, JQ_FRAME_SIZE_MAX);
+static enum jq_err check(struct jq_bytes frame, size_t size_max, struct jq_error *reterr) {
+    if (frame.size > size_max)
+        return jq_fail(reterr, JQ_ERR_TOO_BIG, "frame: %zu bytes, at most %zu", frame.size, size_max);
     if (frame.size == 0)
         return jq_fail(reterr, JQ_ERR_PROTOCOL, "frame: empty");
     struct walk walk = {.start = frame.data, .at = frame.data, .end = frame.data + frame.size};
@@ -123,6 +127,14 @@ enum jq_err jq_msgpack_check(struct jq_bytes frame, struct jq_error *reterr) {
     if (walk.fault)
         return jq_fail(reterr, JQ_ERR_PROTOCOL, "frame: byte %zu: %s", (size_t)(walk.at - walk.start), walk.fault);
     return JQ_OK;
+}
+
+enum jq_err jq_msgpack_check(struct jq_bytes frame, struct jq_error *reterr) {
+    return check(frame, JQ_FRAME_SIZE_MAX, reterr);
+}
+
+enum jq_err jq_msgpack_check_large(struct jq_bytes frame, struct jq_error *reterr) {
+    return check(frame, JQ_LARGE_FRAME_SIZE_MAX, reterr);
 }
 
 size_t jq_msgpack_first_size(struct jq_bytes bytes) {

@@ -37,7 +37,7 @@ enum jq_err jq_reply_view_read(struct jq_reply_view *view, struct jq_bytes frame
     msgpack_object root;
     struct jq_values values;
     struct jq_fault fault;
-    const enum jq_err err = jq_unpack(&view->unpacker, frame, &root, reterr);
+    const enum jq_err err = jq_unpack_large(&view->unpacker, frame, &root, reterr);
     if (err != JQ_OK)
         return err;
     if (!jq_fields_read(&jq_message_reply, &root, &values, &fault))

@@ -121,20 +121,25 @@
     X(JQ_AT_BLOB_PUT_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")  \
     X(JQ_AT_BLOB_PUT_SIZE, "size", UINT, REQUIRED, 0, JQ_BLOB_SIZE_MAX, NULL, "bytes of the whole")                    \
     X(JQ_AT_BLOB_PUT_OFFSET, "offset", UINT, 0, 0, JQ_BLOB_SIZE_MAX, NULL, "of `data`: a multiple of 49152")           \
-    X(JQ_AT_BLOB_PUT_DATA, "data", BIN, 0, 0, JQ_BLOB_CHUNK_SIZE, NULL,                                                \
-      "49152 bytes, or what is left; absent: only ask how much has come")
+    X(JQ_AT_BLOB_PUT_DATA, "data", BIN, 0, 0, JQ_BLOB_PIECE_MAX, NULL,                                                 \
+      "49152 bytes or what is left, or a multiple up to `piece_max`; absent: only ask how much has come")
 
 #define JQ_FIELDS_BLOB_PUT_REPLY(X)                                                                                    \
     X(JQ_AT_BLOB_PUT_REPLY_HAVE, "have", UINT, REQUIRED, 0, ANY, NULL, "bytes that have come, from the start on")      \
-    X(JQ_AT_BLOB_PUT_REPLY_WHOLE, "whole", BOOL, REQUIRED, 0, 0, NULL, "it is stored, checked and on disk")
+    X(JQ_AT_BLOB_PUT_REPLY_WHOLE, "whole", BOOL, REQUIRED, 0, 0, NULL, "it is stored, checked and on disk")            \
+    X(JQ_AT_BLOB_PUT_REPLY_PIECE_MAX, "piece_max", UINT, 0, JQ_BLOB_CHUNK_SIZE, JQ_BLOB_PIECE_MAX, NULL,               \
+      "bytes of `data` that this connection carries for the next minute; absent: 49152")
 
 #define JQ_FIELDS_BLOB_GET(X)                                                                                          \
     X(JQ_AT_BLOB_GET_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")  \
-    X(JQ_AT_BLOB_GET_OFFSET, "offset", UINT, 0, 0, JQ_BLOB_SIZE_MAX, NULL, "a multiple of 49152; default 0")
+    X(JQ_AT_BLOB_GET_OFFSET, "offset", UINT, 0, 0, JQ_BLOB_SIZE_MAX, NULL, "a multiple of 49152; default 0")           \
+    X(JQ_AT_BLOB_GET_PIECE_MAX, "piece_max", UINT, 0, JQ_BLOB_CHUNK_SIZE, JQ_BLOB_PIECE_MAX, NULL,                     \
+      "bytes of `data` that may come: a frame larger than any other; default 49152")
 
 #define JQ_FIELDS_BLOB_GET_REPLY(X)                                                                                    \
     X(JQ_AT_BLOB_GET_REPLY_SIZE, "size", UINT, REQUIRED, 0, ANY, NULL, "bytes of the whole")                           \
-    X(JQ_AT_BLOB_GET_REPLY_DATA, "data", BIN, REQUIRED, 0, JQ_BLOB_CHUNK_SIZE, NULL, "49152 bytes, or what is left")
+    X(JQ_AT_BLOB_GET_REPLY_DATA, "data", BIN, REQUIRED, 0, JQ_BLOB_PIECE_MAX, NULL,                                    \
+      "49152 bytes or what is left, or a multiple up to `piece_max`")
 
 #define JQ_FIELDS_BLOB_STAT(X)                                                                                         \
     X(JQ_AT_BLOB_STAT_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")

@@ -24,7 +24,7 @@ struct jq_blob_reader {
     char dir[BLOB_PATH_SIZE];
     uint64_t count;
     struct open_file files[FILES_MAX];
-    uint8_t piece[JQ_BLOB_CHUNK_SIZE];
+    uint32_t crcs[JQ_BLOB_PIECE_MAX / JQ_BLOB_CHUNK_SIZE]; /* of the piece that is read */
 };
 
 enum jq_err jq_blob_reader_new(const char *dir, struct jq_blob_reader **ret_reader, struct jq_error *reterr) {
@@ -109,42 +109,51 @@ static enum jq_err file_open(struct jq_blob_reader *reader, const uint8_t *hash,
     return err;
 }
 
-static enum jq_err read_piece(struct jq_blob_reader *reader, const struct open_file *file, uint64_t offset,
-                              struct jq_bytes *ret_data, struct jq_error *reterr) {
-    const uint64_t left = file->size - offset;
-    const size_t size = left < JQ_BLOB_CHUNK_SIZE ? (size_t)left : JQ_BLOB_CHUNK_SIZE;
-    uint32_t crc = 0;
-    if (size > 0 &&
-        (!blob_read_all(file->fd, reader->piece, size, offset) ||
-         !blob_read_all(file->fd, &crc, sizeof(crc), file->size + offset / JQ_BLOB_CHUNK_SIZE * BLOB_CRC_SIZE))) {
-        return errno ? jq_fail_errno(reterr, errno, "blob") : jq_fail(reterr, JQ_ERR_CORRUPT, "blob: cut short");
+static enum jq_err check_chunks(const struct jq_blob_reader *reader, const struct jq_blob_span *span, size_t size,
+                                struct jq_error *reterr) {
+    for (size_t at = 0; at < size; at += JQ_BLOB_CHUNK_SIZE) {
+        const size_t count = size - at < JQ_BLOB_CHUNK_SIZE ? size - at : JQ_BLOB_CHUNK_SIZE;
+        if (le32toh(reader->crcs[at / JQ_BLOB_CHUNK_SIZE]) != jq_crc32c(0, span->into + at, count)) {
+            return jq_fail(reterr, JQ_ERR_CORRUPT, "blob: damaged at offset %llu",
+                           (unsigned long long)(span->offset + at));
+        }
     }
-    if (size > 0 && le32toh(crc) != jq_crc32c(0, reader->piece, size)) {
-        return jq_fail(reterr, JQ_ERR_CORRUPT, "blob: damaged at offset %llu", (unsigned long long)offset);
-    }
-    *ret_data = (struct jq_bytes){reader->piece, size};
     return JQ_OK;
 }
 
-enum jq_err jq_blob_reader_read(struct jq_blob_reader *reader, const uint8_t *hash, uint64_t offset, uint64_t *ret_size,
-                                struct jq_bytes *ret_data, uint64_t *ret_inode, struct jq_error *reterr) {
-    struct open_file *file = file_find(reader, hash);
+static enum jq_err read_span(struct jq_blob_reader *reader, const struct open_file *file,
+                             const struct jq_blob_span *span, size_t *ret_count, struct jq_error *reterr) {
+    const uint64_t left = file->size - span->offset;
+    const size_t size = left < span->size ? (size_t)left : span->size;
+    const uint64_t crcs_at = file->size + span->offset / JQ_BLOB_CHUNK_SIZE * BLOB_CRC_SIZE;
+    if (!blob_read_all(file->fd, span->into, size, span->offset) ||
+        !blob_read_all(file->fd, reader->crcs, (size_t)blob_chunks(size) * BLOB_CRC_SIZE, crcs_at)) {
+        return errno ? jq_fail_errno(reterr, errno, "blob") : jq_fail(reterr, JQ_ERR_CORRUPT, "blob: cut short");
+    }
+    *ret_count = size;
+    return check_chunks(reader, span, size, reterr);
+}
+
+enum jq_err jq_blob_reader_read(struct jq_blob_reader *reader, const struct jq_blob_span *span, uint64_t *ret_size,
+                                size_t *ret_count, uint64_t *ret_inode, struct jq_error *reterr) {
+    JQ_CHECK(span->size <= JQ_BLOB_PIECE_MAX && span->offset % JQ_BLOB_CHUNK_SIZE == 0);
+    struct open_file *file = file_find(reader, span->hash);
     const bool kept = file != NULL;
-    enum jq_err err = file ? JQ_OK : file_open(reader, hash, &file, ret_inode, reterr);
+    enum jq_err err = file ? JQ_OK : file_open(reader, span->hash, &file, ret_inode, reterr);
     if (err != JQ_OK) {
         return err;
     }
     file->used = ++reader->count;
     *ret_inode = file->inode;
-    if (offset > file->size) {
+    if (span->offset > file->size) {
         return jq_fail(reterr, JQ_ERR_INVALID, "%llu bytes, and nothing at %llu", (unsigned long long)file->size,
-                       (unsigned long long)offset);
+                       (unsigned long long)span->offset);
     }
-    err = read_piece(reader, file, offset, ret_data, reterr);
+    err = read_span(reader, file, span, ret_count, reterr);
     if (err != JQ_OK) {
         file_close(file);
         /* A file that was kept open may have been replaced by a whole one since. */
-        return kept ? jq_blob_reader_read(reader, hash, offset, ret_size, ret_data, ret_inode, reterr) : err;
+        return kept ? jq_blob_reader_read(reader, span, ret_size, ret_count, ret_inode, reterr) : err;
     }
     *ret_size = file->size;
     return JQ_OK;

@@ -15,9 +15,18 @@ struct jq_blob_reader; /* Opaque: jq_blob_reader_new() .. jq_blob_reader_free().
 enum jq_err jq_blob_reader_new(const char *dir, struct jq_blob_reader **ret_reader, struct jq_error *reterr);
 void jq_blob_reader_free(struct jq_blob_reader *reader);
 
-/* `ret_data` is lent until the next call. `ret_inode`: of the file that is not what it should be; set with JQ_ERR_CORRUPT, too. */
-enum jq_err jq_blob_reader_read(struct jq_blob_reader *reader, const uint8_t *hash, uint64_t offset, uint64_t *ret_size,
-                                struct jq_bytes *ret_data, uint64_t *ret_inode, struct jq_error *reterr);
+/* What is asked for, and where it is to be written. */
+struct jq_blob_span {
+    const uint8_t *hash;
+    uint64_t offset; /* a multiple of JQ_BLOB_CHUNK_SIZE */
+    size_t size;     /* bytes at most, whole chunks, JQ_BLOB_PIECE_MAX at most; less comes where the blob ends */
+    uint8_t *into;
+};
+
+/* `ret_size`: of the blob. `ret_count`: bytes written, which may be anything where an error is told. `ret_inode`: of the file that is not
+ * what it should be; set with JQ_ERR_CORRUPT, too. */
+enum jq_err jq_blob_reader_read(struct jq_blob_reader *reader, const struct jq_blob_span *span, uint64_t *ret_size,
+                                size_t *ret_count, uint64_t *ret_inode, struct jq_error *reterr);
 
 /* Closes all files: what was removed meanwhile gives its space back. */
 void jq_blob_reader_rest(struct jq_blob_reader *reader);

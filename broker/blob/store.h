@@ -38,7 +38,7 @@ void jq_store_close(struct jq_store *store);
 enum jq_err jq_store_have(struct jq_store *store, const uint8_t *hash, uint64_t size, int64_t now_ms,
                           uint64_t *ret_have, bool *ret_on_disk, struct jq_error *reterr);
 
-/* A piece: a whole one, but for the last. A piece too far ahead is passed over: go on at *ret_have. `ret_version`, if it was the last
+/* A piece: whole chunks, but for the last of the blob. Chunks too far ahead are passed over: go on at *ret_have. `ret_version`, if it was the last
  * one that was missing: of the file that stands now, not 0; else 0. 0 and all of it in *ret_have: it was there before. */
 enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, uint64_t offset,
                          struct jq_bytes data, int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version,

@@ -102,7 +102,7 @@ void upload_close(struct upload *upload) {
     *upload = (struct upload){.fd = -1};
 }
 
-enum jq_err upload_put(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr) {
+static enum jq_err put_chunk(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr) {
     if (index < upload->come || index - upload->come >= UPLOAD_WINDOW ||
         (upload->ahead >> (index - upload->come) & 1)) {
         return JQ_OK; /* known, or too far ahead */
@@ -127,6 +127,16 @@ enum jq_err upload_put(struct upload *upload, uint64_t index, struct jq_bytes da
         upload->flushed = offset;
     }
     return catch_up(upload, reterr);
+}
+
+enum jq_err upload_put(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr) {
+    enum jq_err err = JQ_OK;
+    for (size_t at = 0; err == JQ_OK && at < data.size; at += JQ_BLOB_CHUNK_SIZE) {
+        const size_t left = data.size - at;
+        const size_t size = left < JQ_BLOB_CHUNK_SIZE ? left : JQ_BLOB_CHUNK_SIZE;
+        err = put_chunk(upload, index++, (struct jq_bytes){data.data + at, size}, reterr);
+    }
+    return err;
 }
 
 enum jq_err upload_finish(struct upload *upload, struct jq_error *reterr) {

@@ -29,6 +29,7 @@ struct upload {
 enum jq_err upload_open(struct upload *upload, const char *path, const uint8_t *hash, uint64_t size,
                         struct jq_error *reterr);
 void upload_close(struct upload *upload);
+/* A piece from chunk `index` on: whole chunks, but for the last of the blob. */
 enum jq_err upload_put(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr);
 static inline bool upload_is_whole(const struct upload *upload) {
     return upload->come == upload->chunk_count;

@@ -316,6 +316,7 @@ struct jq_request {
             uint64_t offset;
             struct jq_bytes data;
             bool data_given;
+            size_t piece_max; /* get: bytes of the answer's data, whole chunks */
             /* What the shell found out: */
             uint64_t have;    /* bytes that have come so far */
             uint32_t version; /* of its file, never 0 */

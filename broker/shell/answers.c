@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "broker/shell/blobs.h"
 #include "broker/shell/bodies.h"
 #include "broker/shell/encode.h"
 #include "broker/shell/threads.h"
@@ -91,7 +92,11 @@ static void tell_unsent(void *ctx, size_t item, enum jq_err why) {
 static struct jq_frame *encode(struct jq_answers *answers, struct desk *desk, const struct jq_reply_effect *reply) {
     struct encoding encoding = {.answers = answers, .desk = desk, .reply = reply};
     const struct jq_encode_context context = {
-        .durability = answers->config.durability, .ctx = &encoding, .body = find_body, .unsent = tell_unsent};
+        .durability = answers->config.durability,
+        .blob_piece_max = reply->op == JQ_OP_BLOB_PUT ? jq_blobs_piece_max(call_of(reply->call)) : 0,
+        .ctx = &encoding,
+        .body = find_body,
+        .unsent = tell_unsent};
     struct jq_error error;
     if (jq_encode_reply(&desk->frame, reply, &context, &error) == JQ_OK)
         return jq_frame_copy(jq_buf_bytes(&desk->frame));

@@ -16,8 +16,9 @@
 #include "common/transport/server.h"
 
 enum {
-    JOBS_MAX = 512, /* requests that wait for one of the threads; each holds a frame */
-    REST_MS = 5000, /* the reader closes its files after so long without a question */
+    JOBS_MAX = 512,                    /* requests that wait for one of the threads; each holds a frame */
+    JOBS_BYTES_MAX = 64 * 1024 * 1024, /* of the data in them */
+    REST_MS = 5000,                    /* the reader closes its files after so long without a question */
     SWEEP_MS = 60000,
     PATH_SIZE = 1024,
 };
@@ -42,6 +43,7 @@ struct line {
     pthread_cond_t changed;
     struct job *first, **last;
     unsigned count;
+    size_t bytes; /* of their data */
 };
 
 struct jq_blobs {
@@ -71,6 +73,10 @@ static void line_init(struct line *line) {
     line->last = &line->first;
 }
 
+static size_t job_size(const struct job *job) {
+    return job->kind == KIND_REQUEST ? job->request->event.u.request.u.blob.data.size : 0;
+}
+
 /* False: it is full, or out of memory. What nobody asked for is let in all the same. */
 static bool line_put(struct line *line, const struct job *from) {
     struct job *job = malloc(sizeof(*job));
@@ -78,9 +84,12 @@ static bool line_put(struct line *line, const struct job *from) {
         return false;
     *job = *from;
     job->next = NULL;
+    const size_t size = job_size(job);
     pthread_mutex_lock(&line->lock);
-    const bool room = job->kind != KIND_REQUEST || line->count < JOBS_MAX;
+    const bool room =
+        job->kind != KIND_REQUEST || (line->count < JOBS_MAX && (size == 0 || line->bytes + size <= JOBS_BYTES_MAX));
     if (room) {
+        line->bytes += size;
         *line->last = job;
         line->last = &job->next;
         line->count++;
@@ -104,6 +113,7 @@ static struct job *line_take(struct line *line, int64_t wait_ms) {
         line->first = job->next;
         line->last = line->first != NULL ? line->last : &line->first;
         line->count--;
+        line->bytes -= job_size(job);
     }
     pthread_mutex_unlock(&line->lock);
     return job;
@@ -152,6 +162,13 @@ static void refuse(struct jq_blobs *blobs, struct jq_inbound *request, const str
 
 /* ---- to the core ---- */
 
+/* It answers. The data of a large request lie in its frame, which is not kept for that. */
+static void pass_on(struct jq_blobs *blobs, struct jq_inbound *request) {
+    request->event.u.request.u.blob.data = (struct jq_bytes){NULL, 0};
+    jq_call_release_frame(request->call);
+    jq_inbox_push(blobs->config.inbox, &request->item);
+}
+
 static void lost_done(struct jq_inbound *inbound) {
     free(JQ_CONTAINER_OF(inbound, struct lost, inbound));
 }
@@ -186,7 +203,7 @@ static void serve_put(struct jq_blobs *blobs, struct jq_inbound *request) {
     if (version == 0 && have == asked->u.blob.size) { /* it was there: the core says whether it knows of it */
         asked->u.blob.have = have;
         asked->u.blob.on_disk = true;
-        jq_inbox_push(blobs->config.inbox, &request->item);
+        pass_on(blobs, request);
         return;
     }
     if (version == 0) {
@@ -196,7 +213,7 @@ static void serve_put(struct jq_blobs *blobs, struct jq_inbound *request) {
     }
     asked->u.blob.arrived = true;
     asked->u.blob.version = version;
-    jq_inbox_push(blobs->config.inbox, &request->item);
+    pass_on(blobs, request);
 }
 
 /* What the core cannot know is found out here. */
@@ -208,7 +225,7 @@ static void serve_question(struct jq_blobs *blobs, struct jq_inbound *request) {
                       &error) != JQ_OK)
         refuse(blobs, request, &error);
     else
-        jq_inbox_push(blobs->config.inbox, &request->item);
+        pass_on(blobs, request);
 }
 
 static void serve_damaged(struct jq_blobs *blobs, const struct job *job) {
@@ -252,13 +269,62 @@ static void *writer_thread(void *arg) {
 
 /* ---- the reader ---- */
 
+/* Puts the head before the data, which stand in `frame` behind room for it, and sends that. */
+static enum jq_err send_piece(struct jq_blobs *blobs, struct jq_inbound *request, struct jq_frame *frame, uint64_t size,
+                              size_t count, struct jq_error *reterr) {
+    const struct jq_request *asked = &request->event.u.request;
+    struct jq_buf head;
+    jq_buf_init(&head, JQ_FRAME_SIZE_MAX);
+    enum jq_err err = jq_encode_blob_head(&head, asked->id, size, count, reterr);
+    if (err == JQ_OK) {
+        const size_t spare = JQ_BLOB_HEAD_SIZE_MAX - head.size;
+        memcpy(jq_frame_data(frame) + spare, head.data, head.size);
+        jq_frame_truncate(frame, JQ_BLOB_HEAD_SIZE_MAX + count);
+        jq_frame_trim(frame, spare);
+        err = jq_call_reply_take(request->call, frame);
+    }
+    jq_buf_fini(&head);
+    if (err == JQ_OK) {
+        jq_count(&blobs->config.metrics->replies[asked->op][JQ_REPLY_OK], 1);
+        request->done(request);
+    }
+    return err;
+}
+
+/* The frame is sent, or freed. */
+static enum jq_err read_and_send(struct jq_blobs *blobs, struct jq_inbound *request, struct jq_frame *frame,
+                                 uint64_t *ret_inode, struct jq_error *reterr) {
+    const struct jq_request *asked = &request->event.u.request;
+    const struct jq_blob_span span = {.hash = asked->u.blob.hash,
+                                      .offset = asked->u.blob.offset,
+                                      .size = jq_frame_size(frame) - JQ_BLOB_HEAD_SIZE_MAX,
+                                      .into = jq_frame_data(frame) + JQ_BLOB_HEAD_SIZE_MAX};
+    uint64_t size = 0;
+    size_t count = 0;
+    enum jq_err err = jq_blob_reader_read(blobs->reader, &span, &size, &count, ret_inode, reterr);
+    if (err == JQ_OK)
+        err = send_piece(blobs, request, frame, size, count, reterr);
+    if (err != JQ_OK)
+        jq_frame_free(frame);
+    return err;
+}
+
+/* As much as was asked for, if its peer may get so much at a time. */
+static struct jq_frame *frame_for(const struct jq_inbound *request) {
+    const size_t wanted = request->event.u.request.u.blob.piece_max;
+    const bool possible = wanted + JQ_BLOB_HEAD_SIZE_MAX <= jq_call_reply_max(request->call);
+    return jq_frame_new(JQ_BLOB_HEAD_SIZE_MAX + (possible ? wanted : (size_t)JQ_BLOB_CHUNK_SIZE));
+}
+
 static void serve_get(struct jq_blobs *blobs, struct jq_inbound *request) {
     const struct jq_request *asked = &request->event.u.request;
-    struct jq_reply_effect reply = {.status = JQ_REPLY_OK};
     struct jq_error error;
     uint64_t inode = 0;
-    const enum jq_err err = jq_blob_reader_read(blobs->reader, asked->u.blob.hash, asked->u.blob.offset,
-                                                &reply.u.blob.have, &reply.u.blob.data, &inode, &error);
+    struct jq_frame *frame = frame_for(request);
+    const enum jq_err err = frame ? read_and_send(blobs, request, frame, &inode, &error)
+                                  : jq_fail(&error, JQ_ERR_NOMEM, "a piece of a blob");
+    if (err == JQ_OK)
+        return; /* the request is gone */
     if (err == JQ_ERR_CORRUPT) {
         struct job job = {.kind = KIND_DAMAGED, .number = inode};
         memcpy(job.hash, asked->u.blob.hash, sizeof(job.hash));
@@ -269,10 +335,7 @@ static void serve_get(struct jq_blobs *blobs, struct jq_inbound *request) {
         const bool damaged = memcmp(blobs->damaged, asked->u.blob.hash, sizeof(blobs->damaged)) == 0;
         (void)jq_fail(&error, JQ_ERR_NOT_FOUND, damaged ? "its file is damaged: put it again" : "not stored");
     }
-    if (err == JQ_OK)
-        answer(blobs, request, &reply);
-    else
-        refuse(blobs, request, &error);
+    refuse(blobs, request, &error);
 }
 
 static void *reader_thread(void *arg) {
@@ -290,6 +353,13 @@ static void *reader_thread(void *arg) {
 }
 
 /* ---- from other threads ---- */
+
+_Static_assert(JQ_BLOB_PIECE_MAX + 1024 <= JQ_LARGE_FRAME_SIZE_MAX,
+               "a large frame holds a piece, and its head with any token");
+
+size_t jq_blobs_piece_max(const struct jq_call *call) {
+    return jq_call_request_max(call) >= JQ_LARGE_FRAME_SIZE_MAX ? JQ_BLOB_PIECE_MAX : JQ_BLOB_CHUNK_SIZE;
+}
 
 bool jq_blobs_serve(enum jq_op op) {
     return op == JQ_OP_BLOB_PUT || op == JQ_OP_BLOB_GET || op == JQ_OP_BLOB_STAT;

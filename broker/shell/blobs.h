@@ -27,6 +27,9 @@ struct jq_blobs_config {
 /* Removes files that the core does not know, and tells the core (by the inbox) of blobs whose files are gone. */
 enum jq_err jq_blobs_open(const struct jq_blobs_config *config, struct jq_blobs **ret_blobs, struct jq_error *reterr);
 
+/* Bytes of data that the next blob.put of that connection may carry. */
+size_t jq_blobs_piece_max(const struct jq_call *call);
+
 /* Is it for the store? */
 bool jq_blobs_serve(enum jq_op op);
 /* A request of such an op, decoded and permitted. False: too many wait; answer busy. Any thread. */

@@ -398,11 +398,16 @@ static bool read_envelope(struct jq_decoder *decoder, const msgpack_object *root
     return true;
 }
 
-static bool read_request(struct jq_decoder *decoder, const msgpack_object *root, struct jq_request *request,
-                         struct jq_envelope *envelope) {
+/* A request of another op than `only` is refused; JQ_OP_END: none is. */
+static bool read_request(struct jq_decoder *decoder, const msgpack_object *root, enum jq_op only,
+                         struct jq_request *request, struct jq_envelope *envelope) {
     struct jq_values outer, body;
-    if (!read_envelope(decoder, root, &outer, envelope) ||
-        !jq_fields_read(envelope->op->request, outer.at[JQ_AT_REQUEST_BODY].object, &body, &decoder->fault))
+    if (!read_envelope(decoder, root, &outer, envelope))
+        return false;
+    if (only != JQ_OP_END && (enum jq_op)envelope->op->number != only)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_TOO_BIG, "frame", "more than %d bytes, and no piece of a blob",
+                            JQ_FRAME_SIZE_MAX);
+    if (!jq_fields_read(envelope->op->request, outer.at[JQ_AT_REQUEST_BODY].object, &body, &decoder->fault))
         return false;
     request->sender = jq_value_uuid(&outer, JQ_AT_REQUEST_SENDER);
     request->id = outer.at[JQ_AT_REQUEST_ID].u;
@@ -428,15 +433,17 @@ static bool take_frame(struct jq_decoder *decoder, struct jq_bytes frame, struct
     return true;
 }
 
-static bool unpack_frame(struct jq_decoder *decoder, struct jq_bytes frame, msgpack_object *ret_root) {
-    struct jq_error error;
-    const enum jq_err err = jq_unpack(jq_unpacker_of_thread(), frame, ret_root, &error);
-    if (err == JQ_OK)
-        return true;
+static bool unpack_fault(struct jq_decoder *decoder, enum jq_err err, const struct jq_error *error) {
     if (err == JQ_ERR_NOMEM)
         return out_of_memory(decoder);
     return jq_fault_set(&decoder->fault, err == JQ_ERR_TOO_BIG ? JQ_REPLY_TOO_BIG : JQ_REPLY_INVALID, "frame", "%s",
-                        jq_decode_reason(&error, "frame"));
+                        jq_decode_reason(error, "frame"));
+}
+
+static bool unpack_frame(struct jq_decoder *decoder, struct jq_bytes frame, msgpack_object *ret_root) {
+    struct jq_error error;
+    const enum jq_err err = jq_unpack(jq_unpacker_of_thread(), frame, ret_root, &error);
+    return err == JQ_OK || unpack_fault(decoder, err, &error);
 }
 
 static enum jq_err refuse(struct jq_decoder *decoder, enum jq_err code, struct jq_error *reterr) {
@@ -465,7 +472,43 @@ enum jq_err jq_decode_request(struct jq_decoder *decoder, struct jq_bytes frame,
     memset(&request, 0, sizeof(request));
     struct jq_envelope envelope;
     decoder->refusal.request = request_id_of(&root);
-    if (!read_request(decoder, &root, &request, &envelope))
+    if (!read_request(decoder, &root, JQ_OP_END, &request, &envelope))
+        return refuse(decoder, JQ_ERR_INVALID, reterr);
+    *ret_request = request;
+    *ret_envelope = envelope;
+    return JQ_OK;
+}
+
+/* Nothing of it is copied but what outlives the data. */
+static bool read_large_request(struct jq_decoder *decoder, const msgpack_object *root, struct jq_request *request,
+                               struct jq_envelope *envelope) {
+    if (!read_request(decoder, root, JQ_OP_BLOB_PUT, request, envelope))
+        return false;
+    uint8_t *hash = jq_decode_array(decoder, JQ_BLOB_HASH_SIZE, 1);
+    if (!hash)
+        return false;
+    memcpy(hash, request->u.blob.hash, JQ_BLOB_HASH_SIZE);
+    request->u.blob.hash = hash;
+    return true;
+}
+
+enum jq_err jq_decode_large_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
+                                    struct jq_envelope *ret_envelope, struct jq_error *reterr) {
+    msgpack_object root;
+    struct jq_error error;
+    struct jq_request request;
+    struct jq_envelope envelope;
+    decoder->refusal.request = 0;
+    jq_arena_reset(&decoder->arena);
+    jq_buf_clear(&decoder->bodies);
+    const enum jq_err err = jq_unpack_large(jq_unpacker_of_thread(), frame, &root, &error);
+    if (err != JQ_OK) {
+        (void)unpack_fault(decoder, err, &error);
+        return refuse(decoder, JQ_ERR_PROTOCOL, reterr);
+    }
+    memset(&request, 0, sizeof(request));
+    decoder->refusal.request = request_id_of(&root);
+    if (!read_large_request(decoder, &root, &request, &envelope))
         return refuse(decoder, JQ_ERR_INVALID, reterr);
     *ret_request = request;
     *ret_envelope = envelope;

@@ -53,6 +53,10 @@ void jq_decoder_free(struct jq_decoder *decoder);
 enum jq_err jq_decode_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
                               struct jq_envelope *ret_envelope, struct jq_error *reterr);
 
+/* The same of a frame above JQ_FRAME_SIZE_MAX, which can only be a blob.put. It is not copied: the data stay in `frame`. */
+enum jq_err jq_decode_large_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
+                                    struct jq_envelope *ret_envelope, struct jq_error *reterr);
+
 /* Why the last decode failed. Lives until the next. */
 const struct jq_refusal *jq_decoder_refusal(const struct jq_decoder *decoder);
 

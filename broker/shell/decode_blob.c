@@ -94,11 +94,20 @@ static bool check_offset(struct jq_decoder *decoder, const struct jq_request *re
 }
 
 bool jq_decode_blob_get(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    const uint64_t piece_max = jq_value_uint(values, JQ_AT_BLOB_GET_PIECE_MAX, JQ_BLOB_CHUNK_SIZE);
     request->u.blob.offset = jq_value_uint(values, JQ_AT_BLOB_GET_OFFSET, 0);
+    request->u.blob.piece_max = (size_t)(piece_max - piece_max % JQ_BLOB_CHUNK_SIZE);
     return jq_decode_blob_stat(decoder, values, request) && check_offset(decoder, request);
 }
 
-/* A piece is a whole one, but for the last. Of an empty blob the only one is empty. */
+/* Whole chunks, but for the last of the blob. Of an empty blob the only one is empty. */
+static bool check_piece(struct jq_decoder *decoder, uint64_t size, uint64_t left) {
+    if (size == left || (size > 0 && size < left && size % JQ_BLOB_CHUNK_SIZE == 0))
+        return true;
+    return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "data", "%llu bytes: neither a multiple of %d nor the rest",
+                        (unsigned long long)size, JQ_BLOB_CHUNK_SIZE);
+}
+
 bool jq_decode_blob_put(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     const uint64_t size = values->at[JQ_AT_BLOB_PUT_SIZE].u;
     const uint64_t offset = jq_value_uint(values, JQ_AT_BLOB_PUT_OFFSET, 0);
@@ -112,12 +121,7 @@ bool jq_decode_blob_put(struct jq_decoder *decoder, const struct jq_values *valu
         return true;
     if (offset > size || (offset == size && size > 0))
         return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "offset", "behind the end");
-    const uint64_t left = size - offset;
-    const uint64_t expected = left < JQ_BLOB_CHUNK_SIZE ? left : JQ_BLOB_CHUNK_SIZE;
-    if (request->u.blob.data.size != expected)
-        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "data", "%zu bytes, not %llu", request->u.blob.data.size,
-                            (unsigned long long)expected);
-    return true;
+    return check_piece(decoder, request->u.blob.data.size, size - offset);
 }
 
 bool jq_decode_blob_ls(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {

@@ -61,6 +61,14 @@ enum jq_err jq_encode_hello(struct jq_buf *out, uint64_t request, const struct j
     return end(&encoder, reterr);
 }
 
+enum jq_err jq_encode_blob_head(struct jq_buf *out, uint64_t request, uint64_t size, size_t data_size,
+                                struct jq_error *reterr) {
+    struct encoder encoder = begin(out, request, JQ_REPLY_OK, NULL);
+    encode_blob_get_head(&encoder, size, data_size);
+    JQ_CHECK(out->failed || out->size <= JQ_BLOB_HEAD_SIZE_MAX);
+    return end(&encoder, reterr);
+}
+
 enum jq_err jq_encode_backup_point(struct jq_buf *out, uint64_t request, const struct jq_backup_point *point,
                                    struct jq_error *reterr) {
     const struct jq_message *message = &jq_message_backup_point;

@@ -16,6 +16,7 @@
 
 struct jq_encode_context {
     enum jq_durability durability; /* of an answered submit */
+    size_t blob_piece_max;         /* of an answered blob.put: bytes that may come at a time; 0: JQ_BLOB_CHUNK_SIZE */
     void *ctx;                     /* first argument of the callbacks */
     /* The bytes that the core kept opaque, as jq_decode_request() made them; they live until the next call. False: they
      * cannot be read. Never called for refs of size 0. */
@@ -27,6 +28,11 @@ struct jq_encode_context {
 
 enum jq_err jq_encode_reply(struct jq_buf *out, const struct jq_reply_effect *reply,
                             const struct jq_encode_context *context, struct jq_error *reterr);
+
+/* The answer to a blob.get of which only `data_size` bytes of data are missing, which are to follow at once. `size`: of the blob. */
+enum { JQ_BLOB_HEAD_SIZE_MAX = 128 }; /* what it takes of a frame at most */
+enum jq_err jq_encode_blob_head(struct jq_buf *out, uint64_t request, uint64_t size, size_t data_size,
+                                struct jq_error *reterr);
 
 /* An answer without the core. `field` and `reason` may be NULL, `retry_after_ms` 0: left out. `request` 0: unknown. */
 enum jq_err jq_encode_refusal(struct jq_buf *out, uint64_t request, enum jq_reply status, const char *field,

@@ -38,15 +38,26 @@ void encode_outputs(struct jq_pack *pack, struct jq_bytes files) {
 }
 
 void encode_blob_put(struct encoder *encoder, const struct jq_reply_effect *reply) {
-    jq_pack_map(&encoder->pack, JQ_COUNT_blob_put_reply);
-    jq_pack_field_uint(&encoder->pack, &jq_message_blob_put_reply, JQ_AT_BLOB_PUT_REPLY_HAVE, reply->u.blob.have);
-    jq_pack_field_bool(&encoder->pack, &jq_message_blob_put_reply, JQ_AT_BLOB_PUT_REPLY_WHOLE, reply->u.blob.whole);
+    struct row_map map = row_begin(&encoder->pack, &jq_message_blob_put_reply);
+    row_uint(&map, JQ_AT_BLOB_PUT_REPLY_HAVE, reply->u.blob.have);
+    row_bool(&map, JQ_AT_BLOB_PUT_REPLY_WHOLE, reply->u.blob.whole);
+    if (encoder->context->blob_piece_max > JQ_BLOB_CHUNK_SIZE)
+        row_uint(&map, JQ_AT_BLOB_PUT_REPLY_PIECE_MAX, encoder->context->blob_piece_max);
+    row_end(&map);
+}
+
+_Static_assert(JQ_AT_BLOB_GET_REPLY_DATA == JQ_COUNT_blob_get_reply - 1, "the data follow the head");
+
+void encode_blob_get_head(struct encoder *encoder, uint64_t size, size_t data_size) {
+    jq_pack_map(&encoder->pack, JQ_COUNT_blob_get_reply);
+    jq_pack_field_uint(&encoder->pack, &jq_message_blob_get_reply, JQ_AT_BLOB_GET_REPLY_SIZE, size);
+    jq_pack_key(&encoder->pack, &jq_message_blob_get_reply, JQ_AT_BLOB_GET_REPLY_DATA);
+    msgpack_pack_bin(&encoder->pack.packer, data_size);
 }
 
 void encode_blob_get(struct encoder *encoder, const struct jq_reply_effect *reply) {
-    jq_pack_map(&encoder->pack, JQ_COUNT_blob_get_reply);
-    jq_pack_field_uint(&encoder->pack, &jq_message_blob_get_reply, JQ_AT_BLOB_GET_REPLY_SIZE, reply->u.blob.have);
-    jq_pack_field_bin(&encoder->pack, &jq_message_blob_get_reply, JQ_AT_BLOB_GET_REPLY_DATA, reply->u.blob.data);
+    encode_blob_get_head(encoder, reply->u.blob.have, reply->u.blob.data.size);
+    jq_pack_raw(&encoder->pack, reply->u.blob.data);
 }
 
 static void pack_row(struct jq_pack *pack, const struct jq_blob_row *row, bool stat) {

@@ -24,6 +24,8 @@ void encode_schedules(struct encoder *encoder, const struct jq_reply_effect *rep
 void encode_limits(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_events(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_blob_put(struct encoder *encoder, const struct jq_reply_effect *reply);
+/* All of the answer but the data, `data_size` bytes, which are to follow at once. */
+void encode_blob_get_head(struct encoder *encoder, uint64_t size, size_t data_size);
 void encode_blob_get(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_cache(struct encoder *encoder, const struct jq_reply_effect *reply);
 void encode_blobs(struct encoder *encoder, const struct jq_reply_effect *reply);

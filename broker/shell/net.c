@@ -107,13 +107,21 @@ static bool unwanted(struct jq_inbound *inbound) {
     return true;
 }
 
+/* Who may put and get blobs may have them in large pieces. */
+static void enlarge(struct jq_call *call, const struct jq_request *body) {
+    if (body->op == JQ_OP_BLOB_PUT || (body->op == JQ_OP_BLOB_GET && body->u.blob.piece_max > JQ_BLOB_CHUNK_SIZE))
+        jq_call_enlarge(call);
+}
+
 /* True: the store has it. */
 static bool stored(struct jq_net *net, struct jq_call *call, struct jq_parcel *request) {
     const struct jq_refusal refusal = {.request = request->inbound.event.u.request.id,
                                        .status = JQ_REPLY_BUSY,
                                        .field = "hash",
                                        .reason = "too many pieces of blobs wait"};
-    jq_call_release_frame(call);
+    enlarge(call, &request->inbound.event.u.request);
+    if (jq_call_frame(call).size <= JQ_FRAME_SIZE_MAX)
+        jq_call_release_frame(call);
     request->inbound.unwanted = NULL;
     if (jq_blobs_take(net->config.blobs, &request->inbound))
         return true;
@@ -142,7 +150,10 @@ static bool accept_request(struct jq_net *net, struct jq_call *call, struct jq_b
     request->inbound.call = call;
     request->inbound.unwanted = unwanted;
     request->inbound.arrived_ns = jq_clock_mono_ns();
-    if (jq_decode_request(request->decoder, frame, body, &envelope, &error) != JQ_OK) {
+    const enum jq_err err = frame.size > JQ_FRAME_SIZE_MAX
+                                ? jq_decode_large_request(request->decoder, frame, body, &envelope, &error)
+                                : jq_decode_request(request->decoder, frame, body, &envelope, &error);
+    if (err != JQ_OK) {
         refuse_invalid(net, call, request, &error);
         return false;
     }
@@ -207,6 +218,7 @@ enum jq_err jq_net_open(const struct jq_net_config *config, struct jq_net **ret_
         .url_count = config->url_count,
         .ipc_mode = config->ipc_mode,
         .peers_max = config->connections_max,
+        .large_size_max = JQ_LARGE_FRAME_SIZE_MAX,
         .refusal = jq_buf_bytes(&busy),
         .ctx = net,
         .on_request = on_request,

@@ -45,8 +45,12 @@ static enum jq_err open_conn(const char *server, struct jq_client *client, struc
     if (count == 0) {
         return jq_fail(reterr, JQ_ERR_ADDRESS, "server: more than %d URLs", URLS_MAX);
     }
-    const struct jq_conn_config config = {
-        .urls = urls, .url_count = count, .outstanding_max = 4 * JQ_FLIGHTS_MAX, .reconnect_max_ms = RECONNECT_MAX_MS};
+    const struct jq_conn_config config = {.urls = urls,
+                                          .url_count = count,
+                                          .frame_size_max = JQ_LARGE_FRAME_SIZE_MAX,
+                                          .outstanding_max = 4 * JQ_FLIGHTS_MAX,
+                                          .reconnect_max_ms = RECONNECT_MAX_MS};
+    client->one_url = count == 1;
     return jq_conn_open(&config, &client->conn, reterr);
 }
 

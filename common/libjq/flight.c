@@ -62,7 +62,6 @@ enum jq_err jq_flight_begin(struct jq_client *client, struct jq_flight *flight, 
         return jq_fail(reterr, JQ_ERR_TIMEOUT, "%s: too many requests of this client wait for an answer", op);
     }
     jq_buf_init(&flight->request, JQ_FRAME_SIZE_MAX);
-    jq_buf_init(&flight->reply, JQ_FRAME_SIZE_MAX);
     jq_reply_view_init(&flight->view);
     const struct jq_request_head head = {.op = jq_str_of(op),
                                          .sender = client->sender,
@@ -73,14 +72,15 @@ enum jq_err jq_flight_begin(struct jq_client *client, struct jq_flight *flight, 
     return JQ_OK;
 }
 
-static void land(struct jq_flight *flight, enum jq_err err, struct jq_bytes reply) {
+static void land(void *arg, enum jq_err err, struct jq_frame *answer) {
+    struct jq_flight *flight = arg;
     struct jq_client *client = flight->client;
     void (*const on_landed)(void *) = flight->on_landed;
     void *const ctx = flight->ctx;
     pthread_mutex_lock(&client->lock);
-    jq_buf_clear(&flight->reply);
-    jq_buf_append(&flight->reply, reply.data, reply.size);
-    flight->err = err == JQ_OK && flight->reply.failed ? JQ_ERR_NOMEM : err;
+    jq_frame_free(flight->answer);
+    flight->answer = answer;
+    flight->err = err;
     flight->flying = false;
     flight->landed = true;
     client->landings++;
@@ -91,23 +91,30 @@ static void land(struct jq_flight *flight, enum jq_err err, struct jq_bytes repl
     }
 }
 
-static void on_reply(void *ctx, enum jq_err err, struct jq_bytes reply) {
-    land(ctx, err, reply);
-}
-
-void jq_flight_send(struct jq_flight *flight) {
+/* A frame that cannot be sent is freed. */
+static void take_off(struct jq_flight *flight, struct jq_frame *frame) {
     pthread_mutex_lock(&flight->client->lock);
     flight->flying = true;
     flight->landed = false;
     pthread_mutex_unlock(&flight->client->lock);
     flight->tries++;
-    const enum jq_err err = flight->request.failed
-                                ? JQ_ERR_TOO_BIG
-                                : jq_conn_request(flight->client->conn, jq_buf_bytes(&flight->request),
-                                                  flight->try_timeout_ms, on_reply, flight, &flight->ticket);
-    if (err != JQ_OK) {
-        land(flight, err, (struct jq_bytes){NULL, 0});
+    enum jq_err err = flight->request.failed ? JQ_ERR_TOO_BIG : JQ_ERR_NOMEM;
+    if (frame) {
+        err = jq_conn_exchange_take(flight->client->conn, frame, flight->try_timeout_ms, land, flight, &flight->ticket);
     }
+    if (err != JQ_OK) {
+        jq_frame_free(frame);
+        land(flight, err, NULL);
+    }
+}
+
+void jq_flight_send(struct jq_flight *flight) {
+    take_off(flight, flight->request.failed ? NULL : jq_frame_copy(jq_buf_bytes(&flight->request)));
+}
+
+void jq_flight_send_frame(struct jq_flight *flight, struct jq_frame *frame) {
+    flight->retries = false;
+    take_off(flight, frame);
 }
 
 static bool may_come_again(enum jq_err err) {
@@ -179,7 +186,7 @@ enum jq_err jq_flight_poll(struct jq_flight *flight, int64_t deadline_ms, int64_
         return jq_flight_now_ms() < deadline_ms ? JQ_ERR_BUSY : give_up(flight, JQ_ERR_TIMEOUT, reterr);
     }
     if (err == JQ_OK) {
-        return jq_reply_view_read(&flight->view, jq_buf_bytes(&flight->reply), reterr);
+        return jq_reply_view_read(&flight->view, jq_frame_bytes(flight->answer), reterr);
     }
     return try_again(flight, err, deadline_ms, ret_wake_ms, reterr);
 }
@@ -268,7 +275,6 @@ void jq_flight_end(struct jq_flight *flight) {
     pthread_mutex_unlock(&client->lock);
     id_close(client, flight->id);
     jq_buf_fini(&flight->request);
-    jq_buf_fini(&flight->reply);
     jq_reply_view_fini(&flight->view);
     jq_frame_free(flight->answer);
     flight->client = NULL;

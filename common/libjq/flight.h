@@ -38,6 +38,7 @@ struct jq_client {
     struct jq_uuid sender;
     char token[128];
     int64_t timeout_ms;
+    bool one_url; /* all requests take the same connection */
     void (*on_retry)(void *ctx, enum jq_err err, int64_t wait_ms);
     void *ctx;
     pthread_mutex_t lock;   /* of everything below, and of the `landed` of all flights */
@@ -55,8 +56,8 @@ struct jq_flight {
     uint64_t id;
     bool retries;           /* send again what was lost */
     int64_t try_timeout_ms; /* of one try */
-    struct jq_buf request, reply;
-    struct jq_frame *answer; /* of jq_flight_fly; owned */
+    struct jq_buf request;
+    struct jq_frame *answer; /* owned; NULL: none yet */
     /* Under the client's lock: */
     bool flying, landed;
     jq_conn_ticket ticket;
@@ -78,6 +79,9 @@ enum jq_err jq_flight_begin(struct jq_client *client, struct jq_flight *flight, 
 
 /* Sends, or sends again. Its end is told by `landed`. */
 void jq_flight_send(struct jq_flight *flight);
+
+/* Sends `frame`, and takes it, instead of what was packed. It is not sent again: what became of it may be an error that passes. */
+void jq_flight_send_frame(struct jq_flight *flight, struct jq_frame *frame);
 
 /* What became of it: JQ_ERR_BUSY while it flies or waits to be sent again (it is sent when its time has come), JQ_OK with
  * flight->view read, or the error that ended it. `ret_wake_ms`: when to look again at the latest. */

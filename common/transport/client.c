@@ -46,8 +46,9 @@ struct request {
     enum request_state state;
     uint32_t generation; /* one up at every end, so that an old ticket means nothing */
     bool canceled;
-    int64_t deadline_ns; /* CLOCK_MONOTONIC; INT64_MAX: none */
-    jq_conn_reply_fn *on_reply;
+    int64_t deadline_ns;        /* CLOCK_MONOTONIC; INT64_MAX: none */
+    jq_conn_reply_fn *on_reply; /* or on_frame; the other is NULL */
+    jq_conn_frame_fn *on_frame;
     void *ctx;
 };
 
@@ -251,11 +252,14 @@ static bool keeps_sending(struct request *request, int rv) {
 
 static void request_finish(struct request *request, enum jq_err err, nng_msg *reply) {
     jq_conn_reply_fn *on_reply = request->on_reply;
+    jq_conn_frame_fn *on_frame = request->on_frame;
     void *ctx = request->ctx;
     request_end(request);
-    on_reply(ctx, err, reply != NULL ? jq_msg_bytes(reply) : (struct jq_bytes){NULL, 0});
-    if (reply != NULL) {
-        nng_msg_free(reply);
+    if (on_frame != NULL) {
+        on_frame(ctx, err, reply != NULL ? jq_frame_of(reply) : NULL);
+    } else {
+        on_reply(ctx, err, reply != NULL ? jq_msg_bytes(reply) : (struct jq_bytes){NULL, 0});
+        jq_frame_free(jq_frame_of(reply));
     }
     request_rest(request);
 }
@@ -303,8 +307,10 @@ static jq_conn_ticket request_arm(struct request *request, nng_msg *msg, int64_t
     return ticket;
 }
 
-enum jq_err jq_conn_request_take(struct jq_conn *conn, struct jq_frame *frame, int64_t timeout_ms,
-                                 jq_conn_reply_fn *on_reply, void *ctx, jq_conn_ticket *ret_ticket) {
+/* One of `on_reply` and `on_frame` is NULL. */
+static enum jq_err request_start(struct jq_conn *conn, struct jq_frame *frame, int64_t timeout_ms,
+                                 jq_conn_reply_fn *on_reply, jq_conn_frame_fn *on_frame, void *ctx,
+                                 jq_conn_ticket *ret_ticket) {
     struct request *request = NULL;
     if (jq_frame_size(frame) > conn->frame_size_max) {
         return JQ_ERR_TOO_BIG;
@@ -314,6 +320,7 @@ enum jq_err jq_conn_request_take(struct jq_conn *conn, struct jq_frame *frame, i
         return err;
     }
     request->on_reply = on_reply;
+    request->on_frame = on_frame;
     request->ctx = ctx;
     const jq_conn_ticket ticket = request_arm(request, jq_frame_msg(frame), timeout_ms);
     if (ret_ticket != NULL) {
@@ -324,6 +331,16 @@ enum jq_err jq_conn_request_take(struct jq_conn *conn, struct jq_frame *frame, i
         request_finish(request, JQ_ERR_CANCELED, NULL);
     }
     return JQ_OK;
+}
+
+enum jq_err jq_conn_request_take(struct jq_conn *conn, struct jq_frame *frame, int64_t timeout_ms,
+                                 jq_conn_reply_fn *on_reply, void *ctx, jq_conn_ticket *ret_ticket) {
+    return request_start(conn, frame, timeout_ms, on_reply, NULL, ctx, ret_ticket);
+}
+
+enum jq_err jq_conn_exchange_take(struct jq_conn *conn, struct jq_frame *frame, int64_t timeout_ms,
+                                  jq_conn_frame_fn *on_frame, void *ctx, jq_conn_ticket *ret_ticket) {
+    return request_start(conn, frame, timeout_ms, NULL, on_frame, ctx, ret_ticket);
 }
 
 enum jq_err jq_conn_request(struct jq_conn *conn, struct jq_bytes frame, int64_t timeout_ms, jq_conn_reply_fn *on_reply,

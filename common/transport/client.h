@@ -34,7 +34,7 @@ typedef struct {
 struct jq_conn_config {
     const char *const *urls; /* 1 to 8, all of them dialled; requests go to whichever is free. See address.h */
     size_t url_count;
-    size_t frame_size_max;    /* bytes, in both directions; 0: JQ_FRAME_SIZE_MAX */
+    size_t frame_size_max;    /* bytes, in both directions; 0: JQ_FRAME_SIZE_MAX. A server may take less */
     uint32_t outstanding_max; /* requests under way at a time; 0: 1024 */
     int reconnect_min_ms;     /* pause before the first attempt to dial again; 0: 10 */
     int reconnect_max_ms;     /* to which it grows; 0: 1000 */
@@ -63,6 +63,11 @@ enum jq_err jq_conn_request(struct jq_conn *conn, struct jq_bytes frame, int64_t
                             void *ctx, jq_conn_ticket *ret_ticket);
 enum jq_err jq_conn_request_take(struct jq_conn *conn, struct jq_frame *frame, int64_t timeout_ms,
                                  jq_conn_reply_fn *on_reply, void *ctx, jq_conn_ticket *ret_ticket);
+
+/* As jq_conn_request_take(), with the answer in a frame that the callback owns; NULL unless `err` is JQ_OK. */
+typedef void jq_conn_frame_fn(void *ctx, enum jq_err err, struct jq_frame *reply);
+enum jq_err jq_conn_exchange_take(struct jq_conn *conn, struct jq_frame *frame, int64_t timeout_ms,
+                                  jq_conn_frame_fn *on_frame, void *ctx, jq_conn_ticket *ret_ticket);
 
 /* Ends a request soon, by its callback with JQ_ERR_CANCELED, unless it ends otherwise first. A ticket that has ended is ignored. */
 void jq_conn_cancel(struct jq_conn *conn, jq_conn_ticket ticket);

@@ -52,6 +52,7 @@ enum jq_err jq_nng_fail(struct jq_error *reterr, int rv, const char *what) {
 }
 
 bool (*jq_pipe_hang_up)(nng_pipe pipe) = NULL;
+bool (*jq_pipe_limit)(nng_pipe pipe, size_t size_max) = NULL;
 
 void jq_pipe_end(nng_pipe pipe) {
     if (jq_pipe_hang_up == NULL || !jq_pipe_hang_up(pipe)) {

@@ -38,6 +38,10 @@ void jq_frame_truncate(struct jq_frame *frame, size_t size) {
     JQ_CHECK(nng_msg_chop(jq_frame_msg(frame), present - size) == 0);
 }
 
+void jq_frame_trim(struct jq_frame *frame, size_t size) {
+    JQ_CHECK(nng_msg_trim(jq_frame_msg(frame), size) == 0);
+}
+
 enum jq_err jq_frame_append(struct jq_frame *frame, struct jq_bytes bytes) {
     return nng_msg_append(jq_frame_msg(frame), bytes.data, bytes.size) == 0 ? JQ_OK : JQ_ERR_NOMEM;
 }

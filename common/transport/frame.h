@@ -25,6 +25,8 @@ struct jq_bytes jq_frame_bytes(const struct jq_frame *frame);
 
 /* Cuts the end off, so that `size` bytes are left. More than there are is a programming error. */
 void jq_frame_truncate(struct jq_frame *frame, size_t size);
+/* Cuts `size` bytes off its beginning. More than there are is a programming error. */
+void jq_frame_trim(struct jq_frame *frame, size_t size);
 /* JQ_OK or JQ_ERR_NOMEM, which leaves the frame as it was. May move the data. */
 enum jq_err jq_frame_append(struct jq_frame *frame, struct jq_bytes bytes);
 

@@ -20,13 +20,12 @@
 
 typedef long sysconf_fn(int name);
 typedef int epoll_wait_fn(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms);
-typedef ssize_t readv_fn(int fd, const struct iovec *parts, int part_count);
 typedef int getsockopt_fn(int fd, int level, int name, void *value, socklen_t *size);
 
 /* Set before main(), read-only afterwards. */
 static guard_sendmsg_fn *real_sendmsg;
 static epoll_wait_fn *real_epoll_wait;
-static readv_fn *real_readv;
+static guard_readv_fn *real_readv;
 guard_accept_fn *guard_real_accept;
 static getsockopt_fn *real_getsockopt;
 #ifndef __SANITIZE_THREAD__
@@ -88,6 +87,7 @@ static void look_up_all(void) {
 }
 
 static bool hang_up(nng_pipe pipe);
+static bool limit(nng_pipe pipe, size_t size_max);
 
 __attribute__((constructor)) static void guard_start(void) {
     look_up_all();
@@ -96,6 +96,7 @@ __attribute__((constructor)) static void guard_start(void) {
         nng_code_start = search.start;
         nng_code_end = search.end;
         jq_pipe_hang_up = hang_up;
+        jq_pipe_limit = limit;
     }
 }
 
@@ -115,8 +116,8 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 }
 
 ssize_t readv(int fd, const struct iovec *parts, int part_count) {
-    if (guard_called_by_nng(__builtin_return_address(0)) && guard_stream_ended(fd)) {
-        return 0;
+    if (guard_called_by_nng(__builtin_return_address(0))) {
+        return guard_stream_read(real_readv, fd, parts, part_count);
     }
     return real_readv(fd, parts, part_count);
 }
@@ -138,28 +139,46 @@ int epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, in
     return count;
 }
 
-/* ---- ending a connection ---- */
+/* ---- what is done to one connection ---- */
 
 /* NNG does not tell which descriptor a pipe has, but for some options of a pipe it asks the system, on the thread that asks NNG,
- * and keeps the pipe from being freed meanwhile. So the guard asks for such an option, and ends the connection inside. */
-static _Thread_local bool ending;
-static _Thread_local bool ended;
+ * and keeps the pipe from being freed meanwhile. So the guard asks for such an option, and does inside what is to be done. */
+struct errand {
+    bool under_way, done;
+    size_t limit; /* 0: end it */
+};
+static _Thread_local struct errand errand;
 
-static bool hang_up(nng_pipe pipe) {
+static bool run_errand(nng_pipe pipe, size_t limit) {
     bool ignored_flag = false;
     uint64_t ignored_uid = 0;
-    ending = true;
-    ended = false;
+    errand = (struct errand){.under_way = true, .limit = limit};
     (void)nng_pipe_get_bool(pipe, NNG_OPT_TCP_KEEPALIVE, &ignored_flag);
     (void)nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &ignored_uid);
-    ending = false;
-    return ended;
+    errand.under_way = false;
+    return errand.done;
+}
+
+static bool hang_up(nng_pipe pipe) {
+    return run_errand(pipe, 0);
+}
+
+static bool limit(nng_pipe pipe, size_t size_max) {
+    return run_errand(pipe, size_max);
+}
+
+static void do_errand(int fd) {
+    if (errand.limit > 0) {
+        errand.done = guard_stream_limit(fd, errand.limit);
+    } else {
+        guard_stream_end(fd);
+        errand.done = true;
+    }
 }
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *size) {
-    if (ending && guard_called_by_nng(__builtin_return_address(0))) {
-        guard_stream_end(fd);
-        ended = true;
+    if (errand.under_way && guard_called_by_nng(__builtin_return_address(0))) {
+        do_errand(fd);
     }
     return real_getsockopt(fd, level, name, value, size);
 }

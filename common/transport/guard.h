@@ -17,6 +17,9 @@
  *   - Who wants to end a connection uses jq_pipe_end() (see internal.h), not nng_pipe_close(): the guard shuts the connection down
  *     and has NNG's next read of it find its end. nng_pipe_close() is safe only before a pipe was started (NNG_PIPE_EV_ADD_PRE).
  *
+ * It can also hold single connections to messages of a size (jq_pipe_limit() in internal.h), where NNG has one limit for all of a
+ * socket: it follows what NNG reads, and ends a connection that announces more before NNG has seen the number.
+ *
  * Besides, it closes connections that would take the last descriptors of the process, a quarter of them or 256 at most, which are
  * kept for files: whoever can connect could otherwise keep a broker from writing its journal. And it holds NNG to two threads for
  * callbacks, where NNG would make two for each processor: fewer fights for one lock.

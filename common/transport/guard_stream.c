@@ -18,12 +18,20 @@ enum {
         1 << 20,    /* descriptors that Linux gives out unless told otherwise; memory that nobody touches is not used */
     PARTS_MAX = 16, /* NNG's limit */
     FDS_KEPT_MAX = 256,
+    HEAD_SIZE = 8,     /* of a message: the size of what follows, high byte first */
+    IPC_HEAD_SIZE = 9, /* the same after a byte that is 1 */
 };
 
 /* Atomic because of the readers in other threads alone. */
 struct stream {
     atomic_uint taken; /* bytes of the message that is being sent which the kernel has */
     atomic_bool ended;
+    atomic_size_t limit; /* of a message; 0: none, and nothing below is kept */
+    /* Of the message that is coming. Who reads has them alone: NNG makes one read of a socket at a time. */
+    uint64_t left;     /* bytes of its body */
+    uint64_t size;     /* by what has come of its head */
+    unsigned head_got; /* bytes of its head; 0: between two messages */
+    unsigned head_size;
 };
 
 static struct stream streams[STREAMS_MAX];
@@ -112,6 +120,9 @@ static ssize_t send_rest(guard_sendmsg_fn *real_sendmsg, int fd, const struct ms
 static ssize_t send_hello(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags) {
     atomic_store(&streams[fd].taken, 0);
     atomic_store(&streams[fd].ended, false);
+    atomic_store(&streams[fd].limit, 0);
+    streams[fd].left = 0;
+    streams[fd].head_got = 0;
     const ssize_t sent = real_sendmsg(fd, message, flags);
     return sent >= 0 || is_passing(errno) ? sent : lost(fd, message);
 }
@@ -152,9 +163,56 @@ int accept(int fd, struct sockaddr *address, socklen_t *size) {
     return -1;
 }
 
-bool guard_stream_ended(int fd) {
-    const struct stream *stream = stream_of(fd);
-    return stream != NULL && atomic_load(&stream->ended);
+/* NNG asks for a head, and once it has all of it, for the body. False: the head is whole, and announces too much. */
+static bool follow_head(struct stream *stream, const struct iovec *part, size_t count) {
+    const uint8_t *bytes = part->iov_base;
+    if (stream->head_got == 0) {
+        stream->head_size = part->iov_len == IPC_HEAD_SIZE ? IPC_HEAD_SIZE : HEAD_SIZE;
+        stream->size = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const bool is_kind = stream->head_size == IPC_HEAD_SIZE && stream->head_got == 0;
+        stream->size = is_kind ? 0 : stream->size << 8 | bytes[i];
+        stream->head_got++;
+    }
+    if (stream->head_got < stream->head_size) {
+        return true;
+    }
+    stream->head_got = 0;
+    stream->left = stream->size;
+    return stream->size <= atomic_load(&stream->limit);
+}
+
+static bool follow(struct stream *stream, const struct iovec *parts, size_t count) {
+    if (stream->left == 0) {
+        return follow_head(stream, &parts[0], count);
+    }
+    stream->left -= count < stream->left ? count : stream->left;
+    return true;
+}
+
+ssize_t guard_stream_read(guard_readv_fn *real_readv, int fd, const struct iovec *parts, int part_count) {
+    struct stream *stream = stream_of(fd);
+    if (stream == NULL) {
+        return real_readv(fd, parts, part_count);
+    }
+    if (atomic_load(&stream->ended)) {
+        return 0;
+    }
+    const ssize_t count = real_readv(fd, parts, part_count);
+    if (count > 0 && atomic_load(&stream->limit) > 0 && !follow(stream, parts, (size_t)count)) {
+        guard_stream_end(fd);
+        return 0;
+    }
+    return count;
+}
+
+bool guard_stream_limit(int fd, size_t size_max) {
+    struct stream *stream = stream_of(fd);
+    if (stream != NULL) {
+        atomic_store(&stream->limit, size_max);
+    }
+    return stream != NULL;
 }
 
 void guard_stream_end(int fd) {

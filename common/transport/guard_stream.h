@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 typedef ssize_t guard_sendmsg_fn(int fd, const struct msghdr *message, int flags);
+typedef ssize_t guard_readv_fn(int fd, const struct iovec *parts, int part_count);
 typedef int guard_accept_fn(int fd, struct sockaddr *address, socklen_t *size);
 
 /* Set by guard.c before main(). */
@@ -25,8 +26,11 @@ bool guard_called_by_nng(const void *return_address);
  * that was ended, a message reads as sent and a hello fails with ECONNRESET. */
 ssize_t guard_stream_send(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags);
 
-/* True: the connection was ended, and reads find its end. */
-bool guard_stream_ended(int fd);
+/* Reads. Of a connection that was ended, its end; one that announces a message above its limit is ended here. */
+ssize_t guard_stream_read(guard_readv_fn *real_readv, int fd, const struct iovec *parts, int part_count);
+
+/* From the next message on; to be set first between the peer's hello and its first message. False: it is not watched over. */
+bool guard_stream_limit(int fd, size_t size_max);
 
 /* Ends the connection: reads find its end at once, messages read as sent. */
 void guard_stream_end(int fd);

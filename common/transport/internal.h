@@ -54,6 +54,10 @@ void jq_pipe_end(nng_pipe pipe);
 /* How the guard ends one (see guard.h), which sets this before main(); false: not one that it watches over. NULL: no guard. */
 extern bool (*jq_pipe_hang_up)(nng_pipe pipe);
 
+/* How the guard holds a connection to messages of that size, what the protocol puts before the body and all: one that announces
+ * more is ended before NNG takes memory for it. Set with jq_pipe_hang_up. False: not one that it watches over. NULL: no guard. */
+extern bool (*jq_pipe_limit)(nng_pipe pipe, size_t size_max);
+
 /* Options that every socket needs before it listens or dials. */
 enum jq_err jq_socket_prepare(nng_socket socket, size_t frame_size_max, struct jq_error *reterr);
 

@@ -110,6 +110,7 @@ bool jq_peers_remove(struct jq_peers *peers, uint32_t pipe_id) {
         *link = entry->next;
         peers->count--;
         peers->ready_count -= entry->ready ? 1 : 0;
+        peers->large_count -= atomic_load(&entry->large_ns) != 0 ? 1 : 0;
         atomic_store(&entry->gone, true);
     }
     pthread_mutex_unlock(&peers->lock);
@@ -135,6 +136,36 @@ size_t jq_peers_stalled(struct jq_peers *peers, int64_t since_ns, uint32_t *ret_
         struct jq_peer_entry *entry = peers->buckets[i];
         for (; entry != NULL && count < id_count_max; entry = entry->next) {
             if (atomic_load(&entry->untaken) > 0 && atomic_load(&entry->taken_ns) < since_ns) {
+                ret_ids[count++] = entry->peer.pipe_id;
+            }
+        }
+    }
+    pthread_mutex_unlock(&peers->lock);
+    return count;
+}
+
+bool jq_peers_enlarge(struct jq_peers *peers, struct jq_peer_entry *entry, int64_t now_ns, size_t count_max) {
+    pthread_mutex_lock(&peers->lock);
+    const bool already = atomic_load(&entry->large_ns) != 0;
+    const bool possible = !atomic_load(&entry->gone) && (already || peers->large_count < count_max);
+    if (possible) {
+        peers->large_count += already ? 0 : 1;
+        atomic_store(&entry->large_ns, now_ns);
+    }
+    pthread_mutex_unlock(&peers->lock);
+    return possible;
+}
+
+size_t jq_peers_shrink(struct jq_peers *peers, int64_t since_ns, uint32_t *ret_ids, size_t id_count_max) {
+    size_t count = 0;
+    pthread_mutex_lock(&peers->lock);
+    for (size_t i = 0; peers->large_count > 0 && i < JQ_PEER_BUCKET_COUNT; i++) {
+        struct jq_peer_entry *entry = peers->buckets[i];
+        for (; entry != NULL && count < id_count_max; entry = entry->next) {
+            const int64_t large_ns = atomic_load(&entry->large_ns);
+            if (large_ns != 0 && large_ns < since_ns) {
+                atomic_store(&entry->large_ns, 0);
+                peers->large_count--;
                 ret_ids[count++] = entry->peer.pipe_id;
             }
         }

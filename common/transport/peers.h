@@ -22,6 +22,8 @@ struct jq_peer_entry {
     atomic_uint untaken;           /* of them, answers that wait until the peer has read earlier ones */
     atomic_int_least64_t taken_ns; /* CLOCK_MONOTONIC: when it last took one, or the first began to wait */
     atomic_bool gone;
+    atomic_size_t large_waiting;   /* bytes of large answers of which NNG has not said that they are sent */
+    atomic_int_least64_t large_ns; /* CLOCK_MONOTONIC: when it was last enlarged, see server.h; 0: it is not */
     bool ready; /* under the lock of the table: its handshake was fine and it takes part in the protocol */
 };
 
@@ -29,6 +31,7 @@ struct jq_peers {
     pthread_mutex_t lock;
     size_t count;
     size_t ready_count;
+    size_t large_count;
     struct jq_peer_entry *buckets[JQ_PEER_BUCKET_COUNT];
 };
 
@@ -54,6 +57,11 @@ void jq_peer_answer_taken(struct jq_peer_entry *entry, int64_t now_ns);
 
 /* The ids of up to `id_count_max` peers for which answers wait and which have taken none since `since_ns`. Returns their number. */
 size_t jq_peers_stalled(struct jq_peers *peers, int64_t since_ns, uint32_t *ret_ids, size_t id_count_max);
+
+/* Enlarges a peer's connection, or notes that it is still wanted so. False: it is gone, or `count_max` are enlarged already. */
+bool jq_peers_enlarge(struct jq_peers *peers, struct jq_peer_entry *entry, int64_t now_ns, size_t count_max);
+/* Takes it back from up to `id_count_max` peers that were not enlarged anew since `since_ns`. Returns their number. */
+size_t jq_peers_shrink(struct jq_peers *peers, int64_t since_ns, uint32_t *ret_ids, size_t id_count_max);
 
 /* Peers that take part. */
 size_t jq_peers_ready_count(struct jq_peers *peers);

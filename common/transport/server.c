@@ -17,6 +17,10 @@ enum {
     DRAIN_STALL_MS = 2000, /* while the server is drained */
     DRAIN_SLICE_MS = 100,
     SWEPT_MAX = 256, /* at a time */
+    LARGE_PEERS_MAX = 256,
+    LARGE_IDLE_MS = 60000,
+    LARGE_WAITING_MAX = 64 * 1024 * 1024, /* bytes of large answers that wait for peers to read earlier ones */
+    LARGE_PEER_WAITING_MAX = 8 * 1024 * 1024,
 };
 
 enum call_state {
@@ -33,6 +37,7 @@ struct jq_call {
     enum call_state state;
     nng_msg *request;
     struct jq_peer_entry *peer;
+    size_t large_size;    /* of the answer that is being sent, if it is a large one; else 0 */
     struct jq_call *next; /* in the pool */
 };
 
@@ -47,10 +52,12 @@ struct jq_server {
     struct jq_call *pool;
 
     pthread_cond_t drained; /* no call under way; told only while draining */
+    bool takes_large;       /* large requests, of those who may send them */
     atomic_bool draining;
     atomic_bool stopped;
     atomic_size_t calls;
     atomic_size_t idle;
+    atomic_size_t large_waiting; /* bytes of large answers that NNG has */
     atomic_uint_fast64_t requests;
     atomic_uint_fast64_t refused;
     atomic_uint_fast64_t orphaned;
@@ -139,8 +146,12 @@ static void call_settle(struct jq_call *call) {
 }
 
 static void call_send(struct jq_call *call, nng_msg *msg) {
+    const size_t size = nng_msg_len(msg);
     jq_call_release_frame(call);
     call->state = CALL_SENDING;
+    call->large_size = size > call->server->config.frame_size_max ? size : 0;
+    atomic_fetch_add(&call->server->large_waiting, call->large_size);
+    atomic_fetch_add(&call->peer->large_waiting, call->large_size);
     jq_peer_answer_waits(call->peer, jq_clock_mono_ns());
     nng_aio_set_msg(call->aio, msg);
     nng_ctx_send(call->context, call->aio);
@@ -203,6 +214,8 @@ static void call_sent(struct jq_call *call) {
         nng_aio_set_msg(call->aio, NULL);
     }
     jq_peer_answer_taken(call->peer, jq_clock_mono_ns());
+    atomic_fetch_sub(&call->server->large_waiting, call->large_size);
+    atomic_fetch_sub(&call->peer->large_waiting, call->large_size);
     call_settle(call);
     recycle(call);
 }
@@ -237,7 +250,7 @@ void jq_call_release_frame(struct jq_call *call) {
 }
 
 enum jq_err jq_call_reply(struct jq_call *call, struct jq_bytes frame) {
-    if (frame.size > call->server->config.frame_size_max) {
+    if (frame.size > call->server->config.large_size_max) {
         return JQ_ERR_TOO_BIG;
     }
     struct jq_frame *copy = jq_frame_copy(frame);
@@ -249,7 +262,7 @@ enum jq_err jq_call_reply(struct jq_call *call, struct jq_bytes frame) {
 
 enum jq_err jq_call_reply_take(struct jq_call *call, struct jq_frame *frame) {
     JQ_CHECK(call->state == CALL_OPEN);
-    if (jq_frame_size(frame) > call->server->config.frame_size_max) {
+    if (jq_frame_size(frame) > call->server->config.large_size_max) {
         return JQ_ERR_TOO_BIG;
     }
     call_send(call, jq_frame_msg(frame));
@@ -262,13 +275,56 @@ void jq_call_drop(struct jq_call *call) {
     recycle(call);
 }
 
+/* ---- large frames ---- */
+
+void jq_call_enlarge(struct jq_call *call) {
+    struct jq_server *server = call->server;
+    const struct jq_server_config *config = &server->config;
+    const nng_pipe pipe = {.id = call->peer->peer.pipe_id};
+    if (config->large_size_max > config->frame_size_max &&
+        jq_peers_enlarge(&server->peers, call->peer, jq_clock_mono_ns(), config->large_peers_max) &&
+        server->takes_large) {
+        jq_pipe_limit(pipe, config->large_size_max + JQ_SP_HEADER_SIZE);
+    }
+}
+
+size_t jq_call_request_max(const struct jq_call *call) {
+    const struct jq_server_config *config = &call->server->config;
+    const bool large = call->server->takes_large && atomic_load(&call->peer->large_ns) != 0;
+    return large ? config->large_size_max : config->frame_size_max;
+}
+
+size_t jq_call_reply_max(const struct jq_call *call) {
+    const struct jq_server_config *config = &call->server->config;
+    const bool large = atomic_load(&call->peer->large_ns) != 0 &&
+                       atomic_load(&call->peer->large_waiting) + config->large_size_max <= LARGE_PEER_WAITING_MAX &&
+                       atomic_load(&call->server->large_waiting) + config->large_size_max <= LARGE_WAITING_MAX;
+    return large ? config->large_size_max : config->frame_size_max;
+}
+
+/* Who does not use it any more makes room for others. */
+static void shrink_idle(struct jq_server *server, int64_t since_ns) {
+    uint32_t pipe_ids[SWEPT_MAX];
+    const size_t count = jq_peers_shrink(&server->peers, since_ns, pipe_ids, SWEPT_MAX);
+    for (size_t i = 0; server->takes_large && i < count; i++) {
+        const nng_pipe pipe = {.id = pipe_ids[i]};
+        jq_pipe_limit(pipe, server->config.frame_size_max + JQ_SP_HEADER_SIZE);
+    }
+}
+
 /* ---- connections ---- */
+
+/* Inside this process nobody is a stranger. */
+static bool limit_requests(const struct jq_server *server, nng_pipe pipe, const struct jq_peer *peer) {
+    return !server->takes_large || strcmp(peer->address, "inproc") == 0 ||
+           jq_pipe_limit(pipe, server->config.frame_size_max + JQ_SP_HEADER_SIZE);
+}
 
 /* Before the first request can arrive. */
 static void pipe_added(struct jq_server *server, nng_pipe pipe) {
     struct jq_peer peer;
     jq_peer_describe(pipe, &peer);
-    const bool welcome = !atomic_load(&server->draining) &&
+    const bool welcome = !atomic_load(&server->draining) && limit_requests(server, pipe, &peer) &&
                          (server->config.on_peer == NULL || server->config.on_peer(server->config.ctx, &peer));
     if (!welcome || jq_peers_add(&server->peers, &peer, server->config.peers_max) != JQ_OK) {
         nng_pipe_close(pipe);
@@ -303,6 +359,7 @@ static size_t end_stalled(struct jq_server *server, int64_t since_ns) {
 }
 
 size_t jq_server_sweep(struct jq_server *server, int64_t now_ns) {
+    shrink_idle(server, now_ns - (int64_t)LARGE_IDLE_MS * 1000000);
     return end_stalled(server, now_ns - server->config.stall_ms_max * 1000000);
 }
 
@@ -310,6 +367,9 @@ size_t jq_server_sweep(struct jq_server *server, int64_t now_ns) {
 
 static void fill_defaults(struct jq_server_config *config) {
     config->frame_size_max = jq_frame_limit(config->frame_size_max);
+    config->large_size_max =
+        config->large_size_max > config->frame_size_max ? config->large_size_max : config->frame_size_max;
+    config->large_peers_max = config->large_peers_max > 0 ? config->large_peers_max : LARGE_PEERS_MAX;
     config->contexts_idle_min = config->contexts_idle_min > 0 ? config->contexts_idle_min : IDLE_MIN;
     config->calls_max = config->calls_max > 0 ? config->calls_max : CALLS_MAX;
     config->peer_calls_max = config->peer_calls_max > 0 ? config->peer_calls_max : PEER_CALLS_MAX;
@@ -341,7 +401,9 @@ static enum jq_err open_socket(struct jq_server *server, struct jq_error *reterr
     if (rv != 0) {
         return jq_nng_fail(reterr, rv, "notices of connections");
     }
-    return jq_socket_prepare(server->socket, server->config.frame_size_max, reterr);
+    server->takes_large = jq_pipe_limit != NULL && server->config.large_size_max > server->config.frame_size_max;
+    return jq_socket_prepare(
+        server->socket, server->takes_large ? server->config.large_size_max : server->config.frame_size_max, reterr);
 }
 
 /* All contexts stand before the first connection can come. */

@@ -30,6 +30,8 @@ struct jq_server_config {
     size_t url_count;
     size_t
         frame_size_max; /* bytes, in both directions; 0: JQ_FRAME_SIZE_MAX. A peer that sends more loses its connection */
+    size_t large_size_max;  /* the same for connections that were enlarged: see jq_call_enlarge(); 0: none ever is */
+    size_t large_peers_max; /* of them at a time; 0: 256 */
     unsigned contexts_idle_min; /* 0: 16 */
     size_t calls_max;           /* received and not yet answered; 0: 100,000. Beyond: `refusal` */
     size_t peer_calls_max;      /* the same for one peer; 0: 4096. Beyond: its connection is closed */
@@ -85,6 +87,20 @@ const struct jq_peer *jq_call_peer(const struct jq_call *call);
 
 /* True once the requester's connection is known to be no more: an answer would reach nobody. */
 bool jq_call_peer_gone(const struct jq_call *call);
+
+/* Large frames. Whoever can connect makes the server hold a frame that he never ends, and answers that he never takes: so frames are
+ * small until the requester is known to be somebody who may ask for much, and the connections that carry large ones are few. What
+ * they can make the server hold beside the small is large_peers_max * large_size_max bytes of frames that are coming, as many of answers
+ * that are going, and LARGE_WAITING_MAX of answers that wait (server.c).
+ *
+ * Enlarges the requester's connection, if that can be. It stays so while it is used: until no call has enlarged it for a minute, of
+ * which jq_server_sweep() takes care; after that a large request ends the connection again. */
+void jq_call_enlarge(struct jq_call *call);
+/* Bytes of a request that this connection may carry now; more than frame_size_max only where the guard is at work (see guard.h), which
+ * knows a size before NNG takes memory for it. */
+size_t jq_call_request_max(const struct jq_call *call);
+/* Bytes of the answer that may be given now. Large ones only while not too many others wait for their peers. */
+size_t jq_call_reply_max(const struct jq_call *call);
 
 /* Frees the request's bytes early, for a call that will be parked. */
 void jq_call_release_frame(struct jq_call *call);

@@ -56,6 +56,7 @@ static void print_limits(struct jq_buf *out) {
         unsigned most;
     } limits[] = {
         {"bytes of a frame", JQ_FRAME_SIZE_MAX},
+        {"bytes of a frame with a piece of a blob, where it was asked for", JQ_LARGE_FRAME_SIZE_MAX},
         {"depth of containers", JQ_FRAME_DEPTH_MAX},
         {"tasks of a submit", JQ_SUBMIT_COUNT_MAX},
         {"bytes of a payload or a result", JQ_PAYLOAD_SIZE_MAX},

@@ -76,17 +76,34 @@ static void bench_free(struct bench *bench) {
     free(bench);
 }
 
-static enum jq_err put(struct bench *bench, uint64_t piece) {
-    const uint64_t offset = piece * JQ_BLOB_CHUNK_SIZE;
-    const size_t size = SIZE - offset < JQ_BLOB_CHUNK_SIZE ? SIZE - offset : JQ_BLOB_CHUNK_SIZE;
+static enum jq_err put_many(struct bench *bench, uint64_t first, size_t count) {
+    const uint64_t offset = first * JQ_BLOB_CHUNK_SIZE;
+    const size_t size = SIZE - offset < count * JQ_BLOB_CHUNK_SIZE ? SIZE - offset : count * JQ_BLOB_CHUNK_SIZE;
     return jq_store_put(bench->store, bench->hash, SIZE, offset, (struct jq_bytes){bench->data + offset, size}, 0,
                         &bench->have, &bench->version, &bench->error);
+}
+
+static enum jq_err put(struct bench *bench, uint64_t piece) {
+    return put_many(bench, piece, 1);
 }
 
 static void put_from(struct bench *bench, uint64_t first) {
     for (uint64_t i = first; i < PIECES; i++)
         assert_int_equal(put(bench, i), JQ_OK);
     assert_int_not_equal(bench->version, 0);
+}
+
+/* What the reader gave last. */
+static uint8_t read_data[JQ_BLOB_PIECE_MAX];
+static uint64_t read_size, read_inode;
+static size_t read_count;
+
+static enum jq_err read_back(struct bench *bench, struct jq_blob_reader *reader, uint64_t chunk, size_t chunk_count) {
+    const struct jq_blob_span span = {.hash = bench->hash,
+                                      .offset = chunk * JQ_BLOB_CHUNK_SIZE,
+                                      .size = chunk_count * JQ_BLOB_CHUNK_SIZE,
+                                      .into = read_data};
+    return jq_blob_reader_read(reader, &span, &read_size, &read_count, &read_inode, &bench->error);
 }
 
 static void path_of(const struct bench *bench, char path[256]) {
@@ -110,12 +127,35 @@ static void pieces_come_in_any_order(void **state) {
     assert_true(jq_store_holds(bench->store, bench->hash, SIZE));
     assert_int_equal(jq_blob_reader_new(bench->dir, &reader, NULL), JQ_OK);
     for (uint64_t i = 0; i < PIECES; i++) {
-        struct jq_bytes piece;
-        uint64_t size = 0, inode = 0;
-        assert_int_equal(jq_blob_reader_read(reader, bench->hash, i * JQ_BLOB_CHUNK_SIZE, &size, &piece, &inode, NULL),
-                         JQ_OK);
-        assert_int_equal(size, SIZE);
-        assert_memory_equal(piece.data, bench->data + i * JQ_BLOB_CHUNK_SIZE, piece.size);
+        assert_int_equal(read_back(bench, reader, i, 1), JQ_OK);
+        assert_int_equal(read_size, SIZE);
+        assert_int_equal(read_count, i + 1 < PIECES ? JQ_BLOB_CHUNK_SIZE : 7);
+        assert_memory_equal(read_data, bench->data + i * JQ_BLOB_CHUNK_SIZE, read_count);
+    }
+    jq_blob_reader_free(reader);
+    bench_free(bench);
+}
+
+/* A piece may be many chunks, some of them known already; of the blob's end, and of what lies behind a gap, too. */
+static void pieces_may_be_many_chunks(void **state) {
+    struct bench *bench = bench_new();
+    struct jq_blob_reader *reader = NULL;
+    (void)state;
+    assert_int_equal(put(bench, 2), JQ_OK);
+    assert_int_equal(put_many(bench, 0, 20), JQ_OK);
+    assert_int_equal(bench->have, 20 * JQ_BLOB_CHUNK_SIZE);
+    assert_int_equal(put_many(bench, 60, 20), JQ_OK);
+    assert_int_equal(bench->have, 20 * JQ_BLOB_CHUNK_SIZE);
+    assert_int_equal(put_many(bench, 10, 20), JQ_OK);
+    assert_int_equal(bench->have, 30 * JQ_BLOB_CHUNK_SIZE);
+    assert_int_equal(put_many(bench, 30, 20), JQ_OK);
+    assert_int_equal(put_many(bench, 50, 20), JQ_OK);
+    assert_int_not_equal(bench->version, 0);
+    assert_int_equal(jq_blob_reader_new(bench->dir, &reader, NULL), JQ_OK);
+    for (uint64_t i = 0; i < PIECES; i += 20) {
+        assert_int_equal(read_back(bench, reader, i, 20), JQ_OK);
+        assert_int_equal(read_count, i < 60 ? 20 * JQ_BLOB_CHUNK_SIZE : SIZE - 60 * JQ_BLOB_CHUNK_SIZE);
+        assert_memory_equal(read_data, bench->data + i * JQ_BLOB_CHUNK_SIZE, read_count);
     }
     jq_blob_reader_free(reader);
     bench_free(bench);
@@ -197,28 +237,24 @@ static void flip_byte(const struct bench *bench, off_t offset) {
 static void a_flipped_byte_is_found(void **state) {
     struct bench *bench = bench_new();
     struct jq_blob_reader *reader = NULL;
-    struct jq_bytes piece;
     struct stat status;
     char path[256];
-    uint64_t size = 0, inode = 0;
     (void)state;
     put_from(bench, 0);
     flip_byte(bench, 2 * JQ_BLOB_CHUNK_SIZE + 5);
     assert_int_equal(jq_blob_reader_new(bench->dir, &reader, NULL), JQ_OK);
-    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, NULL), JQ_OK);
-    assert_int_equal(
-        jq_blob_reader_read(reader, bench->hash, 2 * JQ_BLOB_CHUNK_SIZE, &size, &piece, &inode, &bench->error),
-        JQ_ERR_CORRUPT);
+    assert_int_equal(read_back(bench, reader, 0, 2), JQ_OK);
+    assert_int_equal(read_back(bench, reader, 2, 1), JQ_ERR_CORRUPT);
+    assert_int_equal(read_back(bench, reader, 1, 3), JQ_ERR_CORRUPT);
     path_of(bench, path);
     assert_int_equal(stat(path, &status), 0);
-    assert_int_equal(inode, status.st_ino);
+    assert_int_equal(read_inode, status.st_ino);
     flip_byte(bench, (off_t)status.st_size - 10);
     jq_blob_reader_rest(reader);
-    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, &bench->error), JQ_ERR_CORRUPT);
+    assert_int_equal(read_back(bench, reader, 0, 1), JQ_ERR_CORRUPT);
     assert_false(jq_store_holds(bench->store, bench->hash, SIZE));
-    assert_true(jq_store_drop_inode(bench->store, bench->hash, inode));
-    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, &bench->error),
-                     JQ_ERR_NOT_FOUND);
+    assert_true(jq_store_drop_inode(bench->store, bench->hash, read_inode));
+    assert_int_equal(read_back(bench, reader, 0, 1), JQ_ERR_NOT_FOUND);
     jq_blob_reader_free(reader);
     bench_free(bench);
 }
@@ -227,18 +263,15 @@ static void a_flipped_byte_is_found(void **state) {
 static void what_was_put_again_is_read(void **state) {
     struct bench *bench = bench_new();
     struct jq_blob_reader *reader = NULL;
-    struct jq_bytes piece;
-    uint64_t size = 0, inode = 0;
     (void)state;
     put_from(bench, 0);
     flip_byte(bench, 5);
     assert_int_equal(jq_blob_reader_new(bench->dir, &reader, NULL), JQ_OK);
-    assert_int_equal(jq_blob_reader_read(reader, bench->hash, JQ_BLOB_CHUNK_SIZE, &size, &piece, &inode, &bench->error),
-                     JQ_OK);
-    assert_true(jq_store_drop_inode(bench->store, bench->hash, inode));
+    assert_int_equal(read_back(bench, reader, 1, 1), JQ_OK);
+    assert_true(jq_store_drop_inode(bench->store, bench->hash, read_inode));
     put_from(bench, 0);
-    assert_int_equal(jq_blob_reader_read(reader, bench->hash, 0, &size, &piece, &inode, &bench->error), JQ_OK);
-    assert_memory_equal(piece.data, bench->data, piece.size);
+    assert_int_equal(read_back(bench, reader, 0, 1), JQ_OK);
+    assert_memory_equal(read_data, bench->data, read_count);
     jq_blob_reader_free(reader);
     bench_free(bench);
 }
@@ -295,6 +328,7 @@ int main(void) {
         cmocka_unit_test(a_late_piece_finds_it_there),
         cmocka_unit_test(blobs_leave_the_disk_to_the_journal),
         cmocka_unit_test(a_put_goes_on_after_a_restart),
+        cmocka_unit_test(pieces_may_be_many_chunks),
         cmocka_unit_test(another_sum_is_refused),
         cmocka_unit_test(a_flipped_byte_is_found),
         cmocka_unit_test(the_quota_versions_and_a_start),

@@ -55,6 +55,32 @@ static void only_the_forms_of_the_protocol_pass(void **state) {
     free(large);
 }
 
+/* A frame that may be large holds large things, not many: no more objects than a small one, for each of which memory is taken. */
+static void large_frames_hold_few_objects(void **state) {
+    (void)state;
+    struct jq_error error;
+    struct jq_unpacker unpacker;
+    msgpack_object object;
+    uint8_t *bytes = calloc(1, JQ_LARGE_FRAME_SIZE_MAX + 1);
+    struct jq_bytes frame = {bytes, JQ_LARGE_FRAME_SIZE_MAX};
+    jq_unpacker_init(&unpacker);
+    memcpy(bytes, (const uint8_t[]){0xc6, 0x00, 0x0f, 0xff, 0xfb}, 5); /* a bin of all that is left */
+    assert_int_equal(jq_unpack_large(&unpacker, frame, &object, &error), JQ_OK);
+    assert_int_equal(object.via.bin.size, JQ_LARGE_FRAME_SIZE_MAX - 5);
+    assert_int_equal(jq_msgpack_check(frame, &error), JQ_ERR_TOO_BIG);
+    frame.size++;
+    assert_int_equal(jq_msgpack_check_large(frame, &error), JQ_ERR_TOO_BIG);
+    frame.size = 5 + JQ_FRAME_SIZE_MAX + 1;
+    memcpy(bytes, (const uint8_t[]){0xdd, 0x00, 0x01, 0x00, 0x01}, 5); /* an array of small integers */
+    assert_int_equal(jq_msgpack_check_large(frame, &error), JQ_ERR_PROTOCOL);
+    assert_non_null(strstr(error.message, "too many objects"));
+    frame.size--;
+    bytes[4] = 0;
+    assert_int_equal(jq_msgpack_check_large(frame, &error), JQ_OK);
+    jq_unpacker_fini(&unpacker);
+    free(bytes);
+}
+
 /* Every format of the specification, at its borders, comes back as it went. */
 static void all_formats_come_back(void **state) {
     (void)state;
@@ -312,6 +338,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(announced_sizes_are_checked_against_the_frame),
         cmocka_unit_test(only_the_forms_of_the_protocol_pass),
+        cmocka_unit_test(large_frames_hold_few_objects),
         cmocka_unit_test(all_formats_come_back),
         cmocka_unit_test(open_lists_get_their_length_at_the_end),
         cmocka_unit_test(faults_name_the_field_and_the_reason),
