@@ -150,7 +150,8 @@ struct sim_worker {
     bool held_asked;
     struct sim_request *waiting;
     int64_t resend_ms, silent_until_ms;
-    bool faultless; /* so far it was never silent, slow, cut off or reborn */
+    bool faultless;  /* so far it was never silent, slow, cut off or reborn */
+    int64_t mute_ms; /* when it last left a survey without an answer: registering takes as long as its messages do */
     struct jq_amount offers[4];
     size_t offer_count;
     const char *zone;

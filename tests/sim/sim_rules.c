@@ -105,7 +105,9 @@ static void check_backoff(struct sim *sim, const struct sim_task *task, const st
 }
 
 static bool lossless(const struct sim *sim, const struct sim_task *task) {
-    return sim->chances.rates[SIM_LOSS] == 0 && sim->workers[sim->oracle.holders[task->worker].worker].faultless;
+    const struct sim_worker *worker = &sim->workers[sim->oracle.holders[task->worker].worker];
+    const bool answered = worker->mute_ms == 0 || sim->now_ms - worker->mute_ms > 2 * sim->config.liveness_ms;
+    return sim->chances.rates[SIM_LOSS] == 0 && worker->faultless && answered;
 }
 
 static void check_retried(struct sim *sim, const struct sim_task *task, const struct jq_record *record) {

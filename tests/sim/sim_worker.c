@@ -361,6 +361,7 @@ void worker_reply(struct sim *sim, struct sim_worker *worker, const struct jq_re
 
 void worker_survey(struct sim *sim, struct sim_worker *worker, uint64_t survey) {
     if (worker->silent_until_ms > sim->now_ms || !worker->registered) {
+        worker->mute_ms = sim->now_ms;
         return;
     }
     struct jq_survey_response response = {.survey = (uint32_t)survey,
