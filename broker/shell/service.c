@@ -7,6 +7,8 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "common/types.h"
+
 static void signals_of_interest(sigset_t *ret_set) {
     sigemptyset(ret_set);
     sigaddset(ret_set, SIGTERM);
@@ -23,8 +25,10 @@ static void raise_descriptor_limit(void) {
 }
 
 void jq_service_prepare(void) {
-    const int arenas_max = 2;              /* one for each of the many threads would hold memory that nobody uses */
-    const int trim_threshold = 512 * 1024; /* given back above this */
+    const int arenas_max = 2; /* one for each of the many threads would hold memory that nobody uses */
+    /* Large frames come and go: taken from the system for each alone, they would cost more than all that is done with them. */
+    const int mmap_threshold = JQ_LARGE_FRAME_SIZE_MAX + 64 * 1024;
+    const int trim_threshold = 4 * 1024 * 1024; /* of each arena; given back above this */
     sigset_t set;
     signals_of_interest(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -32,6 +36,7 @@ void jq_service_prepare(void) {
     raise_descriptor_limit();
     (void)mallopt(M_ARENA_MAX, arenas_max);
     (void)mallopt(M_TRIM_THRESHOLD, trim_threshold);
+    (void)mallopt(M_MMAP_THRESHOLD, mmap_threshold);
 }
 
 enum jq_service_signal jq_service_wait(int64_t timeout_ms) {

@@ -10,6 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib.bed import ROOT, TestCase, shell, wait_until
+from lib.relay import Relay
 
 PIECE = 49152
 UPPER = shell('tr a-z A-Z < "$1" > "$2"', "{input.part}", "{output.mesh}") + "\nstdin = none"
@@ -93,6 +94,20 @@ class Files(TestCase):
         self.bed.broker.start()
         self.bed.wait_for_broker()
         self.bed.do("blob", "get", digest, self.bed.path("back"))
+        self.assertEqual(self.read("back"), data)
+
+    def test_a_line_that_breaks_within_a_piece(self):
+        """A transfer whose connection breaks in the middle of a large piece, and breaks again, goes on where it was, both ways."""
+        self.bed.start_broker()
+        part, data, digest = self.file("part", 200 * PIECE + 7)
+        direct = self.bed.request
+        for words in (("blob", "put", part), ("blob", "get", digest, self.bed.path("back"))):
+            relay = Relay(self.bed.request_port, [3 << 20, 5 << 20])
+            self.bed.request = f"tcp://127.0.0.1:{relay.port}"
+            self.bed.do(*words)
+            self.bed.request = direct
+            self.assertEqual(relay.broken, 2)
+            relay.close()
         self.assertEqual(self.read("back"), data)
 
     def test_killed_worker_fetches_again(self):
