@@ -279,6 +279,10 @@ enum jq_err jq_worker_new(const struct jq_worker_config *config, struct jq_worke
 /* `need` may be NULL. Before jq_worker_run(). */
 enum jq_err jq_worker_handle(struct jq_worker *worker, const char *handler, const char *need, jq_handler_fn *fn,
                              void *ctx, struct jq_error *reterr);
+/* A handler whose result follows from payload and need alone: the same question is then answered from the broker's cache, without a run, while
+ * all workers that have the handler call it pure under the same version (1 to 64 characters, a new one with every change of what it
+ * does). After jq_worker_handle(). JQ_ERR_NOT_FOUND: no such handler. JQ_ERR_INVALID: the version. */
+enum jq_err jq_worker_pure(struct jq_worker *worker, const char *handler, const char *version, struct jq_error *reterr);
 /* Runs tasks until jq_worker_stop() and all that were begun are reported. Survives the broker's restarts. */
 enum jq_err jq_worker_run(struct jq_worker *worker, struct jq_error *reterr);
 /* From any thread, and from a signal handler. */

@@ -10,7 +10,7 @@
 #include "common/libjq/flight.h"
 #include "common/libjq/link.h"
 
-enum { HANDLERS_MAX = 256, THREADS_MAX = 256, SLOTS_MAX = 100000, LEAVE_WAIT_MS = 1000 };
+enum { HANDLERS_MAX = 256, THREADS_MAX = 256, SLOTS_MAX = 100000, LEAVE_WAIT_MS = 1000, VERSION_SIZE_MAX = 64 };
 
 struct jq_job {
     struct jq_job *next;
@@ -34,6 +34,7 @@ struct jq_job {
 struct handler {
     char name[JQ_NAME_SIZE_MAX + 1];
     char need[JQ_NEED_SIZE_MAX + 1];
+    char version[VERSION_SIZE_MAX + 1]; /* of a pure one; else empty */
     jq_handler_fn *fn;
     void *ctx;
 };
@@ -321,7 +322,8 @@ static void report_job(struct jq_worker *worker, const struct jq_job *job) {
                                           .message = jq_str_of(job->message),
                                           .service = jq_str_of(job->service),
                                           .duration_ms = -1,
-                                          .cpu_ms = -1};
+                                          .cpu_ms = -1,
+                                          .version = jq_str_of(worker->handlers[job->handler].version)};
     (void)jq_link_report(worker->link, &report, NULL);
 }
 
@@ -396,8 +398,10 @@ static void loop(struct jq_worker *worker) {
 
 static enum jq_err start_link(struct jq_worker *worker, struct jq_error *reterr) {
     for (unsigned i = 0; i < worker->handler_count; i++) {
-        worker->link_handlers[i] =
-            (struct jq_link_handler){.name = worker->handlers[i].name, .need = worker->handlers[i].need};
+        const struct handler *handler = &worker->handlers[i];
+        const bool pure = handler->version[0] != '\0';
+        worker->link_handlers[i] = (struct jq_link_handler){
+            .name = handler->name, .need = handler->need, .version = pure ? handler->version : NULL, .pure = pure};
     }
     const struct jq_link_config config = {.connect = worker->config.connect,
                                           .survey_url = worker->config.survey_url,
@@ -514,6 +518,19 @@ enum jq_err jq_worker_handle(struct jq_worker *worker, const char *name, const c
     snprintf(handler->need, sizeof(handler->need), "%s", need ? need : "");
     handler->fn = fn;
     handler->ctx = ctx;
+    return JQ_OK;
+}
+
+enum jq_err jq_worker_pure(struct jq_worker *worker, const char *name, const char *version, struct jq_error *reterr) {
+    const unsigned at = handler_find(worker, jq_str_of(name));
+    if (at == worker->handler_count) {
+        return jq_fail(reterr, JQ_ERR_NOT_FOUND, "handler '%s': not registered", name);
+    }
+    if (version[0] == '\0' || strlen(version) > VERSION_SIZE_MAX) {
+        return jq_fail(reterr, JQ_ERR_INVALID, "handler '%s': version: from 1 to %d characters", name,
+                       VERSION_SIZE_MAX);
+    }
+    snprintf(worker->handlers[at].version, sizeof(worker->handlers[at].version), "%s", version);
     return JQ_OK;
 }
 

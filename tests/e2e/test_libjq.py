@@ -7,7 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib.bed import TestCase
+from lib.bed import TestCase, wait_until
 
 EXAMPLES = os.environ.get("JQ_TEST_BIN", "")
 
@@ -42,6 +42,17 @@ class Examples(TestCase):
         done = self.run_client()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"^task \d+ succeeded: HELLO\n$")
+
+    def test_a_pure_handler_in_c_answers_from_the_cache(self):
+        """What jq_worker_pure() declared is run once for the same payload, and the second client gets the same result."""
+        self.bed.start_broker()
+        self.bed.process("worker", [os.path.join(EXAMPLES, "example_worker")], self.environment).start()
+        wait_until("the worker has registered", lambda: self.bed.ask("server", "status")["item"]["workers_alive"])
+        first, second = self.run_client(), self.run_client()
+        self.assertEqual((first.returncode, second.returncode), (0, 0), first.stderr + second.stderr)
+        self.assertRegex(second.stdout, r"^task \d+ succeeded: HELLO\n$")
+        self.assertEqual([task["outcome"] for task in self.bed.ask("task", "ls", "--limit", "0")["items"]],
+                         ["success", "cached"])
 
     def test_a_chord_in_c_adds_up_what_its_group_gave(self):
         """jq_flow_chord() runs the callback behind the group; jq_job_parents() and jq_wait_all() bring it their results."""

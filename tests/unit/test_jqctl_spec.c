@@ -26,7 +26,7 @@ static void every_field_arrives(void **state) {
         "{\"handler\":\"h\",\"queue\":\"q\",\"payload\":{\"a\":[1]},\"priority\":\"low\",\"delay\":\"5s\","
         "\"expires\":\"1970-01-01T00:01:00Z\",\"need\":\"cpu=1\",\"key\":\"k\","
         "\"retry\":{\"max\":0,\"base_ms\":5,\"cap_ms\":6},\"soft_limit_ms\":7,\"hard_limit\":\"8s\","
-        "\"result_ttl\":\"1m\",\"headers\":{\"x\":\"y\",\"z\":\"\"}}";
+        "\"result_ttl\":\"1m\",\"no_cache\":true,\"headers\":{\"x\":\"y\",\"z\":\"\"}}";
     assert_int_equal(read_line(line, &memory, &spec, NULL), JQ_OK);
     assert_string_equal(spec.handler, "h");
     assert_string_equal(spec.queue, "q");
@@ -42,6 +42,7 @@ static void every_field_arrives(void **state) {
     assert_int_equal(spec.soft_limit_ms, 7);
     assert_int_equal(spec.hard_limit_ms, 8000);
     assert_int_equal(spec.result_ttl_ms, 60000);
+    assert_true(spec.no_cache);
     assert_int_equal(spec.header_count, 2);
     assert_string_equal(spec.headers[0].name, "x");
     assert_string_equal(spec.headers[0].value, "y");

@@ -2,7 +2,7 @@
  *
  * JSON: an object with the fields of a submit (PROTOCOL.md): handler, queue, payload (any JSON; becomes msgpack), priority (a
  * number or a name), delay_ms, eta_ms, expires_ms, need, want, key, unique, unique_ms, retry (a number, or {max, base_ms, cap_ms}),
- * soft_limit_ms, hard_limit_ms, result_ttl_ms, headers, after (task ids), on, inputs (names and the SHA-256 of stored blobs, with or without
+ * soft_limit_ms, hard_limit_ms, result_ttl_ms, no_cache, headers, after (task ids), on, inputs (names and the SHA-256 of stored blobs, with or without
  * sha256: before it), outputs (names); and, as people write them, delay, unique_for, soft_limit, hard_limit, result_ttl ("1h30m"), eta,
  * expires (RFC 3339), params (an object, instead of payload).
  *

@@ -22,7 +22,8 @@ enum how {
     HOW_OUTPUTS,
     HOW_AFTER,
     HOW_ON,
-    HOW_NAME
+    HOW_NAME,
+    HOW_BOOL
 };
 
 struct jqctl_spec_field {
@@ -62,6 +63,7 @@ static const struct jqctl_spec_field task_fields[] = {
     {"hard_limit", HOW_SPAN, AT(hard_limit_ms), 0},
     {"result_ttl_ms", HOW_MS, AT(result_ttl_ms), JQ_SPAN_MS_MAX},
     {"result_ttl", HOW_SPAN, AT(result_ttl_ms), 0},
+    {"no_cache", HOW_BOOL, AT(no_cache), 0},
     {"headers", HOW_HEADERS, 0, 0},
     {"after", HOW_AFTER, 0, 0},
     {"on", HOW_ON, 0, 0},
@@ -118,6 +120,14 @@ static enum jq_err take_int(struct jqctl_spec_reading *reading, const struct jq_
     if (err == JQ_OK)
         *(int *)member(reading, reading->field) = (int)number;
     return err;
+}
+
+static enum jq_err take_bool(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
+                             struct jq_error *reterr) {
+    if (part->kind != JQ_JSON_BOOL)
+        return wrong(reading, "true or false", reterr);
+    *(bool *)member(reading, reading->field) = part->boolean;
+    return JQ_OK;
 }
 
 static enum jq_err take_priority(struct jqctl_spec_reading *reading, const struct jq_json_part *part,
@@ -361,6 +371,7 @@ static enum jq_err take_value(struct jqctl_spec_reading *reading, const struct j
             *(int64_t *)member(reading, reading->field) = number;
             break;
         case HOW_COUNT: err = take_int(reading, part, reterr); break;
+        case HOW_BOOL: err = take_bool(reading, part, reterr); break;
         case HOW_PRIORITY: err = take_priority(reading, part, reterr); break;
         case HOW_RETRY: err = take_retry(reading, part, reterr); break;
         case HOW_HEADERS: err = begin_headers(reading, part, reterr); break;

@@ -22,6 +22,8 @@ int main(void) {
     const struct jq_worker_config config = {.slots = 4};
     if (jq_worker_new(&config, &worker, &error) != JQ_OK ||
         jq_worker_handle(worker, "shout", NULL, shout, NULL, &error) != JQ_OK ||
+        jq_worker_pure(worker, "shout", "1", &error) !=
+            JQ_OK || /* the same text gives the same: it need not run again */
         jq_worker_run(worker, &error) != JQ_OK) {
         fprintf(stderr, "worker: %s\n", error.message);
         return 1;
