@@ -225,6 +225,16 @@ static void register_reply(struct jq_core *core, const struct jq_request *reques
     reply_send(core, &reply, JQ_EFFECT_DURABLE);
 }
 
+/* The answer to it was lost. If what came late of an earlier life of the worker took its place meanwhile, that one's session is
+ * not this one's: it has other leases, offers and handlers. */
+static void register_again(struct jq_core *core, const struct jq_request *request, uint32_t index) {
+    if (worker_at(core, index)->incarnation == request->u.reg.incarnation) {
+        register_reply(core, request, index);
+    } else {
+        reply_refuse(core, request, JQ_REPLY_CONFLICT, "incarnation", "another has registered since: register anew");
+    }
+}
+
 static void cancels_restore(struct jq_core *core, uint32_t index) {
     for (uint32_t ref = worker_at(core, index)->lease_head; ref != 0; ref = lease_at(core, ref)->next) {
         const struct task *task = task_at(core, lease_at(core, ref)->task);
@@ -289,7 +299,7 @@ void worker_register(struct jq_core *core, const struct jq_request *request) {
     }
     uint32_t index = place_for(core, &request->u.reg.id);
     if (seen == WINDOW_AGAIN && index < core->worker_count && worker_at(core, index)->used) {
-        register_reply(core, request, index);
+        register_again(core, request, index);
         return;
     }
     if (index == 0 && forget_a_sleeper(core)) {

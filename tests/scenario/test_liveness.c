@@ -101,6 +101,30 @@ static void new_incarnation_ends_old_leases_at_once(void **state) {
     lab_free(lab);
 }
 
+/* A registration whose answer was lost is sent again. If one of an earlier life came late and took its place meanwhile, the worker is
+ * not given that one's session, which has other leases, offers and handlers: it is told to register anew. */
+static void a_late_registration_of_an_earlier_life_gives_nobody_its_session(void **state) {
+    struct lab *lab = lab_new();
+    struct lab_worker *worker = lab_worker(lab, "worker-1");
+    (void)state;
+    restart_worker(lab, "worker-1");
+    struct jq_request again = {.op = JQ_OP_REGISTER,
+                               .sender = worker->sender,
+                               .id = worker->request,
+                               .pipe = worker->pipe,
+                               .u.reg = {.id = worker->id, .incarnation = worker->incarnation}};
+    assert_true(jq_uuid_equal(&lab_ask(lab, &again)->u.reg.session, &worker->session));
+    worker->incarnation--;
+    register_worker(lab, worker);
+    assert_int_equal(lab_ask(lab, &again)->status, JQ_REPLY_CONFLICT);
+    worker->incarnation++;
+    register_worker(lab, worker);
+    submit_task(lab, "mail");
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 static const struct jq_reply_effect *poll_with_held(struct lab *lab, bool given) {
     struct jq_request poll = poll_of(lab, "worker-1", 0, 0);
     const struct lab_worker *worker = lab_worker(lab, "worker-1");
@@ -258,6 +282,7 @@ int main(void) {
         cmocka_unit_test(every_lease_gets_a_full_liveness_after_a_start),
         cmocka_unit_test(lease_survives_a_restart_of_the_broker),
         cmocka_unit_test(new_incarnation_ends_old_leases_at_once),
+        cmocka_unit_test(a_late_registration_of_an_earlier_life_gives_nobody_its_session),
         cmocka_unit_test(lease_lost_in_flight_comes_back),
         cmocka_unit_test(unknown_token_is_killed),
         cmocka_unit_test(held_list_that_was_not_asked_for_is_ignored),

@@ -8,7 +8,8 @@
 
 #include "common/hash.h"
 
-enum { CALM_STEPS_MAX = 400000, CALM_MS_MAX = 3 * 3600 * 1000 };
+/* Whom a full table of senders keeps out comes in when the request window is over: that is many steps. */
+enum { CALM_STEPS_MAX = 2000000, CALM_MS_MAX = 3 * 3600 * 1000 };
 
 /* ---- saying ---- */
 

@@ -233,7 +233,9 @@ struct sim_task {
     uint8_t on;
     uint64_t flow;
     char group[4];
-    uint64_t touched;    /* number of the last record about it */
+    uint64_t touched;   /* number of the last record about it */
+    uint64_t looked_at; /* the look at which `stuck` was found out */
+    bool stuck;
     bool held, rm_asked; /* an operator wanted it gone */
     uint32_t ended_as;   /* bit per final state that it ever was in, over all lives of the broker */
     uint64_t body_hash;
@@ -249,6 +251,7 @@ struct sim_answer {
     struct jq_uuid sender;
     uint64_t request, first;
     uint32_t count, exceptions;
+    int64_t at_ms; /* last given */
 };
 enum { SIM_CLASSES_MAX = 128, SIM_OPTIONS_MAX = 128, SIM_HOLDERS_MAX = 64 };
 struct sim_holder {  /* a worker as the records name it */
@@ -365,7 +368,7 @@ struct sim_oracle {
     struct sim_turns turns;
     struct sim_order orders[SIM_ORDERS_MAX];
     uint32_t order_next;
-    uint64_t record_count;
+    uint64_t record_count, looks;
     uint64_t token_max;
     uint64_t end_lsn;    /* of the last record */
     uint64_t live_bytes; /* of the records that are still needed */
@@ -557,7 +560,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
 void oracle_asked(struct sim *sim, const struct sim_request *request);
 void oracle_reply(struct sim *sim, const struct sim_request *request, const struct jq_reply_effect *reply);
 void oracle_promises(struct sim *sim); /* after a recovery and at the end */
-bool oracle_all_final(const struct sim *sim, uint64_t *ret_open);
+bool oracle_all_final(struct sim *sim, uint64_t *ret_open);
 uint64_t oracle_some_task(struct sim *sim); /* 0: none yet */
 uint64_t oracle_some_flow(struct sim *sim);
 struct sim_task *oracle_task(struct sim *sim, uint64_t id);
@@ -597,7 +600,7 @@ void ties_record(struct sim *sim, const struct jq_record *record);
 void ties_check(struct sim *sim, const struct jq_record *record);
 void ties_check_leased(struct sim *sim, const struct sim_task *task);
 bool ties_committed(struct sim *sim, uint64_t flow);
-bool ties_stuck(const struct sim *sim, const struct sim_task *task); /* it waits for no task that is dead */
+bool ties_stuck(struct sim *sim, struct sim_task *task); /* it waits for no task that is dead */
 void ties_acknowledged(struct sim *sim, uint64_t flow, uint32_t count);
 void ties_promises(struct sim *sim);
 

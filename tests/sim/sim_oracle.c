@@ -372,25 +372,29 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
 
 /* ---- what the outside was told ---- */
 
-/* The same request must get the same answer, whenever it comes. */
+/* The same request must get the same answer, whenever it comes within the window. */
 static void same_answer(struct sim *sim, const struct sim_request *request, const struct jq_reply_effect *reply) {
     struct sim_oracle *oracle = &sim->oracle;
     const uint64_t name = jq_hash_combine(jq_hash_bytes(request->r.sender.bytes, 16, 0), request->r.id);
     const uint32_t at = jq_map_get(&oracle->answer_map, name, 0);
-    if (at != 0) {
-        const struct sim_answer *known = &oracle->answers[at - 1];
+    if (at != 0 && sim->now_ms - oracle->answers[at - 1].at_ms < sim->config.request_window_ms) {
+        struct sim_answer *known = &oracle->answers[at - 1];
         if (known->first != reply->u.submit.first || known->count != reply->u.submit.count ||
             known->exceptions != reply->u.submit.exception_count) {
             sim_fail(sim, "request %" PRIu64 ": first answered with task %" PRIu64 ", now with %" PRIu64, request->r.id,
                      known->first, reply->u.submit.first);
         }
+        known->at_ms = sim->now_ms;
         return;
     }
     oracle->answers =
         oracle_grown(oracle->answers, oracle->answer_count, &oracle->answer_capacity, sizeof(*oracle->answers));
-    oracle->answers[oracle->answer_count++] =
-        (struct sim_answer){request->r.sender, request->r.id, reply->u.submit.first, reply->u.submit.count,
-                            (uint32_t)reply->u.submit.exception_count};
+    oracle->answers[oracle->answer_count++] = (struct sim_answer){request->r.sender,
+                                                                  request->r.id,
+                                                                  reply->u.submit.first,
+                                                                  reply->u.submit.count,
+                                                                  (uint32_t)reply->u.submit.exception_count,
+                                                                  sim->now_ms};
     JQ_CHECK(jq_map_put(&oracle->answer_map, name, oracle->answer_count));
 }
 
@@ -502,9 +506,10 @@ void oracle_promises(struct sim *sim) {
     }
 }
 
-bool oracle_all_final(const struct sim *sim, uint64_t *ret_open) {
+bool oracle_all_final(struct sim *sim, uint64_t *ret_open) {
+    sim->oracle.looks++;
     for (uint32_t i = 0; i < sim->oracle.task_count; i++) {
-        const struct sim_task *task = &sim->oracle.tasks[i];
+        struct sim_task *task = &sim->oracle.tasks[i];
         if (task->place == SIM_QUEUED || task->place == SIM_LEASED || task->place == SIM_STAGED ||
             (task->place == SIM_WAITING && ties_stuck(sim, task))) {
             *ret_open = task->id;

@@ -61,7 +61,9 @@ void orders_asked(struct sim *sim, const struct sim_request *request) {
         }
         return;
     }
-    order = &oracle->orders[oracle->order_next++ % SIM_ORDERS_MAX];
+    for (uint32_t i = 0; i < SIM_ORDERS_MAX && (i == 0 || order->open); i++) { /* the oldest that is over */
+        order = &oracle->orders[oracle->order_next++ % SIM_ORDERS_MAX];
+    }
     *order = (struct sim_order){.id = request->r.id,
                                 .sender = request->r.sender,
                                 .op = request->r.op,

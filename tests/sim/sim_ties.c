@@ -144,10 +144,10 @@ void ties_check(struct sim *sim, const struct jq_record *record) {
 }
 
 /* Nothing it waits for is dead (that has a name: blocked): then something must still happen to it. */
-bool ties_stuck(const struct sim *sim, const struct sim_task *task) {
+static bool find_stuck(struct sim *sim, const struct sim_task *task) {
     for (uint32_t i = 0; i < task->parent_count; i++) {
         const uint32_t at = jq_map_get(&sim->oracle.by_id, task->parents[i], UINT32_MAX);
-        const struct sim_task *parent = at != UINT32_MAX ? &sim->oracle.tasks[at] : NULL;
+        struct sim_task *parent = at != UINT32_MAX ? &sim->oracle.tasks[at] : NULL;
         const bool dead = parent && parent->place == SIM_FINAL && parent->state == JQ_STATE_DEAD;
         const bool blocked = parent && parent->place == SIM_WAITING && !ties_stuck(sim, parent);
         if (dead || blocked) {
@@ -155,6 +155,15 @@ bool ties_stuck(const struct sim *sim, const struct sim_task *task) {
         }
     }
     return true;
+}
+
+/* Found out once a look: there are more ways through a mesh of tasks than tasks. */
+bool ties_stuck(struct sim *sim, struct sim_task *task) {
+    if (task->looked_at != sim->oracle.looks) {
+        task->stuck = find_stuck(sim, task);
+        task->looked_at = sim->oracle.looks;
+    }
+    return task->stuck;
 }
 
 void ties_acknowledged(struct sim *sim, uint64_t flow, uint32_t count) {

@@ -323,20 +323,23 @@ static void what_a_shortened_log_has_lost_is_skipped(void **state) {
     lab_free(world.lab);
 }
 
-/* Queue 0, class 0 and options 0, as a prologue re-states them; then this record. */
-static enum jq_err read_moved(const struct world *world, const struct jq_record *record, struct jq_error *reterr) {
+/* Queue 0, class 0 and options 0, as a prologue re-states them; then this record, and another unless it is NULL. */
+static enum jq_err read_moved_and(const struct world *world, const struct jq_record *record,
+                                  const struct jq_record *then, struct jq_error *reterr) {
     const struct jq_record before[] = {
         {.type = JQ_RECORD_PROLOGUE_BEGIN},
         {.type = JQ_RECORD_QUEUE_DEFINED, .u.queue_defined = {.name = JQ_STR("q")}},
         {.type = JQ_RECORD_CLASS_DEFINED, .u.class_defined = {.handler = JQ_STR("h")}},
         {.type = JQ_RECORD_OPTIONS_DEFINED, .u.options_defined = {.index = 0}},
         *record,
+        then ? *then : *record,
     };
+    const size_t count = sizeof(before) / sizeof(before[0]) - (then ? 0 : 1);
     struct jq_core *core;
     assert_int_equal(jq_core_new(&world->lab->config, 2, &core, NULL), JQ_OK);
     jq_core_replay_from(core, 4096);
     enum jq_err err = JQ_OK;
-    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+    for (size_t i = 0; i < count; i++) {
         assert_int_equal(err, JQ_OK);
         struct jq_record next = before[i];
         next.lsn = 4096 + 64 * i;
@@ -345,6 +348,10 @@ static enum jq_err read_moved(const struct world *world, const struct jq_record 
     }
     jq_core_free(core);
     return err;
+}
+
+static enum jq_err read_moved(const struct world *world, const struct jq_record *record, struct jq_error *reterr) {
+    return read_moved_and(world, record, NULL, reterr);
 }
 
 static struct jq_record relocated(enum jq_state state) {
@@ -390,6 +397,19 @@ static void a_moved_task_that_cannot_be(void **state) {
     record = relocated(JQ_STATE_WAITING);
     record.u.task_relocated.submit.flow = 5;
     expect_moved_corrupt(&world, &record, "moved, but not of that flow");
+    lab_free(world.lab);
+}
+
+/* Where a log begins behind the place of a key that was given up later, a submit that took its task's place is still read. */
+static void a_renewed_task_whose_key_the_log_has_lost(void **state) {
+    (void)state;
+    const struct world world = world_new();
+    const struct jq_record record = relocated(JQ_STATE_READY);
+    const struct jq_record renewed = {
+        .type = JQ_RECORD_TASK_RENEWED,
+        .u.task_renewed = {.task = {7}, .priority = 5, .body = {(const uint8_t *)"c", 1}},
+    };
+    assert_int_equal(read_moved_and(&world, &record, &renewed, NULL), JQ_OK);
     lab_free(world.lab);
 }
 
@@ -492,6 +512,7 @@ int main(void) {
         cmocka_unit_test(a_table_that_is_not_in_order),
         cmocka_unit_test(what_a_shortened_log_has_lost_is_skipped),
         cmocka_unit_test(a_moved_task_that_cannot_be),
+        cmocka_unit_test(a_renewed_task_whose_key_the_log_has_lost),
         cmocka_unit_test(a_key_ends_with_a_task_that_the_log_has_lost),
         cmocka_unit_test(a_log_that_holds_more_than_is_allowed),
         cmocka_unit_test(a_schedule_with_a_number_that_is_too_large),
