@@ -20,6 +20,7 @@ enum {
     UPLOADS_MAX = 64,
     UPLOAD_IDLE_MS = 10000, /* after so long another put may take its place; it can be gone on with all the same */
     PREFIXES = 256,
+    SUMS_MAX = 4, /* made beside the writing; each keeps some pieces in memory */
 };
 
 struct jq_store {
@@ -222,9 +223,22 @@ enum jq_err jq_store_have(struct jq_store *store, const uint8_t *hash, uint64_t 
     return err;
 }
 
-enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, uint64_t offset,
-                         struct jq_bytes data, int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version,
-                         struct jq_error *reterr) {
+/* One more sum may be made beside the writing. Those of puts that nobody goes on with make room. */
+static bool room_beside(struct jq_store *store, const struct upload *upload, int64_t now_ms) {
+    int count = 0;
+    for (int i = 0; i < UPLOADS_MAX && !upload->hasher; i++) {
+        struct upload *other = &store->uploads[i];
+        if (now_ms - other->used_ms >= UPLOAD_IDLE_MS) {
+            upload_rest(other);
+        }
+        count += other->hasher != NULL;
+    }
+    return count < SUMS_MAX;
+}
+
+static enum jq_err put_piece(struct jq_store *store, const uint8_t *hash, uint64_t size,
+                             const struct jq_store_piece *piece, int64_t now_ms, uint64_t *ret_have,
+                             uint32_t *ret_version, bool *ret_kept, struct jq_error *reterr) {
     struct upload *upload = NULL;
     uint64_t found = 0;
     *ret_version = 0;
@@ -233,13 +247,14 @@ enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t s
         *ret_have = size;
         return JQ_OK;
     }
-    enum jq_err err = check_disk(store, data.size, reterr);
+    enum jq_err err = check_disk(store, piece->data.size, reterr);
     err = err == JQ_OK ? upload_get(store, hash, size, now_ms, &upload, reterr) : err;
     if (err != JQ_OK) {
         return err;
     }
     if (size > 0) {
-        err = upload_put(upload, offset / JQ_BLOB_CHUNK_SIZE, data, reterr);
+        const bool beside = piece->release && room_beside(store, upload, now_ms);
+        err = upload_put(upload, piece, beside, ret_kept, reterr);
     }
     if (err != JQ_OK) {
         upload_discard(store, upload);
@@ -247,6 +262,16 @@ enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t s
     }
     *ret_have = upload_have(upload);
     return upload_is_whole(upload) ? finish(store, upload, ret_version, reterr) : JQ_OK;
+}
+
+enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, const struct jq_store_piece *piece,
+                         int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version, struct jq_error *reterr) {
+    bool kept = false;
+    const enum jq_err err = put_piece(store, hash, size, piece, now_ms, ret_have, ret_version, &kept, reterr);
+    if (piece->release && !kept) {
+        piece->release(piece->ctx);
+    }
+    return err;
 }
 
 /* ---- removing ---- */

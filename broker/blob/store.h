@@ -8,7 +8,8 @@
  * CRC-32C of those 16 bytes (4 bytes). Each piece that is read is checked against its CRC: what has changed on disk is not handed out.
  *
  * Units:     sizes and offsets are bytes.
- * Threads:   a store belongs to one thread, which writes; a reader (reader.h) to another.
+ * Threads:   a store belongs to one thread, which writes; a reader (reader.h) to another. What it may keep (`release`) is added up in
+ *            threads of its own, SUMS_MAX at most, beside the writing.
  * Errors:    JQ_ERR_NO_SPACE: the quota, or the disk. JQ_ERR_BUSY: too many puts at a time, or too little left of the disk. JQ_ERR_CORRUPT: what came has another
  *            SHA-256 than it was said to have; it is thrown away. JQ_ERR_IO.
  */
@@ -38,11 +39,19 @@ void jq_store_close(struct jq_store *store);
 enum jq_err jq_store_have(struct jq_store *store, const uint8_t *hash, uint64_t size, int64_t now_ms,
                           uint64_t *ret_have, bool *ret_on_disk, struct jq_error *reterr);
 
-/* A piece: whole chunks, but for the last of the blob. Chunks too far ahead are passed over: go on at *ret_have. `ret_version`, if it was the last
+/* Whole chunks, but for the last of the blob. */
+struct jq_store_piece {
+    uint64_t offset;
+    struct jq_bytes data;
+    /* Called once, soon, in whatever thread, when the data are needed no more. NULL: they are lent for the time of the call. */
+    void (*release)(void *ctx);
+    void *ctx;
+};
+
+/* Chunks too far ahead are passed over: go on at *ret_have. `ret_version`, if it was the last
  * one that was missing: of the file that stands now, not 0; else 0. 0 and all of it in *ret_have: it was there before. */
-enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, uint64_t offset,
-                         struct jq_bytes data, int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version,
-                         struct jq_error *reterr);
+enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, const struct jq_store_piece *piece,
+                         int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version, struct jq_error *reterr);
 
 /* Version of the file that stands under that name; 0: from before the store was opened, or none. */
 uint32_t jq_store_version(const struct jq_store *store, const uint8_t *hash);

@@ -94,12 +94,27 @@ enum jq_err upload_open(struct upload *upload, const char *path, const uint8_t *
     return err;
 }
 
+void upload_rest(struct upload *upload) {
+    jq_hasher_end(upload->hasher, &upload->sum);
+    upload->hasher = NULL;
+}
+
 void upload_close(struct upload *upload) {
+    upload_rest(upload);
     if (upload->fd >= 0) {
         (void)close(upload->fd);
     }
     free(upload->crcs);
     *upload = (struct upload){.fd = -1};
+}
+
+/* A little at a time, so that the sync at the end has little left to do. */
+static void flush_some(struct upload *upload, uint64_t end) {
+    if (end >= upload->flushed + FLUSH_BYTES) {
+        (void)sync_file_range(upload->fd, (off_t)upload->flushed, (off_t)(end - upload->flushed),
+                              SYNC_FILE_RANGE_WRITE);
+        upload->flushed = end;
+    }
 }
 
 static enum jq_err put_chunk(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr) {
@@ -120,17 +135,14 @@ static enum jq_err put_chunk(struct upload *upload, uint64_t index, struct jq_by
         return JQ_OK;
     }
     come_one(upload, data.data, data.size);
-    /* A little at a time, so that the sync at the end has little left to do. */
-    if (offset >= upload->flushed + FLUSH_BYTES) {
-        (void)sync_file_range(upload->fd, (off_t)upload->flushed, (off_t)(offset - upload->flushed),
-                              SYNC_FILE_RANGE_WRITE);
-        upload->flushed = offset;
-    }
+    flush_some(upload, offset);
     return catch_up(upload, reterr);
 }
 
-enum jq_err upload_put(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr) {
+/* Piece by piece of a chunk: what comes out of its turn, or is not to be kept. */
+static enum jq_err put_chunks(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr) {
     enum jq_err err = JQ_OK;
+    upload_rest(upload);
     for (size_t at = 0; err == JQ_OK && at < data.size; at += JQ_BLOB_CHUNK_SIZE) {
         const size_t left = data.size - at;
         const size_t size = left < JQ_BLOB_CHUNK_SIZE ? left : JQ_BLOB_CHUNK_SIZE;
@@ -139,8 +151,41 @@ enum jq_err upload_put(struct upload *upload, uint64_t index, struct jq_bytes da
     return err;
 }
 
+/* In its turn, with nothing known ahead. */
+static enum jq_err put_beside(struct upload *upload, const struct jq_store_piece *piece, bool *ret_kept,
+                              struct jq_error *reterr) {
+    const struct jq_bytes data = piece->data;
+    const uint64_t count = blob_chunks(data.size);
+    if (!crcs_reach(upload, upload->come + count - 1)) {
+        return jq_fail(reterr, JQ_ERR_NOMEM, "blob that is coming");
+    }
+    if (!blob_write_all(upload->fd, data.data, data.size, piece->offset)) {
+        return jq_fail_errno(reterr, errno, "blob that is coming");
+    }
+    for (size_t at = 0; at < data.size; at += JQ_BLOB_CHUNK_SIZE) {
+        const size_t left = data.size - at;
+        const size_t size = left < JQ_BLOB_CHUNK_SIZE ? left : JQ_BLOB_CHUNK_SIZE;
+        upload->crcs[upload->come++] = htole32(jq_crc32c(0, data.data + at, size));
+    }
+    flush_some(upload, piece->offset);
+    *ret_kept = true; /* It may be gone from here on. */
+    jq_hasher_add(upload->hasher, data, piece->release, piece->ctx);
+    return JQ_OK;
+}
+
+enum jq_err upload_put(struct upload *upload, const struct jq_store_piece *piece, bool beside, bool *ret_kept,
+                       struct jq_error *reterr) {
+    const uint64_t index = piece->offset / JQ_BLOB_CHUNK_SIZE;
+    const bool in_turn = index == upload->come && upload->ahead == 0;
+    if (!beside || !in_turn || (!upload->hasher && jq_hasher_new(&upload->sum, &upload->hasher, NULL) != JQ_OK)) {
+        return put_chunks(upload, index, piece->data, reterr);
+    }
+    return put_beside(upload, piece, ret_kept, reterr);
+}
+
 enum jq_err upload_finish(struct upload *upload, struct jq_error *reterr) {
     uint8_t hash[JQ_BLOB_HASH_SIZE], footer[BLOB_FOOTER_SIZE];
+    upload_rest(upload);
     jq_sha256_end(&upload->sum, hash);
     if (memcmp(hash, upload->hash, sizeof(hash)) != 0) {
         return jq_fail(reterr, JQ_ERR_CORRUPT, "what came has another SHA-256");

@@ -6,8 +6,9 @@
 #ifndef JQ_BROKER_BLOB_UPLOAD_H
 #define JQ_BROKER_BLOB_UPLOAD_H
 
+#include "broker/blob/store.h"
 #include "common/err.h"
-#include "common/sha256.h"
+#include "common/hasher.h"
 
 enum { UPLOAD_WINDOW = 64 }; /* pieces ahead of the first that is missing */
 
@@ -16,10 +17,11 @@ struct upload {
     uint64_t size;
     int fd; /* -1: free */
     uint64_t chunk_count;
-    uint64_t come;  /* pieces, from the start on without a gap */
-    uint64_t ahead; /* bit i: piece come + i is there, too; bit 0 is never set */
-    struct jq_sha256 sum;
-    uint32_t *crcs; /* of each piece, little-endian */
+    uint64_t come;            /* pieces, from the start on without a gap */
+    uint64_t ahead;           /* bit i: piece come + i is there, too; bit 0 is never set */
+    struct jq_sha256 sum;     /* of what has come, unless the hasher has it */
+    struct jq_hasher *hasher; /* NULL: none */
+    uint32_t *crcs;           /* of each piece, little-endian */
     uint64_t crc_capacity;
     uint64_t flushed; /* bytes that the kernel was asked to write */
     int64_t used_ms;
@@ -29,8 +31,12 @@ struct upload {
 enum jq_err upload_open(struct upload *upload, const char *path, const uint8_t *hash, uint64_t size,
                         struct jq_error *reterr);
 void upload_close(struct upload *upload);
-/* A piece from chunk `index` on: whole chunks, but for the last of the blob. */
-enum jq_err upload_put(struct upload *upload, uint64_t index, struct jq_bytes data, struct jq_error *reterr);
+/* `beside`: it may be added up beside the writing, where it comes in its turn; `ret_kept` is set if it is, which means that the piece is
+ * released later. */
+enum jq_err upload_put(struct upload *upload, const struct jq_store_piece *piece, bool beside, bool *ret_kept,
+                       struct jq_error *reterr);
+/* Ends what goes on beside. */
+void upload_rest(struct upload *upload);
 static inline bool upload_is_whole(const struct upload *upload) {
     return upload->come == upload->chunk_count;
 }

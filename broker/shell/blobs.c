@@ -162,13 +162,6 @@ static void refuse(struct jq_blobs *blobs, struct jq_inbound *request, const str
 
 /* ---- to the core ---- */
 
-/* It answers. The data of a large request lie in its frame, which is not kept for that. */
-static void pass_on(struct jq_blobs *blobs, struct jq_inbound *request) {
-    request->event.u.request.u.blob.data = (struct jq_bytes){NULL, 0};
-    jq_call_release_frame(request->call);
-    jq_inbox_push(blobs->config.inbox, &request->item);
-}
-
 static void lost_done(struct jq_inbound *inbound) {
     free(JQ_CONTAINER_OF(inbound, struct lost, inbound));
 }
@@ -190,20 +183,37 @@ static void tell_lost(struct jq_blobs *blobs, const uint8_t *hash, uint32_t vers
 
 /* ---- the writer ---- */
 
+static void free_frame(void *frame) {
+    jq_frame_free(frame);
+}
+
+/* The data of a large request lie in its frame, which is the store's to free; those of others in the decoder's memory. */
+static struct jq_store_piece piece_of(const struct jq_inbound *request) {
+    const struct jq_request *asked = &request->event.u.request;
+    struct jq_frame *frame = jq_call_take_frame(request->call);
+    return (struct jq_store_piece){.offset = asked->u.blob.offset,
+                                   .data = asked->u.blob.data,
+                                   .release = frame != NULL ? free_frame : NULL,
+                                   .ctx = frame};
+}
+
 static void serve_put(struct jq_blobs *blobs, struct jq_inbound *request) {
+    const struct jq_store_piece piece = piece_of(request);
     struct jq_request *asked = &request->event.u.request;
     struct jq_error error;
     uint64_t have = 0;
     uint32_t version = 0;
-    if (jq_store_put(blobs->store, asked->u.blob.hash, asked->u.blob.size, asked->u.blob.offset, asked->u.blob.data,
-                     now_ms(), &have, &version, &error) != JQ_OK) {
+    const enum jq_err err =
+        jq_store_put(blobs->store, asked->u.blob.hash, asked->u.blob.size, &piece, now_ms(), &have, &version, &error);
+    asked->u.blob.data = (struct jq_bytes){NULL, 0};
+    if (err != JQ_OK) {
         refuse(blobs, request, &error);
         return;
     }
     if (version == 0 && have == asked->u.blob.size) { /* it was there: the core says whether it knows of it */
         asked->u.blob.have = have;
         asked->u.blob.on_disk = true;
-        pass_on(blobs, request);
+        jq_inbox_push(blobs->config.inbox, &request->item);
         return;
     }
     if (version == 0) {
@@ -213,7 +223,7 @@ static void serve_put(struct jq_blobs *blobs, struct jq_inbound *request) {
     }
     asked->u.blob.arrived = true;
     asked->u.blob.version = version;
-    pass_on(blobs, request);
+    jq_inbox_push(blobs->config.inbox, &request->item);
 }
 
 /* What the core cannot know is found out here. */
@@ -225,7 +235,7 @@ static void serve_question(struct jq_blobs *blobs, struct jq_inbound *request) {
                       &error) != JQ_OK)
         refuse(blobs, request, &error);
     else
-        pass_on(blobs, request);
+        jq_inbox_push(blobs->config.inbox, &request->item);
 }
 
 static void serve_damaged(struct jq_blobs *blobs, const struct job *job) {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/libjq/hasher.h"
+#include "common/hasher.h"
 #include "common/libjq/transfer.h"
 
 struct get {

@@ -242,6 +242,12 @@ bool jq_call_peer_gone(const struct jq_call *call) {
     return atomic_load(&call->peer->gone);
 }
 
+struct jq_frame *jq_call_take_frame(struct jq_call *call) {
+    nng_msg *request = call->request;
+    call->request = NULL;
+    return request != NULL ? jq_frame_of(request) : NULL;
+}
+
 void jq_call_release_frame(struct jq_call *call) {
     if (call->request != NULL) {
         nng_msg_free(call->request);

@@ -102,6 +102,8 @@ size_t jq_call_request_max(const struct jq_call *call);
 /* Bytes of the answer that may be given now. Large ones only while not too many others wait for their peers. */
 size_t jq_call_reply_max(const struct jq_call *call);
 
+/* Takes the request's frame, with all that the call's bytes point to. NULL: it has been released. */
+struct jq_frame *jq_call_take_frame(struct jq_call *call);
 /* Frees the request's bytes early, for a call that will be parked. */
 void jq_call_release_frame(struct jq_call *call);
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@ struct bench {
     bool forgotten; /* what `known` says of all blobs */
     uint64_t disk_free_min;
     struct jq_error error;
+    void (*release)(void *ctx); /* of what is put; NULL: it is lent */
+    atomic_uint released;
 };
 
 static bool known(void *ctx, const uint8_t *hash) {
@@ -79,8 +82,9 @@ static void bench_free(struct bench *bench) {
 static enum jq_err put_many(struct bench *bench, uint64_t first, size_t count) {
     const uint64_t offset = first * JQ_BLOB_CHUNK_SIZE;
     const size_t size = SIZE - offset < count * JQ_BLOB_CHUNK_SIZE ? SIZE - offset : count * JQ_BLOB_CHUNK_SIZE;
-    return jq_store_put(bench->store, bench->hash, SIZE, offset, (struct jq_bytes){bench->data + offset, size}, 0,
-                        &bench->have, &bench->version, &bench->error);
+    const struct jq_store_piece piece = {
+        .offset = offset, .data = {bench->data + offset, size}, .release = bench->release, .ctx = bench};
+    return jq_store_put(bench->store, bench->hash, SIZE, &piece, 0, &bench->have, &bench->version, &bench->error);
 }
 
 static enum jq_err put(struct bench *bench, uint64_t piece) {
@@ -158,6 +162,39 @@ static void pieces_may_be_many_chunks(void **state) {
         assert_memory_equal(read_data, bench->data + i * JQ_BLOB_CHUNK_SIZE, read_count);
     }
     jq_blob_reader_free(reader);
+    bench_free(bench);
+}
+
+static void count_released(void *ctx) {
+    struct bench *bench = ctx;
+    atomic_fetch_add(&bench->released, 1);
+}
+
+/* Pieces that the store may keep are added up beside the writing; whatever comes out of its turn in between, or twice, the sum is
+ * right, and every piece is released once, those of a put that ends early, too. */
+static void pieces_that_are_kept_are_released_once(void **state) {
+    struct bench *bench = bench_new();
+    unsigned given = 0;
+    (void)state;
+    bench->release = count_released;
+    static const uint64_t order[] = {0, 10, 30, 20, 40, 20, 50, 60};
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++, given++)
+        assert_int_equal(put_many(bench, order[i], 10), JQ_OK);
+    const uint32_t version = bench->version;
+    assert_int_not_equal(version, 0);
+    assert_int_equal(atomic_load(&bench->released), given);
+    assert_int_equal(put_many(bench, 10, 10), JQ_OK); /* it is there */
+    assert_int_equal(atomic_load(&bench->released), ++given);
+    assert_int_equal(jq_store_drop(bench->store, bench->hash, version, NULL), JQ_OK);
+    bench->data[12345] ^= 1;
+    for (uint64_t i = 0; i < 60; i += 10, given++)
+        assert_int_equal(put_many(bench, i, 10), JQ_OK);
+    assert_int_equal(put_many(bench, 60, 10), JQ_ERR_CORRUPT);
+    assert_int_equal(atomic_load(&bench->released), ++given);
+    assert_int_equal(put_many(bench, 0, 10), JQ_OK);
+    jq_store_close(bench->store);
+    assert_int_equal(atomic_load(&bench->released), ++given);
+    open_store(bench);
     bench_free(bench);
 }
 
@@ -329,6 +366,7 @@ int main(void) {
         cmocka_unit_test(blobs_leave_the_disk_to_the_journal),
         cmocka_unit_test(a_put_goes_on_after_a_restart),
         cmocka_unit_test(pieces_may_be_many_chunks),
+        cmocka_unit_test(pieces_that_are_kept_are_released_once),
         cmocka_unit_test(another_sum_is_refused),
         cmocka_unit_test(a_flipped_byte_is_found),
         cmocka_unit_test(the_quota_versions_and_a_start),

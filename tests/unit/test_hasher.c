@@ -1,4 +1,4 @@
-#include "common/libjq/hasher.h"
+#include "common/hasher.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -26,16 +26,16 @@ static bool is_known(void *ctx, const uint8_t *hash) {
 
 /* The file's pieces into the store, which checks the SHA-256 of the whole, and syncs it. */
 static enum jq_err put_pieces(struct fetching *fetching, int fd, const struct jq_blob_row *row) {
-    uint8_t piece[JQ_BLOB_CHUNK_SIZE];
+    uint8_t data[JQ_BLOB_CHUNK_SIZE];
     uint64_t have = 0, at = 0;
     uint32_t version = 0;
     enum jq_err err = JQ_OK;
     do {
-        const ssize_t size = pread(fd, piece, sizeof(piece), (off_t)at);
+        const ssize_t size = pread(fd, data, sizeof(data), (off_t)at);
         if (size < 0 || (size == 0 && at < row->size))
             return jq_fail(&fetching->error, JQ_ERR_IO, "%.160s cannot be read", fetching->path);
-        err = jq_store_put(fetching->store, row->hash, row->size, at, (struct jq_bytes){piece, (size_t)size}, 0, &have,
-                           &version, &fetching->error);
+        const struct jq_store_piece piece = {.offset = at, .data = {data, (size_t)size}};
+        err = jq_store_put(fetching->store, row->hash, row->size, &piece, 0, &have, &version, &fetching->error);
         at += (uint64_t)size;
     } while (err == JQ_OK && at < row->size);
     if (err == JQ_OK && version == 0 && !jq_store_holds(fetching->store, row->hash, row->size))

@@ -32,7 +32,7 @@ MAY_INCLUDE = [
 SHELLS = ["broker/shell/", "broker/main.c", "worker/shell/", "worker/main.c", "tests/"]
 RESERVED = [
     (r"nng/", ["common/transport", "common/libjq/", *SHELLS]),
-    (r"pthread\.h|threads\.h", ["common/transport", "common/libjq/", "common/log", "common/crc32c", "common/codec",
+    (r"pthread\.h|threads\.h", ["common/transport", "common/libjq/", "common/log", "common/crc32c", "common/codec", "common/hasher",
                                "broker/journal/", "worker/exec/", "tools/", *SHELLS]),
     (r"systemd/", ["common/log", *SHELLS]),
     (r"microhttpd\.h", SHELLS),

@@ -3,8 +3,8 @@
  * Ownership: what is given stays where it is until the hasher has called `release` for it, in its own thread.
  * Threads:   one at a time uses a hasher.
  */
-#ifndef JQ_COMMON_LIBJQ_HASHER_H
-#define JQ_COMMON_LIBJQ_HASHER_H
+#ifndef JQ_COMMON_HASHER_H
+#define JQ_COMMON_HASHER_H
 
 #include "common/err.h"
 #include "common/sha256.h"

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "common/libjq/hasher.h"
+#include "common/hasher.h"
 
 #include <pthread.h>
 #include <stdlib.h>
