@@ -292,6 +292,8 @@ static enum jq_err send_piece(struct jq_blobs *blobs, struct jq_inbound *request
         jq_frame_truncate(frame, JQ_BLOB_HEAD_SIZE_MAX + count);
         jq_frame_trim(frame, spare);
         err = jq_call_reply_take(request->call, frame);
+        if (err != JQ_OK)
+            (void)jq_fail(reterr, err, "a piece cannot be sent");
     }
     jq_buf_fini(&head);
     if (err == JQ_OK) {

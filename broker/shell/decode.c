@@ -487,6 +487,7 @@ static bool read_large_request(struct jq_decoder *decoder, const msgpack_object 
     uint8_t *hash = jq_decode_array(decoder, JQ_BLOB_HASH_SIZE, 1);
     if (!hash)
         return false;
+    JQ_CHECK(request->u.blob.hash != NULL); /* It is required. */
     memcpy(hash, request->u.blob.hash, JQ_BLOB_HASH_SIZE);
     request->u.blob.hash = hash;
     return true;
