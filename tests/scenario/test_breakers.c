@@ -520,6 +520,8 @@ static void explain_names_the_breaker(void **state) {
     assert_true(has_line(explain_task(lab, task), JQ_WHY_BREAKER_TRIPPED, "handler:work", 0));
     (void)ask_breaker(lab, JQ_OP_BREAKER_TRIP, JQ_BREAKER_WORKER, "worker-1", 7000);
     assert_true(has_line(explain_task(lab, task), JQ_WHY_WORKER_BREAKER, "worker-1", 7000));
+    (void)ask_breaker(lab, JQ_OP_BREAKER_TRIP, JQ_BREAKER_WORKER, "worker-1", 0);
+    assert_true(has_line(explain_task(lab, task), JQ_WHY_WORKER_BREAKER, "worker-1", 0));
     (void)ask_breaker(lab, JQ_OP_BREAKER_TRIP, JQ_BREAKER_HANDLER, "work", 1000);
     advance_ms(lab, 1000);
     for (int i = 0; i < 3; i++) {

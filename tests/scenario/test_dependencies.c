@@ -294,8 +294,34 @@ static void a_waiting_task_may_be_held(void **state) {
     lab_free(lab);
 }
 
+/* While the many children of one parent are told, a slice a step, the only child of another that waits for its turn is cancelled: of that
+ * parent there is nothing left to tell, and the rest goes on. */
+static void a_parent_with_nothing_left_to_tell_gives_up_its_turn(void **state) {
+    enum { MANY = 4500 };
+    (void)state;
+    struct lab *lab = lab_new();
+    const jq_task_id parent = submit_task(lab, "default"), other = submit_task(lab, "default");
+    const jq_lease_token token = lease_task(lab, "worker-1"), other_token = lease_task(lab, "worker-1");
+    const jq_task_id only = submit_after(lab, other, JQ_ON_SUCCEEDED);
+    jq_task_id last = {0};
+    for (int i = 0; i < MANY; i++) {
+        last = submit_after(lab, parent, JQ_ON_SUCCEEDED);
+    }
+    assert_int_equal(report_success(lab, token), JQ_REPLY_OK);
+    assert_int_equal(report_success(lab, other_token), JQ_REPLY_OK);
+    assert_int_equal(task_state(lab, only), JQ_STATE_WAITING);
+    assert_int_equal(ask_about_task(lab, JQ_OP_TASK_CANCEL, only), JQ_REPLY_OK);
+    advance_ms(lab, 0);
+    advance_ms(lab, 1);
+    assert_int_equal(task_state(lab, only), JQ_STATE_CANCELLED);
+    assert_int_equal(task_state(lab, last), JQ_STATE_READY);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_parent_with_nothing_left_to_tell_gives_up_its_turn),
         cmocka_unit_test(task_waits_for_all_of_its_parents),
         cmocka_unit_test(queue_of_a_waiting_task_is_not_given_away),
         cmocka_unit_test(parents_that_have_ended_count_by_their_outcome),

@@ -70,6 +70,22 @@ static void a_forgotten_run_is_not_repeated(void **state) {
     lab_free(lab);
 }
 
+/* Set anew to other times a schedule counts from then on, also where its words are as long as before; set to the same it goes on. */
+static void a_schedule_that_is_changed_begins_to_count_anew(void **state) {
+    struct lab *lab = lab_new();
+    (void)state;
+    set(lab, "tick", "@every 8s");
+    advance_ms(lab, 5000);
+    set(lab, "tick", "@every 9s");
+    advance_ms(lab, 8999);
+    assert_int_equal(task_state(lab, (jq_task_id){1}), JQ_STATE_NONE);
+    set(lab, "tick", "@every 9s");
+    advance_ms(lab, 1);
+    assert_int_equal(task_state(lab, (jq_task_id){1}), JQ_STATE_READY);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 static void replace_core(struct lab *lab, struct jq_core **core, uint64_t salt) {
     jq_core_free(*core);
     assert_int_equal(jq_core_new(&lab->config, salt, core, NULL), JQ_OK);
@@ -110,6 +126,7 @@ static void a_schedule_that_cannot_be_read_says_so(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_schedule_that_is_changed_begins_to_count_anew),
         cmocka_unit_test(so_many_schedules_and_no_more),
         cmocka_unit_test(a_forgotten_run_is_not_repeated),
         cmocka_unit_test(a_schedule_that_cannot_be_read_says_so),
