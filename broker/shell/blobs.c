@@ -330,7 +330,7 @@ static struct jq_frame *frame_for(const struct jq_inbound *request) {
 
 static void serve_get(struct jq_blobs *blobs, struct jq_inbound *request) {
     const struct jq_request *asked = &request->event.u.request;
-    struct jq_error error;
+    struct jq_error error = {.code = JQ_OK};
     uint64_t inode = 0;
     struct jq_frame *frame = frame_for(request);
     const enum jq_err err = frame ? read_and_send(blobs, request, frame, &inode, &error)

@@ -501,7 +501,7 @@ enum { SIM_HANDLERS = 2 };
 const struct jq_handler_def *cache_handlers(const struct sim *sim, uint64_t incarnation);
 struct jq_str cache_version(const struct sim *sim, uint64_t incarnation, jq_lease_token token);
 struct jq_bytes cache_result(jq_lease_token token, uint8_t out[SIM_RESULT_SIZE]);
-void cache_record(struct sim *sim, const struct jq_record *record);
+void cache_record(struct sim *sim, const struct jq_record *record, bool replay);
 void cache_check(struct sim *sim, const struct jq_record *record);
 void cache_check_leased(struct sim *sim, const struct sim_task *task);
 void cache_step(struct sim *sim, const struct jq_server_row *status);

@@ -166,10 +166,13 @@ static void stored(struct sim *sim, const struct jq_record *record) {
     account(sim, kept, true);
 }
 
-static void submitted(struct sim *sim, const struct jq_record *record) {
+/* What it asks is known from when it was submitted: a replay that begins in the middle may come by it before the class that it names. */
+static void submitted(struct sim *sim, const struct jq_record *record, bool replay) {
     struct sim_task *task = oracle_task(sim, record->u.task_submitted.task.value);
     const struct jq_bytes body = record->u.task_submitted.body;
-    task->question = question_of(sim, &record->u.task_submitted);
+    if (!replay || task->question == 0) {
+        task->question = question_of(sim, &record->u.task_submitted);
+    }
     task->asks = record->u.task_submitted.cache.size > 0;
     task->no_cache = body.data[2 + body.data[1]] != 0;
 }
@@ -192,10 +195,10 @@ static void registered(struct sim *sim, const struct jq_record *record) {
     }
 }
 
-void cache_record(struct sim *sim, const struct jq_record *record) {
+void cache_record(struct sim *sim, const struct jq_record *record, bool replay) {
     struct sim_holder *holders = sim->oracle.holders;
     switch (record->type) {
-    case JQ_RECORD_TASK_SUBMITTED: submitted(sim, record); break;
+    case JQ_RECORD_TASK_SUBMITTED: submitted(sim, record, replay); break;
     case JQ_RECORD_TASK_RELOCATED:
         oracle_task(sim, record->u.task_relocated.task.value)->asks = record->u.task_relocated.submit.cache.size > 0;
         break;

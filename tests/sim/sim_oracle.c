@@ -366,7 +366,7 @@ void oracle_record(struct sim *sim, const struct jq_record *record, bool replay)
     gates_record(sim, record);
     schedules_record(sim, record);
     move_record(sim, record);
-    cache_record(sim, record);
+    cache_record(sim, record, replay);
     turns_record(sim, record, replay);
 }
 
