@@ -3,13 +3,17 @@
 #include "tests/lib/exec_bed.h"
 #include "worker/exec/sandbox.h"
 
+#include <sched.h>
 #include <setjmp.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -76,6 +80,47 @@ static void task_reads_the_system_and_no_secrets(void **state) {
                    "cat /etc/passwd /usr/bin/env >/dev/null && ! cat /etc/shadow && ! cat \"$SECRET\" && ! ls /root");
     free(variable);
     free(secret);
+}
+
+static bool copy(const char *from, const char *to) {
+    const char *const argv[] = {"cp", "-a", from, to, NULL};
+    pid_t pid = 0;
+    int status = 0;
+    return posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ) == 0 &&
+           waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* A copy of /etc in place of it, for this process and its children alone. False: this user, or this kernel, may not. */
+static bool own_etc(const struct exec_bed *bed) {
+    char *etc = path_in(bed, "etc");
+    const bool done = unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                      copy("/etc", etc) && mount(etc, "/etc", NULL, MS_BIND, NULL) == 0;
+    free(etc);
+    return done;
+}
+
+static void replace(const char *path, const char *words) {
+    FILE *file = fopen("/etc/new~", "w");
+    assert_non_null(file);
+    assert_true(fputs(words, file) >= 0 && fclose(file) == 0 && chmod("/etc/new~", 0644) == 0);
+    assert_int_equal(rename("/etc/new~", path), 0);
+}
+
+/* A user is added, a name server changes, while the worker runs: the next task reads what is there now, and still no secrets. */
+static void task_reads_etc_as_it_is_now(void **state) {
+    struct exec_bed *bed = *state;
+    struct jq_exec_spec first = {.attempt = 1}, second = {.attempt = 2};
+    needs(bed, "landlock");
+    if (!own_etc(bed)) {
+        print_message("skipped: no mount of our own\n");
+        skip();
+    }
+    expect_success(bed, &first, "cat /etc/passwd >/dev/null && ! cat /etc/late");
+    replace("/etc/late", "late\n");
+    replace("/etc/hosts", "here\n");
+    replace("/etc/shadow", "secret\n");
+    expect_success(bed, &second, "test \"$(cat /etc/late /etc/hosts | tr -d '\\n')\" = latehere && ! cat /etc/shadow");
+    assert_int_equal(umount2("/etc", MNT_DETACH), 0);
 }
 
 /* A task writes to its work dir and what its handler names, and nowhere else. */
@@ -150,6 +195,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(network_is_only_for_those_who_have_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calls_into_others_and_the_kernel_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(worker_is_out_of_reach, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(task_reads_etc_as_it_is_now, set_up,
+                                        tear_down), /* the last: this process leaves its mounts */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

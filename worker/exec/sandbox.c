@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "worker/exec/sandbox_filter.h"
 
 /* Rights and scopes that Debian 12's headers do not know yet (landlock.rst). */
@@ -46,8 +47,16 @@ struct place {
     uint64_t rights; /* as rights_for() gave them: kernel and file are asked once */
 };
 
+/* A folder whose entries were opened. */
+struct looked_at {
+    const char *path;
+    struct timespec changed; /* when it last was, before the look; 0: look again */
+};
+
 struct jq_sandbox {
     int abi;
+    struct looked_at root, etc;
+    char **read, **write;            /* for every child, looked up anew for each; each list ends with NULL */
     uint64_t handled;                /* rights that the rules speak of: all that this kernel knows */
     struct place places[PLACES_MAX]; /* of every child */
     size_t place_count;
@@ -128,19 +137,45 @@ static void add_etc(struct jq_sandbox *sandbox) {
     add_places(sandbox, etc_ssl, READ_ALL);
 }
 
-static void find_places(struct jq_sandbox *sandbox, const struct jq_sandbox_paths *system) {
+static void ask_kernel(struct jq_sandbox *sandbox) {
     const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     sandbox->abi = abi > 0 ? (int)abi : 0;
-    if (sandbox->abi == 0) {
-        return;
+    sandbox->handled = sandbox->abi > 0 ? rights_of(sandbox->abi) : 0;
+}
+
+static void close_places(struct jq_sandbox *sandbox) {
+    while (sandbox->place_count > 0) {
+        (void)close(sandbox->places[--sandbox->place_count].fd);
     }
-    sandbox->handled = rights_of(sandbox->abi);
-    add_places(sandbox, system_read, READ_ALL);
-    add_places(sandbox, system_write, FILE_RIGHTS);
-    add_etc(sandbox);
-    if (system != NULL) {
-        add_places(sandbox, system->read, READ_ALL);
-        add_places(sandbox, system->write, UINT64_MAX);
+}
+
+/* Whether entries came, went or were replaced since the last call. A change of this second may be followed by another that leaves
+ * the same time. */
+static bool has_changed(struct looked_at *folder) {
+    struct stat status;
+    const struct timespec before = folder->changed;
+    const int64_t now_s = jq_clock_wall_ms() / 1000;
+    if (stat(folder->path, &status) != 0) {
+        folder->changed = (struct timespec){0, 0};
+        return true;
+    }
+    folder->changed = status.st_mtim;
+    const bool same = before.tv_sec == status.st_mtim.tv_sec && before.tv_nsec == status.st_mtim.tv_nsec;
+    if (status.st_mtim.tv_sec >= now_s - 1) {
+        folder->changed = (struct timespec){0, 0};
+    }
+    return !same;
+}
+
+/* A rule holds for the file that was there when it was made: what replaces it later (a user is added, a name server changes) needs
+ * a rule of its own. */
+static void find_places(struct jq_sandbox *sandbox) {
+    const bool root_changed = has_changed(&sandbox->root);
+    if (has_changed(&sandbox->etc) || root_changed) {
+        close_places(sandbox);
+        add_places(sandbox, system_read, READ_ALL);
+        add_places(sandbox, system_write, FILE_RIGHTS);
+        add_etc(sandbox);
     }
 }
 
@@ -161,16 +196,20 @@ static bool add_both(const struct jq_sandbox *sandbox, int rules_fd, const struc
                              add_paths(sandbox, rules_fd, paths->write, UINT64_MAX));
 }
 
-static bool fill_rules(const struct jq_sandbox *sandbox, int rules_fd, int work_fd,
-                       const struct jq_sandbox_paths *paths, const struct jq_sandbox_paths *more) {
+static bool fill_rules(struct jq_sandbox *sandbox, int rules_fd, int work_fd, const struct jq_sandbox_paths *paths,
+                       const struct jq_sandbox_paths *more) {
+    const struct jq_sandbox_paths always = {.read = (const char *const *)sandbox->read,
+                                            .write = (const char *const *)sandbox->write};
     bool done = work_fd < 0 || add_rule(sandbox, rules_fd, work_fd, UINT64_MAX);
+    find_places(sandbox);
     for (size_t i = 0; done && i < sandbox->place_count; i++) {
         done = add_known_rule(rules_fd, sandbox->places[i].fd, sandbox->places[i].rights);
     }
-    return done && add_both(sandbox, rules_fd, paths) && add_both(sandbox, rules_fd, more);
+    return done && add_both(sandbox, rules_fd, &always) && add_both(sandbox, rules_fd, paths) &&
+           add_both(sandbox, rules_fd, more);
 }
 
-enum jq_err jq_sandbox_rules(const struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
+enum jq_err jq_sandbox_rules(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
                              const struct jq_sandbox_paths *more, bool network, int *ret_fd, struct jq_error *reterr) {
     *ret_fd = -1;
     if (sandbox->abi == 0) {
@@ -201,6 +240,30 @@ enum jq_err jq_sandbox_rules(const struct jq_sandbox *sandbox, int work_fd, cons
 
 /* ---- the sandbox ---- */
 
+static void free_list(char **list) {
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
+        free(list[i]);
+    }
+    free((void *)list);
+}
+
+/* NULL: out of memory. */
+static char **copy_list(const char *const *list) {
+    size_t count = 0;
+    while (list != NULL && list[count] != NULL) {
+        count++;
+    }
+    char **copy = (char **)calloc(count + 1, sizeof(*copy));
+    for (size_t i = 0; copy != NULL && i < count; i++) {
+        copy[i] = strdup(list[i]);
+        if (copy[i] == NULL) {
+            free_list(copy);
+            return NULL;
+        }
+    }
+    return copy;
+}
+
 enum jq_err jq_sandbox_new(const struct jq_sandbox_paths *system, struct jq_sandbox **ret_sandbox,
                            struct jq_error *reterr) {
     const unsigned action = SECCOMP_RET_ERRNO;
@@ -208,9 +271,14 @@ enum jq_err jq_sandbox_new(const struct jq_sandbox_paths *system, struct jq_sand
     if (sandbox == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "sandbox");
     }
-    find_places(sandbox, system);
-    enum jq_err err = JQ_OK;
-    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) {
+    sandbox->root.path = "/";
+    sandbox->etc.path = "/etc";
+    sandbox->read = copy_list(system != NULL ? system->read : NULL);
+    sandbox->write = copy_list(system != NULL ? system->write : NULL);
+    enum jq_err err =
+        sandbox->read != NULL && sandbox->write != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "sandbox");
+    ask_kernel(sandbox);
+    if (err == JQ_OK && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) {
         err = jq_sandbox_filter_make(false, &sandbox->filters[0], reterr);
         err = err == JQ_OK ? jq_sandbox_filter_make(true, &sandbox->filters[1], reterr) : err;
     }
@@ -226,9 +294,9 @@ void jq_sandbox_free(struct jq_sandbox *sandbox) {
     if (sandbox == NULL) {
         return;
     }
-    for (size_t i = 0; i < sandbox->place_count; i++) {
-        (void)close(sandbox->places[i].fd);
-    }
+    close_places(sandbox);
+    free_list(sandbox->read);
+    free_list(sandbox->write);
     jq_sandbox_filter_free(sandbox->filters[0]);
     jq_sandbox_filter_free(sandbox->filters[1]);
     free(sandbox);

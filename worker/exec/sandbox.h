@@ -25,8 +25,7 @@ struct jq_sandbox_paths {
     const char *const *write; /* the same, and everything else */
 };
 
-/* Looks what the kernel can and compiles the filters. `system`: for every child, beside what the system is made of; borrowed for
- * the call. */
+/* Looks what the kernel can and compiles the filters. `system`: for every child, beside what the system is made of; copied. */
 enum jq_err jq_sandbox_new(const struct jq_sandbox_paths *system, struct jq_sandbox **ret_sandbox,
                            struct jq_error *reterr);
 void jq_sandbox_free(struct jq_sandbox *sandbox);
@@ -34,9 +33,9 @@ void jq_sandbox_free(struct jq_sandbox *sandbox);
 int jq_sandbox_landlock_abi(const struct jq_sandbox *sandbox); /* 0: the kernel has none */
 bool jq_sandbox_filters(const struct jq_sandbox *sandbox);     /* the kernel has seccomp */
 
-/* The rules of one child, as a descriptor to hand to landlock_restrict_self(); the caller closes it. `work_fd`: its work dir, -1:
- * none. *ret_fd is -1 on a kernel without Landlock. */
-enum jq_err jq_sandbox_rules(const struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
+/* The rules of one child, as a descriptor to hand to landlock_restrict_self(); the caller closes it. They are made of what lies in / and
+ * /etc at this moment. `work_fd`: its work dir, -1: none. *ret_fd is -1 on a kernel without Landlock. Not for two threads at once. */
+enum jq_err jq_sandbox_rules(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
                              const struct jq_sandbox_paths *more, bool network, int *ret_fd, struct jq_error *reterr);
 
 /* The program of the filter; NULL on a kernel without seccomp. Lives as long as the sandbox. */
