@@ -278,6 +278,9 @@ enum jq_err jq_sandbox_new(const struct jq_sandbox_paths *system, struct jq_sand
     enum jq_err err =
         sandbox->read != NULL && sandbox->write != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "sandbox");
     ask_kernel(sandbox);
+    if (sandbox->abi > 0) {
+        find_places(sandbox); /* a worker has its descriptors from its start */
+    }
     if (err == JQ_OK && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) {
         err = jq_sandbox_filter_make(false, &sandbox->filters[0], reterr);
         err = err == JQ_OK ? jq_sandbox_filter_make(true, &sandbox->filters[1], reterr) : err;
