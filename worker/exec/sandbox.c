@@ -50,6 +50,8 @@ struct place {
 /* A folder whose entries were opened. */
 struct looked_at {
     const char *path;
+    dev_t dev;
+    ino_t ino;               /* another stands there after a mount over it */
     struct timespec changed; /* when it last was, before the look; 0: look again */
 };
 
@@ -153,18 +155,17 @@ static void close_places(struct jq_sandbox *sandbox) {
  * the same time. */
 static bool has_changed(struct looked_at *folder) {
     struct stat status;
-    const struct timespec before = folder->changed;
+    const struct looked_at before = *folder;
     const int64_t now_s = jq_clock_wall_ms() / 1000;
     if (stat(folder->path, &status) != 0) {
         folder->changed = (struct timespec){0, 0};
         return true;
     }
-    folder->changed = status.st_mtim;
-    const bool same = before.tv_sec == status.st_mtim.tv_sec && before.tv_nsec == status.st_mtim.tv_nsec;
-    if (status.st_mtim.tv_sec >= now_s - 1) {
-        folder->changed = (struct timespec){0, 0};
-    }
-    return !same;
+    folder->dev = status.st_dev;
+    folder->ino = status.st_ino;
+    folder->changed = status.st_mtim.tv_sec < now_s - 1 ? status.st_mtim : (struct timespec){0, 0};
+    return before.dev != status.st_dev || before.ino != status.st_ino ||
+           before.changed.tv_sec != status.st_mtim.tv_sec || before.changed.tv_nsec != status.st_mtim.tv_nsec;
 }
 
 /* A rule holds for the file that was there when it was made: what replaces it later (a user is added, a name server changes) needs
