@@ -535,7 +535,7 @@ static bool fits(struct jq_core *core, const struct task *task, const struct jq_
                record->u.task_edited.class_index < core->class_count &&
                record->u.task_edited.options < core->options_count &&
                record->u.task_edited.priority < JQ_PRIORITY_COUNT;
-    case JQ_RECORD_TASK_RENEWED: /* its key may stand before the log's beginning, and have been given up since */
+    case JQ_RECORD_TASK_RENEWED: /* its key may have stood before the log's beginning: given up since, or moved behind this */
         return queued && (task->flags & TASK_FLAG_KEYED || core->partial) &&
                record->u.task_renewed.queue < core->queue_count &&
                record->u.task_renewed.class_index < core->class_count &&

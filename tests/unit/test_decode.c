@@ -12,32 +12,12 @@
 #include "common/codec.h"
 #include "common/codec_survey.h"
 #include "common/rng.h"
+#include "tests/lib/decode_bench.h"
 #include "tests/lib/examples.h"
 #include "tests/lib/notation.h"
 
-/* A decoder, a frame, and what came of it. */
-struct bench {
-    struct jq_decoder *decoder;
-    struct jq_buf frame;
-    struct jq_request request;
-    struct jq_envelope envelope;
-    struct jq_error error;
-};
-
 static int set_up(void **state) {
-    struct bench *bench = calloc(1, sizeof(*bench));
-    bench->decoder = jq_decoder_new(NULL);
-    jq_buf_init(&bench->frame, 10 * JQ_FRAME_SIZE_MAX);
-    *state = bench;
-    return bench->decoder ? 0 : 1;
-}
-
-static int tear_down(void **state) {
-    struct bench *bench = *state;
-    jq_decoder_free(bench->decoder);
-    jq_buf_fini(&bench->frame);
-    free(bench);
-    return 0;
+    return bench_make(state, 10 * JQ_FRAME_SIZE_MAX);
 }
 
 static enum jq_err decode_frame(struct bench *bench) {
@@ -645,5 +625,5 @@ int main(void) {
         cmocka_unit_test(survey_responses_arrive),
         cmocka_unit_test(any_bytes_are_survived),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, bench_remove);
 }

@@ -11,34 +11,15 @@
 #include <stdlib.h>
 
 #include "common/codec_client.h"
+#include "tests/lib/decode_bench.h"
 
 enum { CHUNK = JQ_BLOB_CHUNK_SIZE, FRAME_ROOM = 2 * JQ_LARGE_FRAME_SIZE_MAX };
 
 static const uint8_t hash[JQ_BLOB_HASH_SIZE] = {1, 2, 3};
 static uint8_t data[JQ_BLOB_PIECE_MAX + CHUNK];
 
-struct bench {
-    struct jq_decoder *decoder;
-    struct jq_buf frame;
-    struct jq_request request;
-    struct jq_envelope envelope;
-    struct jq_error error;
-};
-
 static int set_up(void **state) {
-    struct bench *bench = calloc(1, sizeof(*bench));
-    bench->decoder = jq_decoder_new(NULL);
-    jq_buf_init(&bench->frame, FRAME_ROOM);
-    *state = bench;
-    return bench->decoder ? 0 : 1;
-}
-
-static int tear_down(void **state) {
-    struct bench *bench = *state;
-    jq_decoder_free(bench->decoder);
-    jq_buf_fini(&bench->frame);
-    free(bench);
-    return 0;
+    return bench_make(state, FRAME_ROOM);
 }
 
 static struct jq_pack begin(struct bench *bench, struct jq_str op, size_t field_count) {
@@ -124,10 +105,10 @@ static void who_asks_says_how_much_may_come(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_piece_is_whole_chunks_or_the_rest, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_data_of_a_large_frame_stay_in_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_else_is_large, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_asks_says_how_much_may_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_piece_is_whole_chunks_or_the_rest, set_up, bench_remove),
+        cmocka_unit_test_setup_teardown(the_data_of_a_large_frame_stay_in_it, set_up, bench_remove),
+        cmocka_unit_test_setup_teardown(nothing_else_is_large, set_up, bench_remove),
+        cmocka_unit_test_setup_teardown(who_asks_says_how_much_may_come, set_up, bench_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
