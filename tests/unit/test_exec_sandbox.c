@@ -66,8 +66,8 @@ static char *make_file(const struct exec_bed *bed, const char *name) {
     return path;
 }
 
-/* A task reads programs and configuration of the system, but no secrets, and no file that nobody named, even as root. */
-static void task_reads_the_system_and_no_secrets(void **state) {
+/* A task reads programs and the configuration they need, but nothing else of /etc, and no file that nobody named, even as root. */
+static void task_reads_what_programs_need(void **state) {
     struct exec_bed *bed = *state;
     struct jq_exec_spec spec = {.attempt = 1};
     needs(bed, "landlock");
@@ -77,7 +77,8 @@ static void task_reads_the_system_and_no_secrets(void **state) {
     const char *const env[] = {variable, NULL};
     spec.env = env;
     expect_success(bed, &spec,
-                   "cat /etc/passwd /usr/bin/env >/dev/null && ! cat /etc/shadow && ! cat \"$SECRET\" && ! ls /root");
+                   "cat /etc/passwd /usr/bin/env >/dev/null && ! cat /etc/shadow && ! cat /etc/fstab && ! ls /etc && "
+                   "! cat \"$SECRET\" && ! ls /root");
     free(variable);
     free(secret);
 }
@@ -106,7 +107,7 @@ static void replace(const char *path, const char *words) {
     assert_int_equal(rename("/etc/new~", path), 0);
 }
 
-/* A user is added, a name server changes, while the worker runs: the next task reads what is there now, and still no secrets. */
+/* A user is added, a name server changes, while the worker runs: the next task reads what is there now, and still nothing else. */
 static void task_reads_etc_as_it_is_now(void **state) {
     struct exec_bed *bed = *state;
     struct jq_exec_spec first = {.attempt = 1}, second = {.attempt = 2};
@@ -115,11 +116,14 @@ static void task_reads_etc_as_it_is_now(void **state) {
         print_message("skipped: no mount of our own\n");
         skip();
     }
-    expect_success(bed, &first, "cat /etc/passwd >/dev/null && ! cat /etc/late");
-    replace("/etc/late", "late\n");
+    expect_success(bed, &first, "cat /etc/passwd >/dev/null && ! cat /etc/late-release");
+    replace("/etc/late-release", "late\n");
+    replace("/etc/late", "private\n");
     replace("/etc/hosts", "here\n");
     replace("/etc/shadow", "secret\n");
-    expect_success(bed, &second, "test \"$(cat /etc/late /etc/hosts | tr -d '\\n')\" = latehere && ! cat /etc/shadow");
+    expect_success(bed, &second,
+                   "test \"$(cat /etc/late-release /etc/hosts | tr -d '\\n')\" = latehere && ! cat /etc/shadow && "
+                   "! cat /etc/late");
     assert_int_equal(umount2("/etc", MNT_DETACH), 0);
 }
 
@@ -190,7 +194,7 @@ static void worker_is_out_of_reach(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(task_reads_the_system_and_no_secrets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(task_reads_what_programs_need, set_up, tear_down),
         cmocka_unit_test_setup_teardown(task_writes_where_it_may, set_up, tear_down),
         cmocka_unit_test_setup_teardown(network_is_only_for_those_who_have_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calls_into_others_and_the_kernel_are_refused, set_up, tear_down),

@@ -1,22 +1,19 @@
 #define _GNU_SOURCE
 #include "worker/exec/sandbox.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "worker/exec/sandbox_filter.h"
+#include "worker/exec/sandbox_places.h"
 
 /* Rights and scopes that Debian 12's headers do not know yet (landlock.rst). */
 enum {
@@ -36,53 +33,19 @@ enum {
 #define RIGHTS_ABI_1 (RIGHT(13) - 1)
 #define FILE_RIGHTS  (READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT(FS_TRUNCATE_BIT) | RIGHT(FS_IOCTL_DEV_BIT))
 
-enum { PLACES_MAX = 512, FIRST_SAFE_FD = 10 };
+enum { FIRST_SAFE_FD = 10 };
 
 struct ruleset_attr { /* struct landlock_ruleset_attr of ABI 6 */
     uint64_t fs, net, scoped;
 };
 
-struct place {
-    int fd;
-    uint64_t rights; /* as rights_for() gave them: kernel and file are asked once */
-};
-
-/* A folder whose entries were opened. */
-struct looked_at {
-    const char *path;
-    dev_t dev;
-    ino_t ino;               /* another stands there after a mount over it */
-    struct timespec changed; /* when it last was, before the look; 0: look again */
-};
-
 struct jq_sandbox {
     int abi;
-    struct looked_at root, etc;
-    char **read, **write;            /* for every child, looked up anew for each; each list ends with NULL */
+    struct jq_sandbox_places places; /* for every child */
+    char **read, **write;            /* the same, looked up anew for each; each list ends with NULL */
     uint64_t handled;                /* rights that the rules speak of: all that this kernel knows */
-    struct place places[PLACES_MAX]; /* of every child */
-    size_t place_count;
-    struct sock_fprog *filters[2]; /* without and with the network; NULL: the kernel has no seccomp */
+    struct sock_fprog *filters[2];   /* without and with the network; NULL: the kernel has no seccomp */
 };
-
-/* ---- what the system is made of ---- */
-
-static const char *const system_read[] = {"/usr",  "/bin", "/sbin", "/lib", "/lib32", "/lib64",  "/opt",
-                                          "/proc", "/sys", "/snap", "/nix", "/gnu",   "/libx32", "/run/systemd/resolve",
-                                          NULL};
-static const char *const system_write[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", NULL};
-/* Of /etc, which is read otherwise. */
-static const char *const secrets[] = {
-    "shadow", "shadow-",  "gshadow", "gshadow-",  "sudoers", "sudoers.d",      "ssl",         "ssh",
-    "jqmesh", "security", "ppp",     "wireguard", "openvpn", "NetworkManager", "krb5.keytab", NULL};
-static const char *const etc_ssl[] = {"/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/ssh/ssh_known_hosts", NULL};
-
-static bool is_in(const char *const *list, const char *name) {
-    while (*list != NULL && strcmp(*list, name) != 0) {
-        list++;
-    }
-    return *list != NULL;
-}
 
 /* ---- rules ---- */
 
@@ -94,49 +57,18 @@ static uint64_t rights_of(int abi) {
     return rights;
 }
 
-/* What can be said of a file is less than what can be said of a folder. */
-static uint64_t rights_for(const struct jq_sandbox *sandbox, int fd, uint64_t rights) {
-    struct stat status;
-    const bool folder = fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
-    return rights & sandbox->handled & (folder ? UINT64_MAX : FILE_RIGHTS);
-}
-
-static bool add_known_rule(int rules_fd, int fd, uint64_t rights) {
-    const struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = fd};
+static bool add_rule(const struct jq_sandbox *sandbox, int rules_fd, int fd, bool folder, uint64_t rights) {
+    const struct landlock_path_beneath_attr rule = {
+        /* What can be said of a file is less than what can be said of a folder. */
+        .allowed_access = rights & sandbox->handled & (folder ? UINT64_MAX : FILE_RIGHTS),
+        .parent_fd = fd,
+    };
     return syscall(SYS_landlock_add_rule, rules_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
 }
 
-static bool add_rule(const struct jq_sandbox *sandbox, int rules_fd, int fd, uint64_t rights) {
-    return add_known_rule(rules_fd, fd, rights_for(sandbox, fd, rights));
-}
-
-static void add_place(struct jq_sandbox *sandbox, const char *path, uint64_t rights) {
-    const int fd = sandbox->place_count < PLACES_MAX ? open(path, O_PATH | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        sandbox->places[sandbox->place_count++] = (struct place){fd, rights_for(sandbox, fd, rights)};
-    }
-}
-
-static void add_places(struct jq_sandbox *sandbox, const char *const *paths, uint64_t rights) {
-    for (; paths != NULL && *paths != NULL; paths++) {
-        add_place(sandbox, *paths, rights);
-    }
-}
-
-static void add_etc(struct jq_sandbox *sandbox) {
-    DIR *etc = opendir("/etc");
-    if (etc == NULL) {
-        return;
-    }
-    for (const struct dirent *entry = readdir(etc); entry != NULL; entry = readdir(etc)) {
-        char path[sizeof("/etc/") + NAME_MAX];
-        if (entry->d_name[0] != '.' && !is_in(secrets, entry->d_name)) {
-            (void)snprintf(path, sizeof(path), "/etc/%s", entry->d_name);
-            add_place(sandbox, path, READ_ALL);
-        }
-    }
-    (void)closedir(etc);
-    add_places(sandbox, etc_ssl, READ_ALL);
+static bool is_folder(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 static void ask_kernel(struct jq_sandbox *sandbox) {
@@ -145,47 +77,12 @@ static void ask_kernel(struct jq_sandbox *sandbox) {
     sandbox->handled = sandbox->abi > 0 ? rights_of(sandbox->abi) : 0;
 }
 
-static void close_places(struct jq_sandbox *sandbox) {
-    while (sandbox->place_count > 0) {
-        (void)close(sandbox->places[--sandbox->place_count].fd);
-    }
-}
-
-/* Whether entries came, went or were replaced since the last call. A change of this second may be followed by another that leaves
- * the same time. */
-static bool has_changed(struct looked_at *folder) {
-    struct stat status;
-    const struct looked_at before = *folder;
-    const int64_t now_s = jq_clock_wall_ms() / 1000;
-    if (stat(folder->path, &status) != 0) {
-        folder->changed = (struct timespec){0, 0};
-        return true;
-    }
-    folder->dev = status.st_dev;
-    folder->ino = status.st_ino;
-    folder->changed = status.st_mtim.tv_sec < now_s - 1 ? status.st_mtim : (struct timespec){0, 0};
-    return before.dev != status.st_dev || before.ino != status.st_ino ||
-           before.changed.tv_sec != status.st_mtim.tv_sec || before.changed.tv_nsec != status.st_mtim.tv_nsec;
-}
-
-/* A rule holds for the file that was there when it was made: what replaces it later (a user is added, a name server changes) needs
- * a rule of its own. */
-static void find_places(struct jq_sandbox *sandbox) {
-    const bool root_changed = has_changed(&sandbox->root);
-    if (has_changed(&sandbox->etc) || root_changed) {
-        close_places(sandbox);
-        add_places(sandbox, system_read, READ_ALL);
-        add_places(sandbox, system_write, FILE_RIGHTS);
-        add_etc(sandbox);
-    }
-}
-
 static bool add_paths(const struct jq_sandbox *sandbox, int rules_fd, const char *const *paths, uint64_t rights) {
     bool done = true;
     for (; done && paths != NULL && *paths != NULL; paths++) {
         const int fd = open(*paths, O_PATH | O_CLOEXEC);
         if (fd >= 0) {
-            done = add_rule(sandbox, rules_fd, fd, rights);
+            done = add_rule(sandbox, rules_fd, fd, is_folder(fd), rights);
             (void)close(fd);
         }
     }
@@ -201,10 +98,11 @@ static bool fill_rules(struct jq_sandbox *sandbox, int rules_fd, int work_fd, co
                        const struct jq_sandbox_paths *more) {
     const struct jq_sandbox_paths always = {.read = (const char *const *)sandbox->read,
                                             .write = (const char *const *)sandbox->write};
-    bool done = work_fd < 0 || add_rule(sandbox, rules_fd, work_fd, UINT64_MAX);
-    find_places(sandbox);
-    for (size_t i = 0; done && i < sandbox->place_count; i++) {
-        done = add_known_rule(rules_fd, sandbox->places[i].fd, sandbox->places[i].rights);
+    bool done = work_fd < 0 || add_rule(sandbox, rules_fd, work_fd, true, UINT64_MAX);
+    jq_sandbox_places_find(&sandbox->places);
+    for (size_t i = 0; done && i < sandbox->places.count; i++) {
+        const struct jq_sandbox_place *place = &sandbox->places.list[i];
+        done = add_rule(sandbox, rules_fd, place->fd, place->folder, place->device ? FILE_RIGHTS : READ_ALL);
     }
     return done && add_both(sandbox, rules_fd, &always) && add_both(sandbox, rules_fd, paths) &&
            add_both(sandbox, rules_fd, more);
@@ -272,15 +170,13 @@ enum jq_err jq_sandbox_new(const struct jq_sandbox_paths *system, struct jq_sand
     if (sandbox == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "sandbox");
     }
-    sandbox->root.path = "/";
-    sandbox->etc.path = "/etc";
     sandbox->read = copy_list(system != NULL ? system->read : NULL);
     sandbox->write = copy_list(system != NULL ? system->write : NULL);
     enum jq_err err =
         sandbox->read != NULL && sandbox->write != NULL ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "sandbox");
     ask_kernel(sandbox);
     if (sandbox->abi > 0) {
-        find_places(sandbox); /* a worker has its descriptors from its start */
+        jq_sandbox_places_find(&sandbox->places); /* a worker has its descriptors from its start */
     }
     if (err == JQ_OK && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) {
         err = jq_sandbox_filter_make(false, &sandbox->filters[0], reterr);
@@ -298,7 +194,7 @@ void jq_sandbox_free(struct jq_sandbox *sandbox) {
     if (sandbox == NULL) {
         return;
     }
-    close_places(sandbox);
+    jq_sandbox_places_close(&sandbox->places);
     free_list(sandbox->read);
     free_list(sandbox->write);
     jq_sandbox_filter_free(sandbox->filters[0]);

@@ -1,6 +1,6 @@
 /* sandbox.h - what a child may reach: files by Landlock, system calls by seccomp. Both bind it and everything it starts, for good.
  *
- * Files: a child reads the system (programs, libraries, /etc without its secrets, /proc, /sys), what its rules name, and nothing else;
+ * Files: a child reads the system (see sandbox_places.h), what its rules name, and nothing else;
  * it writes to its work dir, to what its rules name, and to harmless devices. From ABI 4 on it opens no TCP connection, from ABI 6 on
  * it reaches no abstract socket and signals no process outside of itself.
  * System calls: no socket() at all unless it has the network, and never what reaches into other processes or the kernel (ptrace,
@@ -33,8 +33,8 @@ void jq_sandbox_free(struct jq_sandbox *sandbox);
 int jq_sandbox_landlock_abi(const struct jq_sandbox *sandbox); /* 0: the kernel has none */
 bool jq_sandbox_filters(const struct jq_sandbox *sandbox);     /* the kernel has seccomp */
 
-/* The rules of one child, as a descriptor to hand to landlock_restrict_self(); the caller closes it. They are made of what lies in / and
- * /etc at this moment. `work_fd`: its work dir, -1: none. *ret_fd is -1 on a kernel without Landlock. Not for two threads at once. */
+/* The rules of one child, as a descriptor to hand to landlock_restrict_self(); the caller closes it. They speak of the
+ * files that are there at this moment. `work_fd`: its work dir, -1: none. *ret_fd is -1 on a kernel without Landlock. Not for two threads at once. */
 enum jq_err jq_sandbox_rules(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
                              const struct jq_sandbox_paths *more, bool network, int *ret_fd, struct jq_error *reterr);
 
