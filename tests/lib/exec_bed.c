@@ -93,8 +93,8 @@ void exec_bed_remove(struct exec_bed *bed) {
     assert_false(has_children());
     assert_int_equal(jq_exec_host_count(bed->host), 0);
     assert_int_equal(entries_in(jq_exec_host_work_path(bed->host), "."), 0);
-    assert_int_equal(entries_in(bed->dir, "children"), 0);
     jq_exec_host_free(bed->host);
+    assert_int_equal(entries_in(bed->dir, "children"), 0);
     assert_int_equal(exec_bed_fd_count(), bed->fd_count);
     assert_true(jq_workdir_remove(AT_FDCWD, bed->dir));
 }

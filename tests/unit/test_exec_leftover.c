@@ -88,43 +88,92 @@ static void next_worker_ends_what_the_last_one_left(void **state) {
     assert_true(jq_workdir_remove(AT_FDCWD, dir));
 }
 
+/* As a worker that was killed leaves it. */
+static void write_down(int dir_fd, const struct jq_leftover_record *record) {
+    struct jq_leftover_book book = {.children_fd = dir_fd};
+    const int fd = jq_leftover_book_write(&book, record);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    free(book.spare);
+}
+
+static pid_t new_process(void) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            (void)pause();
+        }
+    }
+    return pid;
+}
+
+static void expect_killed(pid_t pid) {
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+}
+
 /* A number that was given to a stranger since is left alone: the start time tells. So is one of an earlier run of the machine. */
 static void strangers_are_left_alone(void **state) {
     (void)state;
     char dir[] = "/tmp/jqmesh-test-XXXXXX";
     assert_non_null(mkdtemp(dir));
     const int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const pid_t stranger = fork();
-    if (stranger == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;) {
-            (void)pause();
-        }
-    }
+    const pid_t stranger = new_process();
     struct jq_leftover_record record = {.pid = stranger, .start_ticks = jq_procs_start_ticks(stranger) - 1};
     (void)snprintf(record.marker, sizeof(record.marker), "JQ_CHILD=nobody");
     jq_leftover_boot_id(record.boot_id);
-    assert_true(jq_leftover_write(dir_fd, "1.1", &record));
+    write_down(dir_fd, &record);
     assert_int_equal(jq_leftover_kill(dir_fd), 0);
     record.start_ticks++;
     record.boot_id[0] = record.boot_id[0] == '0' ? '1' : '0';
-    assert_true(jq_leftover_write(dir_fd, "1.1", &record));
+    write_down(dir_fd, &record);
     assert_int_equal(jq_leftover_kill(dir_fd), 0);
     assert_int_equal(kill(stranger, 0), 0);
 
     /* The same record, true, does end it; and in both cases the file is gone. */
     jq_leftover_boot_id(record.boot_id);
-    assert_true(jq_leftover_write(dir_fd, "1.1", &record));
+    write_down(dir_fd, &record);
     assert_int_equal(jq_leftover_kill(dir_fd), 1);
-    int status = 0;
-    assert_int_equal(waitpid(stranger, &status, 0), stranger);
-    assert_true(WIFSIGNALED(status));
+    expect_killed(stranger);
     (void)close(dir_fd);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* The file of a child that has ended serves the next one, and nothing that is left in it of the former is taken for a record. */
+static void file_of_an_ended_child_serves_the_next(void **state) {
+    (void)state;
+    char dir[] = "/tmp/jqmesh-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct jq_leftover_book book = {.children_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const pid_t ended = new_process(), lives = new_process();
+    struct jq_leftover_record record = {.pid = ended, .start_ticks = jq_procs_start_ticks(ended)};
+    jq_leftover_boot_id(record.boot_id);
+    (void)snprintf(record.marker, sizeof(record.marker), "JQ_CHILD=one.with.a.longer.name");
+    const int first = jq_leftover_book_write(&book, &record);
+    jq_leftover_book_erase(&book, first);
+    record.pid = lives;
+    record.start_ticks = jq_procs_start_ticks(lives);
+    (void)snprintf(record.marker, sizeof(record.marker), "JQ_CHILD=one");
+    const int second = jq_leftover_book_write(&book, &record);
+    assert_true(first >= 0 && second == first);
+    assert_int_equal(jq_leftover_kill(book.children_fd), 1);
+    expect_killed(lives);
+    assert_int_equal(kill(ended, SIGKILL), 0);
+    expect_killed(ended);
+
+    /* Erased, none of them is killed for what the file says, and the book leaves nothing. */
+    jq_leftover_book_erase(&book, second);
+    assert_int_equal(jq_leftover_kill(book.children_fd), 0);
+    jq_leftover_book_fini(&book);
+    (void)close(book.children_fd);
     assert_int_equal(rmdir(dir), 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(file_of_an_ended_child_serves_the_next),
         cmocka_unit_test(next_worker_ends_what_the_last_one_left),
         cmocka_unit_test(strangers_are_left_alone),
     };

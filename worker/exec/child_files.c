@@ -45,5 +45,6 @@ void jq_child_remove_files(struct jq_exec_child *child) {
         (void)jq_remover_take(&host->remover, host->work_fd, host->work_fd, child->name);
         child->has_work_dir = false;
     }
-    jq_leftover_forget(child->host->children_fd, child->name);
+    jq_leftover_book_erase(&child->host->book, child->record_fd);
+    child->record_fd = -1;
 }

@@ -80,6 +80,7 @@ static struct jq_exec_child *child_new(struct jq_exec_host *host, const struct j
         return NULL;
     }
     child->host = host;
+    child->record_fd = -1;
     child->owner = spec->owner;
     child->on_done = spec->on_done;
     child->memory_bytes_max = spec->memory_bytes_max;
@@ -318,12 +319,18 @@ static const char *search_of(const struct environment *env) {
 
 /* --- the process ---------------------------------------------------------------------------------------------------- */
 
-uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms) {
-    if (hard_limit_ms == 0) {
-        return 0;
+/* Asked once: the answer takes a file of /sys. */
+static uint64_t cpu_count(void) {
+    static _Atomic long known = 0;
+    if (known == 0) {
+        const long count = sysconf(_SC_NPROCESSORS_CONF);
+        known = count > 0 ? count : 1;
     }
-    const long cpus = sysconf(_SC_NPROCESSORS_CONF);
-    return (uint64_t)(hard_limit_ms / 1000 + 1) * (uint64_t)(cpus > 0 ? cpus : 1) + CPU_SECONDS_EXTRA;
+    return (uint64_t)known;
+}
+
+uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms) {
+    return hard_limit_ms == 0 ? 0 : (uint64_t)(hard_limit_ms / 1000 + 1) * cpu_count() + CPU_SECONDS_EXTRA;
 }
 
 static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec *spec, const struct jq_argv *argv,
@@ -366,11 +373,11 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
     return err;
 }
 
-static void record(const struct jq_exec_child *child) {
+static void record(struct jq_exec_child *child) {
     struct jq_leftover_record made = {.pid = child->pid, .start_ticks = jq_procs_start_ticks(child->pid)};
     memcpy(made.boot_id, child->host->boot_id, sizeof(made.boot_id));
     memcpy(made.marker, child->marker, sizeof(made.marker));
-    (void)jq_leftover_write(child->host->children_fd, child->name, &made);
+    child->record_fd = jq_leftover_book_write(&child->host->book, &made);
 }
 
 /* With a memory cgroup only v1 needs the look: there the kernel kills one process, and the task must not go on without it. */

@@ -66,7 +66,7 @@ static enum jq_err open_dirs(struct jq_exec_host *host, const struct jq_exec_con
     char path[PATH_MAX];
     (void)snprintf(path, sizeof(path), "%.4000s/children", config->state_dir);
     if (err == JQ_OK) {
-        err = open_dir(path, 0700, &host->children_fd, reterr);
+        err = open_dir(path, 0700, &host->book.children_fd, reterr);
     }
     const char *parent = config->work_dir != NULL ? config->work_dir : config->state_dir;
     char name[UNIQUE_NAME_SIZE];
@@ -122,7 +122,7 @@ static enum jq_err open_all(struct jq_exec_host *host, const struct jq_exec_conf
     }
     if (err == JQ_OK) {
         /* Only with the lock held: these may be the children of a worker that runs. */
-        host->leftovers = jq_leftover_kill(host->children_fd);
+        host->leftovers = jq_leftover_kill(host->book.children_fd);
         err = open_cgroups(host, config, reterr);
     }
     if (err == JQ_OK) {
@@ -140,7 +140,7 @@ enum jq_err jq_exec_host_new(const struct jq_exec_config *config, struct jq_exec
     if (host == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "host of children");
     }
-    host->lock_fd = host->children_fd = host->work_fd = host->null_fd = -1;
+    host->lock_fd = host->book.children_fd = host->work_fd = host->null_fd = -1;
     host->loop.epoll_fd = -1;
     jq_remover_init(&host->remover, false);
     host->self = getpid();
@@ -207,7 +207,8 @@ void jq_exec_host_free(struct jq_exec_host *host) {
         (void)rmdir(host->work_path);
     }
     close_if_open(host->work_fd);
-    close_if_open(host->children_fd);
+    jq_leftover_book_fini(&host->book);
+    close_if_open(host->book.children_fd);
     close_if_open(host->null_fd);
     close_if_open(host->lock_fd);
     jq_spawner_fini(&host->spawner);

@@ -37,7 +37,7 @@ struct jq_exec_host {
     size_t count;
     size_t count_max;
     int lock_fd;
-    int children_fd; /* state_dir/children */
+    struct jq_leftover_book book; /* of state_dir/children */
     int work_fd;
     int null_fd;
     pid_t self;
@@ -122,6 +122,7 @@ struct jq_exec_child {
     bool gone;    /* the first process has ended */
     bool status_known;
     pid_t pid;
+    int record_fd; /* its file in the book; -1: none */
     int wait_status;
     struct rusage usage;
     struct jq_cgroup group;

@@ -21,21 +21,51 @@ void jq_leftover_boot_id(char ret_boot_id[JQ_BOOT_ID_SIZE]) {
     }
 }
 
-bool jq_leftover_write(int children_fd, const char *name, const struct jq_leftover_record *record) {
+/* A place among the spare ones for each file, so that none is ever turned away. */
+static int new_file(struct jq_leftover_book *book) {
+    int *spare = (int *)realloc(book->spare, (book->file_count + 1) * sizeof(*spare));
+    if (spare == NULL) {
+        return -1;
+    }
+    book->spare = spare;
+    char name[24];
+    (void)snprintf(name, sizeof(name), "%zu", book->file_count);
+    const int fd = openat(book->children_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    book->file_count += fd >= 0 ? 1 : 0;
+    return fd;
+}
+
+int jq_leftover_book_write(struct jq_leftover_book *book, const struct jq_leftover_record *record) {
     char text[256];
     const int size = snprintf(text, sizeof(text), "%d %llu %s %s\n", (int)record->pid,
                               (unsigned long long)record->start_ticks, record->boot_id, record->marker);
-    const int fd = openat(children_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return false;
+    const int fd = book->spare_count > 0 ? book->spare[--book->spare_count] : new_file(book);
+    if (fd < 0 || pwrite(fd, text, (size_t)size, 0) == size) {
+        return fd;
     }
-    const bool written = write(fd, text, (size_t)size) == size;
-    (void)close(fd);
-    return written;
+    jq_leftover_book_erase(book, fd);
+    return -1;
 }
 
-void jq_leftover_forget(int children_fd, const char *name) {
-    (void)unlinkat(children_fd, name, 0);
+void jq_leftover_book_erase(struct jq_leftover_book *book, int fd) {
+    if (fd >= 0) {
+        (void)!pwrite(fd, "-\n", 2, 0);
+        book->spare[book->spare_count++] = fd;
+    }
+}
+
+void jq_leftover_book_fini(struct jq_leftover_book *book) {
+    for (size_t i = 0; i < book->spare_count; i++) {
+        (void)close(book->spare[i]);
+    }
+    /* A child that could not be ended keeps its file. */
+    for (size_t i = 0; book->spare_count == book->file_count && i < book->file_count; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof(name), "%zu", i);
+        (void)unlinkat(book->children_fd, name, 0);
+    }
+    free(book->spare);
+    *book = (struct jq_leftover_book){.children_fd = book->children_fd};
 }
 
 bool jq_leftover_parse(const char *text, struct jq_leftover_record *ret_record) {
@@ -108,7 +138,7 @@ static unsigned kill_record(int children_fd, const char *name, struct jq_procs *
         strcmp(record.boot_id, boot_id) == 0) {
         killed = kill_one(procs, &record);
     }
-    jq_leftover_forget(children_fd, name);
+    (void)unlinkat(children_fd, name, 0);
     return killed;
 }
 
