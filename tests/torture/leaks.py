@@ -97,9 +97,19 @@ def check_running(broker, workers, before, task_count):
         check_process(worker, before[worker.name], WORKER_FDS_MORE, WORKER_KIB_MORE)
 
 
+def records(bed, worker):
+    """The files of a worker's children: {path: the first line}. "-": it waits for a child."""
+    found = {}
+    for path in files_below(bed.path(worker.name, "state", "children")):
+        with open(path, encoding="utf-8") as file:
+            found[path] = file.readline().strip()
+    return found
+
+
 def check_work_dirs(bed, workers):
     for worker in workers:
-        left = files_below(bed.path(worker.name, "work")) + files_below(bed.path(worker.name, "state", "children"))
+        left = files_below(bed.path(worker.name, "work"))
+        left += [path for path, line in records(bed, worker).items() if line != "-"]
         assert not left, f"left by tasks: {left[:3]}"
 
 
@@ -107,6 +117,8 @@ def check_ended(bed, workers):
     """When broker and workers have been told to end, and have."""
     left = [pid for pid in pids() if speaks_of(pid, bed.folder) and is_alive(pid)]
     assert not left, f"processes left: {left}"
+    books = [path for worker in workers for path in records(bed, worker)]
+    assert not books, f"files left by workers: {books[:3]}"
     groups = [os.path.join(place, name) for place, names, _ in os.walk(CGROUPS) for name in names
               if any(name.startswith(f"jqmesh-{worker.name}-") for worker in workers)]
     assert not groups, f"control groups left: {groups[:3]}"
