@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib.bed import ROOT, TestCase, shell, wait_until
+from lib.bed import ROOT, START_S, TestCase, program, shell, wait_until
 from lib.relay import Relay
 
 PIECE = 49152
@@ -95,6 +96,9 @@ class Files(TestCase):
         self.bed.wait_for_broker()
         self.bed.do("blob", "get", digest, self.bed.path("back"))
         self.assertEqual(self.read("back"), data)
+        printed = subprocess.run([program("jqctl"), "-s", self.bed.request, "blob", "get", digest, "-"],
+                                 stdout=subprocess.PIPE, cwd=self.bed.folder, timeout=START_S, check=True)
+        self.assertEqual(printed.stdout, data)
 
     def test_a_line_that_breaks_within_a_piece(self):
         """A transfer whose connection breaks in the middle of a large piece, and breaks again, goes on where it was, both ways."""

@@ -67,6 +67,7 @@ class WithoutBroker(unittest.TestCase):
             (["token", "new"], "--name is missing"),
             (["token", "new", "--name", "Bad/Name"], "Bad/Name"),
             (["token", "new", "--name", "x", "--role", "root"], "--role: "),
+            (["task"], "task is no command without a verb; see `jqctl task --help`"),
             ([], "jqctl --help"),
         ]
         for words, message in slips:
@@ -466,6 +467,21 @@ class Outcomes(TestCase):
         out, err = waiting.communicate(timeout=START_S)
         self.assertEqual(waiting.returncode, 1, err)
         self.assertIn("cancelled", out)
+
+    def test_the_time_of_a_wait_ends_without_the_broker_too(self):
+        """The broker goes and does not come back: the wait ends when its --timeout says, as one that is over, not as an error."""
+        task_id = self.bed.submit("stay")
+        self.bed.wait_for_state(task_id, "running")
+        waiting = subprocess.Popen([program("jqctl"), "-s", self.bed.request, "-t", "1500ms", "task", "wait", task_id],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(waiting.kill)
+        wait_until("a parked wait", lambda: self.bed.ask("server", "status")["item"]["parked_waits"] == 1)
+        self.bed.broker.kill()
+        _, err = waiting.communicate(timeout=START_S)
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        self.assertEqual(waiting.returncode, TEMPORARY, err)
+        self.assertIn(f"task {task_id} has not ended in time", err)
 
     def test_a_bar_is_drawn_on_a_terminal_and_wiped_out(self):
         code, sent = on_terminal(["-s", self.bed.request, "task", "submit", "stay", "--wait", "--timeout", "4s"], {})

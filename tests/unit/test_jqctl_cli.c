@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "common/where.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static enum jq_err parse(struct jqctl_args *args, struct jq_error *error, const char *const *words) {
@@ -93,6 +95,37 @@ static void help_needs_nothing_else(void **state) {
     jqctl_args_fini(&args);
 }
 
+/* The version is given for the word, too. */
+static void version_is_a_word(void **state) {
+    (void)state;
+    struct jqctl_args args;
+    assert_int_equal(PARSE(&args, NULL, "version"), JQ_OK);
+    assert_true(args.version && !args.noun);
+    jqctl_args_fini(&args);
+}
+
+/* Where tasks are selected, the help names each field that they can be selected by. */
+static void help_of_selections_names_every_field(void **state) {
+    (void)state;
+    static const char *const fields[] = {
+#define FIELD_NAME(field, name, kind) name,
+        JQ_WHERE_FIELD_LIST(FIELD_NAME)
+#undef FIELD_NAME
+    };
+    struct jqctl_args args;
+    struct jq_buf text;
+    assert_int_equal(PARSE(&args, NULL, "task", "cancel", "--help"), JQ_OK);
+    jq_buf_init(&text, 65536);
+    jqctl_help(args.noun, args.command, &text);
+    jq_buf_append_u8(&text, '\0');
+    const char *terms = strstr((const char *)text.data, "TERMS of --where");
+    assert_non_null(terms);
+    for (size_t i = 0; i < COUNT(fields); i++)
+        assert_non_null(strstr(terms, fields[i]));
+    jq_buf_fini(&text);
+    jqctl_args_fini(&args);
+}
+
 /* More options than there is room for are an error, not an overflow. */
 static void options_are_bounded(void **state) {
     (void)state;
@@ -143,6 +176,8 @@ int main(void) {
         cmocka_unit_test(options_of_other_commands_are_unknown),
         cmocka_unit_test(events_alone_follow),
         cmocka_unit_test(help_needs_nothing_else),
+        cmocka_unit_test(version_is_a_word),
+        cmocka_unit_test(help_of_selections_names_every_field),
         cmocka_unit_test(options_are_bounded),
         cmocka_unit_test(the_table_holds_together),
     };

@@ -67,6 +67,21 @@ static void what_is_no_time_is_refused(void **state) {
     }
 }
 
+/* Where a moment is wanted, a span from now will do: ahead, or back. */
+static void spans_count_from_now(void **state) {
+    (void)state;
+    int64_t ms = 0;
+    struct jq_error error;
+    assert_int_equal(jqctl_when_parse_near(JQ_STR("1h30m"), 10000000, 1, &ms, NULL), JQ_OK);
+    assert_true(ms == 15400000);
+    assert_int_equal(jqctl_when_parse_near(JQ_STR("5s"), 10000000, -1, &ms, NULL), JQ_OK);
+    assert_true(ms == 9995000);
+    assert_int_equal(jqctl_when_parse_near(JQ_STR("2024-02-29T12:00:00Z"), 10000000, 1, &ms, NULL), JQ_OK);
+    assert_true(ms == INT64_C(1709208000000));
+    assert_int_equal(jqctl_when_parse_near(JQ_STR("soon"), 0, 1, &ms, &error), JQ_ERR_INVALID);
+    assert_non_null(strstr(error.message, "a span such as 30m would do too"));
+}
+
 /* Times are written in the zone of the machine, so that what is written can be read again. */
 static void times_are_written_in_the_local_zone(void **state) {
     (void)state;
@@ -117,11 +132,9 @@ static void ages_go_either_way(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(times_are_read),
-        cmocka_unit_test(what_is_no_time_is_refused),
-        cmocka_unit_test(times_are_written_in_the_local_zone),
-        cmocka_unit_test(spans_are_short),
-        cmocka_unit_test(ages_go_either_way),
+        cmocka_unit_test(times_are_read),       cmocka_unit_test(what_is_no_time_is_refused),
+        cmocka_unit_test(spans_count_from_now), cmocka_unit_test(times_are_written_in_the_local_zone),
+        cmocka_unit_test(spans_are_short),      cmocka_unit_test(ages_go_either_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,8 @@
 /* blob.c - jqctl blob: what lies in the broker's store, to it and from it. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "tools/jqctl/pages.h"
 #include "tools/jqctl/print.h"
@@ -39,6 +42,35 @@ int jqctl_blob_put(struct jqctl *ctl) {
     return code;
 }
 
+static int print_file(const char *path) {
+    char chunk[16384];
+    size_t size = 0;
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return jqctl_fail(EX_IOERR, "%s: %s", path, strerror(errno));
+    while ((size = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        jqctl_write((struct jq_bytes){(const uint8_t *)chunk, size});
+    const bool bad = ferror(file) != 0;
+    (void)fclose(file);
+    return bad ? jqctl_fail(EX_IOERR, "%s: cannot be read", path) : JQCTL_DONE;
+}
+
+/* "-" is stdout. Nothing is printed before all of it is there and its sum is right. */
+static int get_to_stdout(struct jqctl *ctl, const struct jq_blob *blob) {
+    const char *parent = getenv("TMPDIR");
+    char folder[512], path[sizeof(folder) + 8];
+    struct jq_error error;
+    (void)snprintf(folder, sizeof(folder), "%.480s/jqctl-XXXXXX", parent && parent[0] ? parent : "/tmp");
+    if (!mkdtemp(folder))
+        return jqctl_fail(EX_CANTCREAT, "%s: %s", folder, strerror(errno));
+    (void)snprintf(path, sizeof(path), "%s/blob", folder);
+    const int code =
+        jq_blob_get_file(ctl->client, blob, path, &error) == JQ_OK ? print_file(path) : jqctl_fail_err("get", &error);
+    (void)unlink(path);
+    (void)rmdir(folder);
+    return code;
+}
+
 int jqctl_blob_get(struct jqctl *ctl) {
     struct jq_blob blob;
     struct jq_error error;
@@ -47,6 +79,8 @@ int jqctl_blob_get(struct jqctl *ctl) {
     const int code = jqctl_connect(ctl);
     if (code != JQCTL_DONE)
         return code;
+    if (strcmp(ctl->args.operands[1], "-") == 0)
+        return get_to_stdout(ctl, &blob);
     return jq_blob_get_file(ctl->client, &blob, ctl->args.operands[1], &error) == JQ_OK ? JQCTL_DONE
                                                                                         : jqctl_fail_err("get", &error);
 }

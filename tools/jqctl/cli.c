@@ -165,6 +165,10 @@ static enum jq_err take_word(struct jqctl_args *args, const char *word, struct j
         args->help = true;
         return JQ_OK;
     }
+    if (!args->noun && same(word, "version")) {
+        args->version = true;
+        return JQ_OK;
+    }
     if (!args->noun) {
         args->noun = word;
         return find_noun(word) ? JQ_OK : unknown_noun(word, reterr);
@@ -185,7 +189,8 @@ static enum jq_err check_counts(struct jqctl_args *args, struct jq_error *reterr
     if (!args->noun)
         return jq_fail(reterr, JQ_ERR_INVALID, "no command; see `jqctl --help`");
     if (!command)
-        return jq_fail(reterr, JQ_ERR_INVALID, "what about %s? see `jqctl %s --help`", args->noun, args->noun);
+        return jq_fail(reterr, JQ_ERR_INVALID, "%s is no command without a verb; see `jqctl %s --help`", args->noun,
+                       args->noun);
     if (args->operand_count < command->operands_min)
         return jq_fail(reterr, JQ_ERR_INVALID, "%s is missing: jqctl %s %s %s", command->operands, command->noun,
                        command->verb, command->operands);

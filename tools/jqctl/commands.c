@@ -38,8 +38,8 @@ static const struct jqctl_option submit_options[] = {
     {"unique-for", 0, "DURATION",
      "Window of throttle; how long it must be quiet for debounce (which waits ten times as long at most).", NULL},
     {"delay", 0, "DURATION", "Not before so long from now.", NULL},
-    {"eta", 0, "TIME", "Not before this time (RFC 3339).", NULL},
-    {"expires", 0, "TIME", "Not after this time (RFC 3339).", NULL},
+    {"eta", 0, "TIME", "Not before this time (RFC 3339), or this span from now (2h).", NULL},
+    {"expires", 0, "TIME", "Not after this time (RFC 3339), or this span from now (2h).", NULL},
     {"retry", 0, "N", "Failed attempts after which it is dead (3).", NULL},
     {"soft-limit", 0, "DURATION", "SIGTERM after it.", NULL},
     {"hard-limit", 0, "DURATION", "SIGKILL to the whole tree after it.", NULL},
@@ -141,7 +141,7 @@ static const struct jqctl_option walk_options[] = {ARCHIVE_OPTION};
 
 static const struct jqctl_option past_options[] = {
     {"where", 0, "TERMS", "Only those that this selects, such as 'event=task.ended state=dead queue=cad'.", NULL},
-    {"since", 0, "DURATION", "Only of the last so long.", NULL},
+    {"since", 0, "TIME", "Only from this time on (RFC 3339), or of the last so long (1h).", NULL},
     {"limit", 'l', "N", "At most so many.", NULL},
     ARCHIVE_OPTION,
 };
@@ -228,7 +228,7 @@ static const struct jqctl_option schedule_set_options[] = {
 static const struct jqctl_option schedule_next_options[] = {
     {"zone", 'z', "NAME", "The time zone of the expression, such as Europe/Berlin (UTC).", NULL},
     {"count", 0, "N", "So many times (5).", NULL},
-    {"from", 0, "TIME", "After this time (RFC 3339) instead of now.", NULL},
+    {"from", 0, "TIME", "After this time (RFC 3339), or this span from now (30d), instead of now.", NULL},
 };
 
 static const struct jqctl_option pause_options[] = {
@@ -277,7 +277,7 @@ static const struct jqctl_option journal_replay_options[] = {
 };
 
 static const struct jqctl_option state_options[] = {
-    {"at", 0, "TIME", "The moment (RFC 3339); without it, the end of the log.", NULL},
+    {"at", 0, "TIME", "The moment (RFC 3339), or so long ago (2h); without it, the end of the log.", NULL},
     ARCHIVE_OPTION,
 };
 
@@ -353,7 +353,7 @@ const struct jqctl_command jqctl_commands[] = {
      OPTIONS(queue_set_options), jqctl_queue_set},
     {"blob", "ls", "", 0, 0, "List blobs, and how many files of tasks they are.", NO_OPTIONS, jqctl_blob_ls},
     {"blob", "put", "FILE..", 1, ANY, "Store files; prints their SHA-256.", NO_OPTIONS, jqctl_blob_put},
-    {"blob", "get", "SHA256 FILE", 2, 2, "Fetch one into a file.", NO_OPTIONS, jqctl_blob_get},
+    {"blob", "get", "SHA256 FILE", 2, 2, "Fetch one into a file; - is stdout.", NO_OPTIONS, jqctl_blob_get},
     {"blob", "gc", "", 0, 0, "Drop blobs that no task refers to, without waiting for their time.", NO_OPTIONS,
      jqctl_blob_gc},
     {"cache", "stat", "", 0, 0, "Show what is kept of results of pure handlers, and how often it served.", NO_OPTIONS,

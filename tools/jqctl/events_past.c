@@ -9,6 +9,7 @@
 #include "tools/jqctl/journal.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/names.h"
+#include "tools/jqctl/when.h"
 
 enum { INDEX_COUNT = 65536, LINE_SIZE_MAX = 64 * 1024 };
 
@@ -302,13 +303,12 @@ static bool on_record(void *ctx, const struct jqctl_walked *walked) {
 
 static int past_options(struct past *past) {
     const struct jqctl *ctl = past->ctl;
-    const char *where = jqctl_value(&ctl->args, "where");
+    const char *where = jqctl_value(&ctl->args, "where"), *since = jqctl_value(&ctl->args, "since");
     struct jq_error error;
-    int64_t since_ms = 0;
-    int code = jqctl_option_duration(ctl, "since", &since_ms);
-    code = code == JQCTL_DONE ? jqctl_option_uint(ctl, "limit", UINT64_MAX / 2, &past->limit) : code;
+    int code = jqctl_option_uint(ctl, "limit", UINT64_MAX / 2, &past->limit);
     past->now_wall_ms = jq_clock_wall_ms();
-    past->from_wall_ms = since_ms > 0 ? past->now_wall_ms - since_ms : 0;
+    if (since && jqctl_when_parse_near(jq_str_of(since), past->now_wall_ms, -1, &past->from_wall_ms, &error) != JQ_OK)
+        return jqctl_fail(EX_USAGE, "--since: %s", error.message);
     past->filtered = where != NULL;
     if (code == JQCTL_DONE && where && jq_where_parse(jq_str_of(where), &past->where, &error) != JQ_OK)
         code = jqctl_fail(EX_USAGE, "--%s", error.message);

@@ -63,6 +63,26 @@ static void help_noun(const char *noun, struct jq_buf *buf) {
     append_common(buf);
 }
 
+/* The grammar of common/where.h, for people. */
+static const char where_help[] =
+    "\nTERMS of --where: FIELD OP VALUE without blanks, blanks between terms; all of them must hold.\n"
+    "  queue handler worker  = != ~ !~  names between commas; one with * or ? is a glob: handler=cad.*\n"
+    "  state outcome         = !=       words between commas: state=ready,held\n"
+    "  group error           = != ~ !~  as names; error~OCC finds it anywhere; in quotes: error~\"no space\"\n"
+    "  age                   < > <= >=  how long it is in its state: age>1h\n"
+    "  id flow               = != < >   ids of tasks: id>17\n"
+    "  priority attempts     = != < >   numbers; a priority by its name, too\n"
+    "  key                   =          a whole key; queue=NAME beside it\n"
+    "  event                 = != ~ !~  of `jqctl events` alone: event=task.ended\n";
+
+static bool has_where(const struct jqctl_command *command) {
+    for (size_t i = 0; i < command->option_count; i++) {
+        if (strcmp(command->options[i].name, "where") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void help_command(const struct jqctl_command *command, struct jq_buf *buf) {
     jq_buf_append_format(buf, "Usage: jqctl %s %s%s%s%s\n\n%s\n", command->noun, command->verb,
                          command->option_count ? " [OPTION..]" : "", command->operands[0] ? " " : "", command->operands,
@@ -71,6 +91,8 @@ static void help_command(const struct jqctl_command *command, struct jq_buf *buf
         jq_buf_append_format(buf, "\nOptions:\n");
     for (size_t i = 0; i < command->option_count; i++)
         append_option(buf, &command->options[i]);
+    if (has_where(command))
+        jq_buf_append_format(buf, "%s", where_help);
     append_common(buf);
 }
 

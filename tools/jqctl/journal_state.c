@@ -1,6 +1,7 @@
 /* journal_state.c - jqctl journal state: what the broker knew at a moment, by the same fold that its recovery is. */
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "tools/jqctl/journal.h"
 #include "tools/jqctl/made.h"
 #include "tools/jqctl/print.h"
@@ -108,7 +109,7 @@ int jqctl_journal_state(struct jqctl *ctl) {
     struct jq_journal_verdict verdict;
     struct jq_error error;
     int64_t until_ms = INT64_MAX;
-    if (at && jqctl_when_parse(jq_str_of(at), &until_ms, &error) != JQ_OK)
+    if (at && jqctl_when_parse_near(jq_str_of(at), jq_clock_wall_ms(), -1, &until_ms, &error) != JQ_OK)
         return jqctl_fail(EX_USAGE, "--at: %s", error.message);
     if (!jqctl_fold_init(&fold))
         return jqctl_fail(EX_OSERR, "out of memory");

@@ -118,16 +118,11 @@ static int set_all(struct jqctl *ctl, struct setting *setting, const char *done)
 static int option_until(const struct jqctl *ctl, struct setting *setting) {
     const char *text = jqctl_value(&ctl->args, "until");
     struct jq_error error;
-    int64_t span_ms = 0;
     if (!text)
         return JQCTL_DONE;
     setting->given |= 1U << JQ_AT_QUEUE_SET_UNTIL;
-    if (jq_text_parse_duration(jq_str_of(text), &span_ms, NULL) == JQ_OK) {
-        setting->until_ms = jq_clock_wall_ms() + span_ms;
-        return JQCTL_DONE;
-    }
-    if (jqctl_when_parse(jq_str_of(text), &setting->until_ms, &error) != JQ_OK)
-        return jqctl_fail(EX_USAGE, "--until: %s; a span such as 30m would do too", error.message);
+    if (jqctl_when_parse_near(jq_str_of(text), jq_clock_wall_ms(), 1, &setting->until_ms, &error) != JQ_OK)
+        return jqctl_fail(EX_USAGE, "--until: %s", error.message);
     return JQCTL_DONE;
 }
 

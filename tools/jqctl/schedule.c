@@ -119,7 +119,7 @@ static int next_options(const struct jqctl *ctl, struct next_job *job) {
     job->count = TIMES_DEFAULT;
     if (jq_cron_parse(jq_str_of(ctl->args.operands[0]), &job->cron, &error) != JQ_OK)
         return jqctl_fail(EX_DATAERR, "%s", error.message);
-    if (from && jqctl_when_parse(jq_str_of(from), &job->from_ms, &error) != JQ_OK)
+    if (from && jqctl_when_parse_near(jq_str_of(from), job->from_ms, 1, &job->from_ms, &error) != JQ_OK)
         return jqctl_fail(EX_USAGE, "--from: %s", error.message);
     const int code = jqctl_option_uint(ctl, "count", TIMES_MAX, &job->count);
     if (code != JQCTL_DONE)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/text.h"
 #include "tools/jqctl/payload.h"
 #include "tools/jqctl/when.h"
@@ -70,7 +71,7 @@ static const char *value_if(const struct jqctl *ctl, const char *name) {
 static int option_when(const struct jqctl *ctl, const char *name, int64_t *ret_ms) {
     const char *text = value_if(ctl, name);
     struct jq_error error;
-    if (text && jqctl_when_parse(jq_str_of(text), ret_ms, &error) != JQ_OK)
+    if (text && jqctl_when_parse_near(jq_str_of(text), jq_clock_wall_ms(), 1, ret_ms, &error) != JQ_OK)
         return jqctl_fail(EX_USAGE, "--%s: %s", name, error.message);
     return JQCTL_DONE;
 }

@@ -13,6 +13,7 @@ enum {
     POLL_MS = 5000, /* of one long poll: shorter than libjq gives a try */
     HINT_AFTER_MS = 3000,
     POLL_BAR_MS = 400, /* where a bar is drawn between them */
+    ANSWER_MS = 2000,  /* beyond the time that is left: for the answer that nothing has ended */
 };
 
 struct waiting {
@@ -21,6 +22,8 @@ struct waiting {
     size_t begin, count;
     int64_t deadline_ms; /* mono clock */
     int64_t hint_ms;     /* when to say why it takes so long; 0: that was done */
+    bool answered;       /* the broker, at least once */
+    bool away;           /* it did not answer the last poll */
     struct jqctl_bar bar;
     void (*on_row)(struct waiting *waiting, struct jq_view row);
     struct jqctl_list list; /* of jqctl_wait_all() */
@@ -58,6 +61,21 @@ static bool take_off(struct waiting *waiting, uint64_t id) {
     return false;
 }
 
+/* A broker that has answered before is waited for as long as there is time: what it took is on its disk, and workers go on without it. */
+static int call(struct waiting *waiting, struct jq_flight *flight, struct poll *poll, int64_t left_ms) {
+    const int64_t call_ms = poll->wait_ms + JQCTL_TIMEOUT_DEFAULT_MS;
+    const int64_t most_ms = left_ms > 0 ? left_ms : 0;
+    struct jq_error error;
+    const enum jq_err err = jq_client_call(waiting->ctl->client, flight, "wait", 2, fill_wait, poll,
+                                           most_ms < call_ms - ANSWER_MS ? most_ms + ANSWER_MS : call_ms, &error);
+    waiting->away = err != JQ_OK;
+    if (err == JQ_OK) {
+        waiting->answered = true;
+        return JQCTL_DONE;
+    }
+    return err == JQ_ERR_UNAVAILABLE && waiting->answered ? JQCTL_DONE : jqctl_fail_err("wait", &error);
+}
+
 static int poll_once(struct waiting *waiting) {
     struct jq_flight flight;
     const size_t left = waiting->count - waiting->begin;
@@ -66,10 +84,10 @@ static int poll_once(struct waiting *waiting) {
     struct poll poll = {.ids = waiting->ids + waiting->begin,
                         .count = left < JQ_IDS_COUNT_MAX ? left : JQ_IDS_COUNT_MAX,
                         .wait_ms = left_ms < most_ms ? left_ms : most_ms};
-    poll.wait_ms = poll.wait_ms > 0 ? poll.wait_ms : 0;
-    const int code = jqctl_call_within(waiting->ctl, &flight, "wait", "wait", 2, fill_wait, &poll,
-                                       poll.wait_ms + JQCTL_TIMEOUT_DEFAULT_MS);
-    if (code != JQCTL_DONE)
+    poll.wait_ms =
+        poll.wait_ms > 0 && waiting->answered ? poll.wait_ms : 0; /* the first: is it there, and ended already? */
+    const int code = call(waiting, &flight, &poll, left_ms);
+    if (code != JQCTL_DONE || waiting->away)
         return code;
     const struct jq_view tasks = jq_view_get(flight.view.body, "tasks");
     for (size_t i = 0; i < jq_view_count(tasks); i++) {
@@ -112,9 +130,10 @@ static int still_waiting(const struct waiting *waiting) {
     char place[JQ_TASK_ID_TEXT_SIZE];
     const size_t left = waiting->count - waiting->begin;
     const char *first = jq_text_format_task_id(waiting->ids[waiting->begin], place);
+    const char *away = waiting->away ? "; the broker does not answer" : "";
     if (left == 1)
-        return jqctl_fail(EX_TEMPFAIL, "task %s has not ended in time", first);
-    return jqctl_fail(EX_TEMPFAIL, "%zu tasks have not ended in time, task %s among them", left, first);
+        return jqctl_fail(EX_TEMPFAIL, "task %s has not ended in time%s", first, away);
+    return jqctl_fail(EX_TEMPFAIL, "%zu tasks have not ended in time, task %s among them%s", left, first, away);
 }
 
 /* Once, when it takes long: it may be that nothing will ever come of it. */
@@ -139,14 +158,19 @@ static int wait_loop(struct waiting *waiting) {
             jqctl_bar_wipe(&waiting->bar);
             return still_waiting(waiting);
         }
-        hint(waiting);
-        draw(waiting);
+        if (!waiting->away) {
+            hint(waiting);
+            draw(waiting);
+        }
     }
     jqctl_bar_wipe(&waiting->bar);
     return JQCTL_DONE;
 }
 
 static int waiting_run(struct waiting *waiting, struct jqctl *ctl, const jq_task_id *ids, size_t count) {
+    int code = jqctl_connect(ctl);
+    if (code != JQCTL_DONE)
+        return code;
     waiting->ctl = ctl;
     waiting->count = count;
     waiting->deadline_ms = ctl->timeout_ms < 0 ? INT64_MAX : jq_flight_now_ms() + ctl->timeout_ms;
@@ -156,7 +180,7 @@ static int waiting_run(struct waiting *waiting, struct jqctl *ctl, const jq_task
         return jqctl_fail(EX_OSERR, "out of memory");
     memcpy(waiting->ids, ids, count * sizeof(*ids));
     jqctl_bar_init(&waiting->bar, ctl);
-    const int code = wait_loop(waiting);
+    code = wait_loop(waiting);
     free(waiting->ids);
     return code;
 }

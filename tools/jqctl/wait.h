@@ -4,7 +4,8 @@
 
 #include "tools/jqctl/task.h"
 
-/* Waits until all have ended, --timeout is over (EX_TEMPFAIL) or the broker is away for too long, with a progress bar on a terminal.
+/* Waits until all have ended or --timeout is over (EX_TEMPFAIL), with a progress bar on a terminal; a broker that goes away meanwhile is
+ * waited for, too.
  * Prints those that ended, as a table or as the document `task.outcomes`. Gives JQCTL_FAILED unless all of them succeeded. */
 int jqctl_wait_all(struct jqctl *ctl, const jq_task_id *ids, size_t count);
 

@@ -94,6 +94,19 @@ enum jq_err jqctl_when_parse(struct jq_str text, int64_t *ret_wall_ms, struct jq
     return JQ_OK;
 }
 
+enum jq_err jqctl_when_parse_near(struct jq_str text, int64_t now_wall_ms, int direction, int64_t *ret_wall_ms,
+                                  struct jq_error *reterr) {
+    int64_t span_ms = 0;
+    if (jq_text_parse_duration(text, &span_ms, NULL) == JQ_OK) {
+        *ret_wall_ms = now_wall_ms + direction * span_ms;
+        return JQ_OK;
+    }
+    struct jq_error error;
+    if (jqctl_when_parse(text, ret_wall_ms, &error) == JQ_OK)
+        return JQ_OK;
+    return jq_fail(reterr, JQ_ERR_INVALID, "%s; a span such as 30m would do too", error.message);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------------- */
 
 void jqctl_when_append(struct jq_buf *buf, int64_t wall_ms) {

@@ -11,6 +11,10 @@ enum { JQCTL_SPAN_TEXT_SIZE = 48 };
 /* RFC 3339: "2024-02-29T12:00:00Z", with fractions (cut to ms) and offsets; 't', 'z' and a blank for the T too. UTC ms. */
 enum jq_err jqctl_when_parse(struct jq_str text, int64_t *ret_wall_ms, struct jq_error *reterr);
 
+/* The same, or a span such as "30m", which counts from `now_wall_ms`: ahead of it (`direction` 1) or back (-1). */
+enum jq_err jqctl_when_parse_near(struct jq_str text, int64_t now_wall_ms, int direction, int64_t *ret_wall_ms,
+                                  struct jq_error *reterr);
+
 /* RFC 3339 in the zone of this machine: "2024-02-29T13:00:00+01:00". */
 void jqctl_when_append(struct jq_buf *buf, int64_t wall_ms);
 
