@@ -93,9 +93,8 @@ static const struct jq_conf_key worker_keys[] = {
          "kill, "
          "user, landlock and seccomp in force; off."),
     LIST("read", JQ_CONF_WORDS, read, jq_check_paths, "",
-         "Files and folders that every task may read, beside programs, libraries and what they need of /etc (users, "
-         "hosts, "
-         "languages, fonts, certificates, no more): a share with inputs, a tool's own /etc/NAME."),
+         "Files and folders that every task may read, beside programs, libraries and what these need of /etc (users, "
+         "hosts, fonts, certificates ..): a share with inputs, a tool's own /etc/NAME."),
     TEXT("run_as", run_as, jq_check_user, "nobody", "The user of the tasks when the worker is root; empty: root."),
     TEXT("cgroup", cgroup, jq_check_cgroup, "auto",
          "auto, none, or a folder of a cgroup v2 hierarchy that is this worker's own."),
