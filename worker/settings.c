@@ -129,8 +129,8 @@ static const struct jq_conf_key handler_keys[] = {
          "exec: a process a task; pool: warm processes that serve one task after the other; freecad: a fork of FreeCAD "
          "a task."),
     LIST("command", JQ_CONF_WORDS, command, jq_check_task_command, "",
-         "exec, pool: a program and its arguments, without a shell; exec: {input} {output} {work_dir} {task} {attempt} "
-         "{param.NAME}."),
+         "exec, pool: a program and its arguments, without a shell; exec: {input} {output} {input.NAME} {output.NAME} "
+         "{param.NAME} {work_dir} {task} {attempt}."),
     TEXT("script", script, jq_check_script, "", "freecad: a file of [freecad] scripts_dir, or an absolute path."),
     TEXT("need", need, jq_check_handler_need, "",
          "What each task reserves and asks for, unless it says otherwise: cpu=1 mem=1G."),

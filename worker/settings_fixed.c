@@ -78,7 +78,10 @@ static enum jq_err check_pools(const struct jq_worker_settings *left, const stru
         const struct jq_handler_settings *const other =
             jq_worker_settings_find_handler(right, jq_str_of(handler->item.name));
         if (handler->kind == JQ_HANDLER_POOL && (other == NULL || !handlers_equal(handler, other)))
-            return refuse("handler", handler->item.name, reterr);
+            return jq_fail(
+                reterr, JQ_ERR_INVALID,
+                "[handler %s]: a handler of kind pool cannot come, change or go while the worker runs; restart it",
+                handler->item.name);
     }
     return JQ_OK;
 }

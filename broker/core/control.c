@@ -48,26 +48,33 @@ void many_done(struct jq_core *core, const struct jq_request *request, uint32_t 
 
 /* ---- workers ---- */
 
-void worker_drain_request(struct jq_core *core, const struct jq_request *request) {
-    if (answered_before(core, request)) {
-        return;
-    }
-    const uint32_t index = worker_of_name(core, request->u.named.name);
-    if (index == 0) {
-        reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "name", "no such worker");
-        return;
-    }
-    struct jq_record record = {.type = JQ_RECORD_WORKER_SET,
-                               .u.worker_set = {.worker = index, .draining = request->u.named.on}};
+static void worker_drain(struct jq_core *core, uint32_t index, bool on) {
+    struct jq_record record = {.type = JQ_RECORD_WORKER_SET, .u.worker_set = {.worker = index, .draining = on}};
     emit(core, &record);
     struct worker *worker = worker_at(core, index);
     worker->drain_told = false;
-    news_name(core, JQ_NEWS_WORKER_DRAINING, worker->name, request->u.named.on);
-    if (!worker->profile && !worker->asleep && !request->u.named.on) {
+    news_name(core, JQ_NEWS_WORKER_DRAINING, worker->name, on);
+    if (!worker->profile && !worker->asleep && !on) {
         worker_heard(core, index); /* it may be dead, kept only for being drained: it has one liveness to come back */
     }
     if (worker->poll.call != 0 && worker_has_commands(core, worker)) {
         poll_answer(core, index, 0);
     }
-    many_done(core, request, 1);
+}
+
+/* Of that name there should be one, but machines are cloned: the operator means all of them. */
+void worker_drain_request(struct jq_core *core, const struct jq_request *request) {
+    if (answered_before(core, request)) {
+        return;
+    }
+    uint32_t index = worker_of_name(core, request->u.named.name);
+    if (index == 0) {
+        reply_refuse(core, request, JQ_REPLY_NOT_FOUND, "name", "no such worker");
+        return;
+    }
+    uint32_t count = 0;
+    for (; index != 0; index = worker_at(core, index)->name_next, count++) {
+        worker_drain(core, index, request->u.named.on);
+    }
+    many_done(core, request, count);
 }

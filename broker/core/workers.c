@@ -244,6 +244,16 @@ static void cancels_restore(struct jq_core *core, uint32_t index) {
     }
 }
 
+/* How many others are here under its name. */
+static int64_t namesakes(const struct jq_core *core, uint32_t index) {
+    int64_t count = 0;
+    for (uint32_t at = worker_of_name(core, worker_at(core, index)->name); at != 0;
+         at = worker_at(core, at)->name_next) {
+        count += at != index && worker_at(core, at)->profile != NULL && !worker_at(core, at)->asleep;
+    }
+    return count;
+}
+
 static void enrol(struct jq_core *core, const struct jq_request *request, uint32_t index, struct profile *profile) {
     const bool known = index < core->worker_count && worker_at(core, index)->used;
     if (known && worker_at(core, index)->incarnation != request->u.reg.incarnation) {
@@ -273,7 +283,7 @@ static void enrol(struct jq_core *core, const struct jq_request *request, uint32
     worker_note_able(core, index);
     cancels_restore(core, index);
     worker_heard(core, index);
-    news_name(core, JQ_NEWS_WORKER_REGISTERED, worker->name, 0);
+    news_name(core, JQ_NEWS_WORKER_REGISTERED, worker->name, namesakes(core, index));
 }
 
 /* Makes room for one that is awake: of those who sleep, the one whose doorbell was rung in vain most often is forgotten. */

@@ -21,6 +21,11 @@ static void count_outcome(atomic_uint_fast64_t *counts, enum jq_outcome outcome)
 static void tell_worker(struct jq_metrics *metrics, const struct jq_news *news) {
     if (news->type == JQ_NEWS_WORKER_REGISTERED) {
         JQ_LOG_INFO("worker registered", JQ_F_TEXT("worker", news->name));
+        if (news->number > 0)
+            JQ_LOG_WARN("other workers are here under the same name: names should be one worker's alone, for `jqctl "
+                        "worker` and the breaker "
+                        "mean all of them",
+                        JQ_F_TEXT("worker", news->name), JQ_F_INT("others", news->number));
     } else if (news->type == JQ_NEWS_WORKER_ASLEEP) {
         JQ_LOG_INFO("worker asleep", JQ_F_TEXT("worker", news->name));
     } else if (news->type == JQ_NEWS_WORKER_RUNG) {

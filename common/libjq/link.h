@@ -97,6 +97,9 @@ void jq_link_free(struct jq_link *link);
 /* The session with the broker, for such requests; false: none now. */
 bool jq_link_session(struct jq_link *link, struct jq_uuid *ret_session);
 
+/* Whether a survey has come since it registered: without any it will be taken for dead. Any thread. */
+bool jq_link_surveyed(struct jq_link *link);
+
 /* For requests of the owner's own; its flights end before the link is freed. */
 struct jq_client *jq_link_client(struct jq_link *link);
 

@@ -64,6 +64,7 @@ struct jq_link {
     pthread_mutex_t lock;
     struct jq_uuid session;
     bool registered;
+    bool surveyed; /* since it registered */
     uint32_t held_count;
     uint64_t held_sum;
     unsigned load_permille, memory_permille;

@@ -211,6 +211,7 @@ static void session_set(struct jq_link *link, struct jq_uuid session, bool regis
     pthread_mutex_lock(&link->lock);
     link->session = session;
     link->registered = registered;
+    link->surveyed = false;
     pthread_mutex_unlock(&link->lock);
 }
 

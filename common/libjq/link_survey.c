@@ -18,6 +18,7 @@ static bool answer_make(struct jq_link *link, uint32_t survey, struct jq_survey_
                                         .memory_permille = link->memory_permille,
                                         .progress_count = link->progress_count};
     memcpy(texts, link->progress, sizeof(link->progress));
+    link->surveyed |= link->registered;
     if (speaks) {
         link->progress_count = 0;
     }
@@ -53,6 +54,13 @@ enum jq_err link_survey_open(struct jq_link *link, struct jq_error *reterr) {
     const struct jq_survey_respondent_config config = {
         .urls = &url, .url_count = 1, .ctx = link, .on_survey = on_survey};
     return jq_survey_respondent_open(&config, &link->respondent, reterr);
+}
+
+bool jq_link_surveyed(struct jq_link *link) {
+    pthread_mutex_lock(&link->lock);
+    const bool surveyed = link->surveyed;
+    pthread_mutex_unlock(&link->lock);
+    return surveyed;
 }
 
 void jq_link_progress(struct jq_link *link, jq_task_id task, unsigned permille, struct jq_str text) {

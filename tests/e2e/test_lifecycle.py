@@ -73,6 +73,16 @@ class Lifecycle(TestCase):
         self.assertEqual(self.bed.task(task)["state"], "succeeded")
         self.assertEqual(self.bed.task(later)["state"], "ready")
 
+    def test_a_worker_says_what_it_misses(self):
+        """A worker that has no handler, or whose broker is not there, says so in its log; it goes on when the broker comes."""
+        worker = self.bed.new_worker("w", {}).start()
+        wait_until("a word of the handlers", lambda: "there is no handler" in worker.log())
+        wait_until("a word of the broker", lambda: "the broker cannot be reached" in worker.log())
+        self.assertIn("Connection refused", worker.log())
+        self.bed.start_broker()
+        self.bed.wait_for_worker("w")
+        wait_until("a word of its return", lambda: "connected with the broker again" in worker.log())
+
     def test_worker_hands_back(self):
         """What does not end within `drain` is handed back: another worker runs it at once, no attempt is counted."""
         self.bed.start_broker()

@@ -74,6 +74,10 @@ class Reload(TestCase):
         self.bed.write("w.conf", "[worker]\nlog_level = debug\n")
         self.hang_up("the configuration stays as it is")
         self.assertIn("[worker] log_level: cannot change while the worker runs", self.worker.log())
+        self.bed.write("w.conf", "")
+        self.handler("warm", "kind = pool\ncommand = /bin/cat\n")
+        self.hang_up("the configuration stays as it is")
+        self.assertIn("[handler warm]: a handler of kind pool cannot come", self.worker.log())
         self.assertEqual(self.said("says"), "one")
         names = [handler["name"] for handler in self.bed.ask("worker", "show", "w")["item"]["handlers"]]
         self.assertNotIn("more", names)

@@ -156,6 +156,28 @@ static void draining_worker_gets_nothing(void **state) {
     lab_free(lab);
 }
 
+/* Two workers under one name, as clones of a machine are: its drain means both of them, and so does its end. */
+static void a_drain_means_all_workers_of_the_name(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    (void)lab_worker(lab, "worker-1");
+    struct lab_worker *clone = lab_worker_unregistered(lab, "clone");
+    clone->incarnation = 2;
+    (void)snprintf(clone->name, sizeof(clone->name), "worker-1");
+    register_worker(lab, clone);
+    (void)snprintf(clone->name, sizeof(clone->name), "clone"); /* as this test calls it */
+    submit_task(lab, "q");
+    submit_task(lab, "q");
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", true), JQ_REPLY_OK);
+    assert_int_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_equal(lease_task(lab, "clone").value, 0);
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", false), JQ_REPLY_OK);
+    assert_int_not_equal(lease_task(lab, "worker-1").value, 0);
+    assert_int_not_equal(lease_task(lab, "clone").value, 0);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 /* A drained worker that dies is remembered for the operator's word; taken back, it is forgotten unless it returns. */
 static void drained_worker_that_died_is_forgotten_when_taken_back(void **state) {
     (void)state;
@@ -405,6 +427,7 @@ int main(void) {
         cmocka_unit_test(explain_tells_never_from_not_now),
         cmocka_unit_test(paused_queue_hands_out_nothing),
         cmocka_unit_test(draining_worker_gets_nothing),
+        cmocka_unit_test(a_drain_means_all_workers_of_the_name),
         cmocka_unit_test(drained_worker_that_died_is_forgotten_when_taken_back),
         cmocka_unit_test(full_queue_is_busy),
         cmocka_unit_test(disk_mark_has_hysteresis),

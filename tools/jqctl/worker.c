@@ -1,4 +1,5 @@
 /* worker.c - jqctl worker: listed, shown, drained. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "tools/jqctl/pages.h"
@@ -90,8 +91,11 @@ int jqctl_worker_drain(struct jqctl *ctl) {
         const int code = jqctl_call(ctl, &flight, what, "worker.drain", 2, fill_drain, &named);
         if (code != JQCTL_DONE)
             return code;
+        const uint64_t count = jq_view_uint(flight.view.body, "count", 1);
         jq_flight_end(&flight);
         jqctl_note("%s %s", what, draining ? "drains: it is given nothing more" : "is given tasks again");
+        if (count > 1)
+            jqctl_note("%" PRIu64 " workers have that name: it holds for all of them", count);
     }
     return JQCTL_DONE;
 }

@@ -345,6 +345,7 @@ static void loop(struct jq_worker_shell *worker, int signal_fd) {
         pressure_serve(worker, now_ms);
         progress_serve(worker, now_ms);
         watchdog_serve(worker, now_ms);
+        jq_tie_serve(worker);
         jq_outputs_serve(worker, jq_clock_boot_ms());
         const int64_t link_ms = jq_link_step(worker->link) - jq_flight_now_ms();
         int64_t wait_ms = link_ms < LOOP_WAIT_MAX_MS ? (link_ms < 0 ? 0 : link_ms) : LOOP_WAIT_MAX_MS;
@@ -548,6 +549,16 @@ static void tear_down(struct jq_worker_shell *worker) {
     jq_reload_free(worker);
 }
 
+static void tell_started(const struct jq_worker_shell *worker) {
+    const struct jq_worker_settings *settings = worker->settings;
+    const size_t handlers = jq_worker_settings_handler_count(settings);
+    JQ_LOG_INFO("started", JQ_F_STR("worker", worker->name), JQ_F_STR("broker", settings->request_url),
+                JQ_F_UINT("handlers", handlers));
+    if (handlers == 0) {
+        JQ_LOG_WARN("there is no handler: no task will come here", JQ_F_STR("handlers_dir", settings->handlers_dir));
+    }
+}
+
 int jq_worker_shell_run(const struct jq_conf_args *args, const struct jq_worker_settings *settings) {
     struct jq_worker_shell worker = {.args = args, .settings = settings};
     struct jq_error error = {.code = JQ_OK};
@@ -555,7 +566,7 @@ int jq_worker_shell_run(const struct jq_conf_args *args, const struct jq_worker_
     const int signal_fd = hold_signals();
     enum jq_err err = signal_fd < 0 ? jq_fail_errno(&error, errno, "signalfd") : set_up(&worker, &error);
     if (err == JQ_OK) {
-        JQ_LOG_INFO("started", JQ_F_STR("worker", worker.name), JQ_F_STR("broker", settings->request_url));
+        tell_started(&worker);
         tell_manager(&worker);
         loop(&worker, signal_fd);
         jq_worker_leave(&worker);

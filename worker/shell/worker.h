@@ -10,6 +10,7 @@
 #include "common/libjq/link.h"
 #include "common/map.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/tie.h"
 #include "worker/exec/child.h"
 #include "worker/exec/host.h"
 #include "worker/settings.h"
@@ -88,6 +89,7 @@ struct jq_worker_shell {
     unsigned output_flights; /* requests that tell of output */
     unsigned output_endings; /* reports that wait for them */
     bool pressure_high;
+    struct jq_tie tie;
 };
 
 /* worker.c. Returns when the worker has drained, with an exit code of sysexits.h. */
@@ -96,6 +98,9 @@ struct jq_link_handler *jq_worker_link_handlers(const struct jq_worker_settings 
 /* host_open.c. JQ_ERR_UNSUPPORTED: `sandbox = require`, and something is not in force. */
 enum jq_err jq_worker_open_host(struct jq_worker_shell *worker, struct jq_error *reterr);
 void jq_run_ended(struct jq_run *run, enum jq_outcome outcome);
+
+/* tie.c: says in the log when the broker is out of reach, or does not reach this worker. */
+void jq_tie_serve(struct jq_worker_shell *worker);
 
 /* launch.c: START of the agent. The end is told to the agent, also of what could not be started. */
 void jq_launch(struct jq_run *run);
