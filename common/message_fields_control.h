@@ -118,17 +118,21 @@
 /* ---- blobs ------------------------------------------------------------------------------------------------------- */
 
 #define JQ_FIELDS_BLOB_PUT(X)                                                                                          \
-    X(JQ_AT_BLOB_PUT_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")  \
+    X(JQ_AT_BLOB_PUT_HASH, "hash", BIN, 0, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL,                                 \
+      "SHA-256 of the whole; absent: it comes as a draft")                                                             \
     X(JQ_AT_BLOB_PUT_SIZE, "size", UINT, REQUIRED, 0, JQ_BLOB_SIZE_MAX, NULL, "bytes of the whole")                    \
     X(JQ_AT_BLOB_PUT_OFFSET, "offset", UINT, 0, 0, JQ_BLOB_SIZE_MAX, NULL, "of `data`: a multiple of 49152")           \
     X(JQ_AT_BLOB_PUT_DATA, "data", BIN, 0, 0, JQ_BLOB_PIECE_MAX, NULL,                                                 \
-      "49152 bytes or what is left, or a multiple up to `piece_max`; absent: only ask how much has come")
+      "49152 bytes or what is left, or a multiple up to `piece_max`; absent: only ask how much has come")              \
+    X(JQ_AT_BLOB_PUT_DRAFT, "draft", BIN, 0, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL,                               \
+      "name of a draft, of the putter's choice; with `hash`, and without `data`: the draft is this blob")
 
 #define JQ_FIELDS_BLOB_PUT_REPLY(X)                                                                                    \
     X(JQ_AT_BLOB_PUT_REPLY_HAVE, "have", UINT, REQUIRED, 0, ANY, NULL, "bytes that have come, from the start on")      \
     X(JQ_AT_BLOB_PUT_REPLY_WHOLE, "whole", BOOL, REQUIRED, 0, 0, NULL, "it is stored, checked and on disk")            \
     X(JQ_AT_BLOB_PUT_REPLY_PIECE_MAX, "piece_max", UINT, 0, JQ_BLOB_CHUNK_SIZE, JQ_BLOB_PIECE_MAX, NULL,               \
-      "bytes of `data` that this connection carries for the next minute; absent: 49152")
+      "bytes of `data` that this connection carries for the next minute; absent: 49152")                               \
+    X(JQ_AT_BLOB_PUT_REPLY_DRAFT, "draft", BOOL, 0, 0, 0, NULL, "true: the draft that was asked about is taken")
 
 #define JQ_FIELDS_BLOB_GET(X)                                                                                          \
     X(JQ_AT_BLOB_GET_HASH, "hash", BIN, REQUIRED, JQ_BLOB_HASH_SIZE, JQ_BLOB_HASH_SIZE, NULL, "SHA-256 of the whole")  \

@@ -1,6 +1,7 @@
 /* format.c - names and bytes of the files of blobs. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,11 +13,29 @@
 static const char magic[8] = "JQBLOB1";
 enum { SUMMED_SIZE = 16 };
 
+#define DRAFT_SUFFIX ".draft"
+
 bool blob_path(const char *dir, const uint8_t *hash, char path[BLOB_PATH_SIZE]) {
     char hex[BLOB_HEX_SIZE + 1];
     jq_text_format_hex((struct jq_bytes){hash, JQ_BLOB_HASH_SIZE}, hex);
     const int size = snprintf(path, BLOB_PATH_SIZE, "%s/%.2s/%s", dir, hex, hex);
     return size > 0 && size < BLOB_PATH_SIZE;
+}
+
+bool blob_tmp_path(const char *dir, const struct coming *coming, char path[BLOB_PATH_SIZE]) {
+    char hex[BLOB_HEX_SIZE + 1];
+    jq_text_format_hex((struct jq_bytes){coming->hash, JQ_BLOB_HASH_SIZE}, hex);
+    const int length = snprintf(path, BLOB_PATH_SIZE, "%s/tmp/%s.%llu%s", dir, hex, (unsigned long long)coming->size,
+                                coming->draft ? DRAFT_SUFFIX : "");
+    return length > 0 && length < BLOB_PATH_SIZE;
+}
+
+bool blob_tmp_parse(const char *file, uint64_t *ret_size, bool *ret_draft) {
+    const char *dot = strchr(file, '.');
+    char *end = NULL;
+    *ret_size = dot ? strtoull(dot + 1, &end, 10) : 0;
+    *ret_draft = dot && strcmp(end, DRAFT_SUFFIX) == 0;
+    return dot != NULL;
 }
 
 void blob_footer_write(uint64_t size, uint8_t out[BLOB_FOOTER_SIZE]) {

@@ -15,6 +15,18 @@ enum {
 /* DIR/XX/HASH; false: DIR is too long. */
 bool blob_path(const char *dir, const uint8_t *hash, char path[BLOB_PATH_SIZE]);
 
+/* What is coming, as its putter names it. */
+struct coming {
+    const uint8_t *hash; /* of a draft: its name */
+    uint64_t size;
+    bool draft;
+};
+
+/* DIR/tmp/HASH.SIZE, of a draft DIR/tmp/NAME.SIZE.draft; false: DIR is too long. */
+bool blob_tmp_path(const char *dir, const struct coming *coming, char path[BLOB_PATH_SIZE]);
+/* Size and kind of what has such a name in DIR/tmp. False: nothing of ours has. */
+bool blob_tmp_parse(const char *file, uint64_t *ret_size, bool *ret_draft);
+
 static inline uint64_t blob_chunks(uint64_t size) {
     return (size + JQ_BLOB_CHUNK_SIZE - 1) / JQ_BLOB_CHUNK_SIZE;
 }

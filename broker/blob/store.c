@@ -29,16 +29,27 @@ struct jq_store {
     uint64_t used_bytes;
     uint32_t version;
     struct jq_map versions; /* of files of this run, by the first bytes of their hash */
+    struct jq_map
+        sizes; /* how many files of that size have the name of a hash, be they whole or coming; drafts do not count */
     struct upload uploads[UPLOADS_MAX];
 };
 
 /* ---- names ---- */
 
-static bool tmp_path(const struct jq_store *store, const uint8_t *hash, uint64_t size, char path[BLOB_PATH_SIZE]) {
-    char hex[BLOB_HEX_SIZE + 1];
-    jq_text_format_hex((struct jq_bytes){hash, JQ_BLOB_HASH_SIZE}, hex);
-    const int length = snprintf(path, BLOB_PATH_SIZE, "%s/tmp/%s.%llu", store->dir, hex, (unsigned long long)size);
-    return length > 0 && length < BLOB_PATH_SIZE;
+static struct coming coming_of(const struct upload *upload) {
+    return (struct coming){upload->hash, upload->size, upload->draft};
+}
+
+/* Without memory one is not counted: then somebody sends as a draft what is stored already. */
+static void count_size(struct jq_store *store, uint64_t size, bool more) {
+    const uint32_t count = jq_map_get(&store->sizes, size, 0);
+    if (more) {
+        (void)jq_map_put(&store->sizes, size, count + 1);
+    } else if (count > 1) {
+        (void)jq_map_put(&store->sizes, size, count - 1);
+    } else {
+        (void)jq_map_remove(&store->sizes, size);
+    }
 }
 
 /* Two that share their first bytes share a version: then a file may stay until the next start. */
@@ -80,15 +91,22 @@ static enum jq_err sync_dir(const char *path, struct jq_error *reterr) {
 
 /* ---- what is coming ---- */
 
-static struct upload *upload_find(struct jq_store *store, const uint8_t *hash, uint64_t size) {
+static struct upload *upload_find(struct jq_store *store, const struct coming *coming) {
     for (int i = 0; i < UPLOADS_MAX; i++) {
         struct upload *upload = &store->uploads[i];
-        if (upload->fd >= 0 && (size == UINT64_MAX || upload->size == size) &&
-            memcmp(upload->hash, hash, JQ_BLOB_HASH_SIZE) == 0) {
+        if (upload->fd >= 0 && upload->draft == coming->draft &&
+            (coming->size == UINT64_MAX || upload->size == coming->size) &&
+            memcmp(upload->hash, coming->hash, JQ_BLOB_HASH_SIZE) == 0) {
             return upload;
         }
     }
     return NULL;
+}
+
+/* Has any of it been put, now or before a restart? */
+static bool has_begun(struct jq_store *store, const struct coming *coming) {
+    char path[BLOB_PATH_SIZE];
+    return upload_find(store, coming) || (blob_tmp_path(store->dir, coming, path) && access(path, F_OK) == 0);
 }
 
 /* A free place, or that of one that nobody goes on with. */
@@ -121,10 +139,26 @@ static enum jq_err check_disk(const struct jq_store *store, uint64_t bytes, stru
                          (unsigned long long)free_bytes, (unsigned long long)least);
 }
 
-static enum jq_err upload_get(struct jq_store *store, const uint8_t *hash, uint64_t size, int64_t now_ms,
+/* Room for a new one in the quota, and on the disk? */
+static enum jq_err check_room(const struct jq_store *store, uint64_t size, struct jq_error *reterr) {
+    if (size > store->config.bytes_max || store->used_bytes > store->config.bytes_max - size) {
+        return jq_fail(reterr, JQ_ERR_NO_SPACE, "the store is full: %llu of %llu bytes",
+                       (unsigned long long)store->used_bytes, (unsigned long long)store->config.bytes_max);
+    }
+    return check_disk(store, size, reterr);
+}
+
+static void upload_begun(struct jq_store *store, const struct coming *coming) {
+    store->used_bytes += coming->size;
+    if (!coming->draft) {
+        count_size(store, coming->size, true);
+    }
+}
+
+static enum jq_err upload_get(struct jq_store *store, const struct coming *coming, int64_t now_ms,
                               struct upload **ret_upload, struct jq_error *reterr) {
     char path[BLOB_PATH_SIZE];
-    struct upload *upload = upload_find(store, hash, size);
+    struct upload *upload = upload_find(store, coming);
     if (upload) {
         upload->used_ms = now_ms;
         *ret_upload = upload;
@@ -134,30 +168,42 @@ static enum jq_err upload_get(struct jq_store *store, const uint8_t *hash, uint6
     if (!upload) {
         return jq_fail(reterr, JQ_ERR_BUSY, "%d blobs are coming already", UPLOADS_MAX);
     }
-    if (!tmp_path(store, hash, size, path)) {
+    if (!blob_tmp_path(store->dir, coming, path)) {
         return jq_fail(reterr, JQ_ERR_IO, "%.200s: path too long", store->dir);
     }
     const bool begun = access(path, F_OK) == 0;
-    if (!begun && (size > store->config.bytes_max || store->used_bytes > store->config.bytes_max - size)) {
-        return jq_fail(reterr, JQ_ERR_NO_SPACE, "the store is full: %llu of %llu bytes",
-                       (unsigned long long)store->used_bytes, (unsigned long long)store->config.bytes_max);
+    enum jq_err err = begun ? JQ_OK : check_room(store, coming->size, reterr);
+    err = err == JQ_OK ? upload_open(upload, path, coming->hash, coming->size, reterr) : err;
+    if (err != JQ_OK) {
+        return err;
     }
-    enum jq_err err = begun ? JQ_OK : check_disk(store, size, reterr);
-    err = err == JQ_OK ? upload_open(upload, path, hash, size, reterr) : err;
-    if (err == JQ_OK) {
-        store->used_bytes += begun ? 0 : size;
-        upload->used_ms = now_ms;
-        *ret_upload = upload;
+    if (!begun) {
+        upload_begun(store, coming);
     }
-    return err;
+    upload->draft = coming->draft;
+    upload->used_ms = now_ms;
+    *ret_upload = upload;
+    return JQ_OK;
+}
+
+/* Its file, open or not. */
+static void coming_discard(struct jq_store *store, const struct coming *coming) {
+    char path[BLOB_PATH_SIZE];
+    struct upload *upload = upload_find(store, coming);
+    if (blob_tmp_path(store->dir, coming, path) && unlink(path) == 0) {
+        store->used_bytes -= coming->size;
+        if (!coming->draft) {
+            count_size(store, coming->size, false);
+        }
+    }
+    if (upload) {
+        upload_close(upload);
+    }
 }
 
 static void upload_discard(struct jq_store *store, struct upload *upload) {
-    char path[BLOB_PATH_SIZE];
-    if (tmp_path(store, upload->hash, upload->size, path) && unlink(path) == 0) {
-        store->used_bytes -= upload->size;
-    }
-    upload_close(upload);
+    const struct coming coming = coming_of(upload);
+    coming_discard(store, &coming);
 }
 
 /* Renames it to its name. Whole, synced. */
@@ -165,7 +211,8 @@ static enum jq_err place_file(struct jq_store *store, const struct upload *uploa
     char from[BLOB_PATH_SIZE], to[BLOB_PATH_SIZE];
     uint64_t before = 0;
     const bool replaces = stored_size(store, upload->hash, &before);
-    if (!tmp_path(store, upload->hash, upload->size, from) || !blob_path(store->dir, upload->hash, to)) {
+    const struct coming coming = coming_of(upload);
+    if (!blob_tmp_path(store->dir, &coming, from) || !blob_path(store->dir, upload->hash, to)) {
         return jq_fail(reterr, JQ_ERR_IO, "%.200s: path too long", store->dir);
     }
     char *slash = strrchr(to, '/');
@@ -175,7 +222,10 @@ static enum jq_err place_file(struct jq_store *store, const struct upload *uploa
     if (rename(from, to) != 0) {
         return jq_fail_errno(reterr, errno, "%.200s", to);
     }
-    store->used_bytes -= replaces ? before : 0;
+    if (replaces) {
+        store->used_bytes -= before;
+        count_size(store, before, false);
+    }
     *slash = '\0';
     enum jq_err err = sync_dir(to, reterr);
     if (err == JQ_OK && made) {
@@ -210,11 +260,12 @@ enum jq_err jq_store_have(struct jq_store *store, const uint8_t *hash, uint64_t 
     struct upload *upload = NULL;
     enum jq_err err = JQ_OK;
     uint64_t found = 0;
+    const struct coming coming = {.hash = hash, .size = size};
     const bool on_disk = stored_size(store, hash, &found) && (size == UINT64_MAX || found == size);
     if (size == UINT64_MAX) {
-        upload = upload_find(store, hash, size);
+        upload = upload_find(store, &coming);
     } else if (!on_disk) {
-        err = upload_get(store, hash, size, now_ms, &upload, reterr);
+        err = upload_get(store, &coming, now_ms, &upload, reterr);
     }
     if (err == JQ_OK) {
         *ret_on_disk = on_disk;
@@ -241,14 +292,18 @@ static enum jq_err put_piece(struct jq_store *store, const uint8_t *hash, uint64
                              uint32_t *ret_version, bool *ret_kept, struct jq_error *reterr) {
     struct upload *upload = NULL;
     uint64_t found = 0;
+    const struct coming coming = {.hash = hash, .size = size, .draft = piece->draft};
     *ret_version = 0;
+    if (piece->draft && !has_begun(store, &coming)) {
+        return jq_fail(reterr, JQ_ERR_NOT_FOUND, "no such draft has begun");
+    }
     /* A piece that comes after the last, of another who puts the same. */
-    if (!upload_find(store, hash, size) && stored_size(store, hash, &found) && found == size) {
+    if (!piece->draft && !upload_find(store, &coming) && stored_size(store, hash, &found) && found == size) {
         *ret_have = size;
         return JQ_OK;
     }
     enum jq_err err = check_disk(store, piece->data.size, reterr);
-    err = err == JQ_OK ? upload_get(store, hash, size, now_ms, &upload, reterr) : err;
+    err = err == JQ_OK ? upload_get(store, &coming, now_ms, &upload, reterr) : err;
     if (err != JQ_OK) {
         return err;
     }
@@ -261,7 +316,7 @@ static enum jq_err put_piece(struct jq_store *store, const uint8_t *hash, uint64
         return err;
     }
     *ret_have = upload_have(upload);
-    return upload_is_whole(upload) ? finish(store, upload, ret_version, reterr) : JQ_OK;
+    return upload_is_whole(upload) && !upload->draft ? finish(store, upload, ret_version, reterr) : JQ_OK;
 }
 
 enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, const struct jq_store_piece *piece,
@@ -272,6 +327,57 @@ enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t s
         piece->release(piece->ctx);
     }
     return err;
+}
+
+/* ---- drafts ---- */
+
+enum jq_err jq_store_draft(struct jq_store *store, const uint8_t *name, uint64_t size, int64_t now_ms,
+                           uint64_t *ret_have, bool *ret_taken, struct jq_error *reterr) {
+    const struct coming coming = {.hash = name, .size = size, .draft = true};
+    struct upload *upload = NULL;
+    *ret_have = 0;
+    *ret_taken = has_begun(store, &coming) || jq_map_get(&store->sizes, size, 0) == 0;
+    const enum jq_err err = *ret_taken ? upload_get(store, &coming, now_ms, &upload, reterr) : JQ_OK;
+    if (upload) {
+        *ret_have = upload_have(upload);
+    }
+    return err;
+}
+
+/* From now on it comes under its hash. */
+static enum jq_err rename_draft(struct jq_store *store, struct upload *upload, const uint8_t *hash,
+                                struct jq_error *reterr) {
+    char from[BLOB_PATH_SIZE], to[BLOB_PATH_SIZE];
+    const struct coming draft = coming_of(upload), coming = {.hash = hash, .size = upload->size};
+    if (!blob_tmp_path(store->dir, &draft, from) || !blob_tmp_path(store->dir, &coming, to) || rename(from, to) != 0) {
+        return jq_fail_errno(reterr, errno, "%.200s: a draft cannot be named", store->dir);
+    }
+    memcpy(upload->hash, hash, sizeof(upload->hash));
+    upload->draft = false;
+    count_size(store, upload->size, true);
+    return JQ_OK;
+}
+
+enum jq_err jq_store_name(struct jq_store *store, const uint8_t *name, const uint8_t *hash, uint64_t size,
+                          int64_t now_ms, uint64_t *ret_have, bool *ret_on_disk, uint32_t *ret_version,
+                          struct jq_error *reterr) {
+    const struct coming draft = {.hash = name, .size = size, .draft = true}, coming = {.hash = hash, .size = size};
+    struct upload *upload = NULL;
+    *ret_version = 0;
+    *ret_on_disk = false;
+    if (jq_store_holds(store, hash, size) || has_begun(store, &coming)) {
+        coming_discard(store, &draft); /* others were quicker */
+    }
+    if (!has_begun(store, &draft)) {
+        return jq_store_have(store, hash, size, now_ms, ret_have, ret_on_disk, reterr);
+    }
+    enum jq_err err = upload_get(store, &draft, now_ms, &upload, reterr);
+    err = err == JQ_OK ? rename_draft(store, upload, hash, reterr) : err;
+    if (err != JQ_OK) {
+        return err;
+    }
+    *ret_have = upload_have(upload);
+    return upload_is_whole(upload) ? finish(store, upload, ret_version, reterr) : JQ_OK;
 }
 
 /* ---- removing ---- */
@@ -290,6 +396,7 @@ static enum jq_err remove_file(struct jq_store *store, const uint8_t *hash, stru
         return jq_fail_errno(reterr, errno, "%.200s", path);
     }
     store->used_bytes -= size < store->used_bytes ? size : store->used_bytes;
+    count_size(store, size, false);
     (void)jq_map_remove(&store->versions, version_key(hash));
     return JQ_OK;
 }
@@ -349,15 +456,15 @@ static void look_at_blob(struct jq_store *store, int dir_fd, const char *file, v
         (void)unlinkat(dir_fd, file, 0);
     } else {
         store->used_bytes += size;
+        count_size(store, size, true);
     }
 }
 
 static void look_at_begun(struct jq_store *store, int dir_fd, const char *file, void *ctx) {
-    const char *dot = strchr(file, '.');
-    const uint64_t size = dot ? strtoull(dot + 1, NULL, 10) : 0;
+    struct coming coming = {.hash = NULL};
     (void)ctx;
-    if (dot && size <= store->config.bytes_max) {
-        store->used_bytes += size;
+    if (blob_tmp_parse(file, &coming.size, &coming.draft) && coming.size <= store->config.bytes_max) {
+        upload_begun(store, &coming);
     } else {
         (void)unlinkat(dir_fd, file, 0);
     }
@@ -367,8 +474,8 @@ static bool is_open(const struct jq_store *store, const char *file) {
     for (int i = 0; i < UPLOADS_MAX; i++) {
         char path[BLOB_PATH_SIZE];
         const struct upload *upload = &store->uploads[i];
-        if (upload->fd >= 0 && tmp_path(store, upload->hash, upload->size, path) &&
-            strcmp(strrchr(path, '/') + 1, file) == 0) {
+        const struct coming coming = coming_of(upload);
+        if (upload->fd >= 0 && blob_tmp_path(store->dir, &coming, path) && strcmp(strrchr(path, '/') + 1, file) == 0) {
             return true;
         }
     }
@@ -379,13 +486,17 @@ static bool is_open(const struct jq_store *store, const char *file) {
 static void sweep_begun(struct jq_store *store, int dir_fd, const char *file, void *ctx) {
     const int64_t *since_s = ctx;
     struct stat status;
-    const char *dot = strchr(file, '.');
+    uint64_t size = 0;
+    bool draft = false;
     if (is_open(store, file) || fstatat(dir_fd, file, &status, 0) != 0 || status.st_mtim.tv_sec > *since_s ||
         unlinkat(dir_fd, file, 0) != 0) {
         return;
     }
-    const uint64_t size = dot ? strtoull(dot + 1, NULL, 10) : 0;
+    const bool ours = blob_tmp_parse(file, &size, &draft);
     store->used_bytes -= size < store->used_bytes ? size : store->used_bytes;
+    if (ours && !draft) {
+        count_size(store, size, false);
+    }
 }
 
 void jq_store_sweep(struct jq_store *store, int64_t now_ms, int64_t wall_ms) {
@@ -431,6 +542,7 @@ enum jq_err jq_store_open(const struct jq_store_config *config, struct jq_store 
     }
     store->config = *config;
     jq_map_init(&store->versions);
+    jq_map_init(&store->sizes);
     for (int i = 0; i < UPLOADS_MAX; i++) {
         store->uploads[i].fd = -1;
     }
@@ -458,5 +570,6 @@ void jq_store_close(struct jq_store *store) {
         }
     }
     jq_map_fini(&store->versions);
+    jq_map_fini(&store->sizes);
     free(store);
 }

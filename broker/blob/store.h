@@ -4,6 +4,10 @@
  * its SHA-256 is right, a trailer is written behind it, the file is synced and renamed to DIR/XX/HASH (XX: the first two digits), and
  * the folder is synced: what has that name is whole. A put that was interrupted goes on where it was, after a restart too.
  *
+ * A draft is a blob whose putter does not know its SHA-256 yet: he sends it under a name of his choice, in DIR/tmp/NAME.SIZE.draft, while
+ * he adds it up, and tells in the end which blob it is. What he sends so might be stored already; so a draft is only taken while no file
+ * of that size is.
+ *
  * A file: the content; for each piece its CRC-32C (4 bytes, little-endian); a footer: "JQBLOB1\0", the content's size (8 bytes), the
  * CRC-32C of those 16 bytes (4 bytes). Each piece that is read is checked against its CRC: what has changed on disk is not handed out.
  *
@@ -11,7 +15,7 @@
  * Threads:   a store belongs to one thread, which writes; a reader (reader.h) to another. What it may keep (`release`) is added up in
  *            threads of its own, SUMS_MAX at most, beside the writing.
  * Errors:    JQ_ERR_NO_SPACE: the quota, or the disk. JQ_ERR_BUSY: too many puts at a time, or too little left of the disk. JQ_ERR_CORRUPT: what came has another
- *            SHA-256 than it was said to have; it is thrown away. JQ_ERR_IO.
+ *            SHA-256 than it was said to have; it is thrown away. JQ_ERR_NOT_FOUND: a piece of a draft that has not begun. JQ_ERR_IO.
  */
 #ifndef JQ_BROKER_BLOB_STORE_H
 #define JQ_BROKER_BLOB_STORE_H
@@ -43,6 +47,7 @@ enum jq_err jq_store_have(struct jq_store *store, const uint8_t *hash, uint64_t 
 struct jq_store_piece {
     uint64_t offset;
     struct jq_bytes data;
+    bool draft; /* it is put under the name of a draft, which has begun */
     /* Called once, soon, in whatever thread, when the data are needed no more. NULL: they are lent for the time of the call. */
     void (*release)(void *ctx);
     void *ctx;
@@ -52,6 +57,16 @@ struct jq_store_piece {
  * one that was missing: of the file that stands now, not 0; else 0. 0 and all of it in *ret_have: it was there before. */
 enum jq_err jq_store_put(struct jq_store *store, const uint8_t *hash, uint64_t size, const struct jq_store_piece *piece,
                          int64_t now_ms, uint64_t *ret_have, uint32_t *ret_version, struct jq_error *reterr);
+
+/* Begins a draft, or asks how much of it has come. `ret_taken`: false where a file of that size is stored, or coming under its hash: the
+ * draft is not begun then. */
+enum jq_err jq_store_draft(struct jq_store *store, const uint8_t *name, uint64_t size, int64_t now_ms,
+                           uint64_t *ret_have, bool *ret_taken, struct jq_error *reterr);
+/* The draft is the blob of that hash, and is no draft any more. Where the blob is stored, or is coming, the draft is thrown away; a draft
+ * that never was is no error: on_disk and have are those of the blob. `ret_version`: as that of jq_store_put(). */
+enum jq_err jq_store_name(struct jq_store *store, const uint8_t *name, const uint8_t *hash, uint64_t size,
+                          int64_t now_ms, uint64_t *ret_have, bool *ret_on_disk, uint32_t *ret_version,
+                          struct jq_error *reterr);
 
 /* Version of the file that stands under that name; 0: from before the store was opened, or none. */
 uint32_t jq_store_version(const struct jq_store *store, const uint8_t *hash);

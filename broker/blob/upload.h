@@ -13,9 +13,10 @@
 enum { UPLOAD_WINDOW = 64 }; /* pieces ahead of the first that is missing */
 
 struct upload {
-    uint8_t hash[JQ_BLOB_HASH_SIZE];
+    uint8_t hash[JQ_BLOB_HASH_SIZE]; /* of a draft: its name */
     uint64_t size;
-    int fd; /* -1: free */
+    int fd;     /* -1: free */
+    bool draft; /* what its SHA-256 is to be is not known yet */
     uint64_t chunk_count;
     uint64_t come;            /* pieces, from the start on without a gap */
     uint64_t ahead;           /* bit i: piece come + i is there, too; bit 0 is never set */

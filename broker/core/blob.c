@@ -364,7 +364,25 @@ static void blob_arrived(struct jq_core *core, const struct jq_request *request)
     put_reply(core, request, request->u.blob.size, true);
 }
 
+/* What its SHA-256 will be nobody knows: whatever has that name is another's. */
+static void draft_request(struct jq_core *core, const struct jq_request *request) {
+    const struct jq_reply_effect reply = {
+        .call = request->call,
+        .request = request->id,
+        .op = request->op,
+        .u.blob = {.have = request->u.blob.have, .draft = request->u.blob.draft_taken}};
+    if (core->blob_count >= core->config.blobs_max) {
+        refuse_full(core, request);
+    } else {
+        reply_send(core, &reply, JQ_EFFECT_DURABLE);
+    }
+}
+
 void blob_put_request(struct jq_core *core, const struct jq_request *request) {
+    if (request->u.blob.draft) {
+        draft_request(core, request);
+        return;
+    }
     const uint32_t ref = blob_find(core, request->u.blob.hash);
     const bool stored = ref != 0 && blob_at(core, ref)->stored;
     if (request->u.blob.arrived) {

@@ -343,6 +343,7 @@ struct jq_reply_effect {
         struct {
             uint64_t have;        /* put: bytes that have come from the start on; get: the size of the whole */
             bool whole;           /* put: it is stored */
+            bool draft;           /* put: the draft may come */
             struct jq_bytes data; /* get */
         } blob;
         struct {

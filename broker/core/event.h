@@ -311,8 +311,10 @@ struct jq_request {
             uint64_t after; /* rows behind the one of that number */
         } page;             /* limit.ls */
         struct {
-            const uint8_t *hash; /* SHA-256 */
-            uint64_t size;       /* put: of the whole */
+            const uint8_t *hash;  /* SHA-256; of a draft: its name */
+            const uint8_t *named; /* put: name of the draft that is this blob; NULL: none is */
+            bool draft;           /* put: `hash` is the name of a draft */
+            uint64_t size;        /* put: of the whole */
             uint64_t offset;
             struct jq_bytes data;
             bool data_given;
@@ -321,6 +323,7 @@ struct jq_request {
             uint64_t have;    /* bytes that have come so far */
             uint32_t version; /* of its file, never 0 */
             bool on_disk;     /* its file is there */
+            bool draft_taken; /* put: the draft may come */
             bool arrived;     /* put: with this request it is whole, checked, and on disk */
             uint64_t after;   /* ls: rows behind the one of that number */
             uint32_t limit;   /* ls */

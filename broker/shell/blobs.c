@@ -193,6 +193,7 @@ static struct jq_store_piece piece_of(const struct jq_inbound *request) {
     struct jq_frame *frame = jq_call_take_frame(request->call);
     return (struct jq_store_piece){.offset = asked->u.blob.offset,
                                    .data = asked->u.blob.data,
+                                   .draft = asked->u.blob.draft,
                                    .release = frame != NULL ? free_frame : NULL,
                                    .ctx = frame};
 }
@@ -210,7 +211,8 @@ static void serve_put(struct jq_blobs *blobs, struct jq_inbound *request) {
         refuse(blobs, request, &error);
         return;
     }
-    if (version == 0 && have == asked->u.blob.size) { /* it was there: the core says whether it knows of it */
+    if (version == 0 && have == asked->u.blob.size &&
+        !asked->u.blob.draft) { /* it was there: the core says whether it knows of it */
         asked->u.blob.have = have;
         asked->u.blob.on_disk = true;
         jq_inbox_push(blobs->config.inbox, &request->item);
@@ -226,13 +228,24 @@ static void serve_put(struct jq_blobs *blobs, struct jq_inbound *request) {
     jq_inbox_push(blobs->config.inbox, &request->item);
 }
 
-/* What the core cannot know is found out here. */
-static void serve_question(struct jq_blobs *blobs, struct jq_inbound *request) {
-    struct jq_request *asked = &request->event.u.request;
-    struct jq_error error;
+/* What the core cannot know is found out here. A draft that gets its name may be whole with that. */
+static enum jq_err ask_store(struct jq_store *store, struct jq_request *asked, struct jq_error *reterr) {
+    const uint8_t *hash = asked->u.blob.hash;
     const uint64_t size = asked->op == JQ_OP_BLOB_PUT ? asked->u.blob.size : UINT64_MAX;
-    if (jq_store_have(blobs->store, asked->u.blob.hash, size, now_ms(), &asked->u.blob.have, &asked->u.blob.on_disk,
-                      &error) != JQ_OK)
+    uint64_t *have = &asked->u.blob.have;
+    if (asked->u.blob.draft)
+        return jq_store_draft(store, hash, size, now_ms(), have, &asked->u.blob.draft_taken, reterr);
+    if (asked->u.blob.named == NULL)
+        return jq_store_have(store, hash, size, now_ms(), have, &asked->u.blob.on_disk, reterr);
+    const enum jq_err err = jq_store_name(store, asked->u.blob.named, hash, size, now_ms(), have,
+                                          &asked->u.blob.on_disk, &asked->u.blob.version, reterr);
+    asked->u.blob.arrived = err == JQ_OK && asked->u.blob.version != 0;
+    return err;
+}
+
+static void serve_question(struct jq_blobs *blobs, struct jq_inbound *request) {
+    struct jq_error error;
+    if (ask_store(blobs->store, &request->event.u.request, &error) != JQ_OK)
         refuse(blobs, request, &error);
     else
         jq_inbox_push(blobs->config.inbox, &request->item);

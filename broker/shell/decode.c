@@ -484,12 +484,15 @@ static bool read_large_request(struct jq_decoder *decoder, const msgpack_object 
                                struct jq_envelope *envelope) {
     if (!read_request(decoder, root, JQ_OP_BLOB_PUT, request, envelope))
         return false;
-    uint8_t *hash = jq_decode_array(decoder, JQ_BLOB_HASH_SIZE, 1);
-    if (!hash)
+    uint8_t *names = jq_decode_array(decoder, 2 * (size_t)JQ_BLOB_HASH_SIZE, 1);
+    if (!names)
         return false;
-    JQ_CHECK(request->u.blob.hash != NULL); /* It is required. */
-    memcpy(hash, request->u.blob.hash, JQ_BLOB_HASH_SIZE);
-    request->u.blob.hash = hash;
+    memcpy(names, request->u.blob.hash, JQ_BLOB_HASH_SIZE);
+    request->u.blob.hash = names;
+    if (request->u.blob.named) {
+        memcpy(names + JQ_BLOB_HASH_SIZE, request->u.blob.named, JQ_BLOB_HASH_SIZE);
+        request->u.blob.named = names + JQ_BLOB_HASH_SIZE;
+    }
     return true;
 }
 

@@ -78,8 +78,7 @@ bool jq_decode_made(struct jq_decoder *decoder, const struct jq_values *detail, 
 
 /* ---- blob.* ------------------------------------------------------------------------------------------------------ */
 
-_Static_assert(JQ_AT_BLOB_PUT_HASH == 0 && JQ_AT_BLOB_GET_HASH == 0 && JQ_AT_BLOB_STAT_HASH == 0,
-               "jq_decode_blob_stat() reads all of them");
+_Static_assert(JQ_AT_BLOB_GET_HASH == 0 && JQ_AT_BLOB_STAT_HASH == 0, "jq_decode_blob_stat() reads both");
 
 bool jq_decode_blob_stat(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     (void)decoder;
@@ -108,6 +107,19 @@ static bool check_piece(struct jq_decoder *decoder, uint64_t size, uint64_t left
                         (unsigned long long)size, JQ_BLOB_CHUNK_SIZE);
 }
 
+/* By its hash, or as a draft, or which blob a draft is. */
+static bool read_name(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
+    const bool hash = jq_given(values, JQ_AT_BLOB_PUT_HASH), draft = jq_given(values, JQ_AT_BLOB_PUT_DRAFT);
+    if (!hash && !draft)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "hash", "missing");
+    if (hash && draft && request->u.blob.data_given)
+        return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "data", "given with both hash and draft");
+    request->u.blob.draft = !hash;
+    request->u.blob.hash = values->at[hash ? JQ_AT_BLOB_PUT_HASH : JQ_AT_BLOB_PUT_DRAFT].bytes.data;
+    request->u.blob.named = hash && draft ? values->at[JQ_AT_BLOB_PUT_DRAFT].bytes.data : NULL;
+    return true;
+}
+
 bool jq_decode_blob_put(struct jq_decoder *decoder, const struct jq_values *values, struct jq_request *request) {
     const uint64_t size = values->at[JQ_AT_BLOB_PUT_SIZE].u;
     const uint64_t offset = jq_value_uint(values, JQ_AT_BLOB_PUT_OFFSET, 0);
@@ -115,7 +127,7 @@ bool jq_decode_blob_put(struct jq_decoder *decoder, const struct jq_values *valu
     request->u.blob.offset = offset;
     request->u.blob.data_given = jq_given(values, JQ_AT_BLOB_PUT_DATA);
     request->u.blob.data = jq_value_bytes(values, JQ_AT_BLOB_PUT_DATA);
-    if (!jq_decode_blob_stat(decoder, values, request) || !check_offset(decoder, request))
+    if (!read_name(decoder, values, request) || !check_offset(decoder, request))
         return false;
     if (!request->u.blob.data_given)
         return true;

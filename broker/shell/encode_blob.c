@@ -43,6 +43,8 @@ void encode_blob_put(struct encoder *encoder, const struct jq_reply_effect *repl
     row_bool(&map, JQ_AT_BLOB_PUT_REPLY_WHOLE, reply->u.blob.whole);
     if (encoder->context->blob_piece_max > JQ_BLOB_CHUNK_SIZE)
         row_uint(&map, JQ_AT_BLOB_PUT_REPLY_PIECE_MAX, encoder->context->blob_piece_max);
+    if (reply->u.blob.draft)
+        row_bool(&map, JQ_AT_BLOB_PUT_REPLY_DRAFT, true);
     row_end(&map);
 }
 

@@ -8,7 +8,10 @@
 #include "common/libjq/transfer.h"
 #include "common/text.h"
 
-enum { HASHED_AT_A_TIME = 256 * 1024 };
+enum {
+    HASHED_AT_A_TIME = 256 * 1024,
+    DRAFT_SIZE_MIN = 8 * 1024 * 1024, /* smaller files are added up in less time than two more messages take */
+};
 
 char *jq_blob_format(const struct jq_blob *blob, char place[JQ_BLOB_TEXT_SIZE]) {
     return jq_text_format_hex((struct jq_bytes){blob->hash, sizeof(blob->hash)}, place);
@@ -23,11 +26,65 @@ enum jq_err jq_blob_parse(const char *text, struct jq_blob *ret_blob, struct jq_
     return JQ_OK;
 }
 
+/* ---- the sum ---- */
+
+static void sum_restart(struct transfer *transfer) {
+    jq_sha256_init(&transfer->sum);
+    transfer->summed = 0;
+    transfer->hashed = false;
+}
+
+/* Goes on with it, to that offset of the file. */
+static enum jq_err sum_to(struct transfer *transfer, uint64_t end, struct jq_error *reterr) {
+    uint8_t *data = transfer->summed < end ? malloc(HASHED_AT_A_TIME) : NULL;
+    enum jq_err err = data || transfer->summed >= end ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "blob");
+    while (err == JQ_OK && transfer->summed < end) {
+        const uint64_t left = end - transfer->summed;
+        const size_t size = left < HASHED_AT_A_TIME ? (size_t)left : HASHED_AT_A_TIME;
+        err = transfer_look(transfer, reterr);
+        err = err == JQ_OK ? transfer_read(transfer, data, size, transfer->summed, reterr) : err;
+        if (err == JQ_OK) {
+            jq_sha256_add(&transfer->sum, data, size);
+            transfer->summed += size;
+        }
+    }
+    free(data);
+    return err;
+}
+
+static enum jq_err sum_end(struct transfer *transfer, struct jq_error *reterr) {
+    if (transfer->hashed) {
+        return JQ_OK;
+    }
+    const enum jq_err err = sum_to(transfer, transfer->size, reterr);
+    if (err == JQ_OK) {
+        jq_sha256_end(&transfer->sum, transfer->own.hash);
+        transfer->hashed = true;
+    }
+    return err;
+}
+
+/* A piece that is in memory anyway: what of it is not in the sum yet. */
+static void sum_piece(struct transfer *transfer, const uint8_t *data, uint64_t offset, size_t size) {
+    if (!transfer->hashed && offset <= transfer->summed && offset + size > transfer->summed) {
+        const size_t known = (size_t)(transfer->summed - offset);
+        jq_sha256_add(&transfer->sum, data + known, size - known);
+        transfer->summed = offset + size;
+    }
+}
+
 /* ---- piece by piece ---- */
 
+static void pack_name(struct jq_pack *pack, unsigned place, const uint8_t *name) {
+    jq_pack_field_bin(pack, &jq_message_blob_put, place, (struct jq_bytes){name, JQ_BLOB_HASH_SIZE});
+}
+
 static void pack_put(struct jq_pack *pack, const struct transfer *transfer) {
-    jq_pack_field_bin(pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_HASH,
-                      (struct jq_bytes){transfer->blob->hash, JQ_BLOB_HASH_SIZE});
+    if (transfer->draft) {
+        pack_name(pack, JQ_AT_BLOB_PUT_DRAFT, transfer->name);
+    } else {
+        pack_name(pack, JQ_AT_BLOB_PUT_HASH, transfer->blob->hash);
+    }
     jq_pack_field_uint(pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_SIZE, transfer->size);
 }
 
@@ -36,6 +93,19 @@ static enum jq_err ask_have(struct transfer *transfer, struct jq_error *reterr) 
     const enum jq_err err = transfer_begin(transfer, "blob.put", 2, &pack, reterr);
     if (err == JQ_OK) {
         pack_put(&pack, transfer);
+        transfer_note(transfer, 0, 0);
+        jq_flight_send(transfer_last(transfer));
+    }
+    return err;
+}
+
+/* Says which blob the draft is. */
+static enum jq_err ask_name(struct transfer *transfer, struct jq_error *reterr) {
+    struct jq_pack pack;
+    const enum jq_err err = transfer_begin(transfer, "blob.put", 3, &pack, reterr);
+    if (err == JQ_OK) {
+        pack_put(&pack, transfer);
+        pack_name(&pack, JQ_AT_BLOB_PUT_HASH, transfer->blob->hash);
         transfer_note(transfer, 0, 0);
         jq_flight_send(transfer_last(transfer));
     }
@@ -72,6 +142,7 @@ static enum jq_err send_piece(struct transfer *transfer, struct jq_error *reterr
     msgpack_pack_bin(&pack.packer, size);
     struct jq_frame *frame = fill_frame(transfer, pack.buf, size, &err, reterr);
     if (frame) {
+        sum_piece(transfer, jq_frame_data(frame) + pack.buf->size, transfer->next, size);
         transfer_note(transfer, transfer->next, size);
         jq_flight_send_frame(transfer_last(transfer), frame);
         transfer->next += size;
@@ -83,6 +154,7 @@ static enum jq_err send_piece(struct transfer *transfer, struct jq_error *reterr
 static void heed(struct transfer *transfer, const struct jq_reply_view *view) {
     const uint64_t most = jq_view_uint(view->body, "piece_max", 0);
     transfer->whole = transfer->whole || jq_view_bool(view->body, "whole", false);
+    transfer->draft_taken = transfer->draft_taken || jq_view_bool(view->body, "draft", false);
     transfer->have = jq_view_uint(view->body, "have", 0);
     if (most >= JQ_BLOB_CHUNK_SIZE && transfer->client->one_url) { /* else the next goes who knows where */
         transfer->piece_max =
@@ -102,13 +174,19 @@ static enum jq_err take_put(struct transfer *transfer, struct jq_error *reterr) 
     return err;
 }
 
-/* From where the broker is to the end: it may have to be gone through again, after a restart of the broker for one. */
-static enum jq_err put_round(struct transfer *transfer, struct jq_error *reterr) {
-    transfer->lost = false;
+/* Where the broker is. */
+static enum jq_err begin_round(struct transfer *transfer, struct jq_error *reterr) {
+    transfer->lost = transfer->draft_taken = false;
     transfer->piece = transfer->piece_max = JQ_BLOB_CHUNK_SIZE;
     enum jq_err err = ask_have(transfer, reterr);
     err = err == JQ_OK ? take_put(transfer, reterr) : err;
     transfer->next = transfer->have;
+    return err;
+}
+
+/* From there to the end. */
+static enum jq_err send_rest(struct transfer *transfer, struct jq_error *reterr) {
+    enum jq_err err = JQ_OK;
     bool empty = transfer->size == 0;
     while (err == JQ_OK && !transfer->whole && (transfer->count > 0 || transfer->next < transfer->size || empty)) {
         while (err == JQ_OK && transfer->count < TRANSFER_WINDOW && (transfer->next < transfer->size || empty)) {
@@ -119,23 +197,67 @@ static enum jq_err put_round(struct transfer *transfer, struct jq_error *reterr)
             err = take_put(transfer, reterr);
         }
     }
+    return err;
+}
+
+/* It may have to be gone through again, after a restart of the broker for one. */
+static enum jq_err put_round(struct transfer *transfer, struct jq_error *reterr) {
+    enum jq_err err = begin_round(transfer, reterr);
+    err = err == JQ_OK ? send_rest(transfer, reterr) : err;
     transfer_end_all(transfer);
     return err;
+}
+
+/* The same of a draft, which gets its name when all of it is there. */
+static enum jq_err draft_round(struct transfer *transfer, struct jq_error *reterr) {
+    enum jq_err err = begin_round(transfer, reterr);
+    if (err == JQ_OK && !transfer->draft_taken) {
+        err = jq_fail(reterr, JQ_ERR_NOT_FOUND, "the broker takes no draft of it");
+    }
+    err = err == JQ_OK ? sum_to(transfer, transfer->next, reterr) : err;
+    err = err == JQ_OK ? send_rest(transfer, reterr) : err;
+    if (err == JQ_OK && transfer->have == transfer->size) {
+        err = sum_end(transfer, reterr);
+        err = err == JQ_OK ? ask_name(transfer, reterr) : err;
+        err = err == JQ_OK ? take_put(transfer, reterr) : err;
+        transfer->draft = err != JQ_OK; /* It has its name. */
+    }
+    transfer_end_all(transfer);
+    return err;
+}
+
+/* What the broker does not take as a draft, or has not got right as one, comes by its hash. */
+static enum jq_err leave_draft(struct transfer *transfer, enum jq_err err, struct jq_error *reterr) {
+    if (!transfer->draft || (err != JQ_ERR_NOT_FOUND && err != JQ_ERR_INVALID && err != JQ_ERR_CONFLICT)) {
+        return err;
+    }
+    transfer->draft = false;
+    if (err == JQ_ERR_CONFLICT) {
+        sum_restart(transfer);
+    }
+    return sum_end(transfer, reterr);
+}
+
+static enum jq_err any_round(struct transfer *transfer, struct jq_error *reterr) {
+    return transfer->draft ? leave_draft(transfer, draft_round(transfer, reterr), reterr) : put_round(transfer, reterr);
 }
 
 /* Time runs out only while nothing comes over. */
 static enum jq_err put_all(struct transfer *transfer, struct jq_error *reterr) {
     int64_t until_ms = transfer_deadline_ms(transfer);
     uint64_t most = 0;
+    bool anew = false;
     for (int round = 0;; round++) {
-        const enum jq_err err = put_round(transfer, reterr);
-        /* What was there before may have been wrong: it is gone now, and the first round's word is not the last. */
-        const bool begin_anew = err == JQ_ERR_CONFLICT && round == 0;
+        const bool draft = transfer->draft;
+        const enum jq_err err = any_round(transfer, reterr);
+        /* What was there before may have been wrong: it is gone now, and the first word is not the last. */
+        const bool begin_anew = err == JQ_ERR_CONFLICT && !anew;
+        anew = anew || begin_anew;
         if (transfer->whole || (err != JQ_OK && err != JQ_ERR_BUSY && !begin_anew && !transfer->lost)) {
             return err;
         }
-        if (transfer->have > most) {
-            most = transfer->have;
+        if (transfer->have > most || draft != transfer->draft) {
+            most = draft == transfer->draft ? transfer->have : 0;
             until_ms = transfer_deadline_ms(transfer);
         }
         if (round >= TRANSFER_ROUNDS_MAX && jq_flight_now_ms() >= until_ms) {
@@ -150,23 +272,22 @@ static enum jq_err put_all(struct transfer *transfer, struct jq_error *reterr) {
 
 /* ---- the file ---- */
 
-static enum jq_err hash_file(struct transfer *transfer, struct jq_blob *ret_blob, struct jq_error *reterr) {
-    uint8_t *data = malloc(HASHED_AT_A_TIME);
+/* A name that this file has again when the put is begun anew, by another process too, and no other file: only then may what has come
+ * be gone on with. */
+static enum jq_err name_draft(struct transfer *transfer, const struct stat *status, struct jq_error *reterr) {
+    const int64_t about[] = {(int64_t)status->st_dev, (int64_t)status->st_ino, status->st_size,
+                             (int64_t)status->st_mtim.tv_sec, (int64_t)status->st_mtim.tv_nsec};
+    uint8_t *data = malloc(JQ_BLOB_CHUNK_SIZE);
     enum jq_err err = data ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "blob");
-    jq_sha256_init(&transfer->sum);
-    for (uint64_t at = 0; err == JQ_OK && at < transfer->size;) {
-        const size_t size = transfer_piece_size(transfer, at, HASHED_AT_A_TIME);
-        err = transfer_look(transfer, reterr);
-        err = err == JQ_OK ? transfer_read(transfer, data, size, at, reterr) : err;
-        if (err == JQ_OK) {
-            jq_sha256_add(&transfer->sum, data, size);
-        }
-        at += size;
+    err = err == JQ_OK ? transfer_read(transfer, data, JQ_BLOB_CHUNK_SIZE, 0, reterr) : err;
+    if (err == JQ_OK) {
+        jq_sha256_init(&transfer->sum);
+        jq_sha256_add(&transfer->sum, about, sizeof(about));
+        jq_sha256_add(&transfer->sum, data, JQ_BLOB_CHUNK_SIZE);
+        jq_sha256_end(&transfer->sum, transfer->name);
+        transfer->draft = true;
     }
     free(data);
-    if (err == JQ_OK) {
-        jq_sha256_end(&transfer->sum, ret_blob->hash);
-    }
     return err;
 }
 
@@ -180,22 +301,26 @@ static enum jq_err open_source(struct transfer *transfer, struct jq_error *reter
         return jq_fail(reterr, JQ_ERR_INVALID, "%.160s: not a plain file", transfer->path);
     }
     transfer->size = (uint64_t)status.st_size;
-    return JQ_OK;
+    enum jq_err err = transfer_look(transfer, reterr);
+    if (err == JQ_OK && transfer->size >= DRAFT_SIZE_MIN) {
+        err = name_draft(transfer, &status, reterr);
+    }
+    sum_restart(transfer);
+    return err;
 }
 
 enum jq_err jq_blob_put_watched(struct jq_client *client, const char *path, const struct jq_blob_watch *watch,
                                 struct jq_blob *ret_blob, struct jq_error *reterr) {
-    struct jq_blob blob;
     struct transfer *transfer = calloc(1, sizeof(*transfer));
     if (!transfer) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "blob");
     }
-    *transfer = (struct transfer){.client = client, .blob = &blob, .watch = watch, .path = path, .fd = -1};
+    *transfer = (struct transfer){.client = client, .blob = &transfer->own, .watch = watch, .path = path, .fd = -1};
     enum jq_err err = open_source(transfer, reterr);
-    err = err == JQ_OK ? hash_file(transfer, &blob, reterr) : err;
+    err = err == JQ_OK && !transfer->draft ? sum_end(transfer, reterr) : err;
     err = err == JQ_OK ? put_all(transfer, reterr) : err;
     if (err == JQ_OK) {
-        *ret_blob = blob;
+        *ret_blob = transfer->own;
     }
     if (transfer->fd >= 0) {
         (void)close(transfer->fd);

@@ -35,11 +35,17 @@ struct transfer {
     size_t piece;          /* bytes of the next one */
     size_t piece_max;      /* to which it may grow */
     bool whole;            /* put: it is stored */
+    bool draft;            /* put: it goes under `name`, while it is added up */
+    bool draft_taken;      /* put: the broker says so */
+    bool hashed;           /* put: own.hash is known */
     bool lost;             /* put: a piece was, for a reason that may pass */
     unsigned first, count; /* of what is under way */
     struct jq_flight flights[TRANSFER_WINDOW];
     struct piece pieces[TRANSFER_WINDOW];
     struct jq_sha256 sum;
+    uint64_t summed;                 /* bytes in it */
+    struct jq_blob own;              /* put: `blob` is this one */
+    uint8_t name[JQ_BLOB_HASH_SIZE]; /* of the draft */
 };
 
 int64_t transfer_deadline_ms(const struct transfer *transfer);

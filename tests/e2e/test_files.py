@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import unittest
@@ -99,6 +100,65 @@ class Files(TestCase):
         printed = subprocess.run([program("jqctl"), "-s", self.bed.request, "blob", "get", digest, "-"],
                                  stdout=subprocess.PIPE, cwd=self.bed.folder, timeout=START_S, check=True)
         self.assertEqual(printed.stdout, data)
+
+    def test_a_large_file_is_sent_while_it_is_added_up(self):
+        """A large file comes as a draft; one that a killed broker cut off goes on where it was.
+        Put again, nothing is sent."""
+        self.bed.start_broker()
+        part, data, digest = self.file("part", 200 * PIECE + 7)
+        client, draft = self.bed.client(), b"d" * 32
+        request = {"draft": draft, "size": len(data)}
+        self.assertIs(client.ask("blob.put", request)[1]["draft"], True)
+        for i in range(150):
+            piece = {"offset": i * PIECE, "data": data[i * PIECE:(i + 1) * PIECE]}
+            self.assertEqual(client.ask("blob.put", {**request, **piece}), (0, {"have": (i + 1) * PIECE, "whole": False}))
+        self.bed.broker.kill()
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        client = self.bed.client()
+        have = client.ask("blob.put", request)[1]["have"]
+        self.assertGreater(have, 20 * PIECE)
+        for at in range(have, len(data), PIECE):
+            _, body = client.ask("blob.put", {**request, "offset": at, "data": data[at:at + PIECE]})
+        self.assertEqual(body, {"have": len(data), "whole": False})
+        self.assertEqual(self.blobs(), {})
+        self.assertIs(client.ask("blob.put", {**request, "hash": bytes.fromhex(digest)})[1]["whole"], True)
+        self.assertEqual(os.listdir(self.bed.path("data", "blobs", "tmp")), [])
+        relay = Relay(self.bed.request_port, [])
+        direct, self.bed.request = self.bed.request, f"tcp://127.0.0.1:{relay.port}"
+        self.bed.do("blob", "put", part)
+        self.assertLess(relay.passed, PIECE)
+        other, data, digest = self.file("other", 200 * PIECE + 8, seed=1)
+        self.bed.do("blob", "put", other)
+        self.assertGreater(relay.passed, len(data))
+        self.bed.request = direct
+        relay.close()
+        self.bed.do("blob", "get", digest, self.bed.path("back"))
+        self.assertEqual(self.read("back"), data)
+
+    def test_a_draft_that_another_has_begun(self):
+        """A draft is gone on with by the next process that puts the file. Where what came before was not the file's, it comes anew, by its hash."""
+        self.bed.start_broker()
+        part, data, digest = self.file("part", 180 * PIECE)
+        about = os.stat(part)
+        name = hashlib.sha256(struct.pack("=5q", about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns // 10**9,
+                                          about.st_mtime_ns % 10**9) + data[:PIECE]).digest()
+        client, request = self.bed.client(), {"draft": name, "size": len(data)}
+        for count, wrong in ((100, False), (100, True)):
+            self.assertIs(client.ask("blob.put", request)[1]["draft"], True)
+            for at in range(0, count * PIECE, PIECE):
+                piece = {"offset": at, "data": bytes(PIECE) if wrong and at else data[at:at + PIECE]}
+                self.assertEqual(client.ask("blob.put", {**request, **piece}), (0, {"have": at + PIECE, "whole": False}))
+            relay = Relay(self.bed.request_port, [])
+            direct, self.bed.request = self.bed.request, f"tcp://127.0.0.1:{relay.port}"
+            self.bed.do("blob", "put", part)
+            self.bed.request = direct
+            relay.close()
+            self.assertEqual(relay.passed > len(data), wrong)
+            self.assertEqual(list(self.blobs()), [digest])
+            self.assertEqual(os.listdir(self.bed.path("data", "blobs", "tmp")), [])
+            self.bed.do("blob", "gc")
+            wait_until("it is gone", lambda: not os.path.exists(self.stored(digest)))
 
     def test_a_line_that_breaks_within_a_piece(self):
         """A transfer whose connection breaks in the middle of a large piece, and breaks again, goes on where it was, both ways."""

@@ -453,6 +453,10 @@ static void write_blob_put_reply(struct jq_buf *out) {
     encode(out, (struct jq_reply_effect){.op = JQ_OP_BLOB_PUT, .request = 22, .u.blob = {.have = 49152}});
 }
 
+static void write_blob_draft_reply(struct jq_buf *out) {
+    encode(out, (struct jq_reply_effect){.op = JQ_OP_BLOB_PUT, .request = 22, .u.blob = {.draft = true}});
+}
+
 static void write_blob_get_reply(struct jq_buf *out) {
     static const uint8_t data[] = {0x73, 0x6f, 0x6c, 0x69, 0x64};
     encode(out, (struct jq_reply_effect){
@@ -624,6 +628,7 @@ const struct example examples[] = {
         "{\"hash\": h'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', \"size\": 49157,"
         " \"offset\": 49152, \"data\": h'736f6c6964'}"),
     REPLY("blob.put reply", write_blob_put_reply, blob_put_reply),
+    REPLY("blob.put reply to a draft", write_blob_draft_reply, blob_put_reply),
     REQUEST("blob.get", "23", blob_get,
         "{\"hash\": h'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', \"offset\": 0}"),
     REPLY("blob.get reply", write_blob_get_reply, blob_get_reply),

@@ -397,6 +397,35 @@ static void a_flow_without_its_blob_is_refused(void **state) {
     lab_free(lab);
 }
 
+/* A draft may have any name, that of a stored blob too: it is another thing, and its putter hears what the store says of it. Beyond
+ * blobs_max none is begun. */
+static void the_name_of_a_draft_is_no_hash(void **state) {
+    struct lab *lab = lab_of();
+    (void)state;
+    (void)store(lab, part, 1);
+    struct jq_request begin = lab_request(lab, JQ_OP_BLOB_PUT);
+    begin.u.blob.hash = part;
+    begin.u.blob.draft = begin.u.blob.draft_taken = true;
+    begin.u.blob.have = 40;
+    const struct jq_reply_effect *reply = lab_ask(lab, &begin);
+    assert_true(reply->u.blob.draft);
+    assert_int_equal(reply->u.blob.have, 40);
+    assert_false(reply->u.blob.whole);
+    begin = lab_request(lab, JQ_OP_BLOB_PUT);
+    begin.u.blob.hash = mesh;
+    begin.u.blob.draft = true;
+    assert_false(lab_ask(lab, &begin)->u.blob.draft);
+    for (uint8_t i = 0; i < 3; i++) {
+        const uint8_t hash[JQ_BLOB_HASH_SIZE] = {100, i};
+        (void)store(lab, hash, i + 2u);
+    }
+    begin = lab_request(lab, JQ_OP_BLOB_PUT);
+    begin.u.blob.hash = mesh;
+    begin.u.blob.draft = begin.u.blob.draft_taken = true;
+    assert_int_equal(lab_ask(lab, &begin)->status, JQ_REPLY_BUSY);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_blob_lives_as_long_as_its_tasks_and_a_grace_time),
@@ -412,6 +441,7 @@ int main(void) {
         cmocka_unit_test(a_start_knows_what_should_be_on_disk),
         cmocka_unit_test(outputs_to_be_made_refer_to_nothing),
         cmocka_unit_test(a_flow_without_its_blob_is_refused),
+        cmocka_unit_test(the_name_of_a_draft_is_no_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

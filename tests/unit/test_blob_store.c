@@ -28,7 +28,8 @@ struct bench {
     uint8_t hash[JQ_BLOB_HASH_SIZE];
     uint64_t have;
     uint32_t version;
-    bool forgotten; /* what `known` says of all blobs */
+    const uint8_t *draft; /* name of the draft that is put; NULL: it goes by its hash */
+    bool forgotten;       /* what `known` says of all blobs */
     uint64_t disk_free_min;
     struct jq_error error;
     void (*release)(void *ctx); /* of what is put; NULL: it is lent */
@@ -82,9 +83,13 @@ static void bench_free(struct bench *bench) {
 static enum jq_err put_many(struct bench *bench, uint64_t first, size_t count) {
     const uint64_t offset = first * JQ_BLOB_CHUNK_SIZE;
     const size_t size = SIZE - offset < count * JQ_BLOB_CHUNK_SIZE ? SIZE - offset : count * JQ_BLOB_CHUNK_SIZE;
-    const struct jq_store_piece piece = {
-        .offset = offset, .data = {bench->data + offset, size}, .release = bench->release, .ctx = bench};
-    return jq_store_put(bench->store, bench->hash, SIZE, &piece, 0, &bench->have, &bench->version, &bench->error);
+    const struct jq_store_piece piece = {.offset = offset,
+                                         .data = {bench->data + offset, size},
+                                         .draft = bench->draft != NULL,
+                                         .release = bench->release,
+                                         .ctx = bench};
+    const uint8_t *name = bench->draft ? bench->draft : bench->hash;
+    return jq_store_put(bench->store, name, SIZE, &piece, 0, &bench->have, &bench->version, &bench->error);
 }
 
 static enum jq_err put(struct bench *bench, uint64_t piece) {
@@ -359,6 +364,131 @@ static void an_abandoned_put_is_swept(void **state) {
     bench_free(bench);
 }
 
+static const uint8_t draft_name[JQ_BLOB_HASH_SIZE] = {7, 7}, other_name[JQ_BLOB_HASH_SIZE] = {7, 8};
+
+/* Is it taken? */
+static bool begin_draft(struct bench *bench, const uint8_t *name) {
+    bool taken = false;
+    assert_int_equal(jq_store_draft(bench->store, name, SIZE, 0, &bench->have, &taken, &bench->error), JQ_OK);
+    return taken;
+}
+
+static void put_draft(struct bench *bench, const uint8_t *name, uint64_t first, uint64_t end) {
+    bench->draft = name;
+    for (uint64_t i = first; i < end; i++) {
+        assert_int_equal(put(bench, i), JQ_OK);
+    }
+    bench->draft = NULL;
+}
+
+static enum jq_err name_draft(struct bench *bench, const uint8_t *name, const uint8_t *hash, bool *ret_on_disk) {
+    return jq_store_name(bench->store, name, hash, SIZE, 0, &bench->have, ret_on_disk, &bench->version, &bench->error);
+}
+
+/* A draft is nothing but bytes that have come until it is said which blob it is; then it is checked, and stands under its hash. */
+static void a_draft_gets_its_name(void **state) {
+    struct bench *bench = bench_new();
+    bool on_disk = false;
+    (void)state;
+    assert_true(begin_draft(bench, draft_name));
+    put_draft(bench, draft_name, 0, PIECES);
+    assert_int_equal(bench->have, SIZE);
+    assert_int_equal(bench->version, 0);
+    assert_false(jq_store_holds(bench->store, draft_name, SIZE));
+    assert_false(jq_store_holds(bench->store, bench->hash, SIZE));
+    assert_int_equal(name_draft(bench, draft_name, bench->hash, &on_disk), JQ_OK);
+    assert_int_not_equal(bench->version, 0);
+    assert_true(jq_store_holds(bench->store, bench->hash, SIZE));
+    assert_int_equal(name_draft(bench, draft_name, bench->hash, &on_disk), JQ_OK); /* said again */
+    assert_int_equal(bench->version, 0);
+    assert_true(on_disk);
+    assert_int_equal(jq_store_used_bytes(bench->store), SIZE);
+    bench_free(bench);
+}
+
+/* A draft that is said to be what it is not is thrown away, and gives its room back. */
+static void a_draft_is_checked(void **state) {
+    struct bench *bench = bench_new();
+    bool on_disk = false;
+    (void)state;
+    assert_true(begin_draft(bench, draft_name));
+    put_draft(bench, draft_name, 0, PIECES);
+    assert_int_equal(name_draft(bench, draft_name, other_name, &on_disk), JQ_ERR_CORRUPT);
+    assert_false(jq_store_holds(bench->store, other_name, SIZE));
+    assert_int_equal(jq_store_used_bytes(bench->store), 0);
+    assert_true(begin_draft(bench, draft_name));
+    assert_int_equal(bench->have, 0);
+    bench_free(bench);
+}
+
+/* What might be stored already, or be on its way under its hash, is asked for by its hash: no draft of that size is begun, after a
+ * start of the broker neither, until nothing has it any more. */
+static void what_may_be_known_is_no_draft(void **state) {
+    struct bench *bench = bench_new();
+    (void)state;
+    assert_int_equal(put(bench, 0), JQ_OK);
+    assert_false(begin_draft(bench, draft_name));
+    jq_store_close(bench->store);
+    open_store(bench);
+    assert_false(begin_draft(bench, draft_name));
+    put_from(bench, 0);
+    assert_false(begin_draft(bench, draft_name));
+    jq_store_close(bench->store);
+    open_store(bench);
+    assert_false(begin_draft(bench, draft_name));
+    assert_int_equal(jq_store_used_bytes(bench->store), SIZE);
+    assert_int_equal(jq_store_drop(bench->store, bench->hash, 0, NULL), JQ_OK);
+    assert_true(begin_draft(bench, draft_name));
+    bench_free(bench);
+}
+
+/* A draft counts as what is announced, over a restart, after which it is gone on with; pieces of one that never began are refused, and
+ * leave nothing; one that nobody goes on with is swept. */
+static void a_draft_goes_on_or_is_swept(void **state) {
+    struct bench *bench = bench_new();
+    bool on_disk = false;
+    (void)state;
+    bench->draft = draft_name;
+    assert_int_equal(put(bench, 0), JQ_ERR_NOT_FOUND);
+    assert_int_equal(jq_store_used_bytes(bench->store), 0);
+    assert_true(begin_draft(bench, draft_name));
+    put_draft(bench, draft_name, 0, PIECES - 1);
+    jq_store_close(bench->store);
+    open_store(bench);
+    assert_int_equal(jq_store_used_bytes(bench->store), SIZE);
+    put_draft(bench, draft_name, 3, 4); /* a late piece finds it */
+    assert_true(begin_draft(bench, draft_name));
+    assert_in_range(bench->have, JQ_BLOB_CHUNK_SIZE, SIZE - 1);
+    put_draft(bench, draft_name, bench->have / JQ_BLOB_CHUNK_SIZE, PIECES);
+    assert_int_equal(name_draft(bench, draft_name, bench->hash, &on_disk), JQ_OK);
+    assert_int_not_equal(bench->version, 0);
+    assert_int_equal(jq_store_drop(bench->store, bench->hash, bench->version, NULL), JQ_OK);
+    assert_true(begin_draft(bench, other_name));
+    jq_store_sweep(bench->store, 7200000, INT64_MAX);
+    assert_int_equal(jq_store_used_bytes(bench->store), 0);
+    bench_free(bench);
+}
+
+/* Of two drafts of the same content the one that is named first is stored. The other is thrown away; so is one whose blob is coming by
+ * its hash, which goes on as it was. One that is named before all of it is there goes on by its hash. */
+static void the_first_of_two_drafts_is_stored(void **state) {
+    struct bench *bench = bench_new();
+    bool on_disk = false;
+    (void)state;
+    assert_true(begin_draft(bench, draft_name) && begin_draft(bench, other_name));
+    put_draft(bench, draft_name, 0, 9);
+    assert_int_equal(name_draft(bench, draft_name, bench->hash, &on_disk), JQ_OK);
+    assert_int_equal(bench->have, 9 * JQ_BLOB_CHUNK_SIZE);
+    assert_int_equal(jq_store_used_bytes(bench->store), 2 * SIZE);
+    put_draft(bench, other_name, 0, PIECES);
+    assert_int_equal(name_draft(bench, other_name, bench->hash, &on_disk), JQ_OK);
+    assert_int_equal(bench->have, 9 * JQ_BLOB_CHUNK_SIZE);
+    assert_int_equal(jq_store_used_bytes(bench->store), SIZE);
+    put_from(bench, 9);
+    assert_true(jq_store_holds(bench->store, bench->hash, SIZE));
+    bench_free(bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_come_in_any_order),
@@ -372,6 +502,11 @@ int main(void) {
         cmocka_unit_test(the_quota_versions_and_a_start),
         cmocka_unit_test(an_abandoned_put_is_swept),
         cmocka_unit_test(what_was_put_again_is_read),
+        cmocka_unit_test(a_draft_gets_its_name),
+        cmocka_unit_test(a_draft_is_checked),
+        cmocka_unit_test(what_may_be_known_is_no_draft),
+        cmocka_unit_test(a_draft_goes_on_or_is_swept),
+        cmocka_unit_test(the_first_of_two_drafts_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

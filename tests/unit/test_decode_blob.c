@@ -103,12 +103,57 @@ static void who_asks_says_how_much_may_come(void **state) {
     }
 }
 
+enum { WITH_HASH = 1, WITH_DRAFT = 2, WITH_DATA = 4, LARGE = 8 };
+
+static enum jq_err put_named(struct bench *bench, unsigned with) {
+    static const uint8_t draft[JQ_BLOB_HASH_SIZE] = {4, 5, 6};
+    const unsigned fields = 1u + !!(with & WITH_HASH) + !!(with & WITH_DRAFT) + !!(with & (WITH_DATA | LARGE));
+    struct jq_pack pack = begin(bench, JQ_STR("blob.put"), fields);
+    jq_pack_field_uint(&pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_SIZE, 10 * (uint64_t)CHUNK);
+    if (with & WITH_HASH)
+        jq_pack_field_bin(&pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_HASH, (struct jq_bytes){hash, sizeof(hash)});
+    if (with & WITH_DRAFT)
+        jq_pack_field_bin(&pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_DRAFT, (struct jq_bytes){draft, sizeof(draft)});
+    if (with & WITH_DATA)
+        jq_pack_field_bin(&pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_DATA, (struct jq_bytes){data, CHUNK});
+    if (with & LARGE) { /* nobody knows that field */
+        jq_pack_str(&pack, JQ_STR("padding"));
+        jq_pack_bin(&pack, (struct jq_bytes){data, 2 * CHUNK});
+    }
+    const struct jq_bytes frame = jq_buf_bytes(&bench->frame);
+    return with & LARGE
+               ? jq_decode_large_request(bench->decoder, frame, &bench->request, &bench->envelope, &bench->error)
+               : jq_decode_request(bench->decoder, frame, &bench->request, &bench->envelope, &bench->error);
+}
+
+/* A blob comes by its hash or as a draft. Both together say which blob the draft is: then there are no data. In a large frame, too, where
+ * both outlive it. */
+static void a_blob_comes_by_its_hash_or_as_a_draft(void **state) {
+    struct bench *bench = *state;
+    assert_int_equal(put_named(bench, WITH_HASH | WITH_DATA), JQ_OK);
+    assert_false(bench->request.u.blob.draft);
+    assert_null(bench->request.u.blob.named);
+    assert_int_equal(put_named(bench, WITH_DRAFT | WITH_DATA), JQ_OK);
+    assert_true(bench->request.u.blob.draft);
+    assert_int_equal(bench->request.u.blob.hash[0], 4);
+    assert_int_equal(put_named(bench, WITH_DATA), JQ_ERR_INVALID);
+    assert_int_equal(put_named(bench, WITH_HASH | WITH_DRAFT | WITH_DATA), JQ_ERR_INVALID);
+    assert_int_equal(put_named(bench, WITH_HASH | WITH_DRAFT), JQ_OK);
+    assert_false(bench->request.u.blob.draft);
+    assert_int_equal(bench->request.u.blob.named[0], 4);
+    assert_int_equal(put_named(bench, WITH_HASH | WITH_DRAFT | LARGE), JQ_OK);
+    memset(bench->frame.data, 0xc1, bench->frame.size);
+    assert_memory_equal(bench->request.u.blob.hash, hash, sizeof(hash));
+    assert_int_equal(bench->request.u.blob.named[0], 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_piece_is_whole_chunks_or_the_rest, set_up, bench_remove),
         cmocka_unit_test_setup_teardown(the_data_of_a_large_frame_stay_in_it, set_up, bench_remove),
         cmocka_unit_test_setup_teardown(nothing_else_is_large, set_up, bench_remove),
         cmocka_unit_test_setup_teardown(who_asks_says_how_much_may_come, set_up, bench_remove),
+        cmocka_unit_test_setup_teardown(a_blob_comes_by_its_hash_or_as_a_draft, set_up, bench_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

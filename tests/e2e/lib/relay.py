@@ -12,6 +12,7 @@ class Relay:
         self.target = (host, port)
         self.breaks = list(breaks)
         self.broken = 0
+        self.passed = 0  # bytes
         self.lock = threading.Lock()
         self.listener = socket.create_server((host, 0))
         self.port = self.listener.getsockname()[1]
@@ -30,6 +31,7 @@ class Relay:
     def passing(self, count):
         """How many of the next `count` bytes."""
         with self.lock:
+            self.passed += count
             if not self.breaks or count <= self.breaks[0]:
                 self.breaks[:1] = [left - count for left in self.breaks[:1]]
                 return count
