@@ -322,7 +322,7 @@ static enum jq_err listen_requests(struct jq_broker *broker, struct jq_error *re
         .ipc_mode = (unsigned)settings->ipc_mode,
         .connections_max = (size_t)settings->connections_max,
         .authority = &broker->authority,
-        .inbox = jq_engine_inbox(broker->engine),
+        .engine = broker->engine,
         .metrics = &broker->metrics,
         .blobs = broker->blobs,
         .decode = jq_policy_decode(settings),

@@ -11,6 +11,7 @@ enum {
     BATCH_ITEM_COST = 2048,     /* of any event, beside its bytes */
     TICK_MS = 1000,             /* the thread shows a sign of life, and marks an idle log */
     STOPPING_POLL_MS = 10,      /* while stopping: has everything been answered? */
+    GUEST_TURNS_MAX = 8,
 };
 
 /* ---- one step ---- */
@@ -180,6 +181,19 @@ static bool finished(struct jq_engine *engine) {
     return engine->stopping && jq_inbox_empty(&engine->inbox) && jq_ledger_quiet(engine->ledger) &&
            engine->config.unsent_lsn(engine->config.ctx) == UINT64_MAX &&
            engine->config.all_answered(engine->config.ctx);
+}
+
+/* A guest that finds more and more to do leaves it to the core thread: it is one of the network's. */
+void jq_engine_bring(struct jq_engine *engine, struct jq_inbox_item *item) {
+    if (!jq_inbox_bring(&engine->inbox, item))
+        return;
+    int64_t timeout_us = 0;
+    for (unsigned turns = 0; turns < GUEST_TURNS_MAX && (timeout_us <= 0 || jq_inbox_waits(&engine->inbox)); turns++) {
+        jq_inbox_serve(&engine->inbox);
+        turn(engine);
+        timeout_us = pause_us(engine);
+    }
+    jq_inbox_leave(&engine->inbox, timeout_us);
 }
 
 static void announce(struct jq_engine *engine, bool *flag) {

@@ -1,8 +1,10 @@
 /* engine.h - the core thread: takes all events that wait, reads the clock once, steps the core for each, and hands records and effects to
  * the ledger; besides, all that goes by time: the core's deadlines, idle marks, prologues of new segments.
  *
- * Threads:   one of its own, which alone touches the core from jq_engine_start() on. Everything here may be called from any thread.
- *            The callbacks `survey` and `effect` run on the core thread, `release` on that or on the commit thread.
+ * Threads:   one of its own, the core thread; while that sleeps, a thread that brings a request stands in for it (jq_engine_bring()).
+ *            From jq_engine_start() on the core is touched by the one of them whose turn it is, and "core thread" means that one
+ *            everywhere. Everything here may be called from any thread. The callbacks `survey` and `effect` run on the core thread,
+ *            `release` on that or on the commit thread.
  * Errors:    a log that fails ends in `failed`, which does not return.
  */
 #ifndef JQ_BROKER_SHELL_ENGINE_H
@@ -52,6 +54,10 @@ enum jq_err jq_engine_start(struct jq_engine *engine, struct jq_error *reterr);
 
 /* Where events go. */
 struct jq_inbox *jq_engine_inbox(struct jq_engine *engine);
+
+/* As jq_inbox_push(). If the core thread sleeps, this thread takes its turn at once, and may write and sync a small block: a request alone
+ * is answered sooner than the core thread would wake. Not with a lock held that a callback or an event takes. */
+void jq_engine_bring(struct jq_engine *engine, struct jq_inbox_item *item);
 
 /* The bytes of a whole record, while they are in memory; NULL: read them from the journal. Core thread only, inside `effect`. */
 const uint8_t *jq_engine_find(const struct jq_engine *engine, uint64_t lsn, size_t size);

@@ -5,16 +5,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
+enum { NS_PER_US = 1000, GUEST_WAIT_NS = 1000000000 };
 enum { RETRY_UNKNOWN_MS = 200, RETRY_MIN_MS = 20, RETRY_MAX_MS = 10000, IDLE_SECONDS = 3 };
 
 void jq_inbox_init(struct jq_inbox *inbox, size_t in_flight_max) {
     atomic_init(&inbox->newest, NULL);
-    atomic_init(&inbox->asleep, 0);
+    atomic_init(&inbox->place, JQ_INBOX_TAKEN);
     atomic_init(&inbox->rung, 0);
     atomic_init(&inbox->in_flight_bytes, 0);
     inbox->in_flight_max = in_flight_max;
     atomic_init(&inbox->full, false);
     atomic_init(&inbox->drain_bps, 0);
+    inbox->until_ns = 0;
     inbox->window_ns = 0;
     inbox->window_bytes = 0;
 }
@@ -69,17 +73,36 @@ int64_t jq_inbox_retry_ms(struct jq_inbox *inbox) {
     return wait_ms < RETRY_MIN_MS ? RETRY_MIN_MS : wait_ms > RETRY_MAX_MS ? RETRY_MAX_MS : (int64_t)wait_ms;
 }
 
-/* Whoever turns `asleep` back to 0 makes the one system call. */
-static void wake(struct jq_inbox *inbox) {
-    if (atomic_load(&inbox->asleep) != 0 && atomic_exchange(&inbox->asleep, 0) != 0)
-        (void)syscall(SYS_futex, &inbox->asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+static void futex_wait(struct jq_inbox *inbox, enum jq_inbox_place while_place, int64_t timeout_ns) {
+    const int64_t ns_per_s = 1000000000;
+    const struct timespec timeout = {.tv_sec = timeout_ns / ns_per_s, .tv_nsec = timeout_ns % ns_per_s};
+    (void)syscall(SYS_futex, &inbox->place, FUTEX_WAIT_PRIVATE, while_place, &timeout, NULL, 0);
 }
 
-void jq_inbox_push(struct jq_inbox *inbox, struct jq_inbox_item *item) {
+static void futex_wake(struct jq_inbox *inbox) {
+    (void)syscall(SYS_futex, &inbox->place, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static bool change_place(struct jq_inbox *inbox, enum jq_inbox_place from, enum jq_inbox_place to) {
+    unsigned expected = from;
+    return atomic_load(&inbox->place) == expected && atomic_compare_exchange_strong(&inbox->place, &expected, to);
+}
+
+/* A guest needs no waking: it looks again before it leaves. */
+static void wake(struct jq_inbox *inbox) {
+    if (change_place(inbox, JQ_INBOX_FREE, JQ_INBOX_TAKEN))
+        futex_wake(inbox);
+}
+
+static void add(struct jq_inbox *inbox, struct jq_inbox_item *item) {
     struct jq_inbox_item *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
     do
         item->next = newest;
     while (!atomic_compare_exchange_weak(&inbox->newest, &newest, item));
+}
+
+void jq_inbox_push(struct jq_inbox *inbox, struct jq_inbox_item *item) {
+    add(inbox, item);
     wake(inbox);
 }
 
@@ -100,21 +123,51 @@ struct jq_inbox_item *jq_inbox_take_all(struct jq_inbox *inbox) {
     return oldest;
 }
 
-static bool something_to_do(struct jq_inbox *inbox) {
+bool jq_inbox_waits(struct jq_inbox *inbox) {
     return atomic_load(&inbox->newest) != NULL || atomic_load(&inbox->rung) != 0;
 }
 
+/* Until the place is the receiver's again: given, or free when its time has come. */
+static void sleep_in(struct jq_inbox *inbox) {
+    for (unsigned place = atomic_load(&inbox->place); place != JQ_INBOX_TAKEN; place = atomic_load(&inbox->place)) {
+        const int64_t left_ns = inbox->until_ns - jq_clock_mono_ns();
+        if (left_ns > 0)
+            futex_wait(inbox, place, left_ns);
+        else if (place == JQ_INBOX_GUEST_WANTED)
+            futex_wait(inbox, place, GUEST_WAIT_NS);
+        else if (!change_place(inbox, JQ_INBOX_FREE, JQ_INBOX_TAKEN))
+            (void)change_place(inbox, JQ_INBOX_GUEST, JQ_INBOX_GUEST_WANTED);
+    }
+}
+
 void jq_inbox_wait(struct jq_inbox *inbox, int64_t timeout_us) {
-    const int64_t us_per_s = 1000000;
-    if (timeout_us > 0 && !something_to_do(inbox)) {
-        const struct timespec timeout = {.tv_sec = timeout_us / us_per_s, .tv_nsec = timeout_us % us_per_s * 1000};
-        atomic_store(&inbox->asleep, 1);
+    if (timeout_us > 0 && !jq_inbox_waits(inbox)) {
+        inbox->until_ns = jq_clock_mono_ns() + timeout_us * NS_PER_US;
+        atomic_store(&inbox->place, JQ_INBOX_FREE);
         /* Looked at again after the word was set: a sender that missed the word is seen here. */
-        if (!something_to_do(inbox))
-            (void)syscall(SYS_futex, &inbox->asleep, FUTEX_WAIT_PRIVATE, 1, &timeout, NULL, 0);
-        atomic_store(&inbox->asleep, 0);
+        if (!jq_inbox_waits(inbox) || !change_place(inbox, JQ_INBOX_FREE, JQ_INBOX_TAKEN))
+            sleep_in(inbox);
     }
     atomic_store(&inbox->rung, 0);
+}
+
+bool jq_inbox_bring(struct jq_inbox *inbox, struct jq_inbox_item *item) {
+    add(inbox, item);
+    return change_place(inbox, JQ_INBOX_FREE, JQ_INBOX_GUEST);
+}
+
+void jq_inbox_serve(struct jq_inbox *inbox) {
+    atomic_store(&inbox->rung, 0);
+}
+
+void jq_inbox_leave(struct jq_inbox *inbox, int64_t timeout_us) {
+    const bool sooner = jq_clock_mono_ns() + timeout_us * NS_PER_US < inbox->until_ns;
+    if (sooner || jq_inbox_waits(inbox) || !change_place(inbox, JQ_INBOX_GUEST, JQ_INBOX_FREE)) {
+        atomic_store(&inbox->place, JQ_INBOX_TAKEN);
+        futex_wake(inbox);
+    } else if (jq_inbox_waits(inbox)) {
+        wake(inbox); /* A sender that still saw a guest relied on it. */
+    }
 }
 
 bool jq_inbox_empty(struct jq_inbox *inbox) {

@@ -83,7 +83,7 @@ static bool permitted(struct jq_net *net, struct jq_call *call, const struct jq_
 /* False: answered. */
 static bool admitted(struct jq_net *net, struct jq_call *call, struct jq_parcel *request, size_t frame_size) {
     const size_t size = frame_size + REQUEST_OVERHEAD;
-    if (jq_inbox_admit(net->config.inbox, size)) {
+    if (jq_inbox_admit(jq_engine_inbox(net->config.engine), size)) {
         request->inbound.admitted_bytes = size;
         return true;
     }
@@ -92,7 +92,7 @@ static bool admitted(struct jq_net *net, struct jq_call *call, struct jq_parcel 
                                        .field = "in_flight_max",
                                        .reason = "too many bytes in flight"};
     jq_count(&net->config.metrics->frames_busy, 1);
-    refuse(net, call, &refusal, jq_inbox_retry_ms(net->config.inbox));
+    refuse(net, call, &refusal, jq_inbox_retry_ms(jq_engine_inbox(net->config.engine)));
     return false;
 }
 
@@ -170,7 +170,7 @@ static bool accept_request(struct jq_net *net, struct jq_call *call, struct jq_b
     if (!complete(net, call, body) || !admitted(net, call, request, frame.size))
         return false;
     jq_call_release_frame(call);
-    jq_inbox_push(net->config.inbox, &request->inbound.item);
+    jq_engine_bring(net->config.engine, &request->inbound.item);
     return true;
 }
 
@@ -198,7 +198,7 @@ static void on_gone(void *ctx, uint32_t pipe_id) {
         return;
     gone->inbound =
         (struct jq_inbound){.event = {.type = JQ_EVENT_PIPE_GONE, .u.pipe_gone.pipe = pipe_id}, .done = gone_done};
-    jq_inbox_push(net->config.inbox, &gone->inbound.item);
+    jq_inbox_push(jq_engine_inbox(net->config.engine), &gone->inbound.item);
 }
 
 /* ---- the socket ---- */

@@ -13,6 +13,7 @@
 #include "broker/shell/blobs.h"
 #include "broker/shell/decode.h"
 #include "broker/shell/encode.h"
+#include "broker/shell/engine.h"
 #include "broker/shell/inbound.h"
 #include "broker/shell/metrics.h"
 #include "common/transport/server.h"
@@ -25,7 +26,7 @@ struct jq_net_config {
     unsigned ipc_mode;
     size_t connections_max;
     const struct jq_authority *authority; /* borrowed */
-    struct jq_inbox *inbox;               /* borrowed */
+    struct jq_engine *engine;             /* borrowed */
     struct jq_metrics *metrics;           /* borrowed */
     struct jq_blobs *blobs;               /* borrowed */
     struct jq_decode_config decode;
