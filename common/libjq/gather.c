@@ -159,7 +159,11 @@ static void lead(struct jq_client *client, struct jq_caller *leader) {
         } else if (caller->reterr) {
             *caller->reterr = why;
         }
-        tell(caller, alone ? CALLER_ALONE : CALLER_DONE);
+        if (caller == leader) {
+            atomic_store(&caller->state, alone ? CALLER_ALONE : CALLER_DONE);
+        } else {
+            tell(caller, alone ? CALLER_ALONE : CALLER_DONE);
+        }
     }
     pass_lane_on(&client->gathering);
 }
