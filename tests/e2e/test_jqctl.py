@@ -63,6 +63,8 @@ class WithoutBroker(unittest.TestCase):
             (["task", "submit", "h", "--priority", "asap"], "--priority: "),
             (["task", "submit", "h", "--eta", "tomorrow"], "--eta: "),
             (["task", "submit", "h", "--header", "novalue"], "is no NAME=VALUE"),
+            (["task", "submit", "h", "--unique", "until_done"], "--unique without --key"),
+            (["task", "submit", "h", "--unique", "throttle", "--key", "k"], "--unique throttle wants --unique-for"),
             (["dead", "replay"], "which ones?"),
             (["token", "new"], "--name is missing"),
             (["token", "new", "--name", "Bad/Name"], "Bad/Name"),
@@ -334,16 +336,20 @@ class Look(TestCase):
 
     def test_explain_says_why_a_task_does_not_run(self):
         """A delay, a paused queue, a missing handler, a need that no worker meets: each by its own words."""
-        self.bed.start_worker("small", {"work": "command = /bin/true"}, {"worker.offers": "cpu=1 mem=64M"})
+        fails = "command = /bin/sh -c 'echo no such part >&2; exit 65'"
+        self.bed.start_worker("small", {"work": "command = /bin/true", "fails": fails}, {"worker.offers": "cpu=1 mem=64M"})
         late = self.bed.submit("work", "--delay", "1h")
         unknown = self.bed.submit("nobody.has.it")
         large = self.bed.submit("work", "--need", "mem=64G")
         self.bed.run_jqctl("queue", "pause", "halted")
         halted = self.bed.submit("work", "--queue", "halted")
+        broken = self.bed.submit("fails")
+        self.bed.wait_for_state(broken, "dead")
         for task_id, words in ((late, ["It is not due for another", "delay"]),
                                (unknown, ["No worker that the broker knows", "small does not define the handler nobody.has.it"]),
                                (large, ["No worker that the broker knows", "small does not meet mem=64G"]),
-                               (halted, ["Its queue is paused", "jqctl queue resume halted"])):
+                               (halted, ["Its queue is paused", "jqctl queue resume halted"]),
+                               (broken, ["is dead", "Its error: exit 65: no such part", f"jqctl dead show {broken}"])):
             code, out, _ = self.bed.run_jqctl("task", "explain", task_id)
             self.assertEqual(code, 0)
             for word in words:
@@ -360,6 +366,8 @@ class Look(TestCase):
             self.assertEqual(code, 1, words)
             self.assertIn("not_found", err)
         self.assertEqual(self.bed.run_jqctl("task", "wait", "4711")[0], 1)
+        for words in (["flow", "show", "4711"], ["flow", "cancel", "4711"]):
+            self.assertIn("flow 4711: not_found", self.bed.run_jqctl(*words)[2])
 
     def test_queues_are_paused_and_workers_drained(self):
         self.bed.start_worker("w", {"work": "command = /bin/true"})
@@ -367,6 +375,7 @@ class Look(TestCase):
         self.assertEqual([queue["paused"] for queue in self.bed.ask("queue", "ls")["items"]], [True, True])
         self.assertEqual(self.bed.run_jqctl("queue", "resume", "a")[0], 0)
         self.assertFalse(self.bed.ask("queue", "show", "a")["item"]["paused"])
+        self.assertIn("queue a is paused until 2097-01-", self.bed.run_jqctl("queue", "pause", "a", "--until", "2097-01-02T00:00:00Z")[2])
         self.assertEqual(self.bed.run_jqctl("worker", "drain", "w")[0], 0)
         self.assertTrue(self.bed.ask("worker", "show", "w")["item"]["draining"])
         self.assertEqual(self.bed.run_jqctl("worker", "drain", "w", "--undo")[0], 0)

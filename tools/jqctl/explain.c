@@ -49,7 +49,8 @@ static const struct {
     {"not_due", ABOUT_TASK, "It is not due for another %t (%d).", NULL},
     {"queue_paused", ABOUT_TASK, "Its queue is paused; `jqctl queue resume %d` lets it go on.", NULL},
     {"disk_full", ABOUT_TASK, "The broker's disk has %n bytes left: no room for the outcomes of more tasks.", NULL},
-    {"limit_full", ABOUT_TASK, "The limit %d is full: %n run, and the next starts when one of them ends.", NULL},
+    {"limit_full", ABOUT_TASK, "The limit %d is full: %n may run at a time, and the next starts when there is room.",
+     NULL},
     {"limit_rate", ABOUT_TASK, "The limit %d lets nothing start for another %t.", NULL},
     {"breaker_open", ABOUT_TASK, "The circuit breaker %d is open for another %t: too much failed there.", NULL},
     {"breaker_tripped", ABOUT_TASK,
@@ -170,6 +171,20 @@ static void append_head(struct jq_buf *out, const char *name, struct jq_view tas
     }
 }
 
+/* What ended it, and where to look further. */
+static void append_death(struct jq_buf *out, const char *name, struct jq_view task) {
+    const struct jq_str error = jq_view_str(task, "error");
+    if (!jq_str_equal(jq_view_str(task, "state"), JQ_STR("dead")))
+        return;
+    if (error.size > 0) {
+        jq_buf_append_format(out, "Its error: ");
+        jqctl_append_safe(out, error, false);
+        jq_buf_append_u8(out, '\n');
+    }
+    jq_buf_append_format(out, "`jqctl dead show %s` has its last output; `jqctl dead replay %s` runs it again.\n", name,
+                         name);
+}
+
 static void print_sentences(const char *name, struct jq_view body) {
     const struct jq_view lines = jq_view_get(body, "lines");
     const uint64_t left_out = jq_view_uint(body, "left_out", 0);
@@ -178,6 +193,7 @@ static void print_sentences(const char *name, struct jq_view body) {
     append_head(&out, name, jq_view_get(body, "task"));
     for (size_t i = 0; i < jq_view_count(lines); i++)
         append_line(&out, jq_view_at(lines, i));
+    append_death(&out, name, jq_view_get(body, "task"));
     if (left_out > 0)
         jq_buf_append_format(&out, "  and %" PRIu64 " lines more\n", left_out);
     jqctl_drain(&out);

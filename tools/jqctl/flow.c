@@ -10,6 +10,7 @@
 #include "tools/jqctl/made.h"
 
 enum { DRAWN_MAX = 500, TELLING_MAX = 20, PAGE_ROWS = 500, LIST_LIMIT_DEFAULT = 100, OUT_MAX = 16 * 1024 * 1024 };
+enum { FLOW_TEXT_SIZE = JQ_TASK_ID_TEXT_SIZE + 8 };
 
 #define FLOW_COLUMNS                                                                                                   \
     {"flow", "flow", JQCTL_ID, JQCTL_BOTH, NULL}, {"name", "name", JQCTL_TEXT, JQCTL_BOTH | JQCTL_SOFT, NULL},         \
@@ -37,6 +38,13 @@ static const struct jqctl_column submitted_columns[] = {
     {"tasks", NULL, JQCTL_COUNT, JQCTL_BOTH, NULL},
 };
 static const struct jqctl_columns submitted_row = JQCTL_COLUMNS(submitted_columns);
+
+/* "flow 17", for messages. */
+static const char *flow_text(uint64_t flow, char place[FLOW_TEXT_SIZE]) {
+    char id[JQ_TASK_ID_TEXT_SIZE];
+    (void)snprintf(place, FLOW_TEXT_SIZE, "flow %s", jq_text_format_task_id((jq_task_id){flow}, id));
+    return place;
+}
 
 static int operand_flow(const struct jqctl *ctl, jq_task_id *ret_flow) {
     struct jq_error error;
@@ -277,7 +285,9 @@ static bool needs_a_look(struct jq_view row) {
 /* One page; with `all` every task is kept, else those that need a look. */
 static int show_page(struct showing *showing, bool all) {
     struct jq_flight flight;
-    const int code = jqctl_call(showing->ctl, &flight, "flow", "flow.show", 3, fill_show, &showing->page);
+    char what[FLOW_TEXT_SIZE];
+    const int code = jqctl_call(showing->ctl, &flight, flow_text(showing->page.flow, what), "flow.show", 3, fill_show,
+                                &showing->page);
     if (code != JQCTL_DONE)
         return code;
     const struct jq_view tasks = jq_view_get(flight.view.body, "tasks");
@@ -345,10 +355,12 @@ static int show(struct showing *showing, struct jq_view row) {
 int jqctl_flow_show(struct jqctl *ctl) {
     struct showing showing = {.ctl = ctl};
     struct jq_flight flight;
+    char what[FLOW_TEXT_SIZE];
     jq_task_id flow = {0};
     int code = operand_flow(ctl, &flow);
     showing.page.flow = flow.value;
-    code = code == JQCTL_DONE ? jqctl_call(ctl, &flight, "flow", "flow.show", 3, fill_show, &showing.page) : code;
+    if (code == JQCTL_DONE)
+        code = jqctl_call(ctl, &flight, flow_text(flow.value, what), "flow.show", 3, fill_show, &showing.page);
     if (code != JQCTL_DONE)
         return code;
     code = show(&showing, jq_view_at(jq_view_get(flight.view.body, "flows"), 0));
@@ -364,6 +376,7 @@ int jqctl_flow_show(struct jqctl *ctl) {
 int jqctl_flow_cancel(struct jqctl *ctl) {
     jq_task_id flow = {0};
     int64_t grace_ms = 0;
+    char what[FLOW_TEXT_SIZE];
     struct jq_error error;
     int code = operand_flow(ctl, &flow);
     code = code == JQCTL_DONE ? jqctl_option_duration(ctl, "grace", &grace_ms) : code;
@@ -371,7 +384,7 @@ int jqctl_flow_cancel(struct jqctl *ctl) {
     if (code != JQCTL_DONE)
         return code;
     if (jq_flow_cancel(ctl->client, flow, grace_ms, &error) != JQ_OK)
-        return jqctl_fail_err("flow", &error);
+        return jqctl_fail_err(flow_text(flow.value, what), &error);
     jqctl_note("flow %s is being cancelled", ctl->args.operands[0]);
     return JQCTL_DONE;
 }

@@ -17,7 +17,9 @@ enum jq_err jqctl_payload_part(struct jq_pack *pack, const struct jq_json_part *
     case JQ_JSON_ARRAY_END: break;
     }
     if (pack->buf->failed)
-        return jq_fail(reterr, JQ_ERR_TOO_BIG, "larger than %zu bytes as msgpack", pack->buf->size_max);
+        return jq_fail(reterr, JQ_ERR_TOO_BIG,
+                       "larger than %zu bytes as msgpack; what is larger travels as a file: --input NAME=FILE",
+                       pack->buf->size_max);
     return JQ_OK;
 }
 

@@ -114,6 +114,8 @@ static int set_all(struct jqctl *ctl, struct setting *setting, const char *done)
     return JQCTL_DONE;
 }
 
+enum { DONE_SIZE = 64 };
+
 /* A moment, or a span from now on. */
 static int option_until(const struct jqctl *ctl, struct setting *setting) {
     const char *text = jqctl_value(&ctl->args, "until");
@@ -128,8 +130,18 @@ static int option_until(const struct jqctl *ctl, struct setting *setting) {
 
 int jqctl_queue_pause(struct jqctl *ctl) {
     struct setting setting = {.given = 1U << JQ_AT_QUEUE_SET_PAUSED, .paused = true};
+    char done[DONE_SIZE] = "is paused";
     const int code = option_until(ctl, &setting);
-    return code == JQCTL_DONE ? set_all(ctl, &setting, "is paused") : code;
+    if (code != JQCTL_DONE)
+        return code;
+    if (setting.until_ms > 0) {
+        struct jq_buf text;
+        jq_buf_init(&text, DONE_SIZE);
+        jqctl_when_append(&text, setting.until_ms);
+        (void)snprintf(done, sizeof(done), "is paused until %.*s", JQ_STR_ARG(jq_buf_str(&text)));
+        jq_buf_fini(&text);
+    }
+    return set_all(ctl, &setting, done);
 }
 
 int jqctl_queue_resume(struct jqctl *ctl) {

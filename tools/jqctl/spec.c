@@ -139,6 +139,18 @@ int jqctl_spec_headers(const struct jqctl *ctl, struct jqctl_memory *memory, str
     return JQCTL_DONE;
 }
 
+/* What the broker would refuse, in the words of options. */
+static int check_unique(const struct jqctl *ctl, const struct jq_task_spec *spec) {
+    const char *mode = spec->unique;
+    if (value_if(ctl, "from-jsonl"))
+        return JQCTL_DONE; /* lines may say the rest */
+    if (mode && strcmp(mode, "none") != 0 && !spec->key)
+        return jqctl_fail(EX_USAGE, "--unique without --key");
+    if (mode && spec->unique_ms == 0 && (strcmp(mode, "throttle") == 0 || strcmp(mode, "debounce") == 0))
+        return jqctl_fail(EX_USAGE, "--unique %s wants --unique-for DURATION", mode);
+    return JQCTL_DONE;
+}
+
 int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct jqctl_memory *memory,
                           struct jq_task_spec *ret_spec) {
     struct jq_task_spec spec = jq_task(handler);
@@ -163,6 +175,8 @@ int jqctl_spec_of_options(const struct jqctl *ctl, const char *handler, struct j
     code = code == JQCTL_DONE ? option_after(ctl, memory, &spec) : code;
     if (code == JQCTL_DONE && spec.delay_ms > 0 && spec.eta_ms > 0)
         code = jqctl_fail(EX_USAGE, "--delay and --eta exclude each other");
+    if (code == JQCTL_DONE)
+        code = check_unique(ctl, &spec);
     if (code == JQCTL_DONE)
         *ret_spec = spec;
     return code;

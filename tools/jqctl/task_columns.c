@@ -48,7 +48,7 @@ static const struct jqctl_column whole_columns[] = {
     COMMON_COLUMNS(JQCTL_TABLE),
     {"flow", "flow", JQCTL_ID, JQCTL_SHEET, NULL},
     {"after", "after", JQCTL_IDS, JQCTL_SHEET, NULL},
-    {"on", "which have", JQCTL_TEXT, JQCTL_SHEET, NULL},
+    {"on", "once these", JQCTL_TEXT, JQCTL_SHEET, NULL},
     {"headers", "headers", JQCTL_TEXTS, JQCTL_SHEET, NULL},
     {"inputs", "inputs", JQCTL_TEXTS, JQCTL_SHEET, NULL},
     {"outputs", "outputs", JQCTL_WORDS, JQCTL_SHEET, NULL},
