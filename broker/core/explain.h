@@ -20,7 +20,12 @@ struct explanation {
 struct jq_why_line *explain_add(struct explanation *out, enum jq_why why, struct jq_str detail, int64_t number);
 
 /* What of the workers stands in its way: a headline, then a line for each way to fail. */
-enum explain_verdict { EXPLAIN_NEVER, EXPLAIN_NOT_NOW, EXPLAIN_NOW };
+enum explain_verdict {
+    EXPLAIN_NEVER,
+    EXPLAIN_STOPPED, /* those that could run it are given nothing: they drain, or their breakers are open */
+    EXPLAIN_NOT_NOW,
+    EXPLAIN_NOW
+};
 enum explain_verdict explain_workers(struct jq_core *core, const struct task *task, struct explanation *out);
 
 /* Its place in the queue, and when it may start. */

@@ -73,9 +73,10 @@ static bool halted(const struct jq_core *core, const struct task *task) {
 }
 
 /* Where the queue has handed out nothing of late its rate says nothing about tomorrow. */
-static void expected(const struct jq_core *core, const struct task *task, int64_t before, struct explanation *out) {
+static void expected(const struct jq_core *core, const struct task *task, int64_t before, enum explain_verdict verdict,
+                     struct explanation *out) {
     const struct queue *queue = &core->queues[task->queue];
-    if (halted(core, task)) {
+    if (halted(core, task) || verdict == EXPLAIN_STOPPED) {
         explain_add(out, JQ_WHY_EXPECTED_UNKNOWN, JQ_STR("not before what holds it up has gone"), 0);
     } else if (queue->drain_per_s <= 0) {
         explain_add(out, JQ_WHY_EXPECTED_UNKNOWN, JQ_STR("its queue has not been worked on since the broker's start"),
@@ -101,5 +102,5 @@ void explain_place(struct jq_core *core, const struct task *task, enum explain_v
     if (before > 0) {
         explain_add(out, JQ_WHY_BEHIND, JQ_STR(""), before);
     }
-    expected(core, task, before, out);
+    expected(core, task, before, verdict, out);
 }

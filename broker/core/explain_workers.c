@@ -184,9 +184,11 @@ static enum explain_verdict explain_worker(struct jq_core *core, const struct ta
         count_plain(crowd, JQ_WHY_WORKER_ASLEEP, worker, worker->ring_count);
     } else if (worker->blocks & BLOCK_DRAIN) {
         count_plain(crowd, JQ_WHY_WORKER_DRAINING, worker, 0);
+        return EXPLAIN_STOPPED;
     } else if (worker->blocks & BLOCK_WORKER_BREAKER) {
         const int64_t until_ms = breaker_at(&core->breakers, worker->breaker)->until_ms;
         count_plain(crowd, JQ_WHY_WORKER_BREAKER, worker, until_ms > 0 ? until_ms - core->now_ms : 0);
+        return EXPLAIN_STOPPED;
     } else if (plan_fits(worker, plan) < 0) {
         no_room(core, worker, plan, crowd);
     } else if (worker->suspects > 0 && task_suspect(core, task)) {
@@ -243,8 +245,10 @@ static void say_groups(struct crowd *crowd, struct explanation *out) {
 }
 
 enum explain_verdict explain_workers(struct jq_core *core, const struct task *task, struct explanation *out) {
-    static const enum jq_why headlines[] = {
-        [EXPLAIN_NEVER] = JQ_WHY_NO_WORKER_CAN, [EXPLAIN_NOT_NOW] = JQ_WHY_NO_WORKER_FREE, [EXPLAIN_NOW] = JQ_WHY_NEXT};
+    static const enum jq_why headlines[] = {[EXPLAIN_NEVER] = JQ_WHY_NO_WORKER_CAN,
+                                            [EXPLAIN_STOPPED] = JQ_WHY_NO_WORKER_FREE,
+                                            [EXPLAIN_NOT_NOW] = JQ_WHY_NO_WORKER_FREE,
+                                            [EXPLAIN_NOW] = JQ_WHY_NEXT};
     enum explain_verdict best = EXPLAIN_NEVER;
     struct crowd *crowd = calloc(1, sizeof(*crowd));
     JQ_CHECK(crowd != NULL);

@@ -117,7 +117,7 @@ static void least_short_worker_is_named(void **state) {
 }
 
 /* The time that a task can expect: its place, by the rate at which its queue was worked on of late. Where nothing was, not for a
- * minute, or while its queue is paused, that is said instead. */
+ * minute, while its queue is paused, or while all workers that could run it drain, that is said instead. */
 static void expected_time_follows_place_and_rate(void **state) {
     (void)state;
     struct lab *lab = lab_new();
@@ -141,6 +141,10 @@ static void expected_time_follows_place_and_rate(void **state) {
     assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "default", true), JQ_REPLY_OK);
     assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED_UNKNOWN));
     assert_int_equal(set_named(lab, JQ_OP_QUEUE_SET, "default", false), JQ_REPLY_OK);
+    assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED));
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", true), JQ_REPLY_OK);
+    assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED_UNKNOWN));
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "worker-1", false), JQ_REPLY_OK);
     assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED));
     advance_ms(lab, 61000);
     assert_non_null(line_of(explain_task(lab, last), JQ_WHY_EXPECTED_UNKNOWN));
