@@ -47,7 +47,7 @@ static const char standard_handlers_dir[] = "/etc/jqmesh/handlers.d";
 static const char *const sandbox_names[] = {"prefer", "require", "off", NULL}; /* enum jq_sandbox_mode */
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
 static const char *const kind_names[] = {"exec", "pool", "freecad", NULL}; /* enum jq_handler_kind */
-static const char *const input_names[] = {"payload", "none", NULL};
+static const char *const input_names[] = {"payload", "none", "json", NULL};
 static const char *const result_names[] = {"stdout", "file", NULL};
 
 static const struct jq_conf_key worker_keys[] = {
@@ -148,7 +148,10 @@ static const struct jq_conf_key handler_keys[] = {
     TEXT("service", service, jq_check_service, "",
          "The service that it depends on: ends it by exit 69, or says that the network failed, the service's breaker "
          "counts it."),
-    ENUM("stdin", input, input_names, "payload", "What the process reads: the payload, or nothing."),
+    ENUM("stdin", input, input_names, "payload",
+         "exec: what the process reads: the payload as it came (of `jqctl --payload` msgpack), nothing, or the payload "
+         "as an object of "
+         "JSON."),
     ENUM("result", result, result_names, "stdout",
          "What becomes the result: what the process prints, or the file {output}."),
     SIZE("output_max", output_max_bytes, KIB, TIB, "64M",

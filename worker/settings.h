@@ -57,6 +57,7 @@ struct jq_handler_settings {
 enum jq_handler_input {
     JQ_HANDLER_INPUT_PAYLOAD, /* the payload on stdin */
     JQ_HANDLER_INPUT_NONE,    /* stdin is empty */
+    JQ_HANDLER_INPUT_JSON,    /* the payload as an object of JSON */
 };
 enum jq_handler_result {
     JQ_HANDLER_RESULT_STDOUT,

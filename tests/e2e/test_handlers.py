@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the worker enforces on a running task, and what is told of it: cancel, limits, memory, output, poison tasks."""
 
+import json
 import os
 import sys
 import unittest
@@ -184,6 +185,16 @@ class Handlers(TestCase):
         self.bed.wait_for_state(self.bed.submit("noop"), "succeeded")
         self.assertEqual(self.bed.task(other)["state"], "ready")
         self.assertIn("no_worker_can", str(self.bed.ask("task", "explain", other)))
+
+    def test_payload_as_json(self):
+        """With `stdin = json` a process reads JSON, however the payload came; what cannot be JSON is invalid input."""
+        self.bed.start_worker("w", {"echo": "command = /bin/cat\nstdin = json"})
+        for given, words in (('{"a":1,"b":"\u00fc"}', ["--payload"]), ('{"a":1,"b":"\u00fc"}', ["--raw", "--payload"])):
+            task = self.bed.submit("echo", *words, given)
+            result = self.bed.wait_for_state(task, "succeeded")["detail"]["result"]
+            self.assertEqual(json.loads(result["text"]) if "text" in result else result, {"a": 1, "b": "\u00fc"})
+        task = self.bed.submit("echo", "--raw", "--payload", "no json")
+        self.assertEqual(self.bed.wait_for_state(task, "dead")["outcome"], "invalid_input")
 
     def test_payload_is_data(self):
         """A parameter is one argument of the command, whatever is in it; a missing one is invalid input."""

@@ -87,7 +87,7 @@ static bool params_of_json(struct jq_buf *params, struct jq_bytes payload) {
     return is_object && !params->failed;
 }
 
-static bool params_of(struct jq_buf *params, struct jq_bytes payload) {
+bool jq_pool_params(struct jq_buf *params, struct jq_bytes payload) {
     jq_buf_init(params, PARAMS_SIZE_MAX);
     if (payload.size == 0) {
         jq_buf_append_text(params, JQ_STR("{}"));
@@ -123,7 +123,7 @@ void jq_pool_order_write(struct jq_buf *buf, const struct jq_pool_order *order) 
     put_order(&json, order);
     jq_json_put_bytes(&json, "payload", order->payload);
     jq_json_object_end(&json);
-    if (params_of(&params, order->payload) && !buf->failed) {
+    if (jq_pool_params(&params, order->payload) && !buf->failed) {
         buf->size--; /* the brace: one more member */
         jq_buf_append_text(buf, JQ_STR(",\"params\":"));
         jq_buf_append(buf, params.data, params.size);

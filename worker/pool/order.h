@@ -28,6 +28,10 @@ struct jq_pool_order {
     struct jq_bytes payload;
 };
 
+/* The payload as an object of JSON, `{}` where there is none, into a buffer that is not initialised and has to be freed in any case. False:
+ * the payload is neither a msgpack map nor an object of JSON. */
+bool jq_pool_params(struct jq_buf *params, struct jq_bytes payload);
+
 /* Appends the frame. `buf->failed` says that it did not fit. */
 void jq_pool_order_write(struct jq_buf *buf, const struct jq_pool_order *order);
 

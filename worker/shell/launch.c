@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/codec.h"
+#include "worker/pool/order.h"
 #include "worker/shell/files.h"
 #include "worker/shell/freecad.h"
 #include "worker/shell/pools.h"
@@ -148,8 +149,19 @@ void jq_launch_failed(struct jq_run *run) {
     jq_run_ended(run, jq_exec_judge_start(run->start_error.code));
 }
 
+/* `json` holds what the payload of `spec` is then. */
+static enum jq_err payload_as_json(struct jq_exec_spec *spec, const struct jq_run *run, struct jq_buf *json,
+                                   struct jq_error *reterr) {
+    if (!jq_pool_params(json, run->payload)) {
+        return jq_fail(reterr, JQ_ERR_INVALID, "the payload is neither a msgpack map nor an object of JSON");
+    }
+    spec->payload = jq_buf_bytes(json);
+    return JQ_OK;
+}
+
 static enum jq_err launch_exec(struct jq_run *run, struct jq_error *reterr) {
     struct params params;
+    struct jq_buf json;
     struct environment *env = malloc(sizeof(*env));
     JQ_CHECK(env != NULL);
     struct jq_exec_spec spec = jq_launch_spec(run);
@@ -159,7 +171,10 @@ static enum jq_err launch_exec(struct jq_run *run, struct jq_error *reterr) {
     spec.param = param_of;
     spec.param_ctx = &params;
     spec.env = env->items;
-    const enum jq_err err = jq_exec_start(run->worker->host, &spec, jq_clock_boot_ms(), &run->child, reterr);
+    jq_buf_init(&json, 0);
+    enum jq_err err = run->handler->input == JQ_HANDLER_INPUT_JSON ? payload_as_json(&spec, run, &json, reterr) : JQ_OK;
+    err = err == JQ_OK ? jq_exec_start(run->worker->host, &spec, jq_clock_boot_ms(), &run->child, reterr) : err;
+    jq_buf_fini(&json);
     params_fini(&params);
     free(env);
     return err;
