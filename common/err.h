@@ -60,6 +60,6 @@ enum jq_err jq_fail_errno(struct jq_error *reterr, int sys_errno, const char *fo
 
 /* A broken promise between our own functions: says file, line and expression on stderr and aborts, in every build. */
 #define JQ_CHECK(expr) ((expr) ? (void)0 : jq_check_failed(#expr, __FILE__, __LINE__))
-_Noreturn void jq_check_failed(const char *expr, const char *file, int line);
+__attribute__((noreturn)) void jq_check_failed(const char *expr, const char *file, int line); /* C++ reads it, too */
 
 #endif

@@ -18,17 +18,23 @@
  *            same time; one whose policy is block holds the answer back instead. on_retry tells of each such wait.
  * Ownership: specs are borrowed for the call; results are freed by jq_result_free().
  * Errors:    enum jq_err, with one line of detail in *reterr (may be NULL).
+ * Building:  cc program.c -ljq -lnng -lmsgpackc -lnettle (Debian: libnng-dev, libmsgpack-dev, nettle-dev). C++ reads the header, too.
  */
 #ifndef JQ_COMMON_LIBJQ_JQ_H
 #define JQ_COMMON_LIBJQ_JQ_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" { /* of the headers below, too */
+#endif
+
 #include "common/err.h"
 #include "common/types.h"
 #include "common/vocab.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 /* ---- connecting ------------------------------------------------------------------------------------------------------- */
 
@@ -164,7 +170,7 @@ enum jq_err jq_cancel(struct jq_client *client, const jq_task_id *ids, size_t co
  *
  * Files that travel with tasks lie in the broker's store, named by the SHA-256 of what they hold: the same content is stored once. What no
  * task refers to is dropped some time (an hour, as shipped) after it was put or asked for last.
- * The time of a call (timeout_ms of the client) begins anew with each piece that has come over. Programs link with -lnettle, too.
+ * The time of a call (timeout_ms of the client) begins anew with each piece that has come over.
  */
 
 /* Stores the file. What is there already is not sent again; a put that was cut off goes on where it was. JQ_ERR_NO_SPACE: the store is

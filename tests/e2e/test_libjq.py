@@ -2,8 +2,11 @@
 """libjq's two examples, as its users would build and run them: a worker, and a client that waits for what it made of a task."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -13,15 +16,43 @@ EXAMPLES = os.environ.get("JQ_TEST_BIN", "")
 
 
 class Header(unittest.TestCase):
-    def test_the_installed_header_needs_no_other(self):
-        """A program outside this tree compiles with jq.h alone."""
-        prefix = os.environ.get("JQ_PREFIX", "")
-        if not os.path.exists(os.path.join(prefix, "include", "jq.h")):
+    def setUp(self):
+        self.prefix = os.environ.get("JQ_PREFIX", "")
+        if not os.path.exists(os.path.join(self.prefix, "include", "jq.h")):
             self.skipTest("JQ_PREFIX does not name an installed jqmesh: run by `zig build e2e`")
-        source = '#include "jq.h"\nint main(void) { return JQ_STATE_DEAD - 7; }\n'
-        command = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c", "-I", prefix + "/include", "-"]
+
+    def build(self, compiler, language, source, output, *words):
+        command = [*compiler, "-Wall", "-Wextra", "-Werror", "-x", language, "-I", self.prefix + "/include", "-", "-o", output,
+                   "-L", self.prefix + "/lib", *words]
         done = subprocess.run(command, input=source, cwd="/", capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_the_installed_header_needs_no_other(self):
+        """A program outside this tree compiles with jq.h alone."""
+        source = '#include "jq.h"\nint main(void) { return JQ_STATE_DEAD - 7; }\n'
+        self.build(["gcc", "-std=c11"], "c", source, "/dev/null", "-fsyntax-only")
+
+    def test_a_program_links_as_the_header_says(self):
+        """With the libraries of "Building" in jq.h and no others, in C and, where there is a compiler of it, in C++."""
+        with open(os.path.join(self.prefix, "include", "jq.h"), encoding="utf-8") as file:
+            libraries = re.search(r"Building:  cc program.c ((?:-l\w+ ?)+)", file.read()).group(1).split()
+        source = """#include "jq.h"
+            #include <stdio.h>
+            int main(void) {
+                struct jq_client *client = NULL;
+                struct jq_error error;
+                const enum jq_err err = jq_connect(NULL, &client, &error);
+                puts(jq_err_text(err));
+                return jq_state_name(JQ_STATE_READY) == NULL;
+            }"""
+        with tempfile.TemporaryDirectory() as folder:
+            for language, compiler in (("c", "gcc"), ("c++", "g++")):
+                if not shutil.which(compiler):
+                    continue
+                program = os.path.join(folder, "program")
+                self.build([compiler], language, source, program, "-x", "none", *libraries)
+                done = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual((done.returncode, done.stdout), (0, "success\n"))
 
 
 class Examples(TestCase):
