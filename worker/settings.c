@@ -156,8 +156,10 @@ static const struct jq_conf_key handler_keys[] = {
          "What becomes the result: what the process prints, or the file {output}."),
     SIZE("output_max", output_max_bytes, KIB, TIB, "64M",
          "Bytes of stdout and stderr together; above it the tree is killed."),
-    SIZE("output_files_max", output_files_max_bytes, KIB, TIB, "16G",
-         "Bytes of all files that one task gives back as its outputs; above it the task has failed."),
+    SIZE("output_files_max", output_files_max_bytes, 0, TIB, "16G",
+         "Bytes of all files that one task gives back as its outputs; above it the task has failed. 0: it makes none, "
+         "and "
+         "gets no output folder."),
     INT("pids_max", pids_max, 1, 1000000, "256", "Processes and threads of one task."),
     SIZE("file_size_max", file_size_max_bytes, KIB, TIB, "16G", "The largest file that it may write."),
     BOOL("network", network, "no", "Whether it may open network connections."),
@@ -221,13 +223,29 @@ static enum jq_err fail_handler(const struct jq_handler_settings *handler, const
                    reason);
 }
 
+static bool mentions(const struct jq_handler_settings *handler, const char *word) {
+    for (size_t i = 0; i < handler->command.count; i++)
+        if (strstr(handler->command.items[i], word) != NULL)
+            return true;
+    return false;
+}
+
 static bool names_task(const struct jq_handler_settings *handler) {
     static const char *const words[] = {"{input}", "{output}", "{task}", "{attempt}", "{param."};
-    for (size_t i = 0; i < handler->command.count; i++)
-        for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
-            if (strstr(handler->command.items[i], words[k]) != NULL)
-                return true;
+    for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
+        if (mentions(handler, words[k]))
+            return true;
     return false;
+}
+
+static enum jq_err check_files(const struct jq_handler_settings *handler, struct jq_error *reterr) {
+    if (handler->output_files_max_bytes > 0)
+        return JQ_OK;
+    if (handler->kind == JQ_HANDLER_FREECAD)
+        return fail_handler(handler, "output_files_max", "0, but the scripts of kind = freecad write files", reterr);
+    if (mentions(handler, "{output."))
+        return fail_handler(handler, "output_files_max", "0, but the command has an {output.NAME}", reterr);
+    return JQ_OK;
 }
 
 static enum jq_err check_kind(const struct jq_handler_settings *handler, struct jq_error *reterr) {
@@ -248,24 +266,18 @@ static enum jq_err check_kind(const struct jq_handler_settings *handler, struct 
     return JQ_OK;
 }
 
-static bool uses_output(const struct jq_handler_settings *handler) {
-    for (size_t i = 0; i < handler->command.count; i++)
-        if (strstr(handler->command.items[i], "{output}") != NULL)
-            return true;
-    return false;
-}
-
 enum jq_err jq_handler_settings_check(const struct jq_handler_settings *handler, struct jq_error *reterr) {
     if (handler->version[0] == '\0')
         return fail_handler(handler, "version", "empty", reterr);
     if (handler->hard_limit_ms > 0 && handler->soft_limit_ms > handler->hard_limit_ms)
         return fail_handler(handler, "soft_limit", "above hard_limit", reterr);
-    const enum jq_err err = check_kind(handler, reterr);
+    enum jq_err err = check_kind(handler, reterr);
+    err = err == JQ_OK ? check_files(handler, reterr) : err;
     if (err != JQ_OK || handler->kind != JQ_HANDLER_EXEC)
         return err;
-    if (handler->result == JQ_HANDLER_RESULT_FILE && !uses_output(handler))
+    if (handler->result == JQ_HANDLER_RESULT_FILE && !mentions(handler, "{output}"))
         return fail_handler(handler, "result", "result = file, but the command has no {output}", reterr);
-    if (handler->result == JQ_HANDLER_RESULT_STDOUT && uses_output(handler))
+    if (handler->result == JQ_HANDLER_RESULT_STDOUT && mentions(handler, "{output}"))
         return fail_handler(handler, "result", "the command has an {output}: set result = file", reterr);
     return JQ_OK;
 }

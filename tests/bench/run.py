@@ -286,7 +286,7 @@ class Bench:
 
         def run(_):
             broker = self.fresh()
-            worker = self.worker(broker, "command = /bin/true\nstdin = none\nneed = mem=64M\n")
+            worker = self.worker(broker, "command = /bin/true\nstdin = none\noutput_files_max = 0\nneed = mem=64M\n")
             ended = load("bench_queue", "ended", count, env=broker.env, wait=False)
             ended.stdout.readline()  # "begun"
             start_ns = time.monotonic_ns()

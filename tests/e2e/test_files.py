@@ -78,6 +78,17 @@ class Files(TestCase):
             self.assertEqual(code, 1)
             self.assertIn(words, err)
 
+    def test_a_handler_that_makes_no_files(self):
+        """It gets no output folder, and who asks it for an output is told so at once, for good."""
+        self.bed.start_broker()
+        self.bed.start_worker("w", {"plain": shell('ls -d "${JQ_OUTPUT_DIR-none}"') + "\nstdin = none\noutput_files_max = 0"})
+        code, out, _ = self.bed.run_jqctl("task", "submit", "plain", "--wait")
+        self.assertEqual((code, os.listdir(self.bed.path("w", "output"))), (1, []))
+        self.assertIn("cannot access 'none'", self.bed.task(self.bed.ask("task", "ls")["items"][0]["id"])["detail"]["stderr"])
+        code, _, err = self.bed.run_jqctl("task", "submit", "plain", "--output", "mesh", "--wait")
+        self.assertEqual(code, 1)
+        self.assertIn("handler plain makes no files", err)
+
     def test_killed_broker_goes_on_with_a_put(self):
         """A put that the broker's SIGKILL cut off goes on where it was; what is stored then is what was put."""
         self.bed.start_broker()

@@ -282,6 +282,10 @@ static void handlers_that_cannot_work_are_refused(void **state) {
     expect_worker_refused(
         "[handler a]\nkind = pool\ncommand = b {param.x}\n",
         "w:2: [handler a] command: kind = pool: one process serves many tasks, of which none can be named");
+    expect_worker_refused("[handler a]\ncommand = b {output.x}\noutput_files_max = 0\n",
+                          "w:2: [handler a] output_files_max: 0, but the command has an {output.NAME}");
+    expect_worker_refused("[handler a]\nkind = freecad\nscript = a.py\noutput_files_max = 0\n",
+                          "w:2: [handler a] output_files_max: 0, but the scripts of kind = freecad write files");
     expect_worker_refused("[handler a]\nkind = pool\n", "w:2: [handler a] command: missing");
     expect_worker_refused("[handler a]\ncommand = ./b\n",
                           "w:2: [handler a] command: './b' is neither the absolute path nor the name of a program");

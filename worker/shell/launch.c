@@ -99,7 +99,9 @@ static void env_make(const struct jq_run *run, struct environment *env) {
     env_add(env, "JQ_ATTEMPT=%u", run->attempt);
     env_add(env, "JQ_HANDLER=%s", run->handler->item.name);
     env_add(env, "JQ_QUEUE=%s", run->queue);
-    env_add(env, "JQ_OUTPUT_DIR=%s", run->output);
+    if (run->output[0] != '\0') {
+        env_add(env, "JQ_OUTPUT_DIR=%s", run->output);
+    }
     if (run->parents) {
         env_add(env, "JQ_PARENTS=%s", JQ_EXEC_PARENTS_FILE);
     }
@@ -188,7 +190,20 @@ static void launched(struct jq_run *run, enum jq_err err) {
     }
 }
 
+static bool asks_in_vain(struct jq_run *run) {
+    if (!jq_files_asked(run) || run->handler->output_files_max_bytes > 0) {
+        return false;
+    }
+    (void)jq_fail(&run->start_error, JQ_ERR_INVALID, "outputs: handler %s makes no files: output_files_max is 0",
+                  run->handler->item.name);
+    return true;
+}
+
 void jq_launch(struct jq_run *run) {
+    if (asks_in_vain(run)) {
+        jq_launch_failed(run);
+        return;
+    }
     if (jq_parents_begin(run)) {
         run->fetching = true;
         return;

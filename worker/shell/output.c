@@ -43,6 +43,9 @@ static void remove_tree(struct jq_worker_shell *worker, const char *path) {
 
 enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr) {
     const struct jq_worker_shell *worker = run->worker;
+    if (run->handler->output_files_max_bytes == 0) {
+        return JQ_OK;
+    }
     (void)snprintf(run->output, sizeof(run->output), "%s/.%llu.%u", worker->settings->output_dir,
                    (unsigned long long)run->task.value, run->attempt);
     if (mkdir(run->output, 0755) != 0 && errno != EEXIST) {

@@ -60,7 +60,7 @@ static enum jq_err open_pool(struct jq_worker_shell *worker, struct entry *entry
     env_fill(entry);
     const struct jq_pool_config config = {
         .name = handler->item.name,
-        .output_dir = worker->settings->output_dir,
+        .output_dir = handler->output_files_max_bytes > 0 ? worker->settings->output_dir : NULL,
         .spec = {.argv = (const char *const *)handler->command.items,
                  .env = entry->env,
                  .pids_max = (uint64_t)handler->pids_max,
