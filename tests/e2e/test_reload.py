@@ -63,6 +63,18 @@ class Reload(TestCase):
         wait_until("the broker has heard of it",
                    lambda: self.bed.ask("worker", "show", "w")["item"]["facts"].get("color") == "blue")
 
+    def test_what_the_sandbox_lacks_is_a_fact(self):
+        """What does not confine tasks here is told with the worker, before and after SIGHUP, and a task can ask for one that lacks nothing."""
+        def lacks():
+            return self.bed.ask("worker", "show", "open")["item"]["facts"].get("sandbox.lacks", "")
+        worker = self.bed.start_worker("open", {"free": SAYS.format("four")}, {"worker.sandbox": "off"})
+        self.assertIn("landlock,seccomp", lacks())
+        worker.signal(signal.SIGHUP)
+        wait_until("registered anew", lambda: worker.log().count("msg=registered") == 2)
+        self.assertIn("landlock,seccomp", lacks())
+        lines = self.bed.ask("task", "explain", self.bed.submit("free", "--need", "!sandbox.lacks"))["item"]["lines"]
+        self.assertIn("worker_fails_term", [line["why"] for line in lines])
+
     def test_a_broken_file_changes_nothing(self):
         """What is wrong, or cannot change while it runs, is named; everything stays as it was, whatever else had changed."""
         self.handler("more", SAYS.format("three"))

@@ -15,6 +15,19 @@ static void tell_features(const struct jq_worker_shell *worker) {
     }
 }
 
+/* The same for people elsewhere (`jqctl worker show`) and for tasks (`!sandbox.lacks`): a fact, where something is not in force. */
+static void note_lacks(struct jq_worker_shell *worker) {
+    struct jq_exec_feature features[JQ_EXEC_FEATURE_COUNT_MAX];
+    const size_t count = jq_exec_host_describe(worker->host, features);
+    size_t size = 0;
+    for (size_t i = 0; i < count && size < sizeof(worker->lacks); i++) {
+        if (!features[i].in_force) {
+            size += (size_t)snprintf(worker->lacks + size, sizeof(worker->lacks) - size, "%s%s",
+                                     size ? "," : " sandbox.lacks=", features[i].name);
+        }
+    }
+}
+
 /* `sandbox = require` asks for these; the log has just said what stands in the way. */
 static enum jq_err check_sandbox(const struct jq_worker_shell *worker, struct jq_error *reterr) {
     static const char required[] = " memory pids kill user landlock seccomp ";
@@ -48,6 +61,7 @@ enum jq_err jq_worker_open_host(struct jq_worker_shell *worker, struct jq_error 
     err = err == JQ_OK ? jq_exec_host_new(&config, &worker->host, reterr) : err;
     if (err == JQ_OK) {
         tell_features(worker);
+        note_lacks(worker);
         err = settings->sandbox == JQ_SANDBOX_REQUIRE ? check_sandbox(worker, reterr) : JQ_OK;
     }
     if (err == JQ_OK) {

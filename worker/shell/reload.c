@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ struct jq_reload {
     int fd;
     struct jq_worker_settings *settings; /* NULL: stays as it is, as `error` says */
     char *offers, *facts;
-    char *freecad; /* what is known of it, a copy */
+    char *more; /* facts that are known and stay: of FreeCAD, of the sandbox */
+    bool knows_freecad;
     unsigned slots;
     struct jq_error error;
 };
@@ -42,7 +44,7 @@ static enum jq_err load(struct jq_reload *reload) {
     }
     err = jq_worker_settings_may_become(reload->now, settings, &reload->error);
     err = err == JQ_OK ? jq_machine_offers(settings, &reload->offers, &reload->slots, &reload->error) : err;
-    err = err == JQ_OK ? jq_machine_facts(settings, reload->freecad, &reload->facts, &reload->error) : err;
+    err = err == JQ_OK ? jq_machine_facts(settings, reload->more, &reload->facts, &reload->error) : err;
     if (err != JQ_OK) {
         jq_worker_settings_fini(settings);
         free(settings);
@@ -59,6 +61,16 @@ static void *find_out(void *ctx) {
     return NULL;
 }
 
+/* A copy: the thread that finds out the others has it. */
+static char *known_facts(const struct jq_worker_shell *worker) {
+    const char *freecad = worker->freecad_facts ? worker->freecad_facts : "";
+    const size_t size = strlen(freecad) + strlen(worker->lacks) + 1;
+    char *text = malloc(size);
+    JQ_CHECK(text != NULL);
+    (void)snprintf(text, size, "%s%s", freecad, worker->lacks);
+    return text;
+}
+
 void jq_reload_begin(struct jq_worker_shell *worker) {
     if (worker->reload) {
         JQ_LOG_INFO("the configuration is being read already");
@@ -68,8 +80,8 @@ void jq_reload_begin(struct jq_worker_shell *worker) {
     JQ_CHECK(reload != NULL);
     reload->args = worker->args;
     reload->now = worker->settings;
-    reload->freecad = strdup(worker->freecad_facts ? worker->freecad_facts : "");
-    JQ_CHECK(reload->freecad != NULL);
+    reload->more = known_facts(worker);
+    reload->knows_freecad = worker->freecad_facts != NULL;
     reload->fd = eventfd(0, EFD_CLOEXEC);
     const int failed = reload->fd < 0 ? errno : pthread_create(&reload->thread, NULL, find_out, reload);
     if (failed) {
@@ -77,7 +89,7 @@ void jq_reload_begin(struct jq_worker_shell *worker) {
         if (reload->fd >= 0) {
             (void)close(reload->fd);
         }
-        free(reload->freecad);
+        free(reload->more);
         free(reload);
         return;
     }
@@ -165,7 +177,7 @@ static void take_over(struct jq_worker_shell *worker, struct jq_reload *reload, 
 static void take(struct jq_worker_shell *worker, struct jq_reload *reload) {
     struct jq_link_handler *handlers = reload->settings ? jq_worker_link_handlers(reload->settings) : NULL;
     if (handlers && offer(worker, reload, handlers) == JQ_OK) {
-        const bool missed = worker->freecad_facts && reload->freecad[0] == '\0';
+        const bool missed = worker->freecad_facts && !reload->knows_freecad;
         take_over(worker, reload, handlers);
         if (missed) {
             jq_reload_freecad(worker); /* found out while the rest was being read */
@@ -191,7 +203,7 @@ void jq_reload_end(struct jq_worker_shell *worker) {
     free_settings(reload->settings);
     free(reload->offers);
     free(reload->facts);
-    free(reload->freecad);
+    free(reload->more);
     free(reload);
 }
 

@@ -436,6 +436,8 @@ static enum jq_err open_placement(struct jq_worker_shell *worker, struct jq_erro
     char freecad_facts[WORKER_TEXT_MAX] = "";
     enum jq_err err = jq_freecad_open(worker, freecad_facts, sizeof(freecad_facts), reterr);
     err = err == JQ_OK ? jq_pools_open(worker, reterr) : err;
+    const size_t size = strlen(freecad_facts);
+    (void)snprintf(freecad_facts + size, sizeof(freecad_facts) - size, "%s", worker->lacks);
     return err == JQ_OK ? jq_machine_facts(worker->settings, freecad_facts, &worker->facts, reterr) : err;
 }
 

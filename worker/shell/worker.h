@@ -68,6 +68,7 @@ struct jq_worker_shell {
     struct jq_link *link;
     struct jq_courier *courier; /* bring files and take them away */
     struct jq_zygotes *zygotes; /* NULL: no handler wants FreeCAD */
+    char lacks[128];            /* " sandbox.lacks=..", what of the sandbox is not in force; empty: nothing */
     char *freecad_facts;        /* of the installation, once they were found out; NULL: not yet */
     struct jq_pools *pools;     /* NULL: no handler is of kind pool */
     struct jq_map runs;         /* token -> index in run_at */
