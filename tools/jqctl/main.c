@@ -1,7 +1,9 @@
 /* main.c - jqctl: reads its command line and runs the command. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/message.h"
 #include "common/version.h"
 #include "tools/jqctl/jqctl.h"
 
@@ -29,7 +31,14 @@ static int run(int argc, const char *const *argv) {
     return code == JQCTL_DONE ? ctl.args.command->run(&ctl) : code;
 }
 
+/* Pieces of files come and go: taken from the system for each alone, their memory would cost more than sending them. */
+static void keep_memory(void) {
+    (void)mallopt(M_MMAP_THRESHOLD, JQ_LARGE_FRAME_SIZE_MAX + 64 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+}
+
 int main(int argc, char **argv) {
+    keep_memory();
     const int code = jqctl_finish(run(argc, (const char *const *)argv));
     /* Threads of the transport still run: nothing may be taken from under them. */
     (void)fflush(stderr);
