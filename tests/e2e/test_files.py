@@ -108,6 +108,10 @@ class Files(TestCase):
         self.bed.wait_for_broker()
         self.bed.do("blob", "get", digest, self.bed.path("back"))
         self.assertEqual(self.read("back"), data)
+        for words in (("blob", "put", "/no/such/file"), ("task", "submit", "upper", "--input", "part=/no/such/file")):
+            code, _, err = self.bed.run_jqctl(*words)
+            self.assertEqual(code, os.EX_NOINPUT, err)
+            self.assertIn("/no/such/file: No such file or directory", err)
         printed = subprocess.run([program("jqctl"), "-s", self.bed.request, "blob", "get", digest, "-"],
                                  stdout=subprocess.PIPE, cwd=self.bed.folder, timeout=START_S, check=True)
         self.assertEqual(printed.stdout, data)

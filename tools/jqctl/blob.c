@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tools/jqctl/files.h"
 #include "tools/jqctl/pages.h"
 #include "tools/jqctl/print.h"
 
@@ -33,10 +34,8 @@ int jqctl_blob_put(struct jqctl *ctl) {
     for (size_t i = 0; code == JQCTL_DONE && i < ctl->args.operand_count; i++) {
         char text[JQ_BLOB_TEXT_SIZE];
         struct jq_blob blob;
-        struct jq_error error;
-        if (jq_blob_put_file(ctl->client, ctl->args.operands[i], &blob, &error) != JQ_OK)
-            code = jqctl_fail_err("put", &error);
-        else
+        code = jqctl_file_put(ctl, "put", ctl->args.operands[i], &blob);
+        if (code == JQCTL_DONE)
             (void)printf("%s  %s\n", jq_blob_format(&blob, text), ctl->args.operands[i]);
     }
     return code;

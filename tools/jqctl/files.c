@@ -1,5 +1,8 @@
 #include "tools/jqctl/files.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "common/json.h"
 #include "tools/jqctl/payload.h"
 
@@ -153,12 +156,20 @@ int jqctl_files_params(const struct jqctl *ctl, struct jqctl_memory *memory, str
 
 /* ---- to the broker and back --------------------------------------------------------------------------------------------- */
 
+int jqctl_file_put(struct jqctl *ctl, const char *what, const char *path, struct jq_blob *ret_blob) {
+    struct jq_error error;
+    if (access(path, R_OK) != 0)
+        return jqctl_fail(EX_NOINPUT, "%s: %s: %s", what, path, strerror(errno));
+    return jq_blob_put_file(ctl->client, path, ret_blob, &error) == JQ_OK ? JQCTL_DONE : jqctl_fail_err(what, &error);
+}
+
 int jqctl_files_put(struct jqctl *ctl, const struct jqctl_files *files, struct jq_task_spec *spec) {
     struct jq_named_blob *inputs = (struct jq_named_blob *)(uintptr_t)spec->inputs;
     for (size_t i = 0; i < spec->input_count; i++) {
-        struct jq_error error;
-        if (files->paths[i] && jq_blob_put_file(ctl->client, files->paths[i], &inputs[i].blob, &error) != JQ_OK)
-            return jqctl_fail_err(inputs[i].name, &error);
+        const int code =
+            files->paths[i] ? jqctl_file_put(ctl, inputs[i].name, files->paths[i], &inputs[i].blob) : JQCTL_DONE;
+        if (code != JQCTL_DONE)
+            return code;
     }
     return JQCTL_DONE;
 }

@@ -9,6 +9,9 @@ struct jqctl_files {
     const char **saves; /* where the outputs go, in the order of spec->outputs; NULL: nowhere */
 };
 
+/* Stores one file. EX_NOINPUT: it cannot be read. `what` it is, for messages. */
+int jqctl_file_put(struct jqctl *ctl, const char *what, const char *path, struct jq_blob *ret_blob);
+
 /* Reads the options into spec. Nothing is sent yet. */
 int jqctl_files_of_options(const struct jqctl *ctl, struct jqctl_memory *memory, struct jq_task_spec *spec,
                            struct jqctl_files *ret_files);
