@@ -254,7 +254,7 @@ complete -c jqctl -n '__jqctl_is journal replay' -l archive -x -d 'Begin with th
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is journal' -a repair -d 'End a damaged log before its damage; a copy of it is kept.'
 complete -c jqctl -n '__jqctl_is journal repair' -l copy -x -d 'Where the copy goes; made anew (DIR.before-repair-SECONDS).'
 complete -c jqctl -n '__jqctl_is journal repair' -l yes -s y -d 'Do not ask.'
-complete -c jqctl -n '__jqctl_at 1; and __jqctl_is server' -a status -d 'Show the broker'\''s numbers.'
+complete -c jqctl -n '__jqctl_at 1; and __jqctl_is server' -a status -d 'Show the broker'\''s numbers; those from submitted to held back count from its start.'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is server' -a backup -d 'Copy the running broker'\''s journal and blobs into a new folder, as they are at one moment.'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is server' -a wait -d 'Wait until the broker answers (30s).'
 complete -c jqctl -n '__jqctl_at 1; and __jqctl_is token' -a new -d 'Make a token; prints it, once, and its line for the broker'\''s tokens file.'

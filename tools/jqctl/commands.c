@@ -409,7 +409,7 @@ const struct jqctl_command jqctl_commands[] = {
      OPTIONS(journal_replay_options), jqctl_journal_replay},
     {"journal", "repair", "[DIR]", 0, 1, "End a damaged log before its damage; a copy of it is kept.",
      OPTIONS(repair_options), jqctl_journal_repair},
-    {"server", "status", "", 0, 0, "Show the broker's numbers.", NO_OPTIONS, jqctl_server_status},
+    {"server", "status", "", 0, 0, "Show the broker's numbers; those from submitted to held back count from its start.", NO_OPTIONS, jqctl_server_status},
     {"server", "backup", "DIR", 1, 1,
      "Copy the running broker's journal and blobs into a new folder, as they are at one moment.", NO_OPTIONS,
      jqctl_server_backup},
