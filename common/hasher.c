@@ -76,6 +76,14 @@ void jq_hasher_add(struct jq_hasher *hasher, struct jq_bytes data, void (*releas
     pthread_mutex_unlock(&hasher->lock);
 }
 
+void jq_hasher_wait(struct jq_hasher *hasher) {
+    pthread_mutex_lock(&hasher->lock);
+    while (hasher->count > 0) {
+        pthread_cond_wait(&hasher->changed, &hasher->lock);
+    }
+    pthread_mutex_unlock(&hasher->lock);
+}
+
 void jq_hasher_end(struct jq_hasher *hasher, struct jq_sha256 *ret_sum) {
     if (!hasher) {
         return;

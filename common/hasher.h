@@ -18,6 +18,9 @@ enum jq_err jq_hasher_new(const struct jq_sha256 *begun, struct jq_hasher **ret_
 enum { JQ_HASHER_WAITING_MAX = 4 };
 void jq_hasher_add(struct jq_hasher *hasher, struct jq_bytes data, void (*release)(void *ctx), void *ctx);
 
+/* Waits until all that was given has been added up, and released. */
+void jq_hasher_wait(struct jq_hasher *hasher);
+
 /* Waits until all is added up, and frees it. `ret_sum`, which goes on from there, may be NULL. NULL is a no-op. */
 void jq_hasher_end(struct jq_hasher *hasher, struct jq_sha256 *ret_sum);
 

@@ -28,7 +28,13 @@ enum jq_err jq_blob_parse(const char *text, struct jq_blob *ret_blob, struct jq_
 
 /* ---- the sum ---- */
 
+static void sum_rest(struct transfer *transfer) {
+    jq_hasher_end(transfer->hasher, &transfer->sum);
+    transfer->hasher = NULL;
+}
+
 static void sum_restart(struct transfer *transfer) {
+    sum_rest(transfer);
     jq_sha256_init(&transfer->sum);
     transfer->summed = 0;
     transfer->hashed = false;
@@ -38,6 +44,7 @@ static void sum_restart(struct transfer *transfer) {
 static enum jq_err sum_to(struct transfer *transfer, uint64_t end, struct jq_error *reterr) {
     uint8_t *data = transfer->summed < end ? malloc(HASHED_AT_A_TIME) : NULL;
     enum jq_err err = data || transfer->summed >= end ? JQ_OK : jq_fail(reterr, JQ_ERR_NOMEM, "blob");
+    sum_rest(transfer);
     while (err == JQ_OK && transfer->summed < end) {
         const uint64_t left = end - transfer->summed;
         const size_t size = left < HASHED_AT_A_TIME ? (size_t)left : HASHED_AT_A_TIME;
@@ -64,13 +71,13 @@ static enum jq_err sum_end(struct transfer *transfer, struct jq_error *reterr) {
     return err;
 }
 
-/* A piece that is in memory anyway: what of it is not in the sum yet. */
-static void sum_piece(struct transfer *transfer, const uint8_t *data, uint64_t offset, size_t size) {
-    if (!transfer->hashed && offset <= transfer->summed && offset + size > transfer->summed) {
-        const size_t known = (size_t)(transfer->summed - offset);
-        jq_sha256_add(&transfer->sum, data + known, size - known);
-        transfer->summed = offset + size;
+/* What of a piece is not in the sum yet. */
+static struct jq_bytes unsummed(const struct transfer *transfer, const uint8_t *data, uint64_t offset, size_t size) {
+    if (transfer->hashed || offset > transfer->summed || offset + size <= transfer->summed) {
+        return (struct jq_bytes){NULL, 0};
     }
+    const size_t known = (size_t)(transfer->summed - offset);
+    return (struct jq_bytes){data + known, size - known};
 }
 
 /* ---- piece by piece ---- */
@@ -129,6 +136,46 @@ static struct jq_frame *fill_frame(const struct transfer *transfer, const struct
     return frame;
 }
 
+static void send_held(struct transfer *transfer) {
+    if (transfer->held.frame) {
+        jq_flight_send_frame(transfer->held.flight, transfer->held.frame);
+        transfer->held.frame = NULL;
+    }
+}
+
+/* The hasher reads it where it is. */
+static void drop_held(struct transfer *transfer) {
+    if (transfer->hasher) {
+        jq_hasher_wait(transfer->hasher);
+    }
+    jq_frame_free(transfer->held.frame);
+    transfer->held.frame = NULL;
+}
+
+static void keep(void *ctx) {
+    (void)ctx;
+}
+
+/* What is to be added up is held back until it is; the one before is sent, and the next one read, meanwhile. */
+static void send_summed(struct transfer *transfer, struct jq_frame *frame, struct jq_bytes part) {
+    if (part.size > 0 && !transfer->hasher && jq_hasher_new(&transfer->sum, &transfer->hasher, NULL) != JQ_OK) {
+        jq_sha256_add(&transfer->sum, part.data, part.size); /* without a thread */
+    } else if (transfer->hasher) {
+        jq_hasher_wait(transfer->hasher);
+        jq_hasher_add(transfer->hasher, part, keep, NULL);
+    }
+    transfer->summed += part.size;
+    send_held(transfer);
+    transfer->held.frame = frame;
+    transfer->held.flight = transfer_last(transfer);
+    if (!transfer->hasher || transfer->next == transfer->size) {
+        if (transfer->hasher) {
+            jq_hasher_wait(transfer->hasher);
+        }
+        send_held(transfer);
+    }
+}
+
 static enum jq_err send_piece(struct transfer *transfer, struct jq_error *reterr) {
     struct jq_pack pack;
     const size_t size = transfer_piece_size(transfer, transfer->next, transfer->piece);
@@ -142,10 +189,10 @@ static enum jq_err send_piece(struct transfer *transfer, struct jq_error *reterr
     msgpack_pack_bin(&pack.packer, size);
     struct jq_frame *frame = fill_frame(transfer, pack.buf, size, &err, reterr);
     if (frame) {
-        sum_piece(transfer, jq_frame_data(frame) + pack.buf->size, transfer->next, size);
+        const struct jq_bytes part = unsummed(transfer, jq_frame_data(frame) + pack.buf->size, transfer->next, size);
         transfer_note(transfer, transfer->next, size);
-        jq_flight_send_frame(transfer_last(transfer), frame);
         transfer->next += size;
+        send_summed(transfer, frame, part);
     }
     return err;
 }
@@ -204,6 +251,7 @@ static enum jq_err send_rest(struct transfer *transfer, struct jq_error *reterr)
 static enum jq_err put_round(struct transfer *transfer, struct jq_error *reterr) {
     enum jq_err err = begin_round(transfer, reterr);
     err = err == JQ_OK ? send_rest(transfer, reterr) : err;
+    drop_held(transfer);
     transfer_end_all(transfer);
     return err;
 }
@@ -222,6 +270,7 @@ static enum jq_err draft_round(struct transfer *transfer, struct jq_error *reter
         err = err == JQ_OK ? take_put(transfer, reterr) : err;
         transfer->draft = err != JQ_OK; /* It has its name. */
     }
+    drop_held(transfer);
     transfer_end_all(transfer);
     return err;
 }
@@ -322,6 +371,7 @@ enum jq_err jq_blob_put_watched(struct jq_client *client, const char *path, cons
     if (err == JQ_OK) {
         *ret_blob = transfer->own;
     }
+    sum_rest(transfer);
     if (transfer->fd >= 0) {
         (void)close(transfer->fd);
     }

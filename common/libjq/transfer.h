@@ -6,6 +6,7 @@
 #ifndef JQ_COMMON_LIBJQ_TRANSFER_H
 #define JQ_COMMON_LIBJQ_TRANSFER_H
 
+#include "common/hasher.h"
 #include "common/libjq/blob.h"
 #include "common/libjq/flight.h"
 #include "common/sha256.h"
@@ -42,7 +43,12 @@ struct transfer {
     unsigned first, count; /* of what is under way */
     struct jq_flight flights[TRANSFER_WINDOW];
     struct piece pieces[TRANSFER_WINDOW];
-    struct jq_sha256 sum;
+    struct jq_sha256 sum;     /* put: unless the hasher has it */
+    struct jq_hasher *hasher; /* put: NULL: none */
+    struct {
+        struct jq_frame *frame; /* NULL: none */
+        struct jq_flight *flight;
+    } held;                          /* put: a piece that is to be sent when it has been added up */
     uint64_t summed;                 /* bytes in it */
     struct jq_blob own;              /* put: `blob` is this one */
     uint8_t name[JQ_BLOB_HASH_SIZE]; /* of the draft */

@@ -45,7 +45,32 @@ static void the_sum_is_that_of_the_whole(void **state) {
     jq_hasher_end(NULL, NULL);
 }
 
+/* Who has waited may do with all that he gave what he likes: it has been added up. Without anything given there is no wait. */
+static void who_has_waited_has_it_back(void **state) {
+    (void)state;
+    struct jq_hasher *hasher = NULL;
+    struct jq_sha256 whole, sum;
+    uint8_t expected[JQ_BLOB_HASH_SIZE], got[JQ_BLOB_HASH_SIZE], piece[PIECE_SIZE];
+    jq_sha256_init(&whole);
+    jq_sha256_init(&sum);
+    assert_int_equal(jq_hasher_new(&sum, &hasher, NULL), JQ_OK);
+    atomic_store(&released, 0);
+    jq_hasher_wait(hasher);
+    for (size_t i = 0; i < PIECES; i++) {
+        memset(piece, (int)i, sizeof(piece));
+        jq_sha256_add(&whole, piece, sizeof(piece));
+        jq_hasher_add(hasher, (struct jq_bytes){piece, sizeof(piece)}, release, (void *)(uintptr_t)i);
+        jq_hasher_wait(hasher);
+        assert_int_equal(atomic_load(&released), i + 1);
+    }
+    jq_hasher_end(hasher, &sum);
+    jq_sha256_end(&whole, expected);
+    jq_sha256_end(&sum, got);
+    assert_memory_equal(got, expected, sizeof(got));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_sum_is_that_of_the_whole)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_sum_is_that_of_the_whole),
+                                       cmocka_unit_test(who_has_waited_has_it_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
