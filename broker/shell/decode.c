@@ -487,6 +487,7 @@ static bool read_large_request(struct jq_decoder *decoder, const msgpack_object 
     uint8_t *names = jq_decode_array(decoder, 2 * (size_t)JQ_BLOB_HASH_SIZE, 1);
     if (!names)
         return false;
+    JQ_CHECK(request->u.blob.hash != NULL); /* a field that is required */
     memcpy(names, request->u.blob.hash, JQ_BLOB_HASH_SIZE);
     request->u.blob.hash = names;
     if (request->u.blob.named) {
