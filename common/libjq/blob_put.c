@@ -291,25 +291,42 @@ static enum jq_err any_round(struct transfer *transfer, struct jq_error *reterr)
     return transfer->draft ? leave_draft(transfer, draft_round(transfer, reterr), reterr) : put_round(transfer, reterr);
 }
 
+/* How long rounds go on. */
+struct patience {
+    int rounds;
+    int64_t until_ms;
+    uint64_t most; /* that has come over */
+    bool anew;     /* it was begun anew once */
+};
+
+/* Whether another round may do it. What was there before may have been wrong: it is gone now, and the first word is not the last. */
+static bool may_help(const struct transfer *transfer, struct patience *patience, enum jq_err err) {
+    if (!transfer->whole && err == JQ_ERR_CONFLICT && !patience->anew) {
+        patience->anew = true;
+        return true;
+    }
+    return !transfer->whole && (err == JQ_OK || err == JQ_ERR_BUSY || transfer->lost);
+}
+
 /* Time runs out only while nothing comes over. */
+static bool has_time(const struct transfer *transfer, struct patience *patience, bool draft_before) {
+    const bool other = draft_before != transfer->draft;
+    if (other || transfer->have > patience->most) {
+        patience->most = other ? 0 : transfer->have;
+        patience->until_ms = transfer_deadline_ms(transfer);
+    }
+    return patience->rounds++ < TRANSFER_ROUNDS_MAX || jq_flight_now_ms() < patience->until_ms;
+}
+
 static enum jq_err put_all(struct transfer *transfer, struct jq_error *reterr) {
-    int64_t until_ms = transfer_deadline_ms(transfer);
-    uint64_t most = 0;
-    bool anew = false;
-    for (int round = 0;; round++) {
+    struct patience patience = {.until_ms = transfer_deadline_ms(transfer)};
+    for (;;) {
         const bool draft = transfer->draft;
         const enum jq_err err = any_round(transfer, reterr);
-        /* What was there before may have been wrong: it is gone now, and the first word is not the last. */
-        const bool begin_anew = err == JQ_ERR_CONFLICT && !anew;
-        anew = anew || begin_anew;
-        if (transfer->whole || (err != JQ_OK && err != JQ_ERR_BUSY && !begin_anew && !transfer->lost)) {
+        if (!may_help(transfer, &patience, err)) {
             return err;
         }
-        if (transfer->have > most || draft != transfer->draft) {
-            most = draft == transfer->draft ? transfer->have : 0;
-            until_ms = transfer_deadline_ms(transfer);
-        }
-        if (round >= TRANSFER_ROUNDS_MAX && jq_flight_now_ms() >= until_ms) {
+        if (!has_time(transfer, &patience, draft)) {
             return err != JQ_OK ? err
                                 : jq_fail(reterr, JQ_ERR_UNAVAILABLE, "%.160s: does not come over", transfer->path);
         }
