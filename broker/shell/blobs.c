@@ -52,7 +52,8 @@ struct jq_blobs {
     struct jq_store *store;        /* the writer's */
     struct jq_blob_reader *reader; /* the reader's */
     int64_t swept_ms;
-    uint8_t damaged[JQ_BLOB_HASH_SIZE]; /* the reader's: found last. All who wait for pieces of it hear the same */
+    bool any_damaged;                   /* the reader's, as the next */
+    uint8_t damaged[JQ_BLOB_HASH_SIZE]; /* found last. All who wait for pieces of it hear the same */
     struct line writing, reading;
 };
 
@@ -355,9 +356,11 @@ static void serve_get(struct jq_blobs *blobs, struct jq_inbound *request) {
         memcpy(job.hash, asked->u.blob.hash, sizeof(job.hash));
         (void)line_put(&blobs->writing, &job);
         memcpy(blobs->damaged, job.hash, sizeof(blobs->damaged));
+        blobs->any_damaged = true;
     }
     if (err == JQ_ERR_CORRUPT || err == JQ_ERR_NOT_FOUND) {
-        const bool damaged = memcmp(blobs->damaged, asked->u.blob.hash, sizeof(blobs->damaged)) == 0;
+        const bool damaged =
+            blobs->any_damaged && memcmp(blobs->damaged, asked->u.blob.hash, sizeof(blobs->damaged)) == 0;
         (void)jq_fail(&error, JQ_ERR_NOT_FOUND, damaged ? "its file is damaged: put it again" : "not stored");
     }
     refuse(blobs, request, &error);

@@ -304,6 +304,7 @@ class Files(TestCase):
         self.bed.start_broker()
         self.bed.start_worker("w", {"upper": UPPER}, {"worker.blob_cache": "0"})
         part, data, digest = self.file("part", 5 * PIECE)
+        self.assertIn("not stored", self.bed.run_jqctl("blob", "get", 64 * "0", self.bed.path("none"))[2])
         self.bed.do("blob", "put", part)
         flip(self.stored(digest), 3 * PIECE + 100)
         code, _, err = self.run_upper(f"sha256:{digest}")
