@@ -95,24 +95,15 @@ static void pack_put(struct jq_pack *pack, const struct transfer *transfer) {
     jq_pack_field_uint(pack, &jq_message_blob_put, JQ_AT_BLOB_PUT_SIZE, transfer->size);
 }
 
-static enum jq_err ask_have(struct transfer *transfer, struct jq_error *reterr) {
+/* How much has come; `named`: and which blob the draft is. */
+static enum jq_err ask(struct transfer *transfer, bool named, struct jq_error *reterr) {
     struct jq_pack pack;
-    const enum jq_err err = transfer_begin(transfer, "blob.put", 2, &pack, reterr);
+    const enum jq_err err = transfer_begin(transfer, "blob.put", named ? 3 : 2, &pack, reterr);
     if (err == JQ_OK) {
         pack_put(&pack, transfer);
-        transfer_note(transfer, 0, 0);
-        jq_flight_send(transfer_last(transfer));
-    }
-    return err;
-}
-
-/* Says which blob the draft is. */
-static enum jq_err ask_name(struct transfer *transfer, struct jq_error *reterr) {
-    struct jq_pack pack;
-    const enum jq_err err = transfer_begin(transfer, "blob.put", 3, &pack, reterr);
-    if (err == JQ_OK) {
-        pack_put(&pack, transfer);
-        pack_name(&pack, JQ_AT_BLOB_PUT_HASH, transfer->blob->hash);
+        if (named) {
+            pack_name(&pack, JQ_AT_BLOB_PUT_HASH, transfer->blob->hash);
+        }
         transfer_note(transfer, 0, 0);
         jq_flight_send(transfer_last(transfer));
     }
@@ -225,7 +216,7 @@ static enum jq_err take_put(struct transfer *transfer, struct jq_error *reterr) 
 static enum jq_err begin_round(struct transfer *transfer, struct jq_error *reterr) {
     transfer->lost = transfer->draft_taken = false;
     transfer->piece = transfer->piece_max = JQ_BLOB_CHUNK_SIZE;
-    enum jq_err err = ask_have(transfer, reterr);
+    enum jq_err err = ask(transfer, false, reterr);
     err = err == JQ_OK ? take_put(transfer, reterr) : err;
     transfer->next = transfer->have;
     return err;
@@ -266,7 +257,7 @@ static enum jq_err draft_round(struct transfer *transfer, struct jq_error *reter
     err = err == JQ_OK ? send_rest(transfer, reterr) : err;
     if (err == JQ_OK && transfer->have == transfer->size) {
         err = sum_end(transfer, reterr);
-        err = err == JQ_OK ? ask_name(transfer, reterr) : err;
+        err = err == JQ_OK ? ask(transfer, true, reterr) : err;
         err = err == JQ_OK ? take_put(transfer, reterr) : err;
         transfer->draft = err != JQ_OK; /* It has its name. */
     }
