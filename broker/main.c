@@ -4,10 +4,12 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/cli.h"
+#include "common/transport/guard.h"
 
 int main(int argc, char **argv) {
     struct jq_broker_settings settings = {.data_dir = NULL};
     enum jq_exit status = JQ_EXIT_OK;
+    jq_guard_own_process();
     if (!jq_cli_settings(argc, (const char *const *)argv, &settings, &status))
         return (int)status;
     jq_service_prepare();

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/transport/guard.h"
 #include "common/version.h"
 #include "worker/shell/worker.h"
 
@@ -32,6 +33,7 @@ int main(int argc, char **argv) {
     struct jq_conf_args args;
     struct jq_worker_settings settings = {.name = NULL};
     struct jq_error error;
+    jq_guard_own_process();
     if (jq_conf_args_parse(argc, (const char *const *)argv, &args, &error) != JQ_OK) {
         return complain(error.message, EXIT_USAGE_ERROR);
     }

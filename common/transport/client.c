@@ -8,7 +8,6 @@
 #include "common/clock.h"
 #include "common/transport/address.h"
 #include "common/transport/internal.h"
-#include "common/transport/peers.h"
 
 enum {
     OUTSTANDING_MAX = 1024,
@@ -55,7 +54,6 @@ struct request {
 struct jq_conn {
     nng_socket socket;
     struct jq_dialers dialers;
-    struct jq_peer_watch watch;
     struct jq_conn_config config;
     char first_url[JQ_ADDRESS_SIZE_MAX + 1];
     size_t frame_size_max;
@@ -210,8 +208,9 @@ static int64_t patience_ns(unsigned doubt) {
     return (doubt == 0 ? STALLED_MS : (int64_t)LOST_MS << doublings) * INT64_C(1000000);
 }
 
-/* Dials anew if nothing moves. In a process without the guard (see guard.h), NNG before 1.6 can lose the thread that would dial
- * again when a server is killed with traffic in flight; a new dialer connects without it. */
+/* Dials anew if nothing moves: an attempt to connect may hang where packets are lost. And without the guard (see guard.h), NNG
+ * before 1.6 can lose the thread that would dial again when a server is killed with traffic in flight; a new dialer connects without
+ * it. */
 static void conn_look_after(struct jq_conn *conn) {
     const int64_t now_ns = jq_clock_mono_ns();
     int64_t progress_ns = atomic_load(&conn->progress_ns);
@@ -506,7 +505,7 @@ static void peers_changed(void *ctx) {
 }
 
 bool jq_conn_connected(struct jq_conn *conn) {
-    return jq_peers_ready_count(&conn->watch.peers) > 0;
+    return jq_dialers_ready_count(&conn->dialers) > 0;
 }
 
 enum jq_err jq_conn_wait(struct jq_conn *conn, int64_t timeout_ms, struct jq_error *reterr) {
@@ -545,9 +544,6 @@ static enum jq_err conn_open_socket(struct jq_conn *conn, struct jq_error *reter
     if (rv == 0) {
         rv = nng_socket_set_ms(conn->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
     }
-    if (rv == 0) {
-        rv = jq_peer_watch_start(&conn->watch, conn->socket, 0, peers_changed, conn);
-    }
     return rv == 0 ? jq_socket_prepare(conn->socket, conn->frame_size_max, reterr)
                    : jq_nng_fail(reterr, rv, "request socket");
 }
@@ -561,11 +557,18 @@ enum jq_err jq_conn_open(const struct jq_conn_config *config, struct jq_conn **r
     if (conn == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "connection");
     }
+    const struct jq_dialers_config dialled = {
+        .urls = config->urls,
+        .url_count = config->url_count,
+        .reconnect_min_ms = config->reconnect_min_ms,
+        .reconnect_max_ms = config->reconnect_max_ms,
+        .on_change = peers_changed,
+        .ctx = conn,
+    };
     snprintf(conn->first_url, sizeof conn->first_url, "%s", config->urls[0]);
     err = conn_open_socket(conn, reterr);
     if (err == JQ_OK) {
-        err = jq_dialers_start(&conn->dialers, conn->socket, config->urls, config->url_count, config->reconnect_min_ms,
-                               config->reconnect_max_ms, reterr);
+        err = jq_dialers_start(&conn->dialers, conn->socket, &dialled, reterr);
     }
     if (err == JQ_OK) {
         *ret_conn = conn;

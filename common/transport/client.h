@@ -8,9 +8,10 @@
  *     JQ_ERR_CANCELED     jq_conn_cancel() or jq_conn_stop(): it may have been executed.
  * NNG's own resending is off: the layer above sends again, under the same request id.
  *
- * A connection also comes back after its server was killed with requests under way, in about a second, in a process without the
- * guard too (see guard.h), where NNG before 1.6 may lose the thread that notices departures and dials again. What may then be
- * missing is the word that the old connection is gone: on_state and jq_conn_connected() are for people, not for decisions.
+ * A connection also comes back after its server was killed with requests under way, and whatever a server does costs nothing that
+ * lasts (see guard.h). Where neither the guard is at work nor NNG is 1.6 or newer (NNG linked statically), it comes back in about a
+ * second, but descriptors leak, and the word that the old connection is gone may be missing: on_state and jq_conn_connected() are for
+ * people, not for decisions.
  *
  * Threads:   any function from any thread. Callbacks run on NNG's threads, several at a time, must not block, and may run before
  *            the function that made the request has returned; they may make requests themselves.
@@ -49,7 +50,8 @@ typedef void jq_conn_reply_fn(void *ctx, enum jq_err err, struct jq_bytes reply)
 /* Starts to dial; does not wait for a connection. JQ_ERR_ADDRESS names the URL and what is wrong with it. */
 enum jq_err jq_conn_open(const struct jq_conn_config *config, struct jq_conn **ret_conn, struct jq_error *reterr);
 
-/* Closes the connection, dials no more, and cancels all requests under way; later ones fail with JQ_ERR_CLOSED. Idempotent. */
+/* Closes the connection, soon, dials no more, and cancels all requests under way; later ones fail with JQ_ERR_CLOSED. Does not wait for
+ * the server. Idempotent. */
 void jq_conn_stop(struct jq_conn *conn);
 
 bool jq_conn_connected(struct jq_conn *conn);

@@ -1,4 +1,4 @@
-/* endpoints.c - listening, dialling and what every NNG socket of ours has in common. */
+/* endpoints.c - listening, and what every NNG socket of ours has in common. */
 #include "common/transport/internal.h"
 
 #include <errno.h>
@@ -6,10 +6,9 @@
 #include <sys/stat.h>
 
 #include "common/transport/address.h"
+#include "common/transport/guard.h"
 
 enum {
-    RECONNECT_MIN_MS = 10,
-    RECONNECT_MAX_MS = 1000,
     IPC_MODE = 0600,
 };
 
@@ -51,11 +50,8 @@ enum jq_err jq_nng_fail(struct jq_error *reterr, int rv, const char *what) {
     return jq_fail(reterr, jq_nng_err(rv), "%s: %s", what, nng_strerror(rv));
 }
 
-bool (*jq_pipe_hang_up)(nng_pipe pipe) = NULL;
-bool (*jq_pipe_limit)(nng_pipe pipe, size_t size_max) = NULL;
-
 void jq_pipe_end(nng_pipe pipe) {
-    if (jq_pipe_hang_up == NULL || !jq_pipe_hang_up(pipe)) {
+    if (!jq_guard_end(pipe)) {
         nng_pipe_close(pipe);
     }
 }
@@ -180,60 +176,4 @@ void jq_endpoints_close(struct jq_endpoints *endpoints) {
 
 const char *jq_endpoints_url(const struct jq_endpoints *endpoints, size_t index) {
     return index < endpoints->count ? endpoints->urls[index] : NULL;
-}
-
-static int set_reconnect(nng_socket socket, int min_ms, int max_ms) {
-    const int rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, min_ms > 0 ? min_ms : RECONNECT_MIN_MS);
-    return rv != 0 ? rv : nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, max_ms > 0 ? max_ms : RECONNECT_MAX_MS);
-}
-
-/* With the lock held. */
-static int dial_one(struct jq_dialers *dialers, size_t index) {
-    return nng_dial(dialers->socket, dialers->urls[index], &dialers->dialers[index], NNG_FLAG_NONBLOCK);
-}
-
-enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, const char *const *urls, size_t url_count,
-                             int reconnect_min_ms, int reconnect_max_ms, struct jq_error *reterr) {
-    JQ_CHECK(pthread_mutex_init(&dialers->lock, NULL) == 0);
-    dialers->socket = socket;
-    dialers->count = 0;
-    const enum jq_err err = jq_urls_check(urls, url_count, reterr);
-    if (err != JQ_OK) {
-        return err;
-    }
-    int rv = set_reconnect(socket, reconnect_min_ms, reconnect_max_ms);
-    if (rv != 0) {
-        return jq_nng_fail(reterr, rv, "pause between attempts to connect");
-    }
-    pthread_mutex_lock(&dialers->lock);
-    for (size_t i = 0; rv == 0 && i < url_count; i++) {
-        snprintf(dialers->urls[i], sizeof dialers->urls[i], "%s", urls[i]);
-        rv = dial_one(dialers, i);
-        dialers->count += rv == 0 ? 1 : 0;
-    }
-    pthread_mutex_unlock(&dialers->lock);
-    if (rv != 0) {
-        jq_nng_fail(reterr, rv, urls[dialers->count]);
-        jq_dialers_close(dialers);
-    }
-    return jq_nng_err(rv);
-}
-
-void jq_dialers_redial(struct jq_dialers *dialers) {
-    pthread_mutex_lock(&dialers->lock);
-    for (size_t i = 0; !dialers->closed && i < dialers->count; i++) {
-        /* Out of memory, the old dialer, closed, is found again by its number at the next attempt, which does no harm. */
-        nng_dialer_close(dialers->dialers[i]);
-        (void)dial_one(dialers, i);
-    }
-    pthread_mutex_unlock(&dialers->lock);
-}
-
-void jq_dialers_close(struct jq_dialers *dialers) {
-    pthread_mutex_lock(&dialers->lock);
-    for (size_t i = 0; !dialers->closed && i < dialers->count; i++) {
-        nng_dialer_close(dialers->dialers[i]);
-    }
-    dialers->closed = true;
-    pthread_mutex_unlock(&dialers->lock);
 }

@@ -1,135 +1,33 @@
-/* guard.c - see guard.h. Libraries find these sendmsg(), readv(), epoll_wait() and so on before those of the C library. */
+/* guard.c - see guard.h. */
 #define _GNU_SOURCE
 #include "common/transport/guard.h"
 
-#include "common/transport/guard_stream.h"
-#include "common/transport/internal.h"
-
 #if NNG_MAJOR_VERSION == 1 && NNG_MINOR_VERSION < 6
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-typedef long sysconf_fn(int name);
-typedef int epoll_wait_fn(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms);
-typedef int getsockopt_fn(int fd, int level, int name, void *value, socklen_t *size);
+#include "common/transport/guard_stream.h"
 
-/* Set before main(), read-only afterwards. */
-static guard_sendmsg_fn *real_sendmsg;
-static epoll_wait_fn *real_epoll_wait;
-static guard_readv_fn *real_readv;
-guard_accept_fn *guard_real_accept;
-static getsockopt_fn *real_getsockopt;
-#ifndef __SANITIZE_THREAD__
-static sysconf_fn *real_sysconf;
-#endif
-static uintptr_t nng_code_start; /* both 0: the guard idles */
-static uintptr_t nng_code_end;
-
-struct code_search {
-    uintptr_t address; /* any address inside the object that is looked for */
-    uintptr_t start;
-    uintptr_t end;
-};
-
-/* The executable segment in which `address` lies. */
-static int search_object(struct dl_phdr_info *object, size_t size, void *arg) {
-    struct code_search *search = arg;
-    (void)size;
-    for (size_t i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-        const uintptr_t start = object->dlpi_addr + segment->p_vaddr;
-        const bool executable = segment->p_type == PT_LOAD && (segment->p_flags & PF_X) != 0;
-        if (executable && search->address - start < segment->p_memsz) {
-            search->start = start;
-            search->end = start + segment->p_memsz;
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static bool nng_is_defective(void) {
-    unsigned long major = 0;
-    unsigned long minor = 0;
-    char *rest = NULL;
-    major = strtoul(nng_version(), &rest, 10);
-    minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
-    return major == 1 && minor < 6;
-}
-
-/* Object and function pointers are told apart by ISO C, but not by dlsym(): `function` points to a function pointer. */
-static void look_up(const char *name, void *function) {
-    void *symbol = dlsym(RTLD_NEXT, name);
-    if (symbol == NULL) {
-        abort(); /* A process without a C library; there is nobody yet to tell. */
-    }
-    memcpy(function, &symbol, sizeof symbol);
-}
-
-static void look_up_all(void) {
-    look_up("sendmsg", &real_sendmsg);
-    look_up("epoll_wait", &real_epoll_wait);
-    look_up("readv", &real_readv);
-    look_up("accept", &guard_real_accept);
-    look_up("getsockopt", &real_getsockopt);
-#ifndef __SANITIZE_THREAD__
-    look_up("sysconf", &real_sysconf);
-#endif
-}
-
-static bool hang_up(nng_pipe pipe);
-static bool limit(nng_pipe pipe, size_t size_max);
-
-__attribute__((constructor)) static void guard_start(void) {
-    look_up_all();
-    struct code_search search = {.address = (uintptr_t)dlsym(RTLD_DEFAULT, "nng_version")};
-    if (search.address != 0 && nng_is_defective() && dl_iterate_phdr(search_object, &search) == 1) {
-        nng_code_start = search.start;
-        nng_code_end = search.end;
-        jq_pipe_hang_up = hang_up;
-        jq_pipe_limit = limit;
-    }
-}
+static bool active; /* set before main(), read-only afterwards */
 
 bool jq_guard_active(void) {
-    return nng_code_end != 0;
+    return active;
 }
 
-bool guard_called_by_nng(const void *return_address) {
-    return (uintptr_t)return_address - nng_code_start < nng_code_end - nng_code_start;
-}
-
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-    if (guard_called_by_nng(__builtin_return_address(0))) {
-        return guard_stream_send(real_sendmsg, fd, message, flags);
-    }
-    return real_sendmsg(fd, message, flags);
-}
-
-ssize_t readv(int fd, const struct iovec *parts, int part_count) {
-    if (guard_called_by_nng(__builtin_return_address(0))) {
-        return guard_stream_read(real_readv, fd, parts, part_count);
-    }
-    return real_readv(fd, parts, part_count);
-}
+/* ---- what NNG calls instead ---- */
 
 /* On ERR or HUP, NNG's poller would fail the queued write first and close the pipe under a read that is under way: the second
  * defect again. It is shown a readable and writable socket instead, and the read finds the error. NNG's poller knows nothing but
  * its own sockets, and an event counter whose data is null. */
-int epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms) {
-    const int count = real_epoll_wait(epoll_fd, events, event_count_max, timeout_ms);
-    if (count <= 0 || !guard_called_by_nng(__builtin_return_address(0))) {
-        return count;
-    }
+static int guard_epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms) {
+    const int count = epoll_wait(epoll_fd, events, event_count_max, timeout_ms);
     const uint32_t lost = EPOLLERR | EPOLLHUP;
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr != NULL && (events[i].events & lost) != 0) {
@@ -139,8 +37,6 @@ int epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, in
     return count;
 }
 
-/* ---- what is done to one connection ---- */
-
 /* NNG does not tell which descriptor a pipe has, but for some options of a pipe it asks the system, on the thread that asks NNG,
  * and keeps the pipe from being freed meanwhile. So the guard asks for such an option, and does inside what is to be done. */
 struct errand {
@@ -149,61 +45,226 @@ struct errand {
 };
 static _Thread_local struct errand errand;
 
-static bool run_errand(nng_pipe pipe, size_t limit) {
-    bool ignored_flag = false;
-    uint64_t ignored_uid = 0;
-    errand = (struct errand){.under_way = true, .limit = limit};
-    (void)nng_pipe_get_bool(pipe, NNG_OPT_TCP_KEEPALIVE, &ignored_flag);
-    (void)nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &ignored_uid);
-    errand.under_way = false;
-    return errand.done;
-}
-
-static bool hang_up(nng_pipe pipe) {
-    return run_errand(pipe, 0);
-}
-
-static bool limit(nng_pipe pipe, size_t size_max) {
-    return run_errand(pipe, size_max);
-}
-
 static void do_errand(int fd) {
     if (errand.limit > 0) {
         errand.done = guard_stream_limit(fd, errand.limit);
     } else {
-        guard_stream_end(fd);
-        errand.done = true;
+        errand.done = guard_stream_end(fd);
     }
 }
 
-int getsockopt(int fd, int level, int name, void *value, socklen_t *size) {
-    if (errand.under_way && guard_called_by_nng(__builtin_return_address(0))) {
+static int guard_getsockopt(int fd, int level, int name, void *value, socklen_t *size) {
+    if (errand.under_way) {
         do_errand(fd);
     }
-    return real_getsockopt(fd, level, name, value, size);
+    return getsockopt(fd, level, name, value, size);
 }
 
-/* ---- threads ---- */
-
-#ifndef __SANITIZE_THREAD__ /* whose runtime calls it before anything can be looked up */
-
-/* NNG makes two threads a processor for its callbacks. In a process with one socket under load they mostly wait for that socket's
- * lock and for each other: two serve more requests a second than four, let alone 64. */
-long sysconf(int name) {
-    if (real_sysconf == NULL) { /* called by another constructor */
-        look_up_all();
-    }
-    if (name == _SC_NPROCESSORS_ONLN && guard_called_by_nng(__builtin_return_address(0))) {
-        return 1;
-    }
-    return real_sysconf(name);
+static long guard_sysconf(int name) {
+    return name == _SC_NPROCESSORS_ONLN ? 1 : sysconf(name);
 }
 
+static bool run_errand(nng_pipe pipe, size_t limit) {
+    bool ignored_flag = false;
+    uint64_t ignored_uid = 0;
+    errand = (struct errand){.under_way = active, .limit = limit};
+    if (active) {
+        (void)nng_pipe_get_bool(pipe, NNG_OPT_TCP_KEEPALIVE, &ignored_flag);
+        (void)nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &ignored_uid);
+    }
+    errand.under_way = false;
+    return errand.done;
+}
+
+bool jq_guard_end(nng_pipe pipe) {
+    return run_errand(pipe, 0);
+}
+
+bool jq_guard_limit(nng_pipe pipe, size_t size_max) {
+    return run_errand(pipe, size_max);
+}
+
+/* ---- NNG's table ---- */
+
+struct stand_in {
+    const char *name;
+    void (*function)(void);
+};
+
+static const struct stand_in FOR_CONNECTIONS[] = {
+    {"sendmsg", (void (*)(void))guard_stream_send},   {"readv", (void (*)(void))guard_stream_read},
+    {"close", (void (*)(void))guard_stream_close},    {"epoll_wait", (void (*)(void))guard_epoll_wait},
+    {"getsockopt", (void (*)(void))guard_getsockopt},
+};
+static const struct stand_in FOR_OWN_PROCESS[] = {
+    {"accept", (void (*)(void))guard_stream_accept},
+    {"sysconf", (void (*)(void))guard_sysconf},
+};
+enum {
+    FOR_CONNECTIONS_COUNT = sizeof FOR_CONNECTIONS / sizeof FOR_CONNECTIONS[0],
+    FOR_OWN_PROCESS_COUNT = sizeof FOR_OWN_PROCESS / sizeof FOR_OWN_PROCESS[0],
+};
+
+/* Relocations: where in the table the loader puts the address of which symbol. Both kinds of them begin alike. */
+struct relocations {
+    uintptr_t start;
+    size_t size, step;
+};
+
+struct library {
+    uintptr_t base;
+    const ElfW(Sym) * symbols;
+    const char *names;
+    struct relocations calls, others;
+    uintptr_t sealed_start, sealed_end; /* what the loader has made read-only */
+};
+
+static bool lies_in(const struct dl_phdr_info *object, uintptr_t address) {
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type == PT_LOAD && address - (object->dlpi_addr + segment->p_vaddr) < segment->p_memsz) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Some loaders leave addresses as they are in the file. */
+static uintptr_t loaded_at(const struct library *library, uintptr_t address) {
+    return address < library->base ? library->base + address : address;
+}
+
+static void read_dynamic(struct library *library, const ElfW(Dyn) * entry) {
+    for (; entry->d_tag != DT_NULL; entry++) {
+        const uintptr_t address = loaded_at(library, entry->d_un.d_ptr);
+        switch (entry->d_tag) {
+        case DT_SYMTAB: memcpy(&library->symbols, &address, sizeof address); break;
+        case DT_STRTAB: memcpy(&library->names, &address, sizeof address); break;
+        case DT_JMPREL: library->calls.start = address; break;
+        case DT_PLTRELSZ: library->calls.size = entry->d_un.d_val; break;
+        case DT_PLTREL:
+            library->calls.step = entry->d_un.d_val == DT_RELA ? sizeof(ElfW(Rela)) : sizeof(ElfW(Rel));
+            break;
+        case DT_RELA:
+        case DT_REL: library->others.start = address; break;
+        case DT_RELASZ:
+        case DT_RELSZ: library->others.size = entry->d_un.d_val; break;
+        case DT_RELAENT:
+        case DT_RELENT: library->others.step = entry->d_un.d_val; break;
+        default: break;
+        }
+    }
+}
+
+/* Finds the object in which NNG's version is written; a static NNG, in one object with this code, is none that could be used. */
+static int find_nng(struct dl_phdr_info *object, size_t size, void *arg) {
+    struct library *library = arg;
+    (void)size;
+    if (!lies_in(object, (uintptr_t)nng_version()) || lies_in(object, (uintptr_t)FOR_CONNECTIONS)) {
+        return 0;
+    }
+    library->base = object->dlpi_addr;
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        const uintptr_t start = library->base + segment->p_vaddr;
+        if (segment->p_type == PT_DYNAMIC) {
+            const ElfW(Dyn) *dynamic = NULL;
+            memcpy(&dynamic, &start, sizeof start);
+            read_dynamic(library, dynamic);
+        } else if (segment->p_type == PT_GNU_RELRO) {
+            const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+            library->sealed_start = start / page * page;
+            library->sealed_end = (start + segment->p_memsz) / page * page;
+        }
+    }
+    return 1;
+}
+
+static const char *symbol_name(const struct library *library, const ElfW(Rel) * relocation) {
+#ifdef __LP64__
+    const size_t index = ELF64_R_SYM(relocation->r_info);
+#else
+    const size_t index = ELF32_R_SYM(relocation->r_info);
 #endif
+    return library->names + library->symbols[index].st_name;
+}
+
+/* Returns how many calls were redirected. */
+static size_t redirect_in(const struct library *library, const struct relocations *relocations,
+                          const struct stand_in *stand_in) {
+    size_t count = 0;
+    for (size_t at = 0; relocations->step > 0 && at + relocations->step <= relocations->size; at += relocations->step) {
+        const uintptr_t where = relocations->start + at;
+        const ElfW(Rel) *relocation = NULL;
+        memcpy(&relocation, &where, sizeof where);
+        if (strcmp(symbol_name(library, relocation), stand_in->name) == 0) {
+            const uintptr_t slot_at = library->base + relocation->r_offset;
+            void (**slot)(void) = NULL;
+            memcpy(&slot, &slot_at, sizeof slot_at);
+            __atomic_store_n(slot, stand_in->function, __ATOMIC_RELEASE);
+            count++;
+        }
+    }
+    return count;
+}
+
+static bool set_sealed(const struct library *library, int protection) {
+    void *start = NULL;
+    memcpy(&start, &library->sealed_start, sizeof start);
+    return library->sealed_start == library->sealed_end ||
+           mprotect(start, library->sealed_end - library->sealed_start, protection) == 0;
+}
+
+static bool redirect(const struct stand_in *stand_ins, size_t count) {
+    struct library library = {.base = 0};
+    bool all = dl_iterate_phdr(find_nng, &library) == 1 && library.symbols != NULL && library.names != NULL &&
+               set_sealed(&library, PROT_READ | PROT_WRITE);
+    if (!all) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const size_t redirected = redirect_in(&library, &library.calls, &stand_ins[i]) +
+                                  redirect_in(&library, &library.others, &stand_ins[i]);
+        all = redirected > 0 && all;
+    }
+    (void)set_sealed(&library, PROT_READ);
+    return all;
+}
+
+static bool nng_is_defective(void) {
+    char *rest = NULL;
+    const unsigned long major = strtoul(nng_version(), &rest, 10);
+    const unsigned long minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
+    return major == 1 && minor < 6;
+}
+
+__attribute__((constructor)) static void guard_start(void) {
+    active = nng_is_defective() && redirect(FOR_CONNECTIONS, FOR_CONNECTIONS_COUNT);
+}
+
+void jq_guard_own_process(void) {
+    if (active) {
+        (void)redirect(FOR_OWN_PROCESS, FOR_OWN_PROCESS_COUNT);
+    }
+}
 
 #else
 
 bool jq_guard_active(void) {
+    return false;
+}
+
+void jq_guard_own_process(void) {
+}
+
+bool jq_guard_end(nng_pipe pipe) {
+    (void)pipe;
+    return false;
+}
+
+bool jq_guard_limit(nng_pipe pipe, size_t size_max) {
+    (void)pipe;
+    (void)size_max;
     return false;
 }
 

@@ -1,4 +1,4 @@
-/* guard.h - keeps two defects of NNG before 1.6 from being used against a process that listens.
+/* guard.h - keeps two defects of NNG before 1.6 from doing harm to a process, whether it listens or dials.
  *
  *   1. A peer that leaves during the SP handshake kills the listener for good; anybody who can connect can do it. NNG takes the
  *      EPIPE of its hello for "the listener was closed" (mended upstream in 1.6.0, issue 1518).
@@ -7,6 +7,7 @@
  *      and the reaper waits for it. Every connection that ends afterwards leaks its descriptor and memory, departures go unseen,
  *      closing hangs (mended upstream in 1.6.0, issue 1636). Anybody who can connect can bring it about: by leaving with traffic
  *      in flight, by asking without reading until the server hangs up, by a message that makes the server hang up while it sends.
+ *      So can a server that is killed, or answers by halves; the client then leaks a descriptor with each attempt to connect.
  *
  * Every read is done in two halves, size and body, so a pipe must only ever be closed where none is under way: by its own reading
  * side, after a read that has ended. The rules that keep it so:
@@ -15,27 +16,41 @@
  *   - A write that fails reads as done, and the connection is shut down: the next read fails.
  *   - Errors and hang-ups are shown to NNG's poller as readable and writable: the read finds them first.
  *   - Who wants to end a connection uses jq_pipe_end() (see internal.h), not nng_pipe_close(): the guard shuts the connection down
- *     and has NNG's next read of it find its end. nng_pipe_close() is safe only before a pipe was started (NNG_PIPE_EV_ADD_PRE).
+ *     and has NNG's next read of it find its end. nng_pipe_close() is safe only before a pipe was started (NNG_PIPE_EV_ADD_PRE),
+ *     nng_dialer_close(), which closes the pipe too, only where there is none (see dialers.c).
  *
- * It can also hold single connections to messages of a size (jq_pipe_limit() in internal.h), where NNG has one limit for all of a
- * socket: it follows what NNG reads, and ends a connection that announces more before NNG has seen the number.
+ * It can also hold single connections to messages of a size (jq_guard_limit()), where NNG has one limit for all of a socket: it
+ * follows what NNG reads, and ends a connection that announces more before NNG has seen the number.
  *
- * Besides, it closes connections that would take the last descriptors of the process, a quarter of them or 256 at most, which are
- * kept for files: whoever can connect could otherwise keep a broker from writing its journal. And it holds NNG to two threads for
- * callbacks, where NNG would make two for each processor: fewer fights for one lock.
- *
- * The guard interposes sendmsg(), readv(), accept(), epoll_wait(), getsockopt() and sysconf() of the C library for the whole
- * process, and acts only where NNG's own code calls them; every other caller gets the plain function. It is compiled in where
- * NNG's headers are older than 1.6, and idles where the library that is loaded is 1.6 or newer.
- *
- * Linked into jqbroker and jqworker alone, never into libjq: a library must not change its user's C library.
+ * How: NNG's library calls the C library by a table of addresses, as every shared library does. Before main(), or when it is loaded,
+ * the guard puts its own functions into NNG's table, in place of sendmsg(), readv(), close(), epoll_wait() and getsockopt(). Nobody
+ * else's calls are touched, which is why it can be a part of libjq: in a user's program only NNG's calls change, and of them only
+ * those for connections of NNG's protocols. It idles where the library that is loaded is 1.6 or newer, and where NNG is linked
+ * statically and has no table of its own.
  */
 #ifndef JQ_COMMON_TRANSPORT_GUARD_H
 #define JQ_COMMON_TRANSPORT_GUARD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* True where the guard is at work in this process: for the line that is logged at the start. */
+#include <nng/nng.h>
+
+/* True where the guard is at work in this process. */
 bool jq_guard_active(void);
+
+/* For programs of our own, at the start of main(), before NNG is used; not for libraries. From now on NNG closes connections that
+ * would take the last descriptors of the process, a quarter of them or 256 at most, which are kept for files: whoever can connect
+ * could otherwise keep a broker from writing its journal. And it makes two threads for callbacks, where it would make two for each
+ * processor: in a process with one socket under load they mostly wait for that socket's lock and for each other, and two serve more
+ * requests a second than four, let alone 64. */
+void jq_guard_own_process(void);
+
+/* Ends a connection: NNG's own reading side finds its end, soon, and closes the pipe. False: not one that the guard watches over. */
+bool jq_guard_end(nng_pipe pipe);
+
+/* Holds a connection to messages of that size, what the protocol puts before the body and all: one that announces more is ended
+ * before NNG takes memory for it. False: not one that the guard watches over. */
+bool jq_guard_limit(nng_pipe pipe, size_t size_max);
 
 #endif

@@ -1,4 +1,3 @@
-/* Without _GNU_SOURCE, for which accept() has an argument of a type that ISO C does not allow here. */
 #include "common/transport/guard_stream.h"
 
 #include <nng/nng.h>
@@ -24,6 +23,7 @@ enum {
 
 /* Atomic because of the readers in other threads alone. */
 struct stream {
+    atomic_bool known; /* it began with a hello: not so what NNG carries for others over bare streams, by TLS or HTTP */
     atomic_uint taken; /* bytes of the message that is being sent which the kernel has */
     atomic_bool ended;
     atomic_size_t limit; /* of a message; 0: none, and nothing below is kept */
@@ -39,12 +39,6 @@ static struct stream streams[STREAMS_MAX];
 /* NULL: not watched over. */
 static struct stream *stream_of(int fd) {
     return fd >= 0 && fd < STREAMS_MAX ? &streams[fd] : NULL;
-}
-
-static bool is_stream(int fd) {
-    int type = 0;
-    socklen_t size = sizeof type;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
 /* The first 8 bytes on every connection: 0 'S' 'P' 0, protocol (2 bytes), 0 0. */
@@ -64,11 +58,6 @@ static size_t message_size(const struct msghdr *message) {
 /* A write that fails for good must not close the pipe, which may be reading: it reads as done, and the reading side finds the
  * end of the connection and closes the pipe, alone. */
 static ssize_t lost(int fd, const struct msghdr *message) {
-    const int reason = errno;
-    if (!is_stream(fd)) {
-        errno = reason;
-        return -1;
-    }
     if (is_hello(message)) {
         errno = ECONNRESET; /* which NNG takes for the loss of this one connection */
         return -1;
@@ -97,7 +86,7 @@ static size_t remaining_parts(const struct msghdr *message, size_t skip, struct 
 
 /* NNG goes on with a message that was sent in part from a callback. A pipe that is closed while such a callback is on its way
  * leaves an operation that never ends. So NNG is told of whole messages only, and finds the socket full until then. */
-static ssize_t send_rest(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags) {
+static ssize_t send_rest(int fd, const struct msghdr *message, int flags) {
     struct stream *stream = &streams[fd];
     const size_t size = message_size(message);
     const size_t taken = atomic_load(&stream->taken);
@@ -107,7 +96,7 @@ static ssize_t send_rest(guard_sendmsg_fn *real_sendmsg, int fd, const struct ms
         rest.msg_iovlen = remaining_parts(message, taken, parts);
         rest.msg_iov = parts;
     }
-    const ssize_t sent = real_sendmsg(fd, &rest, flags);
+    const ssize_t sent = sendmsg(fd, &rest, flags);
     if (sent < 0) {
         return is_passing(errno) ? -1 : lost(fd, message);
     }
@@ -117,28 +106,32 @@ static ssize_t send_rest(guard_sendmsg_fn *real_sendmsg, int fd, const struct ms
     return whole ? (ssize_t)size : -1;
 }
 
-static ssize_t send_hello(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags) {
+static ssize_t send_hello(int fd, const struct msghdr *message, int flags) {
+    atomic_store(&streams[fd].known, true);
     atomic_store(&streams[fd].taken, 0);
     atomic_store(&streams[fd].ended, false);
     atomic_store(&streams[fd].limit, 0);
     streams[fd].left = 0;
     streams[fd].head_got = 0;
-    const ssize_t sent = real_sendmsg(fd, message, flags);
+    const ssize_t sent = sendmsg(fd, message, flags);
     return sent >= 0 || is_passing(errno) ? sent : lost(fd, message);
 }
 
-ssize_t guard_stream_send(guard_sendmsg_fn *real_sendmsg, int fd, const struct msghdr *message, int flags) {
+ssize_t guard_stream_send(int fd, const struct msghdr *message, int flags) {
     const struct stream *stream = stream_of(fd);
     if (stream == NULL || message->msg_iovlen > PARTS_MAX || message_size(message) > UINT32_MAX) {
-        return real_sendmsg(fd, message, flags);
+        return sendmsg(fd, message, flags);
     }
     if (is_hello(message)) {
-        return send_hello(real_sendmsg, fd, message, flags);
+        return send_hello(fd, message, flags);
+    }
+    if (!atomic_load(&stream->known)) {
+        return sendmsg(fd, message, flags);
     }
     if (atomic_load(&stream->ended)) {
         return (ssize_t)message_size(message);
     }
-    return send_rest(real_sendmsg, fd, message, flags);
+    return send_rest(fd, message, flags);
 }
 
 /* The system gives out the lowest descriptor that is free: the number tells how many are taken. */
@@ -151,16 +144,22 @@ static bool is_kept_for_files(int fd) {
     return (rlim_t)fd >= limit.rlim_cur - (quarter < FDS_KEPT_MAX ? quarter : (rlim_t)FDS_KEPT_MAX);
 }
 
-/* Interposed: see guard.h. */
-int accept(int fd, struct sockaddr *address, socklen_t *size) {
-    const bool by_nng = guard_called_by_nng(__builtin_return_address(0));
-    const int accepted = guard_real_accept(fd, address, size);
-    if (accepted < 0 || !by_nng || !is_kept_for_files(accepted)) {
+int guard_stream_accept(int fd, struct sockaddr *address, socklen_t *size) {
+    const int accepted = accept(fd, address, size);
+    if (accepted < 0 || !is_kept_for_files(accepted)) {
         return accepted;
     }
     close(accepted);
     errno = EAGAIN; /* NNG looks after its other sockets before it takes the next. */
     return -1;
+}
+
+int guard_stream_close(int fd) {
+    struct stream *stream = stream_of(fd);
+    if (stream != NULL && atomic_load(&stream->known)) {
+        atomic_store(&stream->known, false);
+    }
+    return close(fd);
 }
 
 /* NNG asks for a head, and once it has all of it, for the body. False: the head is whole, and announces too much. */
@@ -191,17 +190,17 @@ static bool follow(struct stream *stream, const struct iovec *parts, size_t coun
     return true;
 }
 
-ssize_t guard_stream_read(guard_readv_fn *real_readv, int fd, const struct iovec *parts, int part_count) {
+ssize_t guard_stream_read(int fd, const struct iovec *parts, int part_count) {
     struct stream *stream = stream_of(fd);
-    if (stream == NULL) {
-        return real_readv(fd, parts, part_count);
+    if (stream == NULL || !atomic_load(&stream->known)) {
+        return readv(fd, parts, part_count);
     }
     if (atomic_load(&stream->ended)) {
         return 0;
     }
-    const ssize_t count = real_readv(fd, parts, part_count);
+    const ssize_t count = readv(fd, parts, part_count);
     if (count > 0 && atomic_load(&stream->limit) > 0 && !follow(stream, parts, (size_t)count)) {
-        guard_stream_end(fd);
+        (void)guard_stream_end(fd);
         return 0;
     }
     return count;
@@ -209,18 +208,21 @@ ssize_t guard_stream_read(guard_readv_fn *real_readv, int fd, const struct iovec
 
 bool guard_stream_limit(int fd, size_t size_max) {
     struct stream *stream = stream_of(fd);
-    if (stream != NULL) {
+    const bool known = stream != NULL && atomic_load(&stream->known);
+    if (known) {
         atomic_store(&stream->limit, size_max);
     }
-    return stream != NULL;
+    return known;
 }
 
-void guard_stream_end(int fd) {
+bool guard_stream_end(int fd) {
     struct stream *stream = stream_of(fd);
-    if (stream != NULL) {
-        atomic_store(&stream->ended, true);
+    if (stream == NULL || !atomic_load(&stream->known)) {
+        return false;
     }
+    atomic_store(&stream->ended, true);
     shutdown(fd, SHUT_RDWR);
+    return true;
 }
 
 #endif

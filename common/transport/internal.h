@@ -51,13 +51,6 @@ static inline size_t jq_frame_limit(size_t configured) {
 /* Ends a connection. The pipe closes once NNG has noticed, on its own threads. It may be gone already. */
 void jq_pipe_end(nng_pipe pipe);
 
-/* How the guard ends one (see guard.h), which sets this before main(); false: not one that it watches over. NULL: no guard. */
-extern bool (*jq_pipe_hang_up)(nng_pipe pipe);
-
-/* How the guard holds a connection to messages of that size, what the protocol puts before the body and all: one that announces
- * more is ended before NNG takes memory for it. Set with jq_pipe_hang_up. False: not one that it watches over. NULL: no guard. */
-extern bool (*jq_pipe_limit)(nng_pipe pipe, size_t size_max);
-
 /* Options that every socket needs before it listens or dials. */
 enum jq_err jq_socket_prepare(nng_socket socket, size_t frame_size_max, struct jq_error *reterr);
 
@@ -87,22 +80,44 @@ int64_t jq_deadline_ns(int64_t timeout_ms);
 struct timespec jq_monotonic_deadline(int64_t timeout_ms);
 void jq_monotonic_cond_init(pthread_cond_t *cond);
 
-/* What a socket dials. Any thread. */
+/* One URL that is dialled. */
+struct jq_dialer {
+    nng_dialer dialer;
+    nng_pipe pipe;    /* id 0: there is no connection */
+    bool ready;       /* its handshake was fine and it takes part in the protocol */
+    bool ended;       /* by us; NNG has still to notice */
+    int64_t alone_ns; /* CLOCK_MONOTONIC: since when there is no connection */
+    char url[128];
+};
+
+/* What a socket dials. Any thread. It has the notices of the socket's pipes for itself. */
 struct jq_dialers {
     nng_socket socket;
+    void (*on_change)(void *ctx); /* after a connection may have come or gone; may be NULL */
+    void *ctx;
     pthread_mutex_t lock;
     bool closed;
     size_t count;
-    nng_dialer dialers[JQ_URLS_MAX];
-    char urls[JQ_URLS_MAX][128];
+    struct jq_dialer dialers[JQ_URLS_MAX];
 };
 
-/* Starts to dial every URL and to dial again for ever: a pause of min_ms grows to max_ms (0: 10 and 1000). Never waits. */
-enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, const char *const *urls, size_t url_count,
-                             int reconnect_min_ms, int reconnect_max_ms, struct jq_error *reterr);
-/* Closes the connections and dials anew, with new dialers: see client.c on why NNG's may never come back. */
+struct jq_dialers_config {
+    const char *const *urls; /* borrowed for the time of the call */
+    size_t url_count;
+    int reconnect_min_ms; /* the pause before dialling again, which grows from this .. */
+    int reconnect_max_ms; /* .. to this; 0: 10 and 1000 */
+    void (*on_change)(void *ctx);
+    void *ctx;
+};
+
+/* Starts to dial every URL and to dial again for ever. Never waits. The dialers must live as long as the process. */
+enum jq_err jq_dialers_start(struct jq_dialers *dialers, nng_socket socket, const struct jq_dialers_config *config,
+                             struct jq_error *reterr);
+/* Ends the connections, soon, and dials anew; an attempt to connect that is young goes on. */
 void jq_dialers_redial(struct jq_dialers *dialers);
-/* Closes the connections and dials no more. Idempotent. */
+/* Ends the connections, soon, and dials no more. Never waits. Idempotent. */
 void jq_dialers_close(struct jq_dialers *dialers);
+/* Connections that take part. */
+size_t jq_dialers_ready_count(struct jq_dialers *dialers);
 
 #endif

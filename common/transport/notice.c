@@ -141,10 +141,15 @@ enum jq_err jq_notice_client_open(const struct jq_notice_client_config *config, 
     JQ_CHECK(config->on_notice != NULL);
     client->config = *config;
     client->config.urls = NULL; /* Borrowed only while the client is being opened. */
+    const struct jq_dialers_config dialled = {
+        .urls = config->urls,
+        .url_count = config->url_count,
+        .reconnect_min_ms = config->reconnect_min_ms,
+        .reconnect_max_ms = config->reconnect_max_ms,
+    };
     enum jq_err err = client_open_socket(client, reterr);
     if (err == JQ_OK) {
-        err = jq_dialers_start(&client->dialers, client->socket, config->urls, config->url_count,
-                               config->reconnect_min_ms, config->reconnect_max_ms, reterr);
+        err = jq_dialers_start(&client->dialers, client->socket, &dialled, reterr);
     }
     if (err == JQ_OK) {
         nng_recv_aio(client->socket, client->aio);

@@ -54,10 +54,9 @@ struct jq_notice_client_config {
 /* Starts to dial; hears nothing until it subscribes. JQ_ERR_ADDRESS names the URL and what is wrong with it. */
 enum jq_err jq_notice_client_open(const struct jq_notice_client_config *config, struct jq_notice_client **ret_client,
                                   struct jq_error *reterr);
-/* Closes the connection and dials anew: for an owner who has heard nothing for suspiciously long. In a process without the guard
- * (see guard.h), NNG before 1.6 may never dial again by itself after its server was killed. */
+/* Ends the connection and dials anew: for an owner who has heard nothing for suspiciously long. A pulled cable is noticed by nobody. */
 void jq_notice_client_redial(struct jq_notice_client *client);
-/* Closes the connection. When it returns, no callback runs any more. Not inside on_notice. Idempotent. */
+/* Closes the connection, soon. When it returns, no callback runs any more. Not inside on_notice. Idempotent. */
 void jq_notice_client_stop(struct jq_notice_client *client);
 
 /* Exactly this topic. JQ_ERR_INVALID as above; JQ_ERR_NOT_FOUND: was not subscribed. */

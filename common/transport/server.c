@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/transport/guard.h"
 #include "common/transport/internal.h"
 #include "common/transport/peers.h"
 
@@ -290,7 +291,7 @@ void jq_call_enlarge(struct jq_call *call) {
     if (config->large_size_max > config->frame_size_max &&
         jq_peers_enlarge(&server->peers, call->peer, jq_clock_mono_ns(), config->large_peers_max) &&
         server->takes_large) {
-        jq_pipe_limit(pipe, config->large_size_max + JQ_SP_HEADER_SIZE);
+        jq_guard_limit(pipe, config->large_size_max + JQ_SP_HEADER_SIZE);
     }
 }
 
@@ -314,7 +315,7 @@ static void shrink_idle(struct jq_server *server, int64_t since_ns) {
     const size_t count = jq_peers_shrink(&server->peers, since_ns, pipe_ids, SWEPT_MAX);
     for (size_t i = 0; server->takes_large && i < count; i++) {
         const nng_pipe pipe = {.id = pipe_ids[i]};
-        jq_pipe_limit(pipe, server->config.frame_size_max + JQ_SP_HEADER_SIZE);
+        jq_guard_limit(pipe, server->config.frame_size_max + JQ_SP_HEADER_SIZE);
     }
 }
 
@@ -323,7 +324,7 @@ static void shrink_idle(struct jq_server *server, int64_t since_ns) {
 /* Inside this process nobody is a stranger. */
 static bool limit_requests(const struct jq_server *server, nng_pipe pipe, const struct jq_peer *peer) {
     return !server->takes_large || strcmp(peer->address, "inproc") == 0 ||
-           jq_pipe_limit(pipe, server->config.frame_size_max + JQ_SP_HEADER_SIZE);
+           jq_guard_limit(pipe, server->config.frame_size_max + JQ_SP_HEADER_SIZE);
 }
 
 /* Before the first request can arrive. */
@@ -407,7 +408,7 @@ static enum jq_err open_socket(struct jq_server *server, struct jq_error *reterr
     if (rv != 0) {
         return jq_nng_fail(reterr, rv, "notices of connections");
     }
-    server->takes_large = jq_pipe_limit != NULL && server->config.large_size_max > server->config.frame_size_max;
+    server->takes_large = jq_guard_active() && server->config.large_size_max > server->config.frame_size_max;
     return jq_socket_prepare(
         server->socket, server->takes_large ? server->config.large_size_max : server->config.frame_size_max, reterr);
 }

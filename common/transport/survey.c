@@ -277,10 +277,15 @@ enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *
     respondent->config = *config;
     respondent_fill_defaults(&respondent->config);
     atomic_store(&respondent->heard_ns, jq_clock_mono_ns());
+    const struct jq_dialers_config dialled = {
+        .urls = config->urls,
+        .url_count = config->url_count,
+        .reconnect_min_ms = config->reconnect_min_ms,
+        .reconnect_max_ms = config->reconnect_max_ms,
+    };
     enum jq_err err = respondent_open_socket(respondent, reterr);
     if (err == JQ_OK) {
-        err = jq_dialers_start(&respondent->dialers, respondent->socket, config->urls, config->url_count,
-                               config->reconnect_min_ms, config->reconnect_max_ms, reterr);
+        err = jq_dialers_start(&respondent->dialers, respondent->socket, &dialled, reterr);
     }
     if (err == JQ_OK) {
         *ret_respondent = respondent;

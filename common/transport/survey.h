@@ -65,9 +65,8 @@ struct jq_survey_respondent_config {
     void (*on_survey)(void *ctx, struct jq_survey_turn *turn, struct jq_bytes survey);
 };
 
-/* Starts to dial. JQ_ERR_ADDRESS names the URL and what is wrong with it. In a process without the guard (see guard.h), NNG before
- * 1.6 may never dial again by itself after its server was killed, and a pulled cable is noticed by nobody: so silence is taken for
- * a lost connection. Well above the interval of the surveys it costs nothing. */
+/* Starts to dial. JQ_ERR_ADDRESS names the URL and what is wrong with it. A pulled cable is noticed by nobody: so silence is
+ * taken for a lost connection. Well above the interval of the surveys it costs nothing. */
 enum jq_err jq_survey_respondent_open(const struct jq_survey_respondent_config *config,
                                       struct jq_survey_respondent **ret_respondent, struct jq_error *reterr);
 /* Closes the connection; no survey comes any more. Turns that are open still have to be ended. Idempotent. */

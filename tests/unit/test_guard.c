@@ -1,5 +1,4 @@
 /* The guard against NNG before 1.6 leaves everybody else's system calls alone. What it does for NNG: test_transport_regression.c. */
-// link: guard
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

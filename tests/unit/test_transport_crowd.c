@@ -1,5 +1,4 @@
 /* Strangers who take all the connections that there are (see common/transport/guard.h) leave the process its files. */
-// link: guard
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -166,6 +165,7 @@ int main(void) {
         cmocka_unit_test(subscribers_are_bounded),
         cmocka_unit_test(a_crowd_leaves_descriptors_for_files),
     };
+    jq_guard_own_process();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fflush(NULL);
     _exit(failed); /* NNG's threads are still at work. */

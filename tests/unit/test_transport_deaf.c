@@ -1,5 +1,4 @@
 /* Peers that ask and do not read the answers (see common/transport/guard.h): however they end, they leave nothing behind. */
-// link: guard
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,4 @@
 /* Large frames: who may send them, who may get them, and how much of them a server holds (see common/transport/server.h). */
-// link: guard
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

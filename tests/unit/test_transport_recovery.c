@@ -1,4 +1,4 @@
-/* A client in a process without the guard (libjq in a user's program) outlives its server. */
+/* A client (libjq in a user's program) outlives its servers, however often they are killed, and leaks nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +17,7 @@
 #include "common/transport/client.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
+#include "tests/lib/rawpeer.h"
 #include "tests/lib/rounds.h"
 
 enum {
@@ -91,6 +92,7 @@ static void expect_answers_after_every_kill(size_t size, int round_count, unsign
         assert_int_equal(jq_conn_request(asker->conn, asker->frame, -1, ask_again, asker, NULL), JQ_OK);
     }
     srandom(7);
+    const size_t before = open_fd_count();
     for (int round = 0; round < round_count; round++) {
         const pid_t pid = spawn_server(url);
         const bool answered =
@@ -101,11 +103,13 @@ static void expect_answers_after_every_kill(size_t size, int round_count, unsign
     }
     assert_true(event_wait(&asker->lost, (uint64_t)round_count));
     jq_conn_stop(asker->conn);
+    assert_true(open_fds_fall_to(before));
     unlink(url + strlen("ipc://"));
 }
 
 /* However often its server is killed in the middle of requests and started again, a client is answered again, and every request
- * under way ends with an error. (NNG before 1.6 alone stops dialling after a few rounds.) */
+ * under way ends with an error; no connection and no attempt to connect keeps a descriptor. (NNG before 1.6 alone stops dialling
+ * after a few rounds, and each attempt leaks.) */
 static void a_client_survives_killed_servers(void **state) {
     (void)state;
     expect_answers_after_every_kill(100, ROUND_COUNT, 500);

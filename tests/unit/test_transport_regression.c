@@ -1,5 +1,4 @@
 /* The two defects of NNG before 1.6 that strangers can use (see common/transport/guard.h): with the guard, the server lives. */
-// link: guard
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -46,13 +46,7 @@ pub const Checks = struct {
     }
 
     fn testExecutable(checks: Checks, path: []const u8) *Compile {
-        const b = checks.b;
-        const base = std.fs.path.basename(path);
-        const with_guard = std.mem.startsWith(u8, base, "test_guard") or
-            std.mem.indexOf(u8, sources.read(b, path), "link: guard") != null;
-        const guard = if (with_guard) checks.parts.guard else &.{};
-        const files = sources.join(b, &.{path}, guard);
-        return checks.parts.kit.executable(sources.stem(path), files, checks.neededBy(path));
+        return checks.parts.kit.executable(sources.stem(path), &.{path}, checks.neededBy(path));
     }
 
     /// What a test reaches by its includes, so that a broken worker does not keep a test of the broker from running.

@@ -36,7 +36,6 @@ pub const system = struct {
 };
 
 const libjq_folder = "common/libjq";
-const guard_prefix = "common/transport/guard";
 pub const examples_folder = libjq_folder ++ "/examples";
 
 pub const Parts = struct {
@@ -56,12 +55,10 @@ pub const Parts = struct {
     freecad: Part,
     worker_shell: Part,
     jqctl: Part,
-    /// Interposes libc calls of old NNG: linked into the two daemons only.
-    guard: sources.Paths,
 
     pub fn init(kit: Kit) Parts {
         const b = kit.b;
-        const common_files = sources.find(b, "common", .{ .without = &.{ libjq_folder, guard_prefix } });
+        const common_files = sources.find(b, "common", .{ .without = &.{libjq_folder} });
         const client_files = sources.find(b, libjq_folder, .{ .without = &.{examples_folder} });
         const client_system: sources.Paths = &.{ system.nng, system.msgpack, system.nettle, system.pthread };
         return .{
@@ -83,7 +80,6 @@ pub const Parts = struct {
             .freecad = folder(kit, "jqfreecad", "worker/freecad", &.{}),
             .worker_shell = kit.library("jqworkershell", shellFiles(b, "worker"), &.{system.systemd}),
             .jqctl = folder(kit, "jqctlparts", "tools/jqctl", &.{}),
-            .guard = sources.find(b, "common/transport", .{ .prefix = "guard" }),
         };
     }
 
@@ -107,7 +103,7 @@ pub const Parts = struct {
         });
     }
 
-    /// Everything but main() and the guard: what tests may use. `core` stands in for the core.
+    /// Everything but main(): what tests may use. `core` stands in for the core.
     pub fn allWithCore(parts: Parts, core: Part) []const Part {
         return parts.list(&.{
             parts.broker_shell, parts.worker_shell, parts.jqctl,  parts.exec,    parts.pool, parts.freecad,
@@ -145,9 +141,9 @@ fn shellFiles(b: *std.Build, path: []const u8) sources.Paths {
 /// Adds to the install step: jqbroker, jqworker, jqctl, libjq.a, jq.h and the data files that they need at run time.
 pub fn install(parts: Parts) void {
     const b = parts.kit.b;
-    installProgram(parts, "jqbroker", "broker/main.c", parts.guard, parts.broker());
-    installProgram(parts, "jqworker", "worker/main.c", parts.guard, parts.worker());
-    installProgram(parts, "jqctl", "tools/jqctl/main.c", &.{}, parts.control());
+    installProgram(parts, "jqbroker", "broker/main.c", parts.broker());
+    installProgram(parts, "jqworker", "worker/main.c", parts.worker());
+    installProgram(parts, "jqctl", "tools/jqctl/main.c", parts.control());
     b.installArtifact(parts.libjq.library);
     const header = libjq_folder ++ "/jq.h";
     if (sources.exists(b, header)) {
@@ -165,10 +161,10 @@ pub fn install(parts: Parts) void {
     installPython(b, "pool"); // What runs in a warm Python process.
 }
 
-fn installProgram(parts: Parts, name: []const u8, main: []const u8, more: sources.Paths, linked: []const Part) void {
+fn installProgram(parts: Parts, name: []const u8, main: []const u8, linked: []const Part) void {
     const b = parts.kit.b;
     if (!sources.exists(b, main)) return;
-    b.installArtifact(parts.kit.executable(name, sources.join(b, &.{main}, more), linked));
+    b.installArtifact(parts.kit.executable(name, &.{main}, linked));
 }
 
 fn installPython(b: *std.Build, name: []const u8) void {

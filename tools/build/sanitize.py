@@ -26,7 +26,7 @@ FLAGS = (
 ).split()
 PRODUCT = ("common", "broker", "worker", "tools/jqctl", "tests/lib")
 MAKES_THREADS = re.compile(r"\b(pthread_create|thrd_create|nng_\w+|MHD_\w+)\b")
-NOT_SHARED = ("common/libjq/examples/", "common/transport/guard")
+NOT_SHARED = ("common/libjq/examples/",)
 OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -43,21 +43,15 @@ def c_files(folder, prefix=""):
 
 
 def shared_files():
-    """What every test is linked with: all but main() and the guard against old NNG."""
+    """What every test is linked with: all but main()."""
     files = [path for folder in PRODUCT for path in c_files(folder)]
     return [path for path in files if not path.startswith(NOT_SHARED) and os.path.basename(path) != "main.c"]
-
-
-def has_mark(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-        return os.path.basename(path).startswith("test_guard") or "link: guard" in file.read(4096)
 
 
 def programs(names):
     """{name: its own sources}."""
     tests = [path for folder in ("tests/unit", "tests/scenario") for path in c_files(folder, "test_")]
-    guard = c_files("common/transport", "guard")
-    found = {path: [path, *(guard if has_mark(path) else [])] for path in tests}
+    found = {path: [path] for path in tests}
     if sim := c_files("tests/sim"):
         found["tests/sim/jqsim"] = sim
     return {path: files for path, files in found.items() if not names or any(name in path for name in names)}

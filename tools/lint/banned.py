@@ -20,7 +20,7 @@ RULES = [
     ("sleep usleep nanosleep clock_nanosleep", ["tests/unit/", "tests/scenario/", "tests/lib/", "tests/sim/"], [],
      "a test waits for the event, it does not sleep"),
     ("exit _exit quick_exit abort", ["common/", "broker/", "worker/"],
-     ["common/err.c", "common/transport/guard", "common/libjq/examples/", "broker/main.c", "broker/shell/",
+     ["common/err.c", "common/libjq/examples/", "broker/main.c", "broker/shell/",
       "worker/main.c", "worker/shell/", "worker/exec/"], "libraries return an error"),
     ("printf fprintf puts fputs putchar perror vprintf vfprintf dprintf", ["common/", "broker/", "worker/"],
      ["common/err.c", "common/log", "common/conf", "common/libjq/examples/", "broker/main.c", "broker/shell/",
