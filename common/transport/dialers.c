@@ -4,9 +4,7 @@
  * at work a connection is ended by the guard, NNG closes the pipe itself when its read finds the end, and then dials again; or the
  * dialer is closed at that moment, when it has no pipe.
  *
- * Known to be left: closing at the very instant of a handshake leaks one descriptor of NNG before 1.6, and no more than that one.
- *
- * nng_dialer_close() waits for the notices of a connection that has just come: it is never called with the lock held.
+ * Closing a dialer waits for the notices of a connection that has just come: never with the lock held.
  */
 #include <stdio.h>
 #include <string.h>
@@ -85,7 +83,7 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     }
     pthread_mutex_unlock(&dialers->lock);
     if (over.id != 0) {
-        nng_dialer_close(over);
+        jq_guard_close_dialer(over);
     }
     if (dialers->on_change != NULL) {
         dialers->on_change(dialers->ctx);
@@ -163,8 +161,7 @@ static bool end_connection(struct jq_dialer *dialer) {
     return dialer->ended;
 }
 
-/* With the lock held. Where the guard is at work NNG dials again itself, and closing a dialer at the instant of its handshake would
- * leak a descriptor of NNG before 1.6. */
+/* With the lock held. Where the guard is at work NNG dials again itself. */
 static bool may_be_connecting(const struct jq_dialer *dialer) {
     return jq_guard_active() && dialer->pipe.id == 0 &&
            jq_clock_mono_ns() - dialer->alone_ns < CONNECT_MS_MAX * INT64_C(1000000);
@@ -192,7 +189,7 @@ static void redial(struct jq_dialers *dialers, struct jq_dialer *dialer) {
     const nng_dialer made = dialer->dialer;
     pthread_mutex_unlock(&dialers->lock);
     if (old.id != 0) {
-        nng_dialer_close(old);
+        jq_guard_close_dialer(old);
         (void)nng_dialer_start(made, NNG_FLAG_NONBLOCK);
     }
 }
@@ -216,6 +213,6 @@ void jq_dialers_close(struct jq_dialers *dialers) {
     dialers->closed = true;
     pthread_mutex_unlock(&dialers->lock);
     for (size_t i = 0; i < idle_count; i++) {
-        nng_dialer_close(idle[i]);
+        jq_guard_close_dialer(idle[i]);
     }
 }

@@ -27,6 +27,7 @@ bool jq_guard_active(void) {
  * defect again. It is shown a readable and writable socket instead, and the read finds the error. NNG's poller knows nothing but
  * its own sockets, and an event counter whose data is null. */
 static int guard_epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms) {
+    guard_stream_before_poll();
     const int count = epoll_wait(epoll_fd, events, event_count_max, timeout_ms);
     const uint32_t lost = EPOLLERR | EPOLLHUP;
     for (int i = 0; i < count; i++) {
@@ -84,6 +85,16 @@ bool jq_guard_limit(nng_pipe pipe, size_t size_max) {
     return run_errand(pipe, size_max);
 }
 
+void jq_guard_close_dialer(nng_dialer dialer) {
+    if (active) {
+        guard_stream_quiet_begin();
+    }
+    nng_dialer_close(dialer);
+    if (active) {
+        guard_stream_quiet_end();
+    }
+}
+
 /* ---- NNG's table ---- */
 
 struct stand_in {
@@ -92,8 +103,9 @@ struct stand_in {
 };
 
 static const struct stand_in FOR_CONNECTIONS[] = {
-    {"sendmsg", (void (*)(void))guard_stream_send},   {"readv", (void (*)(void))guard_stream_read},
-    {"close", (void (*)(void))guard_stream_close},    {"epoll_wait", (void (*)(void))guard_epoll_wait},
+    {"sendmsg", (void (*)(void))guard_stream_send},    {"readv", (void (*)(void))guard_stream_read},
+    {"connect", (void (*)(void))guard_stream_connect}, {"shutdown", (void (*)(void))guard_stream_shutdown},
+    {"close", (void (*)(void))guard_stream_close},     {"epoll_wait", (void (*)(void))guard_epoll_wait},
     {"getsockopt", (void (*)(void))guard_getsockopt},
 };
 static const struct stand_in FOR_OWN_PROCESS[] = {
@@ -189,23 +201,31 @@ static const char *symbol_name(const struct library *library, const ElfW(Rel) * 
     return library->names + library->symbols[index].st_name;
 }
 
-/* Returns how many calls were redirected. */
-static size_t redirect_in(const struct library *library, const struct relocations *relocations,
-                          const struct stand_in *stand_in) {
+/* Returns how many calls go there; and redirects them, unless `function` is NULL. */
+static size_t redirect_in(const struct library *library, const struct relocations *relocations, const char *name,
+                          void (*function)(void)) {
     size_t count = 0;
     for (size_t at = 0; relocations->step > 0 && at + relocations->step <= relocations->size; at += relocations->step) {
         const uintptr_t where = relocations->start + at;
         const ElfW(Rel) *relocation = NULL;
         memcpy(&relocation, &where, sizeof where);
-        if (strcmp(symbol_name(library, relocation), stand_in->name) == 0) {
-            const uintptr_t slot_at = library->base + relocation->r_offset;
-            void (**slot)(void) = NULL;
-            memcpy(&slot, &slot_at, sizeof slot_at);
-            __atomic_store_n(slot, stand_in->function, __ATOMIC_RELEASE);
-            count++;
+        if (strcmp(symbol_name(library, relocation), name) != 0) {
+            continue;
         }
+        const uintptr_t slot_at = library->base + relocation->r_offset;
+        void (**slot)(void) = NULL;
+        memcpy(&slot, &slot_at, sizeof slot_at);
+        if (function != NULL) {
+            __atomic_store_n(slot, function, __ATOMIC_RELEASE);
+        }
+        count++;
     }
     return count;
+}
+
+static size_t redirect_call(const struct library *library, const char *name, void (*function)(void)) {
+    return redirect_in(library, &library->calls, name, function) +
+           redirect_in(library, &library->others, name, function);
 }
 
 static bool set_sealed(const struct library *library, int protection) {
@@ -215,20 +235,25 @@ static bool set_sealed(const struct library *library, int protection) {
            mprotect(start, library->sealed_end - library->sealed_start, protection) == 0;
 }
 
+/* All of them or none. */
 static bool redirect(const struct stand_in *stand_ins, size_t count) {
     struct library library = {.base = 0};
-    bool all = dl_iterate_phdr(find_nng, &library) == 1 && library.symbols != NULL && library.names != NULL &&
-               set_sealed(&library, PROT_READ | PROT_WRITE);
-    if (!all) {
+    if (dl_iterate_phdr(find_nng, &library) != 1 || library.symbols == NULL || library.names == NULL) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        const size_t redirected = redirect_in(&library, &library.calls, &stand_ins[i]) +
-                                  redirect_in(&library, &library.others, &stand_ins[i]);
-        all = redirected > 0 && all;
+        if (redirect_call(&library, stand_ins[i].name, NULL) == 0) {
+            return false;
+        }
+    }
+    if (!set_sealed(&library, PROT_READ | PROT_WRITE)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)redirect_call(&library, stand_ins[i].name, stand_ins[i].function);
     }
     (void)set_sealed(&library, PROT_READ);
-    return all;
+    return true;
 }
 
 static bool nng_is_defective(void) {
@@ -266,6 +291,10 @@ bool jq_guard_limit(nng_pipe pipe, size_t size_max) {
     (void)pipe;
     (void)size_max;
     return false;
+}
+
+void jq_guard_close_dialer(nng_dialer dialer) {
+    nng_dialer_close(dialer);
 }
 
 #endif

@@ -17,13 +17,14 @@
  *   - Errors and hang-ups are shown to NNG's poller as readable and writable: the read finds them first.
  *   - Who wants to end a connection uses jq_pipe_end() (see internal.h), not nng_pipe_close(): the guard shuts the connection down
  *     and has NNG's next read of it find its end. nng_pipe_close() is safe only before a pipe was started (NNG_PIPE_EV_ADD_PRE),
- *     nng_dialer_close(), which closes the pipe too, only where there is none (see dialers.c).
+ *     nng_dialer_close(), which closes the pipe too, only where there is none (see dialers.c), and at no instant of a handshake at
+ *     which NNG forgets the connection, open for ever: jq_guard_close_dialer() sees to that.
  *
  * It can also hold single connections to messages of a size (jq_guard_limit()), where NNG has one limit for all of a socket: it
  * follows what NNG reads, and ends a connection that announces more before NNG has seen the number.
  *
  * How: NNG's library calls the C library by a table of addresses, as every shared library does. Before main(), or when it is loaded,
- * the guard puts its own functions into NNG's table, in place of sendmsg(), readv(), close(), epoll_wait() and getsockopt(). Nobody
+ * the guard puts its own functions into NNG's table, in place of connect(), sendmsg(), readv(), shutdown(), close(), epoll_wait() and getsockopt(). Nobody
  * else's calls are touched, which is why it can be a part of libjq: in a user's program only NNG's calls change, and of them only
  * those for connections of NNG's protocols. It idles where the library that is loaded is 1.6 or newer, and where NNG is linked
  * statically and has no table of its own.
@@ -52,5 +53,8 @@ bool jq_guard_end(nng_pipe pipe);
 /* Holds a connection to messages of that size, what the protocol puts before the body and all: one that announces more is ended
  * before NNG takes memory for it. False: not one that the guard watches over. */
 bool jq_guard_limit(nng_pipe pipe, size_t size_max);
+
+/* Closes a dialer that has no pipe; it may be connecting. May wait for a moment, as nng_dialer_close() may. */
+void jq_guard_close_dialer(nng_dialer dialer);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -17,6 +18,8 @@ enum {
         1 << 20,    /* descriptors that Linux gives out unless told otherwise; memory that nobody touches is not used */
     PARTS_MAX = 16, /* NNG's limit */
     FDS_KEPT_MAX = 256,
+    QUIET_MOMENTS_MAX = 1000, /* a greeting lasts as long as it takes NNG to call a function on another thread */
+    HELLO_SIZE = 8,
     HEAD_SIZE = 8,     /* of a message: the size of what follows, high byte first */
     IPC_HEAD_SIZE = 9, /* the same after a byte that is 1 */
 };
@@ -26,8 +29,12 @@ struct stream {
     atomic_bool known; /* it began with a hello: not so what NNG carries for others over bare streams, by TLS or HTTP */
     atomic_uint taken; /* bytes of the message that is being sent which the kernel has */
     atomic_bool ended;
-    atomic_size_t limit; /* of a message; 0: none, and nothing below is kept */
-    /* Of the message that is coming. Who reads has them alone: NNG makes one read of a socket at a time. */
+    atomic_bool dialled;
+    atomic_bool greeting; /* see guard_stream_quiet_begin() */
+    atomic_size_t limit;  /* of a message; 0: none, and nothing below is kept */
+    /* Who reads has the rest alone: NNG makes one read of a socket at a time. */
+    unsigned hello_got; /* bytes of the other's hello */
+    /* Of the message that is coming. */
     uint64_t left;     /* bytes of its body */
     uint64_t size;     /* by what has come of its head */
     unsigned head_got; /* bytes of its head; 0: between two messages */
@@ -35,6 +42,9 @@ struct stream {
 };
 
 static struct stream streams[STREAMS_MAX];
+static atomic_uint greeting_count; /* sockets in that state */
+static atomic_uint quiet_count;    /* who wants that none begins */
+static atomic_bool refused;        /* one that wanted to begin, and will try again at once */
 
 /* NULL: not watched over. */
 static struct stream *stream_of(int fd) {
@@ -106,15 +116,71 @@ static ssize_t send_rest(int fd, const struct msghdr *message, int flags) {
     return whole ? (ssize_t)size : -1;
 }
 
+static void end_greeting(struct stream *stream) {
+    if (atomic_exchange(&stream->greeting, false)) {
+        atomic_fetch_sub(&greeting_count, 1);
+    }
+}
+
+/* False, and EAGAIN: not now. */
+static bool begin_greeting(struct stream *stream) {
+    if (!atomic_load(&stream->dialled)) {
+        return true;
+    }
+    if (!atomic_exchange(&stream->greeting, true)) {
+        atomic_fetch_add(&greeting_count, 1);
+    }
+    if (atomic_load(&quiet_count) == 0) {
+        return true;
+    }
+    end_greeting(stream);
+    atomic_store(&refused, true);
+    errno = EAGAIN;
+    return false;
+}
+
+static void pause_for_a_moment(void) {
+    const struct timespec moment = {.tv_nsec = 50000};
+    nanosleep(&moment, NULL);
+}
+
+void guard_stream_quiet_begin(void) {
+    atomic_fetch_add(&quiet_count, 1);
+    for (int i = 0; i < QUIET_MOMENTS_MAX && atomic_load(&greeting_count) > 0; i++) {
+        pause_for_a_moment();
+    }
+}
+
+void guard_stream_quiet_end(void) {
+    atomic_fetch_sub(&quiet_count, 1);
+}
+
+void guard_stream_before_poll(void) {
+    if (atomic_exchange(&refused, false)) {
+        pause_for_a_moment();
+    }
+}
+
 static ssize_t send_hello(int fd, const struct msghdr *message, int flags) {
-    atomic_store(&streams[fd].known, true);
-    atomic_store(&streams[fd].taken, 0);
-    atomic_store(&streams[fd].ended, false);
-    atomic_store(&streams[fd].limit, 0);
-    streams[fd].left = 0;
-    streams[fd].head_got = 0;
+    struct stream *stream = &streams[fd];
+    atomic_store(&stream->known, true);
+    atomic_store(&stream->taken, 0);
+    atomic_store(&stream->ended, false);
+    atomic_store(&stream->limit, 0);
+    stream->hello_got = 0;
+    stream->left = 0;
+    stream->head_got = 0;
+    if (!begin_greeting(stream)) {
+        return -1;
+    }
     const ssize_t sent = sendmsg(fd, message, flags);
-    return sent >= 0 || is_passing(errno) ? sent : lost(fd, message);
+    if (sent >= 0) {
+        return sent;
+    }
+    const int reason = errno;
+    end_greeting(stream);
+    errno = reason;
+    return is_passing(reason) ? -1 : lost(fd, message);
 }
 
 ssize_t guard_stream_send(int fd, const struct msghdr *message, int flags) {
@@ -154,10 +220,28 @@ int guard_stream_accept(int fd, struct sockaddr *address, socklen_t *size) {
     return -1;
 }
 
-int guard_stream_close(int fd) {
+int guard_stream_connect(int fd, const struct sockaddr *address, socklen_t size) {
+    struct stream *stream = stream_of(fd);
+    if (stream != NULL) {
+        atomic_store(&stream->dialled, true);
+    }
+    return connect(fd, address, size);
+}
+
+int guard_stream_shutdown(int fd, int how) {
     struct stream *stream = stream_of(fd);
     if (stream != NULL && atomic_load(&stream->known)) {
+        end_greeting(stream);
+    }
+    return shutdown(fd, how);
+}
+
+int guard_stream_close(int fd) {
+    struct stream *stream = stream_of(fd);
+    if (stream != NULL && (atomic_load(&stream->known) || atomic_load(&stream->dialled))) {
         atomic_store(&stream->known, false);
+        atomic_store(&stream->dialled, false);
+        end_greeting(stream);
     }
     return close(fd);
 }
@@ -190,11 +274,31 @@ static bool follow(struct stream *stream, const struct iovec *parts, size_t coun
     return true;
 }
 
+static ssize_t read_hello(int fd, const struct iovec *parts, int part_count) {
+    struct stream *stream = &streams[fd];
+    if (!begin_greeting(stream)) {
+        return -1;
+    }
+    const ssize_t count = readv(fd, parts, part_count);
+    if (count > 0) {
+        stream->hello_got += (unsigned)count;
+        return count;
+    }
+    const int reason = errno;
+    end_greeting(stream);
+    errno = reason;
+    return count;
+}
+
 ssize_t guard_stream_read(int fd, const struct iovec *parts, int part_count) {
     struct stream *stream = stream_of(fd);
     if (stream == NULL || !atomic_load(&stream->known)) {
         return readv(fd, parts, part_count);
     }
+    if (stream->hello_got < HELLO_SIZE) {
+        return read_hello(fd, parts, part_count);
+    }
+    end_greeting(stream);
     if (atomic_load(&stream->ended)) {
         return 0;
     }

@@ -23,6 +23,12 @@ ssize_t guard_stream_read(int fd, const struct iovec *parts, int part_count);
 /* Accepts, but closes a connection at once that would take a descriptor which is kept for files: EAGAIN. */
 int guard_stream_accept(int fd, struct sockaddr *address, socklen_t *size);
 
+/* Connects, and knows who dialled. */
+int guard_stream_connect(int fd, const struct sockaddr *address, socklen_t size);
+
+/* Shuts down: NNG has this connection in hand, and is about to close it. */
+int guard_stream_shutdown(int fd, int how);
+
 /* Closes, and forgets what is known. */
 int guard_stream_close(int fd);
 
@@ -31,5 +37,15 @@ bool guard_stream_limit(int fd, size_t size_max);
 
 /* Ends the connection: reads find its end at once, messages read as sent. False: it is not watched over. */
 bool guard_stream_end(int fd);
+
+/* A connection that was dialled is greeting between its hello and NNG's first read, and between the peer's hello and NNG's next read: a function of
+ * NNG's is then on its way, and finds an endpoint that was closed, where NNG forgets the connection, open for ever. Waits until none
+ * is greeting, or about 100 ms if that lasts; until the end none begins: the socket seems to be full, or empty, until then. Any
+ * thread, several at a time. */
+void guard_stream_quiet_begin(void);
+void guard_stream_quiet_end(void);
+
+/* For who asks which sockets are ready, with no lock held: gives others time to come to the end of the quiet. */
+void guard_stream_before_poll(void);
 
 #endif

@@ -21,6 +21,7 @@
 
 enum {
     STOP_COUNT = ROUNDS(60),
+    EARLY_COUNT = ROUNDS(200),
     REDIAL_COUNT = ROUNDS(100),
     BAD_COUNT = ROUNDS(60),
     OUTSTANDING = 16,
@@ -92,6 +93,30 @@ static void stops_under_traffic_leave_nothing_behind(void **state) {
     expect_stops_leave_nothing(url);
 }
 
+static void expect_early_stops_leave_nothing(const char *url) {
+    const struct jq_server_config config = {.urls = &url, .url_count = 1, .on_request = answer_same};
+    struct jq_server *server = NULL;
+    assert_int_equal(jq_server_open(&config, &server, NULL), JQ_OK);
+    const size_t before = open_fd_count();
+    for (int i = 0; i < EARLY_COUNT; i++) {
+        struct asker *asker = asker_new(jq_server_url(server, 0));
+        for (atomic_int spins = (int)(random() % 100000); spins > 0; spins--) {
+        }
+        jq_conn_stop(asker->conn);
+    }
+    assert_true(open_fds_fall_to(before));
+    jq_server_stop(server);
+}
+
+/* Nor does one that disconnects while it is still connecting, at any instant of it. */
+static void stops_in_the_handshake_leave_nothing_behind(void **state) {
+    (void)state;
+    char url[96];
+    ipc_test_url(url, sizeof url, "early");
+    expect_early_stops_leave_nothing("tcp://127.0.0.1:0");
+    expect_early_stops_leave_nothing(url);
+}
+
 /* ---- dialling anew ---- */
 
 struct heard {
@@ -139,8 +164,7 @@ static void dialling_anew_under_traffic_leaves_nothing_behind(void **state) {
         jq_notice_client_redial(client);
         jq_notice_client_redial(client); /* before NNG has noticed the first, as a rule */
     }
-    publish(server, JQ_STR("last"),
-            &heard.last); /* By the new connection: it is not stopped in a handshake, see dialers.c. */
+    publish(server, JQ_STR("last"), &heard.last);
     jq_notice_client_stop(client);
     assert_true(open_fds_fall_to(before));
     jq_notice_server_stop(server);
@@ -237,6 +261,7 @@ static void bad_servers_leave_nothing_behind(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stops_under_traffic_leave_nothing_behind),
+        cmocka_unit_test(stops_in_the_handshake_leave_nothing_behind),
         cmocka_unit_test(dialling_anew_under_traffic_leaves_nothing_behind),
         cmocka_unit_test(bad_servers_leave_nothing_behind),
     };
