@@ -243,8 +243,12 @@ enum jq_err jq_core_replay(struct jq_core *core, const struct jq_record *record,
     if (record->time_ms > core->now_ms) {
         core->now_ms = record->time_ms;
     }
-    if (core->partial && core->replay_ms == 0) {
-        core->replay_ms = record->time_ms;
+    if (core->partial && core->unknown_ms == 0) {
+        unknown_until(core, record->time_ms);
     }
-    return replay_skips(core, record) ? JQ_OK : apply_record(core, record, reterr);
+    if (replay_skips(core, record)) {
+        unknown_until(core, record->time_ms);
+        return JQ_OK;
+    }
+    return apply_record(core, record, reterr);
 }

@@ -579,6 +579,9 @@ enum jq_err apply_task_record(struct jq_core *core, const struct jq_record *reco
     const uint32_t ref = task_find(core, id);
     if (ref == 0 && core->partial) {
         key_outlives_unknown(core, id, record->type);
+        if (record->type == JQ_RECORD_TASK_LEASED) {
+            unknown_until(core, record->time_ms);
+        }
         return JQ_OK;
     }
     if (ref == 0 || !fits(core, task_at(core, ref), record)) {

@@ -490,7 +490,7 @@ struct jq_core {
     uint64_t epoch;
     bool partial, prologue_begun, started, stopping;
     uint64_t replay_lsn;             /* of the log's oldest byte when it was replayed */
-    int64_t replay_ms;               /* of its first record; 0: it has not lost any */
+    int64_t unknown_ms;              /* until then tasks started of which the log has nothing; 0: it has lost none */
     uint64_t end_lsn;                /* one past the last record */
     uint64_t said_needs, said_bytes; /* S: needs_from by the last prologue, and how long that was */
     uint64_t written_lsn;

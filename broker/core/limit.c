@@ -8,8 +8,9 @@
  *
  * A group's meter under `group:QUEUE/<star>` is kept with the group and forgotten with it, but not before its due time; it is
  * worked out again from the log's leases, not durable by itself: a million could not be said again in a prologue. What was leased
- * before the log's first record is not known after a start: a start at t leaves a due time of at most t + burst * interval, so each
- * group is taken to have that of the first record's time. So a rate is never passed, and a group waits for no more than one interval.
+ * before the log's first record is not known after a start, nor whose a lease is whose task stood there and is forgotten. A start at
+ * t leaves a due time of at most t + burst * interval, so each group is taken to have that of the last unknown start's time, and what
+ * is known of its later starts comes on top. So a rate is never passed, and a group waits for no more than one interval.
  */
 #include <stdlib.h>
 
@@ -147,6 +148,26 @@ uint64_t limit_hash(const struct jq_core *core, const struct limit *limit) {
     return jq_hash_combine(hash, limit->meter != 0 ? (uint64_t)meter_at(core, limit->meter)->due_us : 0);
 }
 
+/* What a group may have started of which the log has nothing. */
+static int64_t unknown_us(const struct jq_core *core, const struct limit *limit) {
+    return core->unknown_ms > 0 ? core->unknown_ms * US_PER_MS + (int64_t)limit->burst * interval_us(limit) : 0;
+}
+
+void unknown_until(struct jq_core *core, int64_t ms) {
+    core->unknown_ms = ms > core->unknown_ms ? ms : core->unknown_ms;
+}
+
+/* When the next start is due after one at `now_us`. */
+static int64_t due_after(const struct jq_core *core, const struct meter *meter, int64_t now_us) {
+    const struct limit *limit = limit_at(core, meter->limit);
+    const bool guessed = meter->kind == JQ_SCOPE_EACH_GROUP && !core->started;
+    const int64_t least_us = guessed ? unknown_us(core, limit) : 0;
+    const int64_t from_us = meter->due_us > least_us ? meter->due_us : least_us;
+    const int64_t due_us = (from_us > now_us ? from_us : now_us) + interval_us(limit) / (CANARY(FAST_RATE) ? 2 : 1);
+    const int64_t most_us = now_us + (int64_t)limit->burst * interval_us(limit);
+    return guessed && due_us > most_us ? most_us : due_us;
+}
+
 /* The due time of a limit's own meter is in the digest. */
 static void meter_take(struct jq_core *core, uint32_t ref, int64_t now_ms, bool starts) {
     struct meter *meter = meter_at(core, ref);
@@ -155,8 +176,7 @@ static void meter_take(struct jq_core *core, uint32_t ref, int64_t now_ms, bool 
     if (starts && limit->rate.count > 0) {
         const bool own = limit->meter == ref;
         core->digest -= own ? limit_hash(core, limit) : 0;
-        const int64_t from_us = meter->due_us > now_ms * US_PER_MS ? meter->due_us : now_ms * US_PER_MS;
-        meter->due_us = from_us + interval_us(limit) / (CANARY(FAST_RATE) ? 2 : 1);
+        meter->due_us = due_after(core, meter, now_ms * US_PER_MS);
         core->digest += own ? limit_hash(core, limit) : 0;
     }
     meter_check(core, ref);
@@ -375,12 +395,11 @@ static void rebind(struct jq_core *core, const struct jq_scope *scope, bool on) 
 
 /* ---- what time brings ---- */
 
-/* What a group may have started before the log begins. */
 static void unknown_assume(struct jq_core *core) {
     for (uint32_t ref = 1; ref < core->limits.fresh; ref++) {
         struct limit *limit = limit_at(core, ref);
         if (limit->used && limit->meter == 0 && limit->rate.count > 0) {
-            limit->unknown_us = core->replay_ms * US_PER_MS + (int64_t)limit->burst * interval_us(limit);
+            limit->unknown_us = unknown_us(core, limit);
         }
     }
     for (uint32_t ref = 1; ref < core->meters.fresh; ref++) {
@@ -393,7 +412,7 @@ static void unknown_assume(struct jq_core *core) {
 }
 
 void limits_start(struct jq_core *core) {
-    if (core->replay_ms > 0) {
+    if (core->unknown_ms > 0) {
         unknown_assume(core);
     }
     for (uint32_t ref = 1; ref < core->meters.fresh; ref++) {

@@ -276,6 +276,8 @@ void limit_unbind_class(struct jq_core *core, uint16_t class_index);
 void limit_bind_group(struct jq_core *core, uint32_t group);
 void limit_unbind_group(struct jq_core *core, uint32_t group);
 bool limit_keeps_group(struct jq_core *core, uint32_t group);
+/* A replay comes by a start, or may have missed one, whose task it does not know. */
+void unknown_until(struct jq_core *core, int64_t ms);
 void limits_start(struct jq_core *core);
 void limits_sweep(struct jq_core *core);
 void limits_expire(struct jq_core *core);

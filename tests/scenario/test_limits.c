@@ -365,6 +365,75 @@ static void each_groups_rate_outlives_the_segments_too(void **state) {
     lab_free(lab);
 }
 
+/* What is known of a group's starts comes on top of what is not known any more: a burst of which the log has only the last start is not
+ * let through a second time. */
+static void a_known_start_comes_on_top_of_what_is_forgotten(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.result_ttl_ms = 1;
+    item.queue = JQ_STR("q");
+    item.group = JQ_STR("acme");
+    advance_ms(lab, 1000000);
+    struct jq_request request = lab_request(lab, JQ_OP_LIMIT_SET);
+    request.u.limit.scope = JQ_STR("group:q/*");
+    request.u.limit.rate = (struct jq_rate){1, 60000};
+    request.u.limit.burst = 3;
+    assert_int_equal(lab_ask(lab, &request)->status, JQ_REPLY_OK);
+    for (uint64_t i = 1; i <= 3; i++) {
+        submit_item(lab, &item);
+        assert_int_equal(run_one(lab), i);
+    }
+    advance_ms(lab, 10);
+    lab_prologue(lab); /* they are forgotten */
+    corelog_delete_below(&lab->log, jq_core_needs_from(lab->core));
+    assert_true(lab->log.first > 0);
+    advance_ms(lab, 60000 - 10);
+    submit_item(lab, &item);
+    assert_int_equal(run_one(lab), 4);
+    restart_broker(lab);
+    const jq_task_id next = submit_item(lab, &item);
+    advance_ms(lab, 60000 - 1);
+    assert_int_equal(run_one(lab), 0);
+    advance_ms(lab, 1);
+    assert_int_equal(run_one(lab), next.value); /* and no later than by the last start alone */
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* Where the log has a start, but nothing of the task that started, no group is let through a burst more for that. */
+static void a_start_of_a_forgotten_task_counts_for_every_group(void **state) {
+    (void)state;
+    struct lab *lab = lab_new();
+    struct jq_submit_item item = lab_item();
+    item.result_ttl_ms = 1;
+    item.queue = JQ_STR("q");
+    item.group = JQ_STR("acme");
+    advance_ms(lab, 1000000);
+    assert_int_equal(set_limit(lab, "group:q/*", 0, "1/m"), JQ_REPLY_OK);
+    submit_item(lab, &item);
+    lab_prologue(lab); /* what is left begins here */
+    struct jq_submit_item later = lab_item();
+    later.delay_ms = 100000000;
+    submit_item(lab, &later);
+    advance_ms(lab, 30000);
+    assert_int_equal(run_one(lab), 1);
+    advance_ms(lab, 10);
+    assert_int_equal(task_state(lab, (jq_task_id){1}), JQ_STATE_NONE); /* forgotten */
+    lab_prologue(lab);
+    corelog_delete_below(&lab->log, jq_core_needs_from(lab->core));
+    assert_true(lab->log.first > 0);
+    assert_int_equal(lab->log.entries[lab->log.first].type, JQ_RECORD_PROLOGUE_BEGIN);
+    restart_broker(lab);
+    const jq_task_id next = submit_item(lab, &item);
+    advance_ms(lab, 60000 - 10 - 1);
+    assert_int_equal(run_one(lab), 0);
+    advance_ms(lab, 1);
+    assert_int_equal(run_one(lab), next.value);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queue_runs_so_many_at_a_time),
@@ -380,6 +449,8 @@ int main(void) {
         cmocka_unit_test(limits_are_bounded),
         cmocka_unit_test(rate_outlives_the_segments_that_it_counted),
         cmocka_unit_test(each_groups_rate_outlives_the_segments_too),
+        cmocka_unit_test(a_known_start_comes_on_top_of_what_is_forgotten),
+        cmocka_unit_test(a_start_of_a_forgotten_task_counts_for_every_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -279,6 +280,76 @@ static void who_was_rung_in_vain_gives_its_place_first(void **state) {
     lab_free(lab);
 }
 
+/* A worker that calls itself by another's name. The test calls it `name`. */
+static void registers_as(struct lab *lab, const char *name, const char *as, const char *doorbell) {
+    struct lab_worker *worker = lab_worker_unregistered(lab, name);
+    worker->doorbell = doorbell;
+    (void)snprintf(worker->name, sizeof(worker->name), "%s", as);
+    register_worker(lab, worker);
+    (void)snprintf(worker->name, sizeof(worker->name), "%s", name);
+}
+
+/* What the newest event says, which is that one. */
+static int64_t others_told(struct lab *lab) {
+    struct jq_request request = lab_request(lab, JQ_OP_EVENTS_READ);
+    const uint64_t last = lab_ask(lab, &request)->u.events.next;
+    request = lab_request(lab, JQ_OP_EVENTS_READ);
+    request.u.events.after = last - 1;
+    const struct jq_reply_effect *reply = lab_ask(lab, &request);
+    assert_int_equal(reply->u.events.count, 1);
+    assert_string_equal(reply->u.events.rows[0].event, "worker.registered");
+    return reply->u.events.rows[0].number;
+}
+
+/* Who registers is warned of others under its name that are here: not of one that sleeps, nor of one that is dead and kept only for being
+ * drained. */
+static void others_of_its_name_are_those_that_are_here(void **state) {
+    struct jq_core_config config;
+    (void)state;
+    jq_core_config_init(&config);
+    config.events_max = 64;
+    struct lab *lab = lab_new_with(&config);
+    registers_as(lab, "first", "host", "ipc:///run/w.sock");
+    sleeps(lab, "first");
+    registers_as(lab, "second", "host", NULL);
+    assert_int_equal(others_told(lab), 0);
+    registers_as(lab, "third", "host", NULL);
+    assert_int_equal(others_told(lab), 1);
+    stop_answering_surveys(lab, "second");
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "host", true), JQ_REPLY_OK);
+    advance_ms(lab, 2 * LIVENESS_MS);
+    registers_as(lab, "fourth", "host", NULL);
+    assert_int_equal(others_told(lab), 1); /* the third */
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
+/* One that is not here when an operator lets it work again has one liveness to come back; not so one that sleeps, which comes when it is
+ * rung. */
+static void a_sleeper_that_may_work_again_sleeps_on(void **state) {
+    (void)state;
+    struct lab *lab = new_lab();
+    (void)woken_by(lab, "w");
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "w", true), JQ_REPLY_OK);
+    sleeps(lab, "w");
+    restart_broker(lab);
+    const jq_task_id task = submit_task(lab, "mail");
+    advance_ms(lab, 2 * LIVENESS_MS);
+    assert_int_equal(lab->rings, 0);
+    assert_int_equal(cancel_task(lab, task), JQ_REPLY_OK);
+    assert_int_equal(set_named(lab, JQ_OP_WORKER_DRAIN, "w", false), JQ_REPLY_OK);
+    jq_buf_clear(&lab->trace);
+    advance_ms(lab, 2 * LIVENESS_MS);
+    expect_trace(lab, "");
+    (void)submit_task(lab, "mail");
+    advance_ms(lab, GRACE_MS);
+    assert_int_not_equal(lab->rings, 0);
+    wakes(lab, "w");
+    assert_int_equal(report_success(lab, lease_task(lab, "w")), JQ_REPLY_OK);
+    expect_replay_matches_live(lab);
+    lab_free(lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_that_only_a_sleeper_can_run_wakes_it),
@@ -293,6 +364,8 @@ int main(void) {
         cmocka_unit_test(sleepers_are_rung_one_after_the_other),
         cmocka_unit_test(who_is_known_to_be_able_is_rung_first),
         cmocka_unit_test(who_was_rung_in_vain_gives_its_place_first),
+        cmocka_unit_test(others_of_its_name_are_those_that_are_here),
+        cmocka_unit_test(a_sleeper_that_may_work_again_sleeps_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
