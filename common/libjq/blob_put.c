@@ -292,6 +292,9 @@ struct patience {
 
 /* Whether another round may do it. What was there before may have been wrong: it is gone now, and the first word is not the last. */
 static bool may_help(const struct transfer *transfer, struct patience *patience, enum jq_err err) {
+    if (!transfer->draft && !transfer->hashed) {
+        return false; /* it could not be added up, so there is no name to ask for it by */
+    }
     if (!transfer->whole && err == JQ_ERR_CONFLICT && !patience->anew) {
         patience->anew = true;
         return true;
