@@ -170,7 +170,11 @@ static void relocated(struct sim *sim, const struct jq_record *record) {
     if (task->place == SIM_UNKNOWN) {
         restore(sim, task, record);
     } else if (record->u.task_relocated.body_size == 0) {
+        const struct jq_bytes body = record->u.task_relocated.submit.body;
         set_sizes(sim, task, record->size, task->report_size);
+        if (task->body_hash == 0) { /* what brought it into being named a place before the log's beginning */
+            task->body_hash = jq_hash_bytes(body.data, body.size, 0);
+        }
     }
 }
 

@@ -122,6 +122,7 @@ void oracle_forget_records(struct sim *sim) {
     struct sim_oracle *oracle = &sim->oracle;
     for (uint32_t i = 0; i < oracle->task_count; i++) {
         oracle->tasks[i].place = SIM_UNKNOWN;
+        oracle->tasks[i].body_hash = 0; /* what it was may be lost */
         oracle->tasks[i].body_size = oracle->tasks[i].report_size = 0;
     }
     memset(oracle->places, 0, sizeof(oracle->places));
@@ -259,9 +260,19 @@ static void forgotten(struct sim *sim, struct sim_task *task) {
     task->forgotten_once = true;
 }
 
+/* It may come into being by a later move that leaves the body where it is; a crash may have taken another that it had. */
+static void body_of_unknown(struct sim_task *task, const struct jq_record *record) {
+    if (record->type == JQ_RECORD_TASK_RENEWED) {
+        body_changes(task, record->u.task_renewed.body);
+    } else if (record->type == JQ_RECORD_TASK_EDITED && record->u.task_edited.body.size > 0) {
+        body_changes(task, record->u.task_edited.body);
+    }
+}
+
 static void task_record(struct sim *sim, const struct jq_record *record) {
     struct sim_task *task = oracle_task(sim, record->u.task_due.task.value);
     if (task->place == SIM_UNKNOWN) {
+        body_of_unknown(task, record);
         return; /* older than the log */
     }
     task->touched = sim->oracle.record_count;

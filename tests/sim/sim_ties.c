@@ -43,8 +43,17 @@ static void set_free(struct sim *sim, struct sim_task *task, int64_t now_ms) {
     oracle_enter(sim, task, SIM_QUEUED);
 }
 
+/* A word on what it waits for comes only when its flow is committed, be that before the log's beginning. */
+static void committed_before(struct sim *sim, struct sim_task *task) {
+    if (task->place == SIM_STAGED) {
+        oracle_leave(sim, task);
+        oracle_enter(sim, task, SIM_WAITING);
+    }
+}
+
 static void edge_decided(struct sim *sim, const struct jq_record *record) {
     struct sim_task *task = oracle_task(sim, record->u.edge_decided.task.value);
+    committed_before(sim, task);
     for (uint32_t i = 0; i < task->parent_count; i++) {
         if (task->parents[i] == record->u.edge_decided.parent) {
             const bool met = record->u.edge_decided.verdict == JQ_EDGE_MET;
@@ -89,6 +98,7 @@ void ties_record(struct sim *sim, const struct jq_record *record) {
     case JQ_RECORD_EDGE_DECIDED: edge_decided(sim, record); break;
     case JQ_RECORD_TASK_FREED: {
         struct sim_task *task = oracle_task(sim, record->u.task_freed.task.value);
+        committed_before(sim, task);
         if (task->place == SIM_WAITING) {
             set_free(sim, task, record->time_ms);
         }
