@@ -5,6 +5,7 @@
 
 #include "broker/shell/engine_internal.h"
 #include "broker/shell/threads.h"
+#include "common/transport/guard.h"
 
 enum {
     BATCH_COST_MAX = 64 * 1024, /* bytes of requests; then what was decided goes on its way to the disk */
@@ -189,6 +190,7 @@ void jq_engine_bring(struct jq_engine *engine, struct jq_inbox_item *item) {
         return;
     int64_t timeout_us = 0;
     for (unsigned turns = 0; turns < GUEST_TURNS_MAX && (timeout_us <= 0 || jq_inbox_waits(&engine->inbox)); turns++) {
+        jq_guard_hand_over();
         jq_inbox_serve(&engine->inbox);
         turn(engine);
         timeout_us = pause_us(engine);

@@ -5,6 +5,7 @@
 
 #include "common/entropy.h"
 #include "common/libjq/flight.h"
+#include "common/transport/guard.h"
 
 enum { URLS_MAX = 8, URL_TEXT_MAX = 1024, TIMEOUT_DEFAULT_MS = 30000, TIMEOUT_MAX_MS = 300000, RECONNECT_MAX_MS = 200 };
 
@@ -51,6 +52,7 @@ static enum jq_err open_conn(const char *server, struct jq_client *client, struc
                                           .outstanding_max = 4 * JQ_FLIGHTS_MAX,
                                           .reconnect_max_ms = RECONNECT_MAX_MS};
     client->one_url = count == 1;
+    jq_guard_quicken();
     return jq_conn_open(&config, &client->conn, reterr);
 }
 

@@ -7,7 +7,8 @@
  *
  *     echo outstanding=1 size=100 rate=6543 rate_min=6400 rate_max=6600 p50_us=150.2 p99_us=260.0
  *
- * outstanding=1 uses the blocking call, the others the asynchronous one. Rates are round trips per second.
+ * outstanding=1 uses the blocking call, the others the asynchronous one. Rates are round trips per second. It is NNG as it comes: how
+ * its threads hand work to each other is not mended here, as it is in jqbroker, jqworker and libjq (see guard_handover.h).
  */
 #include <errno.h>
 #include <pthread.h>

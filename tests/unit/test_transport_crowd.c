@@ -166,6 +166,7 @@ int main(void) {
         cmocka_unit_test(a_crowd_leaves_descriptors_for_files),
     };
     jq_guard_own_process();
+    jq_guard_own_process(); /* as the programs do */
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fflush(NULL);
     _exit(failed); /* NNG's threads are still at work. */

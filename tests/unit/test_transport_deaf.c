@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/transport/client.h"
+#include "common/transport/guard.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
 #include "tests/lib/rawpeer.h"
@@ -367,6 +368,7 @@ int main(void) {
         cmocka_unit_test(who_waits_is_not_hung_up_on),         cmocka_unit_test(slow_peers_get_all_their_answers),
     };
     srandom(7);
+    jq_guard_own_process(); /* as the programs do */
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fflush(NULL);
     _exit(failed); /* NNG's threads are still at work. */

@@ -209,6 +209,7 @@ int main(void) {
     if (!jq_guard_active()) {
         return 0; /* There large requests are not taken, and the limit is NNG's own. */
     }
+    jq_guard_own_process(); /* as the programs do */
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fflush(NULL);
     _exit(failed); /* NNG's threads are still at work. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/transport/client.h"
+#include "common/transport/guard.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
 #include "tests/lib/rawpeer.h"
@@ -136,6 +137,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_client_survives_killed_servers_with_full_frames),
         cmocka_unit_test(a_client_survives_killed_servers_with_large_frames),
     };
+    jq_guard_own_process(); /* as the programs do */
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fflush(NULL);
     _exit(failed); /* NNG's threads are still at work. */

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/transport/client.h"
+#include "common/transport/guard.h"
 #include "common/transport/server.h"
 #include "tests/lib/event.h"
 #include "tests/lib/rawpeer.h"
@@ -302,6 +303,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(killed_peers_with_large_frames_leave_nothing_behind_tcp),
         cmocka_unit_test(killed_peers_leave_nothing_behind_ipc),
     };
+    jq_guard_own_process(); /* as the programs do */
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fflush(NULL);
     _exit(failed); /* NNG's threads are still at work. */
