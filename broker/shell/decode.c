@@ -423,8 +423,6 @@ static bool read_request(struct jq_decoder *decoder, const msgpack_object *root,
 /* Takes a copy of the frame, and room for bodies: each object that replaces nothing in the frame (a nil) is one byte,
  * and no more than three of them go with a task or a report, which has at least three bytes itself. */
 static bool take_frame(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_bytes *ret_copy) {
-    jq_arena_reset(&decoder->arena);
-    jq_buf_clear(&decoder->bodies);
     uint8_t *copy = jq_arena_alloc(&decoder->arena, frame.size);
     if (!copy || !jq_buf_room(&decoder->bodies, frame.size * 2))
         return out_of_memory(decoder);
@@ -440,9 +438,9 @@ static bool unpack_fault(struct jq_decoder *decoder, enum jq_err err, const stru
                         jq_decode_reason(error, "frame"));
 }
 
-static bool unpack_frame(struct jq_decoder *decoder, struct jq_bytes frame, msgpack_object *ret_root) {
+static bool unpack_frame(struct jq_decoder *decoder, struct jq_bytes frame, bool large, msgpack_object *ret_root) {
     struct jq_error error;
-    const enum jq_err err = jq_unpack(jq_unpacker_of_thread(), frame, ret_root, &error);
+    const enum jq_err err = (large ? jq_unpack_large : jq_unpack)(jq_unpacker_of_thread(), frame, ret_root, &error);
     return err == JQ_OK || unpack_fault(decoder, err, &error);
 }
 
@@ -456,27 +454,6 @@ static enum jq_err refuse(struct jq_decoder *decoder, enum jq_err code, struct j
     else if (fault->status == JQ_REPLY_UNAVAILABLE)
         code = JQ_ERR_NOMEM;
     return jq_fail(reterr, code, "%s%s%s", fault->field, fault->field[0] ? ": " : "", fault->reason);
-}
-
-enum jq_err jq_decode_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
-                              struct jq_envelope *ret_envelope, struct jq_error *reterr) {
-    struct jq_bytes copy = frame;
-    msgpack_object root;
-    decoder->refusal.request = 0;
-    const bool of_use = frame.size > 0 && frame.size <= JQ_FRAME_SIZE_MAX; /* Else refused at once, uncopied. */
-    if (of_use && !take_frame(decoder, frame, &copy))
-        return refuse(decoder, JQ_ERR_NOMEM, reterr);
-    if (!unpack_frame(decoder, copy, &root))
-        return refuse(decoder, JQ_ERR_PROTOCOL, reterr);
-    struct jq_request request;
-    memset(&request, 0, sizeof(request));
-    struct jq_envelope envelope;
-    decoder->refusal.request = request_id_of(&root);
-    if (!read_request(decoder, &root, JQ_OP_END, &request, &envelope))
-        return refuse(decoder, JQ_ERR_INVALID, reterr);
-    *ret_request = request;
-    *ret_envelope = envelope;
-    return JQ_OK;
 }
 
 /* Nothing of it is copied but what outlives the data. */
@@ -497,27 +474,38 @@ static bool read_large_request(struct jq_decoder *decoder, const msgpack_object 
     return true;
 }
 
-enum jq_err jq_decode_large_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
-                                    struct jq_envelope *ret_envelope, struct jq_error *reterr) {
+static enum jq_err decode(struct jq_decoder *decoder, struct jq_bytes frame, bool large, struct jq_request *ret_request,
+                          struct jq_envelope *ret_envelope, struct jq_error *reterr) {
+    struct jq_bytes bytes = frame;
     msgpack_object root;
-    struct jq_error error;
     struct jq_request request;
     struct jq_envelope envelope;
+    const bool copied = !large && frame.size > 0 && frame.size <= JQ_FRAME_SIZE_MAX; /* Else refused at once. */
     decoder->refusal.request = 0;
     jq_arena_reset(&decoder->arena);
     jq_buf_clear(&decoder->bodies);
-    const enum jq_err err = jq_unpack_large(jq_unpacker_of_thread(), frame, &root, &error);
-    if (err != JQ_OK) {
-        (void)unpack_fault(decoder, err, &error);
+    if (copied && !take_frame(decoder, frame, &bytes))
+        return refuse(decoder, JQ_ERR_NOMEM, reterr);
+    if (!unpack_frame(decoder, bytes, large, &root))
         return refuse(decoder, JQ_ERR_PROTOCOL, reterr);
-    }
     memset(&request, 0, sizeof(request));
     decoder->refusal.request = request_id_of(&root);
-    if (!read_large_request(decoder, &root, &request, &envelope))
+    if (!(large ? read_large_request(decoder, &root, &request, &envelope)
+                : read_request(decoder, &root, JQ_OP_END, &request, &envelope)))
         return refuse(decoder, JQ_ERR_INVALID, reterr);
     *ret_request = request;
     *ret_envelope = envelope;
     return JQ_OK;
+}
+
+enum jq_err jq_decode_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
+                              struct jq_envelope *ret_envelope, struct jq_error *reterr) {
+    return decode(decoder, frame, false, ret_request, ret_envelope, reterr);
+}
+
+enum jq_err jq_decode_large_request(struct jq_decoder *decoder, struct jq_bytes frame, struct jq_request *ret_request,
+                                    struct jq_envelope *ret_envelope, struct jq_error *reterr) {
+    return decode(decoder, frame, true, ret_request, ret_envelope, reterr);
 }
 
 /* ---- surveys ----------------------------------------------------------------------------------------------------- */

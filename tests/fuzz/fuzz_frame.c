@@ -18,6 +18,28 @@ static void on_effect(void *ctx, const struct jq_effect *effect) {
     (void)effect;
 }
 
+static bool same_bytes(const uint8_t *a, const uint8_t *b) {
+    return (a == NULL) == (b == NULL) && (a == NULL || memcmp(a, b, JQ_BLOB_HASH_SIZE) == 0);
+}
+
+/* A large request is a blob.put, and read as one that is not large would be: they differ in what is copied. */
+static void read_as_large(struct jq_decoder *decoder, struct jq_bytes frame) {
+    struct jq_envelope envelope;
+    struct jq_request large, request;
+    struct jq_decoder *other = jq_decoder_new(NULL);
+    JQ_CHECK(other != NULL);
+    if (jq_decode_large_request(other, frame, &large, &envelope, NULL) == JQ_OK && frame.size <= JQ_FRAME_SIZE_MAX) {
+        JQ_CHECK(large.op == JQ_OP_BLOB_PUT);
+        JQ_CHECK(jq_decode_request(decoder, frame, &request, &envelope, NULL) == JQ_OK);
+        JQ_CHECK(request.op == large.op && request.id == large.id && request.u.blob.size == large.u.blob.size &&
+                 request.u.blob.offset == large.u.blob.offset && request.u.blob.draft == large.u.blob.draft &&
+                 request.u.blob.data.size == large.u.blob.data.size &&
+                 same_bytes(request.u.blob.hash, large.u.blob.hash) &&
+                 same_bytes(request.u.blob.named, large.u.blob.named));
+    }
+    jq_decoder_free(other);
+}
+
 static void deliver(struct jq_core *core, struct jq_decoder *decoder, struct jq_bytes frame, int64_t now_ms) {
     static const struct jq_output output = {NULL, on_record, on_effect};
     struct jq_envelope envelope;
@@ -55,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int64_t i = 1; i <= FRAMES_MAX && input.size > 0; i++) {
         const struct jq_bytes piece = fuzz_piece(&input);
         const struct jq_str frame = fuzz_text(piece.data, piece.size);
+        read_as_large(decoder, (struct jq_bytes){(const uint8_t *)frame.data, frame.size});
         deliver(core, decoder, (struct jq_bytes){(const uint8_t *)frame.data, frame.size}, 1000 + 700 * i);
         free((char *)(uintptr_t)frame.data);
     }

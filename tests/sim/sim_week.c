@@ -28,7 +28,8 @@ void week_choose(struct sim *sim) {
                                     .tick_ms = TICK_MS,
                                     .delay_max_ms = brief ? HOUR_MS : 3 * DAY_MS,
                                     .segment_bytes = brief ? SEGMENT_BYTES / 4 : SEGMENT_BYTES,
-                                    .body_bytes = 1024};
+                                    .body_bytes = 1024,
+                                    .pure = true};
     const struct jq_queue_config *queues = config->queues;
     const uint32_t queue_count = config->queue_count;
     jq_core_config_init(config);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "worker/exec/argv.h"
 #include "worker/exec/internal.h"
+#include "worker/exec/sysfile.h"
 #include "worker/exec/workdir.h"
 
 #include <errno.h>
@@ -114,25 +115,13 @@ static struct jq_exec_child *child_new(struct jq_exec_host *host, const struct j
     return child;
 }
 
-static bool write_all(int fd, struct jq_bytes bytes) {
-    while (bytes.size > 0) {
-        const ssize_t step = write(fd, bytes.data, bytes.size);
-        if (step <= 0) {
-            return false;
-        }
-        bytes.data += step;
-        bytes.size -= (size_t)step;
-    }
-    return true;
-}
-
 /* A file in memory: no pipe to be kept filled, and the handler may seek in it. */
 static int open_payload(const struct jq_exec_host *host, struct jq_bytes payload) {
     if (payload.size == 0) {
         return host->null_fd;
     }
     const int fd = memfd_create("payload", MFD_CLOEXEC);
-    if (fd >= 0 && (!write_all(fd, payload) || lseek(fd, 0, SEEK_SET) != 0)) {
+    if (fd >= 0 && (!jq_sysfile_write_all(fd, payload.data, payload.size) || lseek(fd, 0, SEEK_SET) != 0)) {
         (void)close(fd);
         return -1;
     }
@@ -202,7 +191,7 @@ enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes b
     if (fd < 0) {
         return jq_fail_errno(reterr, errno, "%s", name);
     }
-    const bool done = write_all(fd, bytes) && (!switch_user || fchown(fd, uid, gid) == 0);
+    const bool done = jq_sysfile_write_all(fd, bytes.data, bytes.size) && (!switch_user || fchown(fd, uid, gid) == 0);
     const int write_errno = errno;
     (void)close(fd);
     return done ? JQ_OK : jq_fail_errno(reterr, write_errno, "%s", name);

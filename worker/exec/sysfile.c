@@ -19,6 +19,19 @@ bool jq_sysfile_write(int dir_fd, const char *name, const char *text) {
     return written == (ssize_t)size;
 }
 
+bool jq_sysfile_write_all(int fd, const void *data, size_t size) {
+    const uint8_t *at = data;
+    while (size > 0) {
+        const ssize_t count = write(fd, at, size);
+        if (count < 0 && errno != EINTR) {
+            return false;
+        }
+        at += count > 0 ? count : 0;
+        size -= count > 0 ? (size_t)count : 0;
+    }
+    return true;
+}
+
 bool jq_sysfile_write_u64(int dir_fd, const char *name, uint64_t number) {
     char text[24];
     (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)number);

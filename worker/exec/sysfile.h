@@ -1,4 +1,4 @@
-/* sysfile.h - short reads and writes of kernel files (/proc, /sys/fs/cgroup), by directory descriptor. */
+/* sysfile.h - short reads and writes of kernel files (/proc, /sys/fs/cgroup), by directory descriptor; and a write of any size. */
 #ifndef JQ_WORKER_EXEC_SYSFILE_H
 #define JQ_WORKER_EXEC_SYSFILE_H
 
@@ -9,6 +9,9 @@
 /* Writes `text` to `name` in one write. False with errno set. */
 bool jq_sysfile_write(int dir_fd, const char *name, const char *text);
 bool jq_sysfile_write_u64(int dir_fd, const char *name, uint64_t number);
+
+/* All of it, however often the kernel takes a part. False with errno set. */
+bool jq_sysfile_write_all(int fd, const void *data, size_t size);
 
 /* Reads at most size - 1 bytes and ends them with NUL. The size read, or -1 with errno set. */
 long jq_sysfile_read(int dir_fd, const char *name, char *ret_text, size_t size);

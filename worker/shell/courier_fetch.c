@@ -11,22 +11,11 @@
 
 #include "common/libjq/blob.h"
 #include "common/sha256.h"
+#include "worker/exec/sysfile.h"
 
 enum { COPIED_AT_A_TIME = 256 * 1024, DISK_BYTES_SPARED = 1024 * 1024 };
 
 /* ---- copying ---- */
-
-static bool write_all(int fd, const uint8_t *data, size_t size) {
-    while (size > 0) {
-        const ssize_t count = write(fd, data, size);
-        if (count < 0 && errno != EINTR) {
-            return false;
-        }
-        data += count > 0 ? count : 0;
-        size -= count > 0 ? (size_t)count : 0;
-    }
-    return true;
-}
 
 /* JQ_ERR_CORRUPT: it does not hold what its name says. */
 static enum jq_err copy_checked(const struct jq_courier_hand *hand, int from, int to, const struct jq_blob *blob,
@@ -41,7 +30,7 @@ static enum jq_err copy_checked(const struct jq_courier_hand *hand, int from, in
         count = read(from, data, COPIED_AT_A_TIME);
         if (count > 0) {
             jq_sha256_add(&sum, data, (size_t)count);
-            count = write_all(to, data, (size_t)count) ? count : -1;
+            count = jq_sysfile_write_all(to, data, (size_t)count) ? count : -1;
         }
     }
     const int failed = errno;
