@@ -193,19 +193,28 @@ static void settle(struct sim *sim, int64_t now_ms) {
     }
 }
 
+/* It left its queue, which may have run empty by that, before it came again. */
+static void renewed(struct sim *sim, const struct sim_task *task, int64_t now_ms) {
+    settle(sim, now_ms);
+    forget_queue(sim, task->queue);
+    forget_group(sim, task->queue, group_of(task));
+}
+
 void turns_record(struct sim *sim, const struct jq_record *record, bool replay) {
     switch (record->type) {
     case JQ_RECORD_TASK_LEASED:
     case JQ_RECORD_TASK_ENDED:
     case JQ_RECORD_TASK_HELD:
     case JQ_RECORD_TASK_MOVED:
-    case JQ_RECORD_TASK_RENEWED:
     case JQ_RECORD_QUEUE_SET:
     case JQ_RECORD_LIMIT_SET:
     case JQ_RECORD_LIMIT_REMOVED:
         if (!replay) {
             settle(sim, record->time_ms);
         }
+        break;
+    case JQ_RECORD_TASK_RENEWED:
+        renewed(sim, oracle_task(sim, record->u.task_renewed.task.value), record->time_ms);
         break;
     case JQ_RECORD_QUEUE_DEFINED: forget_queue(sim, record->u.queue_defined.queue); break;
     default: break;
