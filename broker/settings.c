@@ -171,9 +171,10 @@ static const struct jq_conf_key window_keys[] = {
 };
 
 static const struct jq_conf_key journal_keys[] = {
-    SIZE("segment_size", segment_size_bytes, MIB, 4 * GIB, "64M", "Size of one file of the journal."),
-    SIZE("first_segment_size", first_segment_size_bytes, 64 * KIB, 4 * GIB, "4M",
-         "Size of the first file after a start: small, so that nobody waits for it."),
+    SIZE("segment_size", segment_size_bytes, MIB, 4 * GIB, "64M", "Largest size of one file of the journal."),
+    SIZE(
+        "first_segment_size", first_segment_size_bytes, 64 * KIB, 4 * GIB, "4M",
+        "Size of the first file after a start: small, so that nobody waits for it. Each of the next is twice as long."),
     TIME("retention_time", retention_ms, 0, 10 * YEAR, "0s",
          "How long a file in which nothing live stands any more is kept, for `jqctl events past` and `jqctl journal`; "
          "0s: as retention_bytes says, or else not at all."),

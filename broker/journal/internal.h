@@ -66,6 +66,7 @@ struct jq_journal {
     /* Written by the writer, read by all. */
     _Atomic uint64_t written_lsn;
     _Atomic uint64_t durable_lsn;
+    _Atomic uint64_t segment_bytes; /* of the current segment */
     _Atomic uint64_t room_bytes;
     _Atomic bool failed;
 

@@ -250,6 +250,7 @@ void jq_journal_stat(struct jq_journal *journal, struct jq_journal_stat *ret_sta
         .epoch = jq_journal_epoch(journal),
         .written_lsn = jq_journal_written_lsn(journal),
         .durable_lsn = jq_journal_durable_lsn(journal),
+        .segment_bytes = atomic_load(&journal->segment_bytes),
         .room_bytes = atomic_load(&journal->room_bytes),
         .failed = atomic_load(&journal->failed),
     };
@@ -262,6 +263,7 @@ void jq_journal_stat(struct jq_journal *journal, struct jq_journal_stat *ret_sta
     pthread_mutex_unlock(&table->lock);
     pthread_mutex_lock(&journal->spare.lock);
     stat.spare_bytes = journal->spare.size_bytes;
+    stat.spare_filled_bytes = journal->spare.filled_bytes;
     stat.spare_ready = journal->spare.file != NULL && journal->spare.filled_bytes == journal->spare.size_bytes;
     pthread_mutex_unlock(&journal->spare.lock);
     stat.file_bytes += stat.spare_bytes;

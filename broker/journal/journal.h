@@ -118,10 +118,12 @@ struct jq_journal_stat {
     uint64_t first_lsn; /* of the oldest segment */
     uint64_t written_lsn;
     uint64_t durable_lsn;
-    uint64_t file_bytes;  /* of all segments and the spare */
-    uint64_t room_bytes;  /* left for blocks in the current segment */
-    uint64_t spare_bytes; /* claimed for the next one; 0: there is none */
-    bool spare_ready;     /* and it is filled with zeros */
+    uint64_t file_bytes;    /* of all segments and the spare */
+    uint64_t segment_bytes; /* of the current segment */
+    uint64_t room_bytes;    /* left for blocks in it */
+    uint64_t spare_bytes;   /* claimed for the next one; 0: there is none */
+    uint64_t spare_filled_bytes;
+    bool spare_ready; /* it is filled with zeros */
     bool failed;
 };
 void jq_journal_stat(struct jq_journal *journal, struct jq_journal_stat *ret_stat);

@@ -47,11 +47,18 @@ static enum jq_err make_spare(struct jq_journal *journal, uint64_t size_bytes, s
     return JQ_OK;
 }
 
+/* Segments grow from the first one, which is short, to their full size: the zeros of the next one then never outweigh by much what is
+ * written meanwhile. */
+static uint64_t next_size_bytes(const struct jq_journal *journal) {
+    const uint64_t doubled = 2 * atomic_load(&journal->segment_bytes);
+    return doubled < journal->segment_size_bytes ? doubled : journal->segment_size_bytes;
+}
+
 enum jq_err jq_spare_claim(struct jq_journal *journal, uint64_t size_min, struct jq_error *reterr) {
     struct jq_spare *spare = &journal->spare;
     enum jq_err result = JQ_OK;
     if (spare->file == NULL) {
-        result = make_spare(journal, journal->segment_size_bytes, reterr);
+        result = make_spare(journal, next_size_bytes(journal), reterr);
         if (result == JQ_ERR_NO_SPACE)
             result = make_spare(journal, journal->first_segment_size_bytes, reterr);
     }
@@ -81,6 +88,7 @@ enum jq_err jq_spare_enter_service(struct jq_journal *journal, const struct jq_s
     disk->close(disk->ctx, journal->file);
     journal->file = journal->spare.file;
     journal->header = *header;
+    atomic_store(&journal->segment_bytes, journal->spare.size_bytes);
     atomic_store(&journal->room_bytes, journal->spare.size_bytes - JQ_SEGMENT_HEADER_SIZE);
     journal->spare.file = NULL;
     journal->spare.size_bytes = journal->spare.filled_bytes = 0;
@@ -111,7 +119,7 @@ enum jq_err jq_journal_fill_spare_step(struct jq_journal *journal, size_t bytes_
     JQ_CHECK(bytes_max > 0);
     pthread_mutex_lock(&spare->lock);
     if (spare->file == NULL)
-        result = make_spare(journal, journal->segment_size_bytes, reterr);
+        result = make_spare(journal, next_size_bytes(journal), reterr);
     if (result == JQ_OK)
         result = fill_step(journal, bytes_max, reterr);
     if (result == JQ_OK)

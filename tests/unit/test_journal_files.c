@@ -236,12 +236,30 @@ static void more_segments_than_open_files_can_be_read(void **state) {
     }
 }
 
+/* Segments grow: each is twice as long as the one before, from the first, which is short, to their full size. */
+static void segments_grow_to_their_full_size(void **state) {
+    struct fixture *fixture = *state;
+    struct jq_journal_stat stat;
+    uint64_t size_expected = 64 * 1024;
+    uint64_t count = 0;
+    assert_int_equal(open_journal(fixture), JQ_OK);
+    for (uint64_t segment = 1; segment <= 4; segment++) {
+        jq_journal_stat(fixture->journal, &stat);
+        assert_int_equal(stat.segment_count, segment);
+        assert_int_equal(stat.segment_bytes, size_expected);
+        size_expected = size_expected < 256 * 1024 ? 2 * size_expected : size_expected;
+        for (; stat.segment_count == segment; jq_journal_stat(fixture->journal, &stat))
+            commit(fixture, count++, true);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(committed_records_come_back_from_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folder_is_locked_by_its_owner, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_name_the_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_do_not_meet, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(segments_grow_to_their_full_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_segments_than_open_files_can_be_read, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
