@@ -21,7 +21,7 @@ class Archive(TestCase):
     def setUp(self):
         super().setUp()
         self.archive = self.bed.path("archive")
-        self.settings = {"journal.segment_size": "1M", "journal.first_segment_size": "64k", "limits.finished_max": "5"}
+        self.settings = {"journal.segment_size": "1M", "journal.first_segment_size": "1M", "limits.finished_max": "5"}
 
     def segments(self):
         return sorted(int(name.split(".")[0]) for name in os.listdir(self.bed.data) if name.endswith(".jql"))
