@@ -21,7 +21,7 @@ static _Thread_local struct {
     bool serves;      /* it is one of the queue's */
     bool added;       /* a task, since it has had the queue's lock */
     bool keeps;       /* one of the tasks in the queue is its own next one */
-    int locks;        /* of NNG's that it holds; less than 0 if some were taken before anything was counted */
+    unsigned locks;   /* of NNG's that it holds */
     unsigned unwoken; /* tasks that it added, for which somebody has still to be woken */
 } own;
 
