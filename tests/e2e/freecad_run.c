@@ -9,21 +9,21 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json.h"
-#include "common/text.h"
-#include "worker/exec/outputs.h"
 #include "worker/freecad/zygote.h"
+#include "worker/shell/output.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+/* As much of a worker as its output folders need. */
 struct program {
-    struct jq_exec_host *host;
+    struct jq_worker_shell worker;
+    struct jq_worker_settings settings;
+    struct jq_handler_settings handler;
     struct jq_zygote *zygote;
     const char *scripts_dir;
-    const char *output_dir;
-    uid_t uid;
     uint64_t task;
 };
 
@@ -43,58 +43,58 @@ static char *next_field(char **line) {
     return field;
 }
 
+static struct jq_run *make_run(struct program *program, char final_dir[WORKER_PATH_MAX]) {
+    struct jq_error error;
+    struct jq_run *run = calloc(1, sizeof(*run));
+    JQ_CHECK(run != NULL);
+    run->worker = &program->worker;
+    run->handler = &program->handler;
+    run->task.value = ++program->task;
+    run->attempt = 1;
+    if (jq_output_make(run, &error) != JQ_OK || jq_output_final(run, final_dir, &error) != JQ_OK) {
+        die("outputs", &error);
+    }
+    return run;
+}
+
 static void start_task(struct program *program, char *line) {
     struct jq_error error;
     char script[512];
-    char output_dir[512];
-    char final_dir[512];
+    char final_dir[WORKER_PATH_MAX];
     struct jq_zygote_order order = {.script = script};
     line[strcspn(line, "\n")] = '\0';
     (void)snprintf(script, sizeof(script), "%s/%s", program->scripts_dir, next_field(&line));
-    order.spec = (struct jq_exec_spec){.task = {++program->task}, .attempt = 1, .reply = true, .pids_max = 64};
+    struct jq_run *run = make_run(program, final_dir);
+    order.spec = (struct jq_exec_spec){.task = run->task, .attempt = 1, .reply = true, .pids_max = 64, .owner = run};
     order.spec.output_bytes_max = OUTPUT_BYTES_MAX;
     order.spec.file_bytes_max = FILE_BYTES_MAX;
     order.spec.memory_bytes_max = strtoull(next_field(&line), NULL, 10);
     order.spec.soft_limit_ms = strtoll(next_field(&line), NULL, 10);
     order.spec.hard_limit_ms = strtoll(next_field(&line), NULL, 10);
     order.spec.payload = (struct jq_bytes){(const uint8_t *)line, strlen(line)};
-    const struct jq_outputs_owner owner = {program->uid, program->uid};
-    order.spec.switch_user = program->uid != 0;
-    order.spec.uid = owner.uid;
-    order.spec.gid = owner.gid;
-    if (jq_outputs_begin(program->output_dir, order.spec.task, 1, program->uid != 0 ? &owner : NULL, output_dir,
-                         sizeof(output_dir), &error) != JQ_OK ||
-        jq_outputs_final(program->output_dir, order.spec.task, final_dir, sizeof(final_dir), &error) != JQ_OK) {
-        die("outputs", &error);
-    }
+    order.spec.switch_user = program->worker.switch_user;
+    order.spec.uid = program->worker.uid;
+    order.spec.gid = program->worker.gid;
     char home[512];
     jq_zygote_home(program->zygote, home, sizeof(home));
-    const char *const reads[] = {program->scripts_dir, program->output_dir, home, NULL};
+    const char *const reads[] = {program->scripts_dir, program->settings.output_dir, home, NULL};
     order.spec.paths.read = reads;
-    order.spec.output_dir = output_dir;
-    order.output_dir = output_dir;
+    order.spec.output_dir = run->output;
+    order.output_dir = run->output;
     order.final_dir = final_dir;
-    struct jq_exec_child *child = NULL;
-    if (jq_zygote_run(program->zygote, &order, jq_clock_boot_ms(), &child, &error) != JQ_OK) {
+    if (jq_zygote_run(program->zygote, &order, jq_clock_boot_ms(), &run->child, &error) != JQ_OK) {
         die("run", &error);
     }
-    jq_exec_child_set_owner(child, (void *)(uintptr_t)program->task);
 }
 
-static void tell(struct program *program, const struct jq_exec_child *child) {
-    const struct jq_exec_outcome *outcome = jq_exec_child_outcome(child);
-    const jq_task_id task = {(uintptr_t)jq_exec_child_owner(child)};
+static void tell(const struct jq_run *run) {
+    const struct jq_exec_outcome *outcome = jq_exec_child_outcome(run->child);
     struct jq_buf line;
     struct jq_json json;
-    struct jq_error error;
-    const bool success = outcome->verdict.outcome == JQ_OUTCOME_SUCCESS;
-    if (jq_outputs_end(program->output_dir, task, 1, success, &error) != JQ_OK) {
-        die("outputs", &error);
-    }
     jq_buf_init(&line, 1 << 20);
     jq_json_init(&json, &line);
     jq_json_object_begin(&json);
-    jq_json_put_uint(&json, "task", task.value);
+    jq_json_put_uint(&json, "task", run->task.value);
     jq_json_put_text(&json, "outcome", jq_outcome_name(outcome->verdict.outcome));
     jq_json_put_bool(&json, "crash", outcome->verdict.crash);
     jq_json_put_text(&json, "message", outcome->message);
@@ -110,15 +110,31 @@ static void tell(struct program *program, const struct jq_exec_child *child) {
     jq_buf_fini(&line);
 }
 
+static void end_run(struct jq_run *run) {
+    if (jq_exec_child_outcome(run->child)->verdict.outcome == JQ_OUTCOME_SUCCESS) {
+        jq_output_keep(run);
+    } else {
+        jq_output_discard(run);
+    }
+    tell(run);
+    jq_exec_child_free(run->child);
+    free(run);
+}
+
 static void serve(struct program *program) {
-    const int64_t left_ms = jq_exec_host_deadline_ms(program->host) - jq_clock_boot_ms();
-    struct pollfd fd = {.fd = jq_exec_host_fd(program->host), .events = POLLIN};
+    struct jq_exec_host *host = program->worker.host;
+    const int64_t left_ms = jq_exec_host_deadline_ms(host) - jq_clock_boot_ms();
+    struct pollfd fd = {.fd = jq_exec_host_fd(host), .events = POLLIN};
     (void)poll(&fd, 1, left_ms > 1000 ? 1000 : left_ms > 0 ? (int)left_ms : 0);
-    jq_exec_host_run(program->host, jq_clock_boot_ms());
-    for (struct jq_exec_child *child = jq_exec_host_next_done(program->host); child != NULL;
-         child = jq_exec_host_next_done(program->host)) {
-        tell(program, child);
-        jq_exec_child_free(child);
+    jq_exec_host_run(host, jq_clock_boot_ms());
+    for (struct jq_exec_child *child = jq_exec_host_next_done(host); child != NULL;
+         child = jq_exec_host_next_done(host)) {
+        struct jq_run *run = jq_exec_child_owner(child);
+        if (run != NULL) {
+            end_run(run);
+        } else {
+            jq_exec_child_free(child); /* the zygote's */
+        }
     }
 }
 
@@ -132,7 +148,7 @@ static void tell_zygote(const struct program *program) {
     struct jq_zygote_status status;
     jq_zygote_status(program->zygote, jq_clock_boot_ms(), &status);
     printf("{\"restarts\":%u,\"version\":\"%s\",\"children\":%zu}\n", status.restarts, status.version,
-           jq_exec_host_count(program->host));
+           jq_exec_host_count(program->worker.host));
 }
 
 static void set_up(struct program *program, char **argv) {
@@ -140,16 +156,20 @@ static void set_up(struct program *program, char **argv) {
     char runner[512];
     (void)snprintf(runner, sizeof(runner), "%s/runner.py", argv[2]);
     program->scripts_dir = argv[2];
-    program->uid = (uid_t)strtoul(argv[4], NULL, 10);
-    program->output_dir = argv[5];
+    program->settings.output_dir = argv[5];
+    program->handler.output_files_max_bytes = FILE_BYTES_MAX;
+    program->worker.settings = &program->settings;
+    program->worker.uid = (uid_t)strtoul(argv[4], NULL, 10);
+    program->worker.gid = program->worker.uid;
+    program->worker.switch_user = program->worker.uid != 0;
     const struct jq_exec_config host = {
         .name = "freecad-run", .state_dir = argv[1], .child_count_max = 64, .sandbox = true};
-    if (jq_exec_host_new(&host, &program->host, &error) != JQ_OK) {
+    if (jq_exec_host_new(&host, &program->worker.host, &error) != JQ_OK) {
         die("host", &error);
     }
     const struct jq_zygote_config zygote = {
         .name = "zygote", .command = (const char *const *)&argv[7], .runner = runner, .requires_freecad = true};
-    if (jq_zygote_new(program->host, &zygote, &program->zygote, &error) != JQ_OK) {
+    if (jq_zygote_new(program->worker.host, &zygote, &program->zygote, &error) != JQ_OK) {
         die("zygote", &error);
     }
 }
@@ -176,6 +196,6 @@ int main(int argc, char **argv) {
     tell_zygote(&program);
     free(line);
     jq_zygote_free(program.zygote, jq_clock_boot_ms());
-    jq_exec_host_free(program.host);
+    jq_exec_host_free(program.worker.host);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "worker/freecad/probe.h"
 #include "worker/freecad/zygote.h"
+#include "worker/shell/output.h"
 
 struct jq_zygotes {
     struct jq_zygote *zygote;
@@ -145,10 +146,8 @@ enum jq_err jq_freecad_launch(struct jq_run *run, struct jq_error *reterr) {
     const struct jq_zygotes *zygotes = run->worker->zygotes;
     char script[WORKER_PATH_MAX], final[WORKER_PATH_MAX];
     struct reads reads = {.folder = ""};
-    char folder[32];
-    (void)snprintf(folder, sizeof(folder), "%llu", (unsigned long long)run->task.value);
     enum jq_err err = join(zygotes->scripts_dir, run->handler->script, script, reterr);
-    err = err == JQ_OK ? join(run->worker->settings->output_dir, folder, final, reterr) : err;
+    err = err == JQ_OK ? jq_output_final(run, final, reterr) : err;
     if (err != JQ_OK) {
         return err;
     }

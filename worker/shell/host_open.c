@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/log.h"
+#include "worker/shell/output.h"
 #include "worker/shell/worker.h"
 
 enum { CHILDREN_MAX = 2 * 4096 + 16 }; /* of as many slots as can be: warm ones that rest, too */

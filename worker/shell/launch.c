@@ -8,6 +8,7 @@
 #include "worker/pool/order.h"
 #include "worker/shell/files.h"
 #include "worker/shell/freecad.h"
+#include "worker/shell/output.h"
 #include "worker/shell/pools.h"
 #include "worker/shell/worker.h"
 

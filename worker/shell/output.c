@@ -1,4 +1,6 @@
-/* output.c - where a task's files go: written under output_dir/.TASK.ATTEMPT, visible as output_dir/TASK once the outcome stands. */
+#define _GNU_SOURCE
+#include "worker/shell/output.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "worker/shell/worker.h"
+#include "common/text.h"
 
 enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reterr) {
     char part[WORKER_PATH_MAX];
@@ -41,22 +43,54 @@ static void remove_tree(struct jq_worker_shell *worker, const char *path) {
     }
 }
 
+static enum jq_err path_in(const struct jq_worker_shell *worker, const char *name, char ret_path[WORKER_PATH_MAX],
+                           struct jq_error *reterr) {
+    const char *output_dir = worker->settings->output_dir;
+    const int size = snprintf(ret_path, WORKER_PATH_MAX, "%s/%s", output_dir, name);
+    return size < WORKER_PATH_MAX
+               ? JQ_OK
+               : jq_fail(reterr, JQ_ERR_INVALID, "output_dir: the path is too long: %.160s", output_dir);
+}
+
+enum jq_err jq_output_final(const struct jq_run *run, char ret_path[WORKER_PATH_MAX], struct jq_error *reterr) {
+    char id[JQ_TASK_ID_TEXT_SIZE];
+    return path_in(run->worker, jq_text_format_task_id(run->task, id), ret_path, reterr);
+}
+
+/* A rest of the same attempt is not taken for its own. */
+static bool make_empty(struct jq_worker_shell *worker, const char *path) {
+    if (mkdir(path, 0755) == 0) {
+        return true;
+    }
+    if (errno != EEXIST) {
+        return false;
+    }
+    remove_tree(worker, path);
+    return mkdir(path, 0755) == 0;
+}
+
 enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr) {
-    const struct jq_worker_shell *worker = run->worker;
+    struct jq_worker_shell *worker = run->worker;
+    char id[JQ_TASK_ID_TEXT_SIZE];
+    char name[JQ_TASK_ID_TEXT_SIZE + 16];
+    char path[WORKER_PATH_MAX];
     if (run->handler->output_files_max_bytes == 0) {
         return JQ_OK;
     }
-    (void)snprintf(run->output, sizeof(run->output), "%s/.%llu.%u", worker->settings->output_dir,
-                   (unsigned long long)run->task.value, run->attempt);
-    if (mkdir(run->output, 0755) != 0 && errno != EEXIST) {
-        const int failed = errno;
-        const enum jq_err err = jq_fail_errno(reterr, failed, "output folder %s", run->output);
-        run->output[0] = '\0';
+    (void)snprintf(name, sizeof(name), ".%s.%u", jq_text_format_task_id(run->task, id), run->attempt);
+    const enum jq_err err = path_in(worker, name, path, reterr);
+    if (err != JQ_OK) {
         return err;
     }
-    if (worker->switch_user && chown(run->output, worker->uid, worker->gid) != 0) {
-        return jq_fail_errno(reterr, errno, "output folder %s", run->output);
+    if (!make_empty(worker, path)) {
+        return jq_fail_errno(reterr, errno, "output folder %s", path);
     }
+    if (worker->switch_user && chown(path, worker->uid, worker->gid) != 0) {
+        const int chown_errno = errno;
+        (void)rmdir(path);
+        return jq_fail_errno(reterr, chown_errno, "output folder %s", path);
+    }
+    memcpy(run->output, path, sizeof(path));
     return JQ_OK;
 }
 
@@ -67,25 +101,34 @@ void jq_output_discard(struct jq_run *run) {
     }
 }
 
-/* An empty folder says nothing. One of that name there already (the task was replayed) gives way. */
+/* Files of an earlier success (the task was replayed) change places with these: whoever looks sees the ones or the others, whole. Where the
+ * file system cannot do that, they are removed first. */
+static bool put_in_place(struct jq_worker_shell *worker, const char *path, const char *final) {
+    if (rename(path, final) == 0) {
+        return true;
+    }
+    if (renameat2(AT_FDCWD, path, AT_FDCWD, final, RENAME_EXCHANGE) == 0) {
+        remove_tree(worker, path);
+        return true;
+    }
+    remove_tree(worker, final);
+    return rename(path, final) == 0;
+}
+
+/* An empty folder says nothing. */
 void jq_output_keep(struct jq_run *run) {
     char final[WORKER_PATH_MAX];
     if (run->output[0] == '\0' || rmdir(run->output) == 0) {
+        run->output[0] = '\0';
         return;
     }
-    (void)snprintf(final, sizeof(final), "%s/%llu", run->worker->settings->output_dir,
-                   (unsigned long long)run->task.value);
-    if (rename(run->output, final) != 0) {
-        remove_tree(run->worker, final);
-        if (rename(run->output, final) != 0) {
-            JQ_LOG_ERROR("output cannot be renamed", JQ_F_STR("from", run->output), JQ_F_STR("to", final),
-                         JQ_F_INT("errno", errno));
-        }
+    if (jq_output_final(run, final, NULL) != JQ_OK || !put_in_place(run->worker, run->output, final)) {
+        JQ_LOG_ERROR("output cannot be renamed", JQ_F_STR("from", run->output), JQ_F_STR("to", final),
+                     JQ_F_INT("errno", errno));
     }
     run->output[0] = '\0';
 }
 
-/* What attempts of a worker that was killed left: nobody else writes here, and their outcome was never accepted. */
 void jq_output_clear_old(struct jq_worker_shell *worker) {
     const struct jq_worker_settings *settings = worker->settings;
     DIR *dir = opendir(settings->output_dir);

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "worker/shell/files.h"
 #include "worker/shell/freecad.h"
+#include "worker/shell/output.h"
 #include "worker/shell/outputs.h"
 #include "worker/shell/pools.h"
 

@@ -115,14 +115,10 @@ void jq_parents_serve(struct jq_worker_shell *worker);
 struct jq_bytes jq_parents_document(const struct jq_run *run); /* parents.json; empty: none */
 void jq_parents_free(struct jq_run *run);
 
-/* output.c */
-enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr);
-void jq_output_keep(struct jq_run *run);
-/* ---- purity.c ---- */
-struct jq_str
-jq_run_version(const struct jq_run *run); /* of one that succeeded: under which it is cached; empty: not */
-void jq_output_discard(struct jq_run *run);
-void jq_output_clear_old(struct jq_worker_shell *worker);
+/* purity.c: under which version the result of one that succeeded is cached; empty: it is not. */
+struct jq_str jq_run_version(const struct jq_run *run);
+
+/* output.c (see output.h): a folder, with those above it that are missing. */
 enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reterr);
 
 /* facts.c: texts of need.h's grammar, to be freed. */
