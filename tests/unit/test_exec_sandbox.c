@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "tests/lib/exec_bed.h"
 #include "worker/exec/sandbox.h"
+#include "worker/exec/sandbox_places.h"
 
 #include <sched.h>
 #include <setjmp.h>
@@ -81,6 +82,37 @@ static void task_reads_what_programs_need(void **state) {
                    "! cat \"$SECRET\" && ! ls /root");
     free(variable);
     free(secret);
+}
+
+static size_t rules_about(const struct jq_sandbox_places *places, const char *path) {
+    size_t count = 0;
+    for (size_t i = 0; i < places->count; i++) {
+        const char *place = places->list[i].path;
+        const size_t size = place != NULL ? strlen(place) : 0;
+        count += size > 0 && strncmp(path, place, size) == 0 && (path[size] == '/' || path[size] == '\0') ? 1U : 0U;
+    }
+    return count;
+}
+
+/* One rule speaks of each place: what lies in a folder that is read whole, as links of /etc into /usr do, has none of its own. A task
+ * reads it all the same. */
+static void each_place_has_one_rule(void **state) {
+    struct exec_bed *bed = *state;
+    struct jq_exec_spec spec = {.attempt = 1};
+    struct jq_sandbox_places *places = calloc(1, sizeof(*places));
+    assert_non_null(places);
+    jq_sandbox_places_find(places);
+    assert_int_equal(rules_about(places, "/usr/bin/env"), 1);
+    for (size_t i = 0; i < places->count; i++) {
+        const char *path = places->list[i].path;
+        if (path != NULL && rules_about(places, path) != 1) {
+            fail_msg("%zu rules about %s", rules_about(places, path), path);
+        }
+    }
+    jq_sandbox_places_close(places);
+    free(places);
+    needs(bed, "landlock");
+    expect_success(bed, &spec, "ls /bin/ /lib/ >/dev/null && cat /etc/os-release /etc/mtab >/dev/null");
 }
 
 static bool copy(const char *from, const char *to) {
@@ -195,6 +227,7 @@ static void worker_is_out_of_reach(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(task_reads_what_programs_need, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_place_has_one_rule, set_up, tear_down),
         cmocka_unit_test_setup_teardown(task_writes_where_it_may, set_up, tear_down),
         cmocka_unit_test_setup_teardown(network_is_only_for_those_who_have_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calls_into_others_and_the_kernel_are_refused, set_up, tear_down),

@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 
-/* Patterns of glob(7). */
+/* Patterns of glob(7). Those come first in which others may turn out to lie. */
 static const char *const readable[] = {
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu", "/snap", "/proc", "/sys",
     /* The loader and what programs are chosen by. */
@@ -36,13 +38,31 @@ static const char *const readable[] = {
 static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
 static const char *const folders[JQ_SANDBOX_FOLDERS] = {"/", "/etc", "/etc/ssl"};
 
-static void add(struct jq_sandbox_places *places, const char *path, bool device) {
-    struct stat status;
-    const int fd = places->count < JQ_SANDBOX_PLACES_MAX ? open(path, O_PATH | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        const bool folder = fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
-        places->list[places->count++] = (struct jq_sandbox_place){fd, folder, device};
+static bool lies_in(const char *path, const struct jq_sandbox_place *place) {
+    const size_t size = place->folder && place->path != NULL ? strlen(place->path) : 0;
+    return size > 0 && strncmp(path, place->path, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+static bool is_covered(const struct jq_sandbox_places *places, const char *path) {
+    for (size_t i = 0; path != NULL && i < places->count; i++) {
+        if (lies_in(path, &places->list[i])) {
+            return true;
+        }
     }
+    return false;
+}
+
+static void add(struct jq_sandbox_places *places, const char *name, bool device) {
+    struct stat status;
+    char *path = device ? NULL : realpath(name, NULL);
+    const bool wanted = places->count < JQ_SANDBOX_PLACES_MAX && !is_covered(places, path);
+    const int fd = wanted ? open(name, O_PATH | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        free(path);
+        return;
+    }
+    const bool folder = fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+    places->list[places->count++] = (struct jq_sandbox_place){fd, folder, device, path};
 }
 
 static void add_all(struct jq_sandbox_places *places, const char *const *patterns, size_t count, bool device) {
@@ -87,6 +107,8 @@ void jq_sandbox_places_find(struct jq_sandbox_places *places) {
 
 void jq_sandbox_places_close(struct jq_sandbox_places *places) {
     while (places->count > 0) {
-        (void)close(places->list[--places->count].fd);
+        const struct jq_sandbox_place *place = &places->list[--places->count];
+        (void)close(place->fd);
+        free(place->path);
     }
 }

@@ -3,6 +3,7 @@
  * Of /etc that is a list of names (sandbox_places.c): names and addresses, the loader, languages, fonts, certificates. Everything else
  * there, what administrators keep for services above all, stays shut unless [worker] `read` or a handler names it.
  *
+ * What lies in a folder of the list is no place of its own: a rule is made anew for every task, and holds for all that lies below.
  * A rule of Landlock holds for the file that was there when it was made. What replaces it later (a user is added, a name server
  * changes) needs a rule of its own, so places are looked up again whenever a folder that holds them has changed.
  */
@@ -20,6 +21,7 @@ struct jq_sandbox_place {
     int fd; /* O_PATH */
     bool folder;
     bool device; /* harmless: may be written, too */
+    char *path;  /* without links; NULL: a device */
 };
 
 struct jq_sandbox_places {
