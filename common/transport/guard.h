@@ -1,4 +1,4 @@
-/* guard.h - keeps two defects of NNG before 1.6 from doing harm to a process, whether it listens or dials.
+/* guard.h - keeps two defects of NNG before 1.6 from doing harm to a process, whether it listens or dials, and quickens it.
  *
  *   1. A peer that leaves during the SP handshake kills the listener for good; anybody who can connect can do it. NNG takes the
  *      EPIPE of its hello for "the listener was closed" (mended upstream in 1.6.0, issue 1518).
@@ -23,10 +23,10 @@
  * It can also hold single connections to messages of a size (jq_guard_limit()), where NNG has one limit for all of a socket: it
  * follows what NNG reads, and ends a connection that announces more before NNG has seen the number.
  *
- * How: NNG's library calls the C library by a table of addresses, as every shared library does. Before main(), or when it is loaded,
- * the guard puts its own functions into NNG's table, in place of connect(), sendmsg(), readv(), shutdown(), close(), epoll_wait() and getsockopt(). Nobody
- * else's calls are touched, which is why it can be a part of libjq: in a user's program only NNG's calls change, and of them only
- * those for connections of NNG's protocols. It idles where the library that is loaded is 1.6 or newer, and where NNG is linked
+ * How: before main(), or when it is loaded, the guard puts its own functions in the place of some that NNG's library calls of the C
+ * library (see guard_calls.h). Nobody else's calls are touched, which is why it can be a part of libjq: in a user's program only NNG's
+ * calls change. guard_stream.h has those for connections, and does nothing for others than those of NNG's protocols; guard_handover.h
+ * has those by which NNG's threads wake each other. It idles where the library that is loaded is 1.6 or newer, and where NNG is linked
  * statically and has no table of its own.
  */
 #ifndef JQ_COMMON_TRANSPORT_GUARD_H
@@ -40,7 +40,7 @@
 /* True where the guard is at work in this process. */
 bool jq_guard_active(void);
 
-/* From now on the threads of NNG wake each other later and less often (see guard_handover.h): a request costs a third less processor
+/* From now on the threads of NNG wake each other later and less often (see guard_handover.h): a request costs a fifth less processor
  * time. Nobody can tell but by that. */
 void jq_guard_quicken(void);
 
