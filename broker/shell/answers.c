@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
+#include "common/transport/guard.h"
 #include "common/transport/server.h"
 
 enum kind {
@@ -237,11 +238,13 @@ static void send_one(struct jq_answers *answers, struct outgoing *outgoing) {
 }
 
 void jq_answers_release(struct jq_answers *answers, struct jq_release_item *items) {
+    jq_guard_begin_batch();
     while (items != NULL) {
         struct jq_release_item *next = items->next;
         send_one(answers, outgoing_of(items));
         items = next;
     }
+    jq_guard_end_batch(false);
 }
 
 uint64_t jq_answers_unsent_lsn(struct jq_answers *answers) {

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/transport/address.h"
+#include "common/transport/guard.h"
 #include "common/transport/internal.h"
 
 enum {
@@ -418,7 +419,9 @@ enum jq_err jq_conn_call_take(struct jq_conn *conn, struct jq_frame *frame, int6
         return call_fail(conn, err, reterr);
     }
     request_arm(request, jq_frame_msg(frame), timeout_ms);
+    jq_guard_begin_batch();
     err = call_run(request, &reply);
+    jq_guard_end_batch(err == JQ_OK);
     request_end(request);
     request_rest(request);
     if (err == JQ_OK) {

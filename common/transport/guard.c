@@ -22,6 +22,18 @@ bool jq_guard_active(void) {
     return active;
 }
 
+void jq_guard_begin_batch(void) {
+    if (hands_over) {
+        guard_handover_begin_batch();
+    }
+}
+
+void jq_guard_end_batch(bool answered) {
+    if (hands_over) {
+        guard_handover_end_batch(answered);
+    }
+}
+
 /* ---- what NNG calls instead ---- */
 
 /* On ERR or HUP, NNG's poller would fail the queued write first and close the pipe under a read that is under way: the second
@@ -29,7 +41,9 @@ bool jq_guard_active(void) {
  * its own sockets, and an event counter whose data is null. */
 static int guard_epoll_wait(int epoll_fd, struct epoll_event *events, int event_count_max, int timeout_ms) {
     guard_stream_before_poll();
+    jq_guard_end_batch(false);
     const int count = epoll_wait(epoll_fd, events, event_count_max, timeout_ms);
+    jq_guard_begin_batch();
     const uint32_t lost = EPOLLERR | EPOLLHUP;
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr != NULL && (events[i].events & lost) != 0) {
@@ -168,6 +182,13 @@ void jq_guard_own_process(void) {
 }
 
 void jq_guard_hand_over(void) {
+}
+
+void jq_guard_begin_batch(void) {
+}
+
+void jq_guard_end_batch(bool answered) {
+    (void)answered;
 }
 
 bool jq_guard_end(nng_pipe pipe) {

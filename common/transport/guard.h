@@ -53,6 +53,11 @@ void jq_guard_quicken(void);
 void jq_guard_own_process(void);
 void jq_guard_hand_over(void);
 
+/* Around what makes NNG send several messages, or one message and then waits for the answer, which came if `answered`: NNG's threads
+ * are not woken for what follows from each (see guard_handover.h). */
+void jq_guard_begin_batch(void);
+void jq_guard_end_batch(bool answered);
+
 /* Ends a connection: NNG's own reading side finds its end, soon, and closes the pipe. False: not one that the guard watches over. */
 bool jq_guard_end(nng_pipe pipe);
 

@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/transport/internal.h"
+
+enum { PATIENCE_MS = 5, BATCH_MAX = 16 };
+
 static atomic_bool late, keeping;
 
 /* Of the queue, which lives as long as the process: where its threads wait. Known once the first of them does. */
@@ -23,6 +27,8 @@ static _Thread_local struct {
     bool keeps;       /* one of the tasks in the queue is its own next one */
     unsigned locks;   /* of NNG's that it holds */
     unsigned unwoken; /* tasks that it added, for which somebody has still to be woken */
+    bool gathers;     /* it is between guard_handover_begin_batch() and guard_handover_end_batch() .. */
+    unsigned batch;   /* .. and has added so many tasks for which nobody was woken */
 } own;
 
 static void wake(unsigned count) {
@@ -31,10 +37,27 @@ static void wake(unsigned count) {
     }
 }
 
+static void wake_for_batch(void) {
+    const unsigned count = own.batch;
+    own.batch = 0;
+    wake(count);
+}
+
+static void gather(unsigned count) {
+    own.batch += count;
+    if (own.batch >= BATCH_MAX) {
+        wake_for_batch();
+    }
+}
+
 /* Wakes for what was added, but for one task if this thread may keep one. */
 static void wake_others(bool may_keep) {
     unsigned count = own.unwoken;
     own.unwoken = 0;
+    if (own.gathers) {
+        gather(count);
+        return;
+    }
     if (may_keep && count > 0 && own.serves && !own.keeps && atomic_load(&keeping)) {
         own.keeps = true;
         count--;
@@ -107,14 +130,39 @@ static void prepare_to_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) {
     wake_others(false);
 }
 
+/* What this thread waits for may be what another batch has left; and what is in its own, unless that wakes others first. */
+static int wait_in_batch(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+    const struct timespec until = jq_monotonic_deadline(PATIENCE_MS);
+    if (own.batch == 0) {
+        wake(1);
+        return pthread_cond_wait(condition, mutex);
+    }
+    if (pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &until) != 0) {
+        wake_for_batch();
+    }
+    return 0; /* NNG looks again at what it waits for */
+}
+
 int guard_handover_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) {
     prepare_to_wait(condition, mutex);
-    return pthread_cond_wait(condition, mutex);
+    return own.gathers ? wait_in_batch(condition, mutex) : pthread_cond_wait(condition, mutex);
 }
 
 int guard_handover_timed_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until) {
     prepare_to_wait(condition, mutex);
     return pthread_cond_timedwait(condition, mutex, until);
+}
+
+void guard_handover_begin_batch(void) {
+    own.gathers = atomic_load(&queue_condition) != NULL;
+}
+
+void guard_handover_end_batch(bool served) {
+    own.gathers = false;
+    if (!served) {
+        wake_for_batch();
+    }
+    own.batch = 0;
 }
 
 void guard_handover_begin_late(void) {

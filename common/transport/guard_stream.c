@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/transport/guard_ahead.h"
+
 enum {
     STREAMS_MAX =
         1 << 20,    /* descriptors that Linux gives out unless told otherwise; memory that nobody touches is not used */
@@ -31,7 +33,9 @@ struct stream {
     atomic_bool ended;
     atomic_bool dialled;
     atomic_bool greeting; /* see guard_stream_quiet_begin() */
-    atomic_size_t limit;  /* of a message; 0: none, and nothing below is kept */
+    atomic_size_t limit;  /* of a message; 0: none, and of what is below only hello_got is kept */
+    struct guard_ahead
+        *_Atomic ahead; /* from the first message on; NULL: no memory. Of who reads, then of who closes */
     /* Who reads has the rest alone: NNG makes one read of a socket at a time. */
     unsigned hello_got; /* bytes of the other's hello */
     /* Of the message that is coming. */
@@ -242,6 +246,7 @@ int guard_stream_close(int fd) {
         atomic_store(&stream->known, false);
         atomic_store(&stream->dialled, false);
         end_greeting(stream);
+        guard_ahead_free(atomic_exchange(&stream->ahead, NULL));
     }
     return close(fd);
 }
@@ -290,6 +295,15 @@ static ssize_t read_hello(int fd, const struct iovec *parts, int part_count) {
     return count;
 }
 
+static ssize_t read_message(struct stream *stream, int fd, const struct iovec *parts, int part_count) {
+    struct guard_ahead *ahead = atomic_load(&stream->ahead);
+    if (ahead == NULL) {
+        ahead = guard_ahead_new();
+        atomic_store(&stream->ahead, ahead);
+    }
+    return ahead != NULL ? guard_ahead_read(ahead, fd, parts, part_count) : readv(fd, parts, part_count);
+}
+
 ssize_t guard_stream_read(int fd, const struct iovec *parts, int part_count) {
     struct stream *stream = stream_of(fd);
     if (stream == NULL || !atomic_load(&stream->known)) {
@@ -302,7 +316,7 @@ ssize_t guard_stream_read(int fd, const struct iovec *parts, int part_count) {
     if (atomic_load(&stream->ended)) {
         return 0;
     }
-    const ssize_t count = readv(fd, parts, part_count);
+    const ssize_t count = read_message(stream, fd, parts, part_count);
     if (count > 0 && atomic_load(&stream->limit) > 0 && !follow(stream, parts, (size_t)count)) {
         (void)guard_stream_end(fd);
         return 0;

@@ -16,7 +16,7 @@
 #include "tests/lib/rounds.h"
 
 enum {
-    FOLLOWER_COUNT = 5,
+    FOLLOWER_COUNT = 20, /* more than a batch */
     ROUND_COUNT = ROUNDS(2000),
 };
 
@@ -78,6 +78,12 @@ static void make_all_due(void) {
     }
 }
 
+static void expect_all_done(uint64_t count) {
+    for (int i = 0; i < FOLLOWER_COUNT; i++) {
+        assert_true(event_wait(&followers[i].done, count));
+    }
+}
+
 /* However many callbacks a callback makes due, every one runs, every time. */
 static void no_callback_is_lost(void **state) {
     (void)state;
@@ -87,9 +93,36 @@ static void no_callback_is_lost(void **state) {
             make_wait(&followers[i]);
         }
         run_as_callback(make_all_due);
+        expect_all_done(before + 1);
+    }
+}
+
+/* Nor is one of those that a thread makes due in a batch. */
+static void no_callback_of_a_batch_is_lost(void **state) {
+    (void)state;
+    for (int round = 0; round < ROUND_COUNT; round++) {
+        const uint64_t before = event_count(&followers[0].done);
         for (int i = 0; i < FOLLOWER_COUNT; i++) {
-            assert_true(event_wait(&followers[i].done, before + 1));
+            make_wait(&followers[i]);
         }
+        jq_guard_begin_batch();
+        make_all_due();
+        jq_guard_end_batch(false);
+        expect_all_done(before + 1);
+    }
+}
+
+/* A batch may wait, by NNG's means, for what it has made due itself; it takes a moment. */
+static void a_batch_may_wait(void **state) {
+    (void)state;
+    for (int round = 0; round < ROUND_COUNT / 20; round++) {
+        const uint64_t before = event_count(&followers[0].done);
+        make_wait(&followers[0]);
+        jq_guard_begin_batch();
+        make_due(&followers[0]);
+        nng_aio_wait(followers[0].aio);
+        jq_guard_end_batch(true);
+        assert_int_equal(event_count(&followers[0].done), before + 1);
     }
 }
 
@@ -127,6 +160,8 @@ static void what_is_handed_over_goes_on(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_callback_is_lost),
+        cmocka_unit_test(no_callback_of_a_batch_is_lost),
+        cmocka_unit_test(a_batch_may_wait),
         cmocka_unit_test(a_callback_may_wait_for_the_next),
         cmocka_unit_test(what_is_handed_over_goes_on),
     };

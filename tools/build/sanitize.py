@@ -31,7 +31,8 @@ OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "LSAN_OPTIONS": f"suppressions={HERE}/lsan.supp:print_suppressions=0",
-    "TSAN_OPTIONS": f"halt_on_error=1:second_deadlock_stack=1:suppressions={HERE}/tsan.supp",
+    # A suppression needs the stack of the earlier access, which may lie a while back.
+    "TSAN_OPTIONS": f"halt_on_error=1:second_deadlock_stack=1:history_size=7:suppressions={HERE}/tsan.supp",
 }
 
 
