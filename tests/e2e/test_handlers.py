@@ -136,6 +136,17 @@ class Handlers(TestCase):
         self.assertLess(dead["detail"]["rss_bytes"], 160 << 20)
         self.bed.wait_for_state(self.bed.submit("noop"), "succeeded")
 
+    def test_environment(self):
+        """A handler is told each thing once, the task by its id; what its own `env` says counts for more than what all are told."""
+        settings = "\nstdin = none\nenv = PATH=/usr/bin:/bin LANG=C PLACE=lab"
+        self.bed.start_worker("w", {"tells": "command = /usr/bin/env" + settings})
+        task = self.bed.submit("tells")
+        lines = self.bed.wait_for_state(task, "succeeded")["detail"]["stdout"].splitlines()
+        names = [line.split("=", 1)[0] for line in lines]
+        self.assertEqual(sorted(names), sorted(set(names)))
+        for line in (f"JQ_TASK={task}", "JQ_ATTEMPT=1", "JQ_HANDLER=tells", "PATH=/usr/bin:/bin", "LANG=C", "PLACE=lab"):
+            self.assertIn(line, lines)
+
     def test_output(self):
         """The last 4 KiB of stdout and of stderr are in task show, apart from each other, also of a success."""
         self.bed.start_worker("w", {"talks": shell("seq 1 9000; echo oops >&2") + "\nstdin = none"})

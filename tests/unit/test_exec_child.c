@@ -34,6 +34,14 @@ static void expect_text(struct jq_bytes bytes, const char *text) {
     assert_memory_equal(bytes.data, text, bytes.size);
 }
 
+static size_t count_of(const char *text, const char *word) {
+    size_t count = 0;
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word)) {
+        count++;
+    }
+    return count;
+}
+
 /* What a command prints is its result; it reads the payload on stdin, runs in an empty directory of its own, and in no session but
  * its own. */
 static void command_reads_the_payload_and_its_stdout_is_the_result(void **state) {
@@ -48,6 +56,33 @@ static void command_reads_the_payload_and_its_stdout_is_the_result(void **state)
     expect_text(outcome->result, "0\npart 7 17.1\n");
     expect_text(outcome->stderr_tail, "noise\n");
     assert_string_equal(outcome->message, "");
+    jq_exec_child_free(child);
+}
+
+/* Each variable is there once: what the caller gives is told instead of ours, and of two that it gives, the last. The task is told by
+ * its name, as everywhere. */
+static void each_variable_is_told_once(void **state) {
+    struct exec_bed *bed = *state;
+    static const char *const argv[] = {"/usr/bin/env", NULL};
+    static const char *const env[] = {"LANG=C", "WHERE=lab", "PATH=/bin", "PATH=/usr/bin:/bin", "WHERE=home", NULL};
+    struct jq_exec_spec spec = {.task = {(UINT64_C(1) << 56) + 7}, .attempt = 3, .argv = argv, .env = env};
+    struct jq_exec_child *child = exec_bed_run(bed, &spec, NULL);
+    const struct jq_exec_outcome *outcome = jq_exec_child_outcome(child);
+    assert_int_equal(outcome->verdict.outcome, JQ_OUTCOME_SUCCESS);
+    char text[8192] = "\n";
+    assert_true(outcome->result.size < sizeof(text) - 1);
+    memcpy(text + 1, outcome->result.data, outcome->result.size);
+    static const char *const lines[] = {"JQ_TASK=1-7", "JQ_ATTEMPT=3", "LANG=C", "PATH=/usr/bin:/bin", "WHERE=home"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        char line[64];
+        (void)snprintf(line, sizeof(line), "\n%s\n", lines[i]);
+        assert_non_null(strstr(text, line));
+    }
+    assert_int_equal(count_of(text, "\nJQ_TASK="), 1);
+    assert_int_equal(count_of(text, "\nJQ_ATTEMPT="), 1);
+    assert_int_equal(count_of(text, "\nLANG="), 1);
+    assert_int_equal(count_of(text, "\nPATH="), 1);
+    assert_int_equal(count_of(text, "\nWHERE="), 1);
     jq_exec_child_free(child);
 }
 
@@ -346,6 +381,7 @@ static void state_directory_has_one_owner(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(command_reads_the_payload_and_its_stdout_is_the_result),
+        BOTH(each_variable_is_told_once),
         BOTH(files_stand_for_payload_and_result),
         BOTH(result_file_is_not_followed_through_a_link),
         BOTH(ends_are_classed),

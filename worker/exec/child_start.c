@@ -16,7 +16,7 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Ours come first; a name that the spec gives too is left to the spec. */
+/* Ours come first; a name that the spec gives too is left to the spec, and of two that it gives the last counts. */
 enum { OWN_ENV_COUNT = 9, ENV_TEXT_SIZE = PATH_MAX + 64, OOM_SCORE_ADJ = 500, WATCH_MS = 100 };
 
 /* Seconds of cpu time above which RLIMIT_CPU ends what neither we nor the hard limit could: cpus * hard limit, and some. */
@@ -256,15 +256,21 @@ static bool names_same(const char *left, const char *right) {
     return strncmp(left, right, size + 1) == 0;
 }
 
+static bool stands_in(const char *const *vars, const char *text) {
+    for (; vars != NULL && *vars != NULL; vars++) {
+        if (names_same(text, *vars)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_own(struct environment *env, const struct jq_exec_spec *spec, const char *name, const char *value) {
     char *text = env->texts[env->count];
     (void)snprintf(text, ENV_TEXT_SIZE, "%s=%s", name, value);
-    for (size_t i = 0; spec->env != NULL && spec->env[i] != NULL; i++) {
-        if (names_same(text, spec->env[i])) {
-            return;
-        }
+    if (!stands_in(spec->env, text)) {
+        env->vars[env->count++] = text;
     }
-    env->vars[env->count++] = text;
 }
 
 static enum jq_err build_env(struct environment *env, const struct jq_exec_child *child,
@@ -291,7 +297,9 @@ static enum jq_err build_env(struct environment *env, const struct jq_exec_child
         if (i == JQ_EXEC_ENV_COUNT_MAX) {
             return jq_fail(reterr, JQ_ERR_TOO_BIG, "environment: more than %d variables", JQ_EXEC_ENV_COUNT_MAX);
         }
-        env->vars[env->count++] = spec->env[i];
+        if (!stands_in(&spec->env[i + 1], spec->env[i])) {
+            env->vars[env->count++] = spec->env[i];
+        }
     }
     env->vars[env->count] = NULL;
     return JQ_OK;

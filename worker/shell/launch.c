@@ -12,7 +12,7 @@
 #include "worker/shell/pools.h"
 #include "worker/shell/worker.h"
 
-enum { ENV_OWN_MAX = 10 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
+enum { ENV_OWN_MAX = 8 + JQ_OFFERS_COUNT_MAX, ENV_TEXT_MAX = 4200 };
 
 /* ---- {param.X}: members of the payload, a msgpack map ---- */
 
@@ -95,9 +95,6 @@ static void env_add_units(struct environment *env, const struct jq_offer *units)
 static void env_make(const struct jq_run *run, struct environment *env) {
     env->count = 0;
     env_add(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    env_add(env, "LANG=C.UTF-8");
-    env_add(env, "JQ_TASK=%llu", (unsigned long long)run->task.value);
-    env_add(env, "JQ_ATTEMPT=%u", run->attempt);
     env_add(env, "JQ_HANDLER=%s", run->handler->item.name);
     env_add(env, "JQ_QUEUE=%s", run->queue);
     if (run->output[0] != '\0') {
