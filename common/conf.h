@@ -67,7 +67,7 @@ struct jq_conf_list {
 /* All that one section with a name has in common: the first member of the struct that holds it. */
 struct jq_conf_item {
     char *name;
-    char *origin;  /* "FILE:LINE" of its first key: for errors found later */
+    char *origin;  /* "FILE:LINE" of its title, or "--set": for errors found later */
     uint64_t seen; /* a bit for each key that its file has set */
 };
 struct jq_conf_items {

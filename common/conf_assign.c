@@ -79,13 +79,6 @@ static enum jq_err check_section(const struct jq_conf_schema *schema, const stru
     return JQ_OK;
 }
 
-enum jq_err jq_conf_check_title(const struct jq_conf_schema *schema, const struct jq_conf_source *source,
-                                struct jq_str title, struct jq_error *reterr) {
-    const struct title parts = split_title(title);
-    const struct jq_conf_section *section;
-    return check_section(schema, source, &parts, &section, reterr);
-}
-
 /* ---- items ------------------------------------------------------------------------------------------------------- */
 
 static struct jq_conf_items *items_of(const struct jq_conf_section *section, void *settings) {
@@ -164,6 +157,15 @@ static enum jq_err obtain_item(const struct jq_conf_section *section, void *sett
                        item->origin);
     *ret_item = item;
     return JQ_OK;
+}
+
+enum jq_err jq_conf_begin_section(const struct jq_conf_schema *schema, void *settings,
+                                  const struct jq_conf_source *source, struct jq_str title, struct jq_error *reterr) {
+    const struct title parts = split_title(title);
+    const struct jq_conf_section *section = schema->sections;
+    void *base = settings;
+    const enum jq_err err = check_section(schema, source, &parts, &section, reterr);
+    return err == JQ_OK && has_names(section) ? obtain_item(section, settings, source, parts.name, &base, reterr) : err;
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */

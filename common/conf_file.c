@@ -74,9 +74,10 @@ static void read_title(struct reader *reader, struct jq_str line) {
         fail_line(reader, JQ_ERR_INVALID, "only a comment may follow ']'");
         return;
     }
-    reader->err = jq_conf_check_title(reader->schema, &reader->source, title, reader->reterr);
     memcpy(reader->title, title.data, title.size);
     reader->title[title.size] = '\0';
+    reader->err = jq_conf_begin_section(reader->schema, reader->settings, &reader->source, jq_str_of(reader->title),
+                                        reader->reterr);
 }
 
 /* Looks at a line before inih does. */

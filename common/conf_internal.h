@@ -24,9 +24,10 @@ struct jq_conf_source {
 /* Sets [title] name = value. `title` is what stands between the brackets. */
 enum jq_err jq_conf_assign(const struct jq_conf_schema *schema, void *settings, const struct jq_conf_source *source,
                            struct jq_str title, struct jq_str name, struct jq_str value, struct jq_error *reterr);
-/* Is there such a section, named as its kind wants it? */
-enum jq_err jq_conf_check_title(const struct jq_conf_schema *schema, const struct jq_conf_source *source,
-                                struct jq_str title, struct jq_error *reterr);
+/* A section of a file begins. Refused unless there is such a one, named as its kind wants it. One with a name is there from now on,
+ * whether keys follow or not. */
+enum jq_err jq_conf_begin_section(const struct jq_conf_schema *schema, void *settings,
+                                  const struct jq_conf_source *source, struct jq_str title, struct jq_error *reterr);
 /* "FILE:LINE" or "--set". */
 void jq_conf_where(const struct jq_conf_source *source, char *out, size_t size);
 

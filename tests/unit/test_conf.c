@@ -149,7 +149,7 @@ static void a_file_sets_every_type(void **state) {
     assert_int_equal(settings->durability, 1);
     assert_int_equal(queue_of(settings, "cad.step")->weight, 2);
     assert_int_equal(queue_of(settings, "b")->weight, 9);
-    assert_string_equal(queue_of(settings, "b")->item.origin, "a.conf:20");
+    assert_string_equal(queue_of(settings, "b")->item.origin, "a.conf:19");
 }
 
 /* A key or section that nobody knows stops the program, with the place and what was probably meant. */
@@ -204,7 +204,7 @@ static void what_is_no_configuration_is_refused(void **state) {
     expect_refused("[queue]\n", "a.conf:1: [queue]: a name is missing: [queue NAME]");
     expect_refused("[queue A/b]\n", "a.conf:1: [queue A/b]: a name is 1 to 64 of a-z 0-9 _ . -");
     expect_refused("[queue a]\nweight=1\n[queue b]\nweight=1\n[queue c]\nweight=1\n[queue d]\nweight=1\n",
-                   "a.conf:8: [queue d]: more than 3 of them");
+                   "a.conf:7: [queue d]: more than 3 of them");
 }
 
 /* Lines that inih would silently break in two are refused; names above its own limit of 49 bytes are not cut. */
@@ -224,6 +224,17 @@ static void limits_of_the_ini_library_do_not_show(void **state) {
     assert_int_equal(jq_conf_read_text(&schema, settings, "a.conf", (struct jq_str){"[main]\nname = a\0b", 18}, &error),
                      JQ_ERR_INVALID);
     assert_string_equal(error.message, "a.conf:2: a NUL byte");
+}
+
+/* A section with a name stands for itself: it is there without a key of its own, with every default, and has its line for what is found
+ * out later. */
+static void a_section_without_keys_is_there(void **state) {
+    struct settings *const settings = *state;
+    expect_read(settings, "[main]\n\n[queue a]\n[queue b]\nweight = 2\n[queue a]\n");
+    assert_int_equal(settings->queues.count, 2);
+    assert_non_null(queue_of(settings, "a"));
+    assert_string_equal(queue_of(settings, "a")->item.origin, "a.conf:3");
+    assert_string_equal(queue_of(settings, "b")->item.origin, "a.conf:4");
 }
 
 /* The command line overrules the file, and can name items whose names have points. */
@@ -286,7 +297,7 @@ static void a_folder_is_read_in_order_and_defines_nothing_twice(void **state) {
     jq_conf_fini(&schema, settings);
     assert_int_equal(jq_conf_init(&schema, settings, NULL), JQ_OK);
     assert_int_equal(jq_conf_read_dir(&schema, settings, folder, &error), JQ_ERR_INVALID);
-    assert_true(snprintf(expected, sizeof expected, "%s/30.conf:2: [queue a]: stands in %s/10.conf:4 already", folder,
+    assert_true(snprintf(expected, sizeof expected, "%s/30.conf:1: [queue a]: stands in %s/10.conf:3 already", folder,
                          folder) > 0);
     assert_string_equal(error.message, expected);
     remove_file(folder, "10.conf");
@@ -367,6 +378,7 @@ int main(void) {
         TEST(a_continued_value_is_reported_where_it_begins),
         TEST(what_is_no_configuration_is_refused),
         TEST(limits_of_the_ini_library_do_not_show),
+        TEST(a_section_without_keys_is_there),
         TEST(set_overrules_the_file),
         TEST(a_folder_is_read_in_order_and_defines_nothing_twice),
         TEST(arguments_are_parsed_and_slips_named),

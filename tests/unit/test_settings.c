@@ -264,29 +264,31 @@ static void expect_worker_refused(const char *text, const char *message) {
 /* A handler that could not run, or would do something else than was meant, stops the worker at its start. */
 static void handlers_that_cannot_work_are_refused(void **state) {
     (void)state;
-    expect_worker_refused("[handler a]\nneed = cpu=1\n", "w:2: [handler a] command: missing");
-    expect_worker_refused("[handler a]\nkind = freecad\n", "w:2: [handler a] script: kind = freecad needs one");
+    expect_worker_refused("[handler a]\nneed = cpu=1\n", "w:1: [handler a] command: missing");
+    expect_worker_refused("[handler a]\ncommand = b\n\n[handler x]\n", "w:4: [handler x] command: missing");
+    expect_worker_refused("[fact x]\n", "w:1: [fact x] command: missing");
+    expect_worker_refused("[handler a]\nkind = freecad\n", "w:1: [handler a] script: kind = freecad needs one");
     expect_worker_refused("[handler a]\nkind = freecad\nscript = a.py\ncommand = b\n",
-                          "w:2: [handler a] command: kind = freecad takes a script instead");
+                          "w:1: [handler a] command: kind = freecad takes a script instead");
     expect_worker_refused("[handler a]\nscript = a.py\ncommand = b\n",
-                          "w:2: [handler a] script: only kind = freecad takes one");
+                          "w:1: [handler a] script: only kind = freecad takes one");
     expect_worker_refused("[handler a]\ncommand = b\nsoft_limit = 2m\nhard_limit = 1m\n",
-                          "w:2: [handler a] soft_limit: above hard_limit");
-    expect_worker_refused("[handler a]\ncommand = b\nversion =\n", "w:2: [handler a] version: empty");
+                          "w:1: [handler a] soft_limit: above hard_limit");
+    expect_worker_refused("[handler a]\ncommand = b\nversion =\n", "w:1: [handler a] version: empty");
     expect_worker_refused("[handler a]\ncommand = b\nresult = file\n",
-                          "w:2: [handler a] result: result = file, but the command has no {output}");
+                          "w:1: [handler a] result: result = file, but the command has no {output}");
     expect_worker_refused("[handler a]\ncommand = b -o {output}\n",
-                          "w:2: [handler a] result: the command has an {output}: set result = file");
+                          "w:1: [handler a] result: the command has an {output}: set result = file");
     expect_worker_refused("[handler a]\nkind = freecad\nscript = a.py\nresult = file\n",
-                          "w:2: [handler a] result: only kind = exec can give a file");
+                          "w:1: [handler a] result: only kind = exec can give a file");
     expect_worker_refused(
         "[handler a]\nkind = pool\ncommand = b {param.x}\n",
-        "w:2: [handler a] command: kind = pool: one process serves many tasks, of which none can be named");
+        "w:1: [handler a] command: kind = pool: one process serves many tasks, of which none can be named");
     expect_worker_refused("[handler a]\ncommand = b {output.x}\noutput_files_max = 0\n",
-                          "w:2: [handler a] output_files_max: 0, but the command has an {output.NAME}");
+                          "w:1: [handler a] output_files_max: 0, but the command has an {output.NAME}");
     expect_worker_refused("[handler a]\nkind = freecad\nscript = a.py\noutput_files_max = 0\n",
-                          "w:2: [handler a] output_files_max: 0, but the scripts of kind = freecad write files");
-    expect_worker_refused("[handler a]\nkind = pool\n", "w:2: [handler a] command: missing");
+                          "w:1: [handler a] output_files_max: 0, but the scripts of kind = freecad write files");
+    expect_worker_refused("[handler a]\nkind = pool\n", "w:1: [handler a] command: missing");
     expect_worker_refused("[handler a]\ncommand = ./b\n",
                           "w:2: [handler a] command: './b' is neither the absolute path nor the name of a program");
     expect_worker_refused(
@@ -328,7 +330,7 @@ static void worker_keys_that_cannot_work_are_refused(void **state) {
                           "[worker] slots_max: with it goes no slots, and no larger slots_min");
     expect_worker_refused("[worker]\ndoorbell = next door\n",
                           "w:2: [worker] doorbell: next door: not an address: use tcp://HOST:PORT or ipc:///PATH");
-    expect_worker_refused("[fact zone]\ntimeout = 1s\n", "w:2: [fact zone] command: missing");
+    expect_worker_refused("[fact zone]\ntimeout = 1s\n", "w:1: [fact zone] command: missing");
     expect_worker_refused("[handlr a]\n", "w:1: [handlr]: unknown section, did you mean [handler]?");
 }
 
