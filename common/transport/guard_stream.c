@@ -46,6 +46,7 @@ struct stream {
 };
 
 static struct stream streams[STREAMS_MAX];
+static atomic_bool reads_ahead;
 static atomic_uint greeting_count; /* sockets in that state */
 static atomic_uint quiet_count;    /* who wants that none begins */
 static atomic_bool refused;        /* one that wanted to begin, and will try again at once */
@@ -297,7 +298,7 @@ static ssize_t read_hello(int fd, const struct iovec *parts, int part_count) {
 
 static ssize_t read_message(struct stream *stream, int fd, const struct iovec *parts, int part_count) {
     struct guard_ahead *ahead = atomic_load(&stream->ahead);
-    if (ahead == NULL) {
+    if (ahead == NULL && atomic_load(&reads_ahead)) {
         ahead = guard_ahead_new();
         atomic_store(&stream->ahead, ahead);
     }
@@ -322,6 +323,10 @@ ssize_t guard_stream_read(int fd, const struct iovec *parts, int part_count) {
         return 0;
     }
     return count;
+}
+
+void guard_stream_begin_ahead(void) {
+    atomic_store(&reads_ahead, true);
 }
 
 bool guard_stream_limit(int fd, size_t size_max) {

@@ -32,6 +32,9 @@ int guard_stream_shutdown(int fd, int how);
 /* Closes, and forgets what is known. */
 int guard_stream_close(int fd);
 
+/* From now on reads ahead (see guard_ahead.h). */
+void guard_stream_begin_ahead(void);
+
 /* From the next message on; to be set first between the peer's hello and its first message. False: it is not watched over. */
 bool guard_stream_limit(int fd, size_t size_max);
 

@@ -7,7 +7,8 @@
  *
  *     echo outstanding=1 size=100 rate=6543 rate_min=6400 rate_max=6600 p50_us=150.2 p99_us=260.0
  *
- * outstanding=1 uses the blocking call, the others the asynchronous one. Rates are round trips per second. It is NNG as it comes: how
+ * outstanding=1 uses the blocking call, the others the asynchronous one. Where it says `clients`, so many threads make blocking calls,
+ * each over a connection of its own. Rates are round trips per second. It is NNG as it comes: how
  * its threads hand work to each other is not mended here, as it is in jqbroker, jqworker and libjq (see guard_handover.h).
  */
 #include <errno.h>
@@ -31,6 +32,7 @@ enum {
     RUN_MS = 400,
     SAMPLE_COUNT_MAX = 1 << 20,
     OUTSTANDING_MAX = 256,
+    CLIENT_COUNT = 16,
 };
 
 static _Noreturn void die(const char *what, const struct jq_error *error) {
@@ -148,18 +150,44 @@ static void run_asynchronous(struct run *run, size_t outstanding) {
     }
 }
 
-static void run_blocking(struct run *run) {
+static void call_until_end(struct run *run, struct jq_conn *conn) {
     int64_t now_ns = jq_clock_mono_ns();
     while (now_ns < run->end_ns) {
         struct jq_frame *reply = NULL;
         struct jq_error error = {0};
         const int64_t sent_ns = now_ns;
-        if (jq_conn_call(run->conn, run->frame, 10000, &reply, &error) != JQ_OK) {
+        if (jq_conn_call(conn, run->frame, 10000, &reply, &error) != JQ_OK) {
             die("call", &error);
         }
         jq_frame_free(reply);
         now_ns = jq_clock_mono_ns();
         note_sample(run, now_ns - sent_ns);
+    }
+}
+
+struct client {
+    pthread_t thread;
+    struct run *run;
+    struct jq_conn *conn;
+};
+
+static void *run_client(void *ctx) {
+    struct client *client = ctx;
+    call_until_end(client->run, client->conn);
+    return NULL;
+}
+
+static void run_clients(struct run *run, struct jq_conn *const *conns) {
+    struct client clients[CLIENT_COUNT];
+    for (size_t i = 0; i < CLIENT_COUNT; i++) {
+        clients[i].run = run;
+        clients[i].conn = conns[i];
+        if (pthread_create(&clients[i].thread, NULL, run_client, &clients[i]) != 0) {
+            die("thread", NULL);
+        }
+    }
+    for (size_t i = 0; i < CLIENT_COUNT; i++) {
+        pthread_join(clients[i].thread, NULL);
     }
 }
 
@@ -183,15 +211,24 @@ static int compare_rate(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static struct figures run_once(struct jq_conn *conn, struct jq_bytes frame, size_t outstanding, int run_ms) {
+/* A connection for each of `client_count`; for a single one, `outstanding` requests under way. */
+struct load {
+    struct jq_conn *const *conns;
+    size_t client_count;
+    size_t outstanding;
+};
+
+static struct figures run_once(const struct load *load, struct jq_bytes frame, int run_ms) {
     static float samples[SAMPLE_COUNT_MAX];
-    struct run run = {.conn = conn, .frame = frame, .samples_us = samples, .slots_done = EVENT_INIT};
+    struct run run = {.conn = load->conns[0], .frame = frame, .samples_us = samples, .slots_done = EVENT_INIT};
     const int64_t start_ns = jq_clock_mono_ns();
     run.end_ns = start_ns + run_ms * INT64_C(1000000);
-    if (outstanding == 1) {
-        run_blocking(&run);
+    if (load->client_count > 1) {
+        run_clients(&run, load->conns);
+    } else if (load->outstanding == 1) {
+        call_until_end(&run, run.conn);
     } else {
-        run_asynchronous(&run, outstanding);
+        run_asynchronous(&run, load->outstanding);
     }
     const double seconds = (double)(jq_clock_mono_ns() - start_ns) / 1e9;
     const size_t total = atomic_load(&run.sample_count);
@@ -200,19 +237,31 @@ static struct figures run_once(struct jq_conn *conn, struct jq_bytes frame, size
     return (struct figures){(double)total / seconds, (double)samples[kept / 2], (double)samples[kept * 99 / 100]};
 }
 
-static void measure(struct jq_conn *conn, size_t size, size_t outstanding, int run_ms) {
+static void measure(const struct load *load, size_t size, int run_ms) {
     static uint8_t bytes[JQ_FRAME_SIZE_MAX];
     struct figures figures[RUN_COUNT];
     const struct jq_bytes frame = {bytes, size};
-    run_once(conn, frame, outstanding, run_ms / 4); /* To warm up. */
+    run_once(load, frame, run_ms / 4); /* To warm up. */
     for (size_t i = 0; i < RUN_COUNT; i++) {
-        figures[i] = run_once(conn, frame, outstanding, run_ms);
+        figures[i] = run_once(load, frame, run_ms);
     }
     qsort(figures, RUN_COUNT, sizeof figures[0], compare_rate);
     const struct figures *median = &figures[RUN_COUNT / 2];
-    printf("echo outstanding=%zu size=%zu rate=%.0f rate_min=%.0f rate_max=%.0f p50_us=%.1f p99_us=%.1f\n", outstanding,
-           size, median->rate, figures[0].rate, figures[RUN_COUNT - 1].rate, median->p50_us, median->p99_us);
+    const bool many = load->client_count > 1;
+    printf("echo %s=%zu size=%zu rate=%.0f rate_min=%.0f rate_max=%.0f p50_us=%.1f p99_us=%.1f\n",
+           many ? "clients" : "outstanding", many ? load->client_count : load->outstanding, size, median->rate,
+           figures[0].rate, figures[RUN_COUNT - 1].rate, median->p50_us, median->p99_us);
     fflush(stdout);
+}
+
+static struct jq_conn *connect_to(const char *url) {
+    const struct jq_conn_config config = {.urls = &url, .url_count = 1};
+    struct jq_conn *conn = NULL;
+    struct jq_error error = {0};
+    if (jq_conn_open(&config, &conn, &error) != JQ_OK || jq_conn_wait(conn, 10000, &error) != JQ_OK) {
+        die("connect", &error);
+    }
+    return conn;
 }
 
 int main(int argc, char **argv) {
@@ -224,21 +273,21 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: bench_echo [RUN_MS]   (10 to 60000)\n");
         return 64;
     }
-    char url_text[128];
-    const char *url = url_text;
-    const pid_t server = start_server(url_text, sizeof url_text);
-    const struct jq_conn_config config = {.urls = &url, .url_count = 1};
-    struct jq_conn *conn = NULL;
-    struct jq_error error = {0};
-    if (jq_conn_open(&config, &conn, &error) != JQ_OK || jq_conn_wait(conn, 10000, &error) != JQ_OK) {
-        die("connect", &error);
+    char url[128];
+    const pid_t server = start_server(url, sizeof url);
+    struct jq_conn *conns[CLIENT_COUNT];
+    for (size_t i = 0; i < CLIENT_COUNT; i++) {
+        conns[i] = connect_to(url);
     }
     static const size_t SIZES[] = {100, JQ_FRAME_SIZE_MAX};
     static const size_t OUTSTANDING[] = {1, 16, 64};
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < 3; j++) {
-            measure(conn, SIZES[i], OUTSTANDING[j], run_ms);
+            const struct load load = {conns, 1, OUTSTANDING[j]};
+            measure(&load, SIZES[i], run_ms);
         }
+        const struct load clients = {conns, CLIENT_COUNT, 1};
+        measure(&clients, SIZES[i], run_ms);
     }
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
