@@ -341,7 +341,7 @@ class Look(TestCase):
         late = self.bed.submit("work", "--delay", "1h")
         unknown = self.bed.submit("nobody.has.it")
         large = self.bed.submit("work", "--need", "mem=64G")
-        self.bed.run_jqctl("queue", "pause", "halted")
+        self.bed.run_jqctl("queue", "pause", "halted", "--new")
         halted = self.bed.submit("work", "--queue", "halted")
         broken = self.bed.submit("fails")
         self.bed.wait_for_state(broken, "dead")
@@ -369,9 +369,26 @@ class Look(TestCase):
         for words in (["flow", "show", "4711"], ["flow", "cancel", "4711"]):
             self.assertIn("flow 4711: not_found", self.bed.run_jqctl(*words)[2])
 
+    def test_a_mistyped_name_makes_no_queue(self):
+        """Of several queues one of which there is not none is touched; a queue may be made so, but not by mistake."""
+        self.bed.submit("work", "--queue", "cad")
+        for words in (["pause", "cad", "cda"], ["resume", "cda"], ["drain", "cda"]):
+            code, _, err = self.bed.run_jqctl("queue", *words)
+            self.assertEqual(code, 1, words)
+            self.assertIn("queue cda: not_found", err)
+        self.assertEqual([(queue["name"], queue["paused"]) for queue in self.bed.ask("queue", "ls")["items"]], [("cad", False)])
+        self.assertEqual(self.bed.run_jqctl("queue", "pause", "cda", "--new")[0], 0)
+        self.assertTrue(self.bed.ask("queue", "show", "cda")["item"]["paused"])
+
+    def test_a_task_that_lives_is_no_dead_letter(self):
+        task = self.bed.submit("work")
+        code, out, err = self.bed.run_jqctl("dead", "show", task)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn(f"task {task} is ready, not dead", err)
+
     def test_queues_are_paused_and_workers_drained(self):
         self.bed.start_worker("w", {"work": "command = /bin/true"})
-        self.assertEqual(self.bed.run_jqctl("queue", "pause", "a", "b")[0], 0)
+        self.assertEqual(self.bed.run_jqctl("queue", "pause", "a", "b", "--new")[0], 0)
         self.assertEqual([queue["paused"] for queue in self.bed.ask("queue", "ls")["items"]], [True, True])
         self.assertEqual(self.bed.run_jqctl("queue", "resume", "a")[0], 0)
         self.assertFalse(self.bed.ask("queue", "show", "a")["item"]["paused"])
@@ -558,7 +575,7 @@ class Tokens(TestCase):
         for path in own.values():
             os.chmod(path, 0o600)
         conf = self.bed.write("jqctl.conf", f"[server]\nurl = {self.bed.request}\ntoken_file = {own['admin']}\n")
-        pause = ["-c", conf, "queue", "pause", "mail"]
+        pause = ["-c", conf, "queue", "pause", "mail", "--new"]
         observer = {"JQ_TOKEN": self.tokens["observer"]}
         self.assertEqual(jqctl(*pause)[0], 0)
         self.assertEqual(jqctl(*pause, environment=observer)[0], DENIED)

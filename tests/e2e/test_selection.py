@@ -65,7 +65,7 @@ class Selections(TestCase):
 
     def test_queues_pause_until_drain_and_purge(self):
         """A pause ends by itself; a draining queue refuses what is new and says why; a purge cancels what waits."""
-        self.bed.do("queue", "pause", "cad", "--until", "1h")
+        self.bed.do("queue", "pause", "cad", "--new", "--until", "1h")
         self.assertTrue(self.bed.ask("queue", "show", "cad")["item"]["paused"])
         self.submit(2, "cad")
         self.bed.do("queue", "drain", "cad")

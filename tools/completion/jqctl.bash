@@ -154,7 +154,7 @@ _jqctl() {
         case $prev in
         esac ;;
     'queue pause')
-        words='--until'
+        words='--until --new'
         case $prev in
         --until) return ;;
         esac ;;
@@ -163,7 +163,7 @@ _jqctl() {
         case $prev in
         esac ;;
     'queue drain')
-        words='--undo'
+        words='--undo --new'
         case $prev in
         esac ;;
     'queue purge')

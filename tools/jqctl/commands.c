@@ -233,10 +233,12 @@ static const struct jqctl_option schedule_next_options[] = {
 
 static const struct jqctl_option pause_options[] = {
     {"until", 'u', "TIME", "Resume by itself at this time (RFC 3339), or after this span (30m).", NULL},
+    {"new", 0, NULL, "Also a queue that nobody has used yet.", NULL},
 };
 
 static const struct jqctl_option queue_drain_options[] = {
     {"undo", 0, NULL, "Take tasks again.", NULL},
+    {"new", 0, NULL, "Also a queue that nobody has used yet.", NULL},
 };
 
 static const struct jqctl_option queue_set_options[] = {

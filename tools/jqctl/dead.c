@@ -15,7 +15,7 @@ int jqctl_dead_ls(struct jqctl *ctl) {
 }
 
 int jqctl_dead_show(struct jqctl *ctl) {
-    return jqctl_task_show(ctl);
+    return jqctl_task_show_in(ctl, "dead");
 }
 
 /* ---- all of them -------------------------------------------------------------------------------------------------------- */

@@ -48,13 +48,18 @@ static void fill_name(struct jq_pack *pack, void *ctx) {
     jq_pack_field_str(pack, &jq_message_queue_ls, JQ_AT_QUEUE_LS_NAME, jq_str_of(ctx));
 }
 
-int jqctl_queue_show(struct jqctl *ctl) {
+/* The queue of that name, or a failure that says that there is none. */
+static int look_up(struct jqctl *ctl, const char *operand, struct jq_flight *flight) {
     char name[JQ_NAME_SIZE_MAX + 1];
     char what[JQ_NAME_SIZE_MAX + 16];
-    struct jq_flight flight;
-    snprintf(name, sizeof(name), "%s", ctl->args.operands[0]);
+    snprintf(name, sizeof(name), "%s", operand);
     snprintf(what, sizeof(what), "queue %s", name);
-    const int code = jqctl_call(ctl, &flight, what, "queue.ls", 1, fill_name, name);
+    return jqctl_call(ctl, flight, what, "queue.ls", 1, fill_name, name);
+}
+
+int jqctl_queue_show(struct jqctl *ctl) {
+    struct jq_flight flight;
+    const int code = look_up(ctl, ctl->args.operands[0], &flight);
     if (code != JQCTL_DONE)
         return code;
     jqctl_print_item(ctl, &queue_row, "queue", jq_view_at(jq_view_get(flight.view.body, "queues"), 0));
@@ -114,6 +119,19 @@ static int set_all(struct jqctl *ctl, struct setting *setting, const char *done)
     return JQCTL_DONE;
 }
 
+/* The same of queues that there are, all of them, or else nothing is done: a name that was mistyped would make a queue. Who wants just
+ * that says --new. */
+static int set_known(struct jqctl *ctl, struct setting *setting, bool may_be_new, const char *done) {
+    for (size_t i = 0; i < ctl->args.operand_count && !may_be_new; i++) {
+        struct jq_flight flight;
+        const int code = look_up(ctl, ctl->args.operands[i], &flight);
+        if (code != JQCTL_DONE)
+            return code;
+        jq_flight_end(&flight);
+    }
+    return set_all(ctl, setting, done);
+}
+
 enum { DONE_SIZE = 64 };
 
 /* A moment, or a span from now on. */
@@ -141,17 +159,18 @@ int jqctl_queue_pause(struct jqctl *ctl) {
         (void)snprintf(done, sizeof(done), "is paused until %.*s", JQ_STR_ARG(jq_buf_str(&text)));
         jq_buf_fini(&text);
     }
-    return set_all(ctl, &setting, done);
+    return set_known(ctl, &setting, jqctl_given(&ctl->args, "new"), done);
 }
 
 int jqctl_queue_resume(struct jqctl *ctl) {
     struct setting setting = {.given = 1U << JQ_AT_QUEUE_SET_PAUSED};
-    return set_all(ctl, &setting, "is resumed");
+    return set_known(ctl, &setting, false, "is resumed");
 }
 
 int jqctl_queue_drain(struct jqctl *ctl) {
     struct setting setting = {.given = 1U << JQ_AT_QUEUE_SET_DRAINING, .draining = !jqctl_given(&ctl->args, "undo")};
-    return set_all(ctl, &setting, setting.draining ? "drains: it takes no new tasks" : "takes tasks again");
+    return set_known(ctl, &setting, jqctl_given(&ctl->args, "new"),
+                     setting.draining ? "drains: it takes no new tasks" : "takes tasks again");
 }
 
 static int option_number(const struct jqctl *ctl, const char *name, uint64_t max, unsigned place,

@@ -151,7 +151,8 @@ static void fill_id(struct jq_pack *pack, void *ctx) {
     jq_pack_field_uint(pack, &jq_message_task_id, JQ_AT_TASK_ID_ID, id->value);
 }
 
-static int show(struct jqctl *ctl, jq_task_id id, const char *name) {
+/* A task in this state, or in any (NULL). */
+static int show(struct jqctl *ctl, jq_task_id id, const char *name, const char *state) {
     char what[64];
     struct jq_flight flight;
     snprintf(what, sizeof(what), "task %.32s", name);
@@ -159,6 +160,13 @@ static int show(struct jqctl *ctl, jq_task_id id, const char *name) {
     if (code != JQCTL_DONE)
         return code;
     const struct jq_view row = jq_view_at(jq_view_get(flight.view.body, "tasks"), 0);
+    const struct jq_str is = jq_view_str(row, "state");
+    if (state && !jq_str_equal(is, jq_str_of(state))) {
+        const int refusal = jqctl_fail(JQCTL_FAILED, "task %.32s is %.*s, not %s; see `jqctl task show %.32s`", name,
+                                       JQ_STR_ARG(is), state, name);
+        jq_flight_end(&flight);
+        return refusal;
+    }
     jqctl_print_item(ctl, &jqctl_task_whole, "task", row);
     if (jq_view_bool(row, "detail_left_out", false))
         jqctl_note("payload and report do not fit one answer: `jqctl task wait %.32s` gives the report", name);
@@ -166,12 +174,16 @@ static int show(struct jqctl *ctl, jq_task_id id, const char *name) {
     return JQCTL_DONE;
 }
 
-int jqctl_task_show(struct jqctl *ctl) {
+int jqctl_task_show_in(struct jqctl *ctl, const char *state) {
     jq_task_id *ids = NULL;
     size_t count = 0;
     int code = jqctl_operand_ids(ctl, &ids, &count);
     if (code == JQCTL_DONE)
-        code = show(ctl, ids[0], ctl->args.operands[0]);
+        code = show(ctl, ids[0], ctl->args.operands[0], state);
     free(ids);
     return code;
+}
+
+int jqctl_task_show(struct jqctl *ctl) {
+    return jqctl_task_show_in(ctl, NULL);
 }

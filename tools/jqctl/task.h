@@ -26,6 +26,9 @@ int jqctl_task_page(struct jqctl *ctl, const struct jqctl_filter *filter, void (
 /* Says on stderr what keeps a task from being run at all, if anything does: a paused queue, no worker that ever could. */
 void jqctl_explain_hint(struct jqctl *ctl, jq_task_id id);
 
+/* `task show`, of a task in any state (NULL), and `dead show`. JQCTL_FAILED if it is in another one. */
+int jqctl_task_show_in(struct jqctl *ctl, const char *state);
+
 /* `task ls` and `dead ls`. */
 int jqctl_task_list(struct jqctl *ctl, const char *states, const char *kind);
 
