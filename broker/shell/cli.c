@@ -2,9 +2,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/shell/print_settings.h"
 #include "common/log.h"
+#include "common/tokens.h"
 #include "common/version.h"
 
 enum { TEXT_SIZE_MAX = 256 * 1024 };
@@ -94,6 +96,54 @@ static enum jq_exit print_settings(const struct jq_broker_settings *settings) {
     return status;
 }
 
+/* ---- --check ---- */
+
+static void append_urls(struct jq_buf *text, const char *what, const struct jq_conf_list *urls) {
+    jq_buf_append_format(text, "  %-10s", what);
+    for (size_t i = 0; i < urls->count; i++)
+        jq_buf_append_format(text, " %s", urls->items[i]);
+    jq_buf_append_format(text, urls->count > 0 ? "\n" : " none\n");
+}
+
+/* False: there is none that is good, and *reterr says why. */
+static bool append_tokens(struct jq_buf *text, const struct jq_broker_settings *settings, struct jq_error *reterr) {
+    struct jq_tokens tokens = {.count = 0};
+    if (settings->auth == JQ_AUTH_OFF) {
+        jq_buf_append_format(text, "  %-10s off\n", "auth");
+        return true;
+    }
+    if (jq_tokens_read(settings->tokens_file, &tokens, reterr) != JQ_OK)
+        return false;
+    jq_buf_append_format(text, "  %-10s %zu tokens in %s\n", "auth", tokens.count, settings->tokens_file);
+    jq_tokens_fini(&tokens);
+    return true;
+}
+
+/* What was read, and what a broker would do by it. */
+static enum jq_exit print_check(const struct jq_conf_args *args, const struct jq_broker_settings *settings) {
+    struct jq_buf text;
+    struct jq_error error;
+    enum jq_exit status = JQ_EXIT_CONFIG;
+    const bool standard = args->file == NULL && access(JQ_BROKER_CONF_FILE, F_OK) == 0;
+    jq_buf_init(&text, TEXT_SIZE_MAX);
+    jq_buf_append_format(&text, "jqbroker: the settings are good: %s\n",
+                         args->file != NULL ? args->file
+                         : standard         ? JQ_BROKER_CONF_FILE
+                                            : "the defaults, and --set; there is no " JQ_BROKER_CONF_FILE);
+    jq_buf_append_format(&text, "  %-10s %s\n", "data", settings->data_dir);
+    append_urls(&text, "requests", &settings->request_urls);
+    append_urls(&text, "notices", &settings->notice_urls);
+    append_urls(&text, "surveys", &settings->survey_urls);
+    jq_buf_append_format(&text, "  %-10s %s\n", "http",
+                         settings->http_address[0] != '\0' ? settings->http_address : "none");
+    if (append_tokens(&text, settings, &error))
+        status = print(&text);
+    else
+        (void)fprintf(stderr, "jqbroker: [broker] tokens_file: %s\n", error.message);
+    jq_buf_fini(&text);
+    return status;
+}
+
 static void open_log(const struct jq_broker_settings *settings) {
     const struct jq_log_config config = {
         .level = (enum jq_log_level)settings->log_level, .target = JQ_LOG_TARGET_AUTO, .name = "jqbroker"};
@@ -116,7 +166,9 @@ static bool load(const struct words *words, struct jq_broker_settings *settings,
         *ret_status = complain(error.message, JQ_EXIT_CONFIG);
         return false;
     }
-    *ret_status = words->print ? print_settings(settings) : JQ_EXIT_OK;
+    *ret_status = words->print                   ? print_settings(settings)
+                  : args.action == JQ_CONF_CHECK ? print_check(&args, settings)
+                                                 : JQ_EXIT_OK;
     return args.action == JQ_CONF_RUN && !words->print;
 }
 

@@ -3,11 +3,12 @@
 
 import json
 import os
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib.bed import TestCase
+from lib.bed import TestCase, program
 
 NOOP = {"noop": "command = /bin/true\nstdin = none"}
 EX_NOPERM = 77
@@ -39,6 +40,24 @@ class Auth(TestCase):
         code, text = self.jqctl(role, *words)
         self.assertEqual(code, 0, text)
         return text.strip().split("\n")[0]
+
+    def test_check(self):
+        """Settings are called good where a broker would start by them: with a file of tokens that can be read, or without any."""
+        conf = self.bed.write("jqbroker.conf", "[broker]\nlisten_http =\n")
+        path = self.bed.write_secret("tokens", self.bed.new_token("boss", "admin")[1] + "\n")
+
+        def check(*words):
+            done = subprocess.run([program("jqbroker"), "--check", "-c", conf, *words], capture_output=True, text=True, timeout=60)
+            return done.returncode, done.stdout, done.stderr
+        code, out, err = check("--set", "broker.tokens_file=" + path)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn(f"good: {conf}\n", out)
+        self.assertIn(f"1 tokens in {path}\n", out)
+        self.assertRegex(out, r"http +none\n")
+        self.assertRegex(check("--set", "broker.auth=off")[1], r"auth +off\n")
+        code, out, err = check("--set", "broker.tokens_file=/nowhere")
+        self.assertEqual((code, out), (EX_CONFIG, ""))
+        self.assertEqual(err, "jqbroker: [broker] tokens_file: /nowhere: No such file or directory\n")
 
     def test_roles(self):
         """Each role does what the table of ops gives it, and no more."""
