@@ -19,16 +19,18 @@ static size_t paths_of_command(const char *const *argv, const char *program, con
     return count;
 }
 
-enum jq_err jq_child_confine(const struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
-                             const char *program, int *ret_fd, struct jq_error *reterr) {
+enum jq_err jq_child_confine(struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
+                             const char *program, struct jq_error *reterr) {
     const char *own[OWN_PATHS_MAX];
     const bool writes = spec->output_dir != NULL && spec->output_dir[0] != '\0';
     const char *const output[] = {writes ? spec->output_dir : NULL, NULL};
     const struct jq_sandbox_paths command = {.read = own, .write = output};
-    *ret_fd = -1;
     if (child->host->sandbox == NULL || spec->trusted) {
         return JQ_OK;
     }
     own[paths_of_command(spec->argv, program, own)] = NULL;
-    return jq_sandbox_rules(child->host->sandbox, work_fd, &command, &spec->paths, spec->network, ret_fd, reterr);
+    /* An output folder outlives its task. What a zygote forks enters its rules when we do not see it. */
+    const bool again = !writes && spec->argv != NULL && !spec->warm;
+    return jq_sandbox_rules_take(child->host->sandbox, work_fd, &command, &spec->paths, spec->network, again,
+                                 &child->rules, reterr);
 }

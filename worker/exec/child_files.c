@@ -40,10 +40,14 @@ bool jq_child_take_result_file(struct jq_exec_child *child) {
 }
 
 void jq_child_remove_files(struct jq_exec_child *child) {
+    struct jq_exec_host *host = child->host;
     if (child->has_work_dir) {
-        struct jq_exec_host *host = child->host;
         (void)jq_remover_take(&host->remover, host->work_fd, host->work_fd, child->name);
         child->has_work_dir = false;
+    }
+    if (child->rules != NULL) {
+        jq_sandbox_rules_give(host->sandbox, child->rules);
+        child->rules = NULL;
     }
     jq_leftover_book_erase(&child->host->book, child->record_fd);
     child->record_fd = -1;

@@ -333,8 +333,7 @@ uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms) {
 static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec *spec, const struct jq_argv *argv,
                          const struct environment *env, int work_fd, int *ret_pidfd, struct jq_error *reterr) {
     const struct jq_sandbox *sandbox = child->host->sandbox;
-    int rules_fd = -1;
-    enum jq_err err = jq_child_confine(child, spec, work_fd, argv->path, &rules_fd, reterr);
+    const enum jq_err err = jq_child_confine(child, spec, work_fd, argv->path, reterr);
     if (err != JQ_OK) {
         return err;
     }
@@ -354,7 +353,7 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
         .switch_user = spec->switch_user,
         .uid = spec->uid,
         .gid = spec->gid,
-        .rules_fd = rules_fd,
+        .rules_fd = jq_sandbox_rules_fd(child->rules),
         .filter = sandbox != NULL ? jq_sandbox_filter(sandbox, spec->network) : NULL,
     };
     for (unsigned i = 0; i < call.join_count; i++) {
@@ -363,11 +362,7 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
     if (spec->reply || spec->extra_fd > 0) {
         call.fds[call.fd_count++] = spec->reply ? child->handover_fds[FD_REPLY] : spec->extra_fd;
     }
-    err = jq_spawn(&child->host->spawner, &call, &child->pid, ret_pidfd, reterr);
-    if (rules_fd >= 0) {
-        (void)close(rules_fd);
-    }
-    return err;
+    return jq_spawn(&child->host->spawner, &call, &child->pid, ret_pidfd, reterr);
 }
 
 static void record(struct jq_exec_child *child) {
@@ -472,13 +467,14 @@ enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec
     if (err != JQ_OK) {
         return err;
     }
-    int rules_fd = -1;
-    err = jq_child_confine(child, spec, work_fd, NULL, &rules_fd, reterr);
+    err = jq_child_confine(child, spec, work_fd, NULL, reterr);
     (void)close(work_fd);
     if (err != JQ_OK) {
         jq_child_discard(child);
         return err;
     }
+    const int rules_fd = jq_sandbox_rules_steal(child->rules);
+    child->rules = NULL;
     if (rules_fd >= 0) {
         child->handover_fds[child->handover_count++] = rules_fd;
     }

@@ -127,6 +127,7 @@ struct jq_exec_child {
     struct rusage usage;
     struct jq_cgroup group;
     bool has_work_dir;
+    struct jq_sandbox_rules *rules;               /* of its sandbox, for as long as its work dir is there; NULL: none */
     int handover_fds[JQ_EXEC_HANDOVER_COUNT_MAX]; /* the other side's ends, until it has begun */
     unsigned handover_count;
     unsigned join_count;     /* of them, from FD_JOIN on: the cgroup's own */
@@ -164,9 +165,9 @@ void jq_child_discard(struct jq_exec_child *child);
 /* child_start.c: closes our ends of its channels. */
 void jq_child_stop_watching(struct jq_exec_child *child);
 
-/* child_confine.c: the rules of its sandbox, a descriptor that the caller closes; -1: none. `program` is what it will run, or NULL. */
-enum jq_err jq_child_confine(const struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
-                             const char *program, int *ret_fd, struct jq_error *reterr);
+/* child_confine.c: the rules of its sandbox into child->rules. `program` is what it will run, or NULL. */
+enum jq_err jq_child_confine(struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
+                             const char *program, struct jq_error *reterr);
 
 /* child_files.c: the result file into child->result, if there is one; and everything that lies on disk, removed. */
 bool jq_child_take_result_file(struct jq_exec_child *child);

@@ -33,18 +33,39 @@ enum {
 #define RIGHTS_ABI_1 (RIGHT(13) - 1)
 #define FILE_RIGHTS  (READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT(FS_TRUNCATE_BIT) | RIGHT(FS_IOCTL_DEV_BIT))
 
-enum { FIRST_SAFE_FD = 10 };
+enum { FIRST_SAFE_FD = 10, IDLE_MAX = 64, FILES_MAX = 32 };
 
 struct ruleset_attr { /* struct landlock_ruleset_attr of ABI 6 */
     uint64_t fs, net, scoped;
 };
 
+/* Which files the paths named when the rules were made; number 0: there was none. */
+struct named_files {
+    struct {
+        dev_t dev;
+        ino_t ino;
+        bool write;
+    } list[FILES_MAX];
+    size_t count; /* above FILES_MAX: they are not all in the list */
+};
+
+struct jq_sandbox_rules {
+    int fd;
+    int work_fd; /* of rules that are used again, while a child has them: its work dir */
+    bool network;
+    unsigned uses;
+    uint64_t generation; /* of the places */
+    struct named_files files;
+};
+
 struct jq_sandbox {
     int abi;
-    struct jq_sandbox_places places; /* for every child */
-    char **read, **write;            /* the same, looked up anew for each; each list ends with NULL */
-    uint64_t handled;                /* rights that the rules speak of: all that this kernel knows */
-    struct sock_fprog *filters[2];   /* without and with the network; NULL: the kernel has no seccomp */
+    struct jq_sandbox_places places;         /* for every child */
+    char **read, **write;                    /* the same, looked up anew for each; each list ends with NULL */
+    uint64_t handled;                        /* rights that the rules speak of: all that this kernel knows */
+    struct sock_fprog *filters[2];           /* without and with the network; NULL: the kernel has no seccomp */
+    struct jq_sandbox_rules *idle[IDLE_MAX]; /* the one used last at the end */
+    size_t idle_count;
 };
 
 /* ---- rules ---- */
@@ -66,75 +87,216 @@ static bool add_rule(const struct jq_sandbox *sandbox, int rules_fd, int fd, boo
     return syscall(SYS_landlock_add_rule, rules_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
 }
 
-static bool is_folder(int fd) {
-    struct stat status;
-    return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
 static void ask_kernel(struct jq_sandbox *sandbox) {
     const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     sandbox->abi = abi > 0 ? (int)abi : 0;
     sandbox->handled = sandbox->abi > 0 ? rights_of(sandbox->abi) : 0;
 }
 
-static bool add_paths(const struct jq_sandbox *sandbox, int rules_fd, const char *const *paths, uint64_t rights) {
+static void note_file(struct named_files *files, const struct stat *status, bool write) {
+    if (files->count < FILES_MAX) {
+        files->list[files->count].dev = status->st_dev;
+        files->list[files->count].ino = status->st_ino;
+        files->list[files->count].write = write;
+    }
+    files->count++;
+}
+
+static bool add_paths(const struct jq_sandbox *sandbox, struct jq_sandbox_rules *rules, const char *const *paths,
+                      bool write) {
     bool done = true;
     for (; done && paths != NULL && *paths != NULL; paths++) {
+        struct stat status = {.st_ino = 0};
         const int fd = open(*paths, O_PATH | O_CLOEXEC);
         if (fd >= 0) {
-            done = add_rule(sandbox, rules_fd, fd, is_folder(fd), rights);
+            done = fstat(fd, &status) == 0 &&
+                   add_rule(sandbox, rules->fd, fd, S_ISDIR(status.st_mode), write ? UINT64_MAX : READ_ALL);
             (void)close(fd);
         }
+        note_file(&rules->files, &status, write);
     }
     return done;
 }
 
-static bool add_both(const struct jq_sandbox *sandbox, int rules_fd, const struct jq_sandbox_paths *paths) {
-    return paths == NULL || (add_paths(sandbox, rules_fd, paths->read, READ_ALL) &&
-                             add_paths(sandbox, rules_fd, paths->write, UINT64_MAX));
+static bool add_both(const struct jq_sandbox *sandbox, struct jq_sandbox_rules *rules,
+                     const struct jq_sandbox_paths *paths) {
+    return paths == NULL ||
+           (add_paths(sandbox, rules, paths->read, false) && add_paths(sandbox, rules, paths->write, true));
 }
 
-static bool fill_rules(struct jq_sandbox *sandbox, int rules_fd, int work_fd, const struct jq_sandbox_paths *paths,
-                       const struct jq_sandbox_paths *more) {
-    const struct jq_sandbox_paths always = {.read = (const char *const *)sandbox->read,
-                                            .write = (const char *const *)sandbox->write};
-    bool done = work_fd < 0 || add_rule(sandbox, rules_fd, work_fd, true, UINT64_MAX);
-    jq_sandbox_places_find(&sandbox->places);
+static struct jq_sandbox_paths paths_of_all(const struct jq_sandbox *sandbox) {
+    return (struct jq_sandbox_paths){.read = (const char *const *)sandbox->read,
+                                     .write = (const char *const *)sandbox->write};
+}
+
+static bool fill_rules(const struct jq_sandbox *sandbox, struct jq_sandbox_rules *rules,
+                       const struct jq_sandbox_paths *paths, const struct jq_sandbox_paths *more) {
+    const struct jq_sandbox_paths always = paths_of_all(sandbox);
+    bool done = true;
     for (size_t i = 0; done && i < sandbox->places.count; i++) {
         const struct jq_sandbox_place *place = &sandbox->places.list[i];
-        done = add_rule(sandbox, rules_fd, place->fd, place->folder, place->device ? FILE_RIGHTS : READ_ALL);
+        done = add_rule(sandbox, rules->fd, place->fd, place->folder, place->device ? FILE_RIGHTS : READ_ALL);
     }
-    return done && add_both(sandbox, rules_fd, &always) && add_both(sandbox, rules_fd, paths) &&
-           add_both(sandbox, rules_fd, more);
+    return done && add_both(sandbox, rules, &always) && add_both(sandbox, rules, paths) &&
+           add_both(sandbox, rules, more);
 }
 
-enum jq_err jq_sandbox_rules(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
-                             const struct jq_sandbox_paths *more, bool network, int *ret_fd, struct jq_error *reterr) {
-    *ret_fd = -1;
-    if (sandbox->abi == 0) {
-        return JQ_OK;
+static void close_if_open(int *fd) {
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
     }
+}
+
+static void rules_free(struct jq_sandbox_rules *rules) {
+    if (rules != NULL) {
+        close_if_open(&rules->work_fd);
+        close_if_open(&rules->fd);
+    }
+    free(rules);
+}
+
+static int create_ruleset(const struct jq_sandbox *sandbox, bool network) {
     const struct ruleset_attr attr = {
         .fs = sandbox->handled,
         .net = sandbox->abi >= ABI_NET && !network ? NET_BIND_AND_CONNECT_TCP : 0,
         .scoped = sandbox->abi >= ABI_SCOPE ? SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS : 0,
     };
     const int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-    if (fd < 0) {
-        return jq_fail_errno(reterr, errno, "sandbox: rules");
-    }
     /* Out of the way of the descriptors that the child gets. */
-    *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_SAFE_FD);
-    (void)close(fd);
-    if (*ret_fd >= 0 && fill_rules(sandbox, *ret_fd, work_fd, paths, more)) {
+    const int high_fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, FIRST_SAFE_FD) : -1;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return high_fd;
+}
+
+static enum jq_err make_rules(const struct jq_sandbox *sandbox, const struct jq_sandbox_paths *paths,
+                              const struct jq_sandbox_paths *more, bool network, struct jq_sandbox_rules **ret_rules,
+                              struct jq_error *reterr) {
+    struct jq_sandbox_rules *rules = calloc(1, sizeof(*rules));
+    if (rules == NULL) {
+        return jq_fail(reterr, JQ_ERR_NOMEM, "sandbox: rules");
+    }
+    rules->work_fd = -1;
+    rules->network = network;
+    rules->generation = sandbox->places.generation;
+    rules->fd = create_ruleset(sandbox, network);
+    if (rules->fd >= 0 && fill_rules(sandbox, rules, paths, more)) {
+        *ret_rules = rules;
         return JQ_OK;
     }
-    const int rule_errno = errno;
-    if (*ret_fd >= 0) {
-        (void)close(*ret_fd);
-        *ret_fd = -1;
+    const enum jq_err err = jq_fail_errno(reterr, errno, "sandbox: rules");
+    rules_free(rules);
+    return err;
+}
+
+/* ---- rules that are used again ---- */
+
+/* The paths name what they named when the rules were made. *at: the first of the files noted then; moves on. */
+static bool are_same(const struct named_files *files, const char *const *paths, bool write, size_t *at) {
+    for (; paths != NULL && *paths != NULL; paths++, ++*at) {
+        struct stat status;
+        if (stat(*paths, &status) != 0) {
+            status = (struct stat){.st_ino = 0};
+        }
+        if (*at >= files->count || files->list[*at].ino != status.st_ino || files->list[*at].dev != status.st_dev ||
+            files->list[*at].write != write) {
+            return false;
+        }
     }
-    return jq_fail_errno(reterr, rule_errno, "sandbox: a rule");
+    return true;
+}
+
+static bool are_both_same(const struct named_files *files, const struct jq_sandbox_paths *paths, size_t *at) {
+    return paths == NULL || (are_same(files, paths->read, false, at) && are_same(files, paths->write, true, at));
+}
+
+static bool suits(const struct jq_sandbox *sandbox, const struct jq_sandbox_rules *rules,
+                  const struct jq_sandbox_paths *paths, const struct jq_sandbox_paths *more, bool network) {
+    const struct jq_sandbox_paths always = paths_of_all(sandbox);
+    size_t at = 0;
+    return rules->network == network && rules->generation == sandbox->places.generation &&
+           are_both_same(&rules->files, &always, &at) && are_both_same(&rules->files, paths, &at) &&
+           are_both_same(&rules->files, more, &at) && at == rules->files.count;
+}
+
+static struct jq_sandbox_rules *take_idle(struct jq_sandbox *sandbox, size_t index) {
+    struct jq_sandbox_rules *rules = sandbox->idle[index];
+    sandbox->idle_count--;
+    for (size_t i = index; i < sandbox->idle_count; i++) {
+        sandbox->idle[i] = sandbox->idle[i + 1];
+    }
+    return rules;
+}
+
+static struct jq_sandbox_rules *find_idle(struct jq_sandbox *sandbox, const struct jq_sandbox_paths *paths,
+                                          const struct jq_sandbox_paths *more, bool network) {
+    for (size_t i = sandbox->idle_count; i > 0; i--) {
+        if (suits(sandbox, sandbox->idle[i - 1], paths, more, network)) {
+            return take_idle(sandbox, i - 1);
+        }
+    }
+    return NULL;
+}
+
+enum jq_err jq_sandbox_rules_take(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
+                                  const struct jq_sandbox_paths *more, bool network, bool again,
+                                  struct jq_sandbox_rules **ret_rules, struct jq_error *reterr) {
+    *ret_rules = NULL;
+    if (sandbox->abi == 0) {
+        return JQ_OK;
+    }
+    jq_sandbox_places_find(&sandbox->places);
+    struct jq_sandbox_rules *rules = again ? find_idle(sandbox, paths, more, network) : NULL;
+    const enum jq_err err = rules != NULL ? JQ_OK : make_rules(sandbox, paths, more, network, &rules, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    if (work_fd >= 0 && !add_rule(sandbox, rules->fd, work_fd, true, UINT64_MAX)) {
+        const int rule_errno = errno;
+        rules_free(rules);
+        return jq_fail_errno(reterr, rule_errno, "sandbox: the rule of the work dir");
+    }
+    rules->work_fd = again && rules->files.count <= FILES_MAX ? fcntl(work_fd, F_DUPFD_CLOEXEC, FIRST_SAFE_FD) : -1;
+    rules->uses++;
+    *ret_rules = rules;
+    return JQ_OK;
+}
+
+/* A folder that was removed, and has no name anywhere. */
+static bool is_gone(int fd) {
+    struct stat status;
+    return fd >= 0 && fstat(fd, &status) == 0 && status.st_nlink == 0;
+}
+
+void jq_sandbox_rules_give(struct jq_sandbox *sandbox, struct jq_sandbox_rules *rules) {
+    if (rules == NULL || !is_gone(rules->work_fd) || rules->uses >= JQ_SANDBOX_RULES_USES_MAX) {
+        rules_free(rules);
+        return;
+    }
+    close_if_open(&rules->work_fd);
+    if (sandbox->idle_count == IDLE_MAX) {
+        rules_free(take_idle(sandbox, 0));
+    }
+    sandbox->idle[sandbox->idle_count++] = rules;
+}
+
+int jq_sandbox_rules_fd(const struct jq_sandbox_rules *rules) {
+    return rules != NULL ? rules->fd : -1;
+}
+
+unsigned jq_sandbox_rules_uses(const struct jq_sandbox_rules *rules) {
+    return rules->uses;
+}
+
+int jq_sandbox_rules_steal(struct jq_sandbox_rules *rules) {
+    const int fd = jq_sandbox_rules_fd(rules);
+    if (rules != NULL) {
+        rules->fd = -1;
+    }
+    rules_free(rules);
+    return fd;
 }
 
 /* ---- the sandbox ---- */
@@ -193,6 +355,9 @@ enum jq_err jq_sandbox_new(const struct jq_sandbox_paths *system, struct jq_sand
 void jq_sandbox_free(struct jq_sandbox *sandbox) {
     if (sandbox == NULL) {
         return;
+    }
+    while (sandbox->idle_count > 0) {
+        rules_free(take_idle(sandbox, sandbox->idle_count - 1));
     }
     jq_sandbox_places_close(&sandbox->places);
     free_list(sandbox->read);

@@ -99,6 +99,7 @@ void jq_sandbox_places_find(struct jq_sandbox_places *places) {
         changed = has_changed(folders[i], &places->seen[i]) || changed;
     }
     if (changed) {
+        places->generation++;
         jq_sandbox_places_close(places);
         add_all(places, readable, sizeof(readable) / sizeof(readable[0]), false);
         add_all(places, devices, sizeof(devices) / sizeof(devices[0]), true);

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -27,6 +28,7 @@ struct jq_sandbox_place {
 struct jq_sandbox_places {
     struct jq_sandbox_place list[JQ_SANDBOX_PLACES_MAX];
     size_t count;
+    uint64_t generation; /* of the list: another one each time that it is filled */
     struct jq_sandbox_seen {
         dev_t dev;
         ino_t ino;               /* another stands there after a mount over it */

@@ -41,7 +41,7 @@ struct jq_spawn_spec {
     uid_t uid;
     gid_t gid;
     bool may_outlive_parent;         /* no PDEATHSIG */
-    int rules_fd;                    /* from jq_sandbox_rules(), or -1 */
+    int rules_fd;                    /* from jq_sandbox_rules_fd(), or -1 */
     const struct sock_fprog *filter; /* from jq_sandbox_filter(), or NULL */
 };
 
