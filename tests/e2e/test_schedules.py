@@ -47,6 +47,7 @@ class Schedules(TestCase):
         """What was set is shown as it was set, with its next times in its zone; by name it is run, paused, removed."""
         self.bed.do("schedule", "set", "report", "30 2 * * mon-fri", "work", "--zone", "Europe/Berlin",
                     "--overlap", "skip", "--jitter", "10m", "--queue", "night", "--retry", "1", "--group", "acme")
+        self.assertNotIn("headers", self.bed.run_jqctl("schedule", "show", "report")[1])
         item = self.show("report")
         self.assertEqual((item["when"], item["zone"], item["queue"]), ("30 2 * * mon-fri", "Europe/Berlin", "night"))
         self.assertEqual((item["overlap"], item["catch_up"], item["jitter_ms"]), ("skip", "last", 600000))

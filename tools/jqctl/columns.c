@@ -79,13 +79,36 @@ static void append_amounts(struct jq_buf *buf, struct jq_view map) {
     }
 }
 
+static void append_text(struct jq_buf *buf, struct jq_view map, size_t at) {
+    jqctl_append_safe(buf, jq_view_key_at(map, at), false);
+    jq_buf_append_u8(buf, '=');
+    jqctl_append_safe(buf, jq_view_to_str(jq_view_value_at(map, at)), false);
+}
+
 static void append_texts(struct jq_buf *buf, struct jq_view map) {
     for (size_t i = 0; i < jq_view_count(map); i++) {
         jq_buf_append_format(buf, "%s", i ? " " : "");
-        jqctl_append_safe(buf, jq_view_key_at(map, i), false);
-        jq_buf_append_u8(buf, '=');
-        jqctl_append_safe(buf, jq_view_to_str(jq_view_value_at(map, i)), false);
+        append_text(buf, map, i);
     }
+}
+
+static bool is_brokers(struct jq_str name) {
+    return name.size > 3 && memcmp(name.data, "jq-", 3) == 0;
+}
+
+/* Returns how many they are; none is appended where `buf` is NULL. */
+static size_t append_headers(struct jq_buf *buf, struct jq_view map) {
+    size_t count = 0;
+    for (size_t i = 0; i < jq_view_count(map); i++) {
+        if (is_brokers(jq_view_key_at(map, i)))
+            continue;
+        if (buf) {
+            jq_buf_append_format(buf, "%s", count ? " " : "");
+            append_text(buf, map, i);
+        }
+        count++;
+    }
+    return count;
 }
 
 static void append_units(struct jq_buf *buf, struct jq_view map) {
@@ -204,6 +227,7 @@ bool jqctl_shown(const struct jqctl_column *column, struct jq_view row) {
     case JQCTL_IDS:
     case JQCTL_MAP:
     case JQCTL_LIST: return jq_view_count(value) > 0;
+    case JQCTL_HEADERS: return append_headers(NULL, value) > 0;
     case JQCTL_LIMIT: return uint_of(value) > 0;
     default: return jq_view_given(value);
     }
@@ -217,6 +241,7 @@ static void append_value(struct jq_buf *buf, const struct jqctl_column *column, 
     case JQCTL_TIME: append_time(buf, ms_of(value), now_ms, whole); break;
     case JQCTL_AMOUNTS: append_amounts(buf, value); break;
     case JQCTL_TEXTS: append_texts(buf, value); break;
+    case JQCTL_HEADERS: (void)append_headers(buf, value); break;
     case JQCTL_UNITS: append_units(buf, value); break;
     case JQCTL_WORDS: append_words(buf, value); break;
     case JQCTL_IDS: append_ids(buf, value); break;
@@ -335,7 +360,8 @@ static void write_value(struct jq_json *json, const struct jqctl_column *column,
     case JQCTL_REAL: jq_json_double(json, jq_view_to_double(value, 0)); break;
     case JQCTL_FLAG: jq_json_bool(json, jq_view_to_bool(value, false)); break;
     case JQCTL_AMOUNTS: write_amounts(json, value); break;
-    case JQCTL_TEXTS: write_texts(json, value); break;
+    case JQCTL_TEXTS:
+    case JQCTL_HEADERS: write_texts(json, value); break;
     case JQCTL_UNITS: write_units(json, value); break;
     case JQCTL_WORDS: write_words(json, value); break;
     case JQCTL_IDS: write_ids(json, value); break;

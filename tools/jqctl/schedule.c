@@ -44,7 +44,7 @@ static const struct jqctl_column task_columns[] = {
     {"result_ttl_ms", "result kept", JQCTL_SPAN, JQCTL_TABLE, NULL},
     {"inputs", "inputs", JQCTL_TEXTS, JQCTL_TABLE, NULL},
     {"outputs", "outputs", JQCTL_WORDS, JQCTL_TABLE, NULL},
-    {"headers", "headers", JQCTL_TEXTS, JQCTL_TABLE, NULL},
+    {"headers", "headers", JQCTL_HEADERS, JQCTL_TABLE, NULL},
     {"payload", "payload", JQCTL_DATA, JQCTL_TABLE, NULL},
 };
 static const struct jqctl_columns task_row = JQCTL_COLUMNS(task_columns);
