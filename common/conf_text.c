@@ -138,6 +138,13 @@ static size_t edit_distance(struct jq_str a, struct jq_str b) {
     return row[b.size];
 }
 
+/* A word that was not finished is as near as one with a slip. */
+static size_t distance_of(struct jq_str text, struct jq_str candidate) {
+    const bool begins =
+        text.size > 1 && text.size < candidate.size && memcmp(text.data, candidate.data, text.size) == 0;
+    return begins ? 1 : edit_distance(text, candidate);
+}
+
 const char *jq_conf_suggest(struct jq_str text, const char *const *candidates, size_t count) {
     const char *best = NULL;
     size_t best_distance = text.size / 3 + 2; /* A third of it may be wrong, and one byte more. */
@@ -147,7 +154,7 @@ const char *jq_conf_suggest(struct jq_str text, const char *const *candidates, s
         const struct jq_str candidate = jq_str_of(candidates[i]);
         if (candidate.size > SUGGEST_SIZE_MAX)
             continue;
-        const size_t distance = edit_distance(text, candidate);
+        const size_t distance = distance_of(text, candidate);
         if (distance < best_distance && distance < candidate.size) {
             best = candidates[i];
             best_distance = distance;

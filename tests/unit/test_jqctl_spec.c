@@ -103,6 +103,7 @@ static void wrong_lines_name_the_field(void **state) {
         {"[]", "not an object"},
         {"5", "not an object"},
         {"{\"handlr\":\"x\"}", "handlr: no such field; did you mean handler?"},
+        {"{\"prio\":1}", "prio: no such field; did you mean priority?"},
         {"{\"inputs\":[]}", "inputs: not an object of hashes"},
         {"{\"inputs\":{\"part\":\"bracket.step\"}}", "inputs.part: not a SHA-256 in 64 hex digits"},
         {"{\"inputs\":{\"part\":7}}", "inputs.part: not a SHA-256 in 64 hex digits"},
