@@ -76,7 +76,8 @@ static const struct jq_conf_key worker_keys[] = {
     PATH("state_dir", state_dir, "/var/lib/jqworker",
          "What this worker has to remember; one running worker at a time."),
     PATH("work_dir", work_dir, "/var/lib/jqworker/work", "Parent of the work dirs of tasks; emptied at the start."),
-    PATH("output_dir", output_dir, "/var/lib/jqworker/output", "Where handlers put their files, a folder a task."),
+    PATH("output_dir", output_dir, "/var/lib/jqworker/output",
+         "Where handlers put their files, a folder a task; one running worker at a time."),
     SIZE("blob_cache", blob_cache_bytes, 0, TIB, "1G",
          "Inputs of tasks are kept in state_dir for others that read the same, up to so much; 0: not at all. What is "
          "larger, or finds no room, goes past it."),

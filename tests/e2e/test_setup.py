@@ -13,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import sp
-from lib.bed import ROOT, Bed, TestCase, program, wait_until
+from lib.bed import ROOT, Bed, TestCase, program, shell, wait_until
 
 EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_CONFIG = 64, 65, 69, 73, 74, 75, 78
 NOOP = {"noop": "command = /bin/true\nstdin = none"}
@@ -246,6 +246,22 @@ class Worker(TestCase):
         self.bed.start_broker()
         self.bed.start_worker("w", NOOP)
         self.refuses(NOOP, {"worker.state_dir": self.bed.path("w", "state")}, EX_TEMPFAIL, self.bed.path("w", "state"))
+
+    def test_output_owned(self):
+        """An output folder belongs to one running worker: the second ends with 75, and leaves what the first's task writes alone."""
+        self.bed.start_broker()
+        note = self.bed.path("go")
+        script = "echo part > {output.part}; while [ ! -e \"$1\" ]; do sleep 0.05; done".replace("{output.part}", "$JQ_OUTPUT_DIR/part")
+        self.bed.start_worker("w", {"writes": shell(script, note) + "\nstdin = none"})
+        output = self.bed.path("w", "output")
+        task = self.bed.submit("writes")
+        wait_until("it has written", lambda: os.path.exists(os.path.join(output, f".{task}.1", "part")))
+        self.refuses(NOOP, {"worker.output_dir": output}, EX_TEMPFAIL, f"output_dir: another worker runs on {output}")
+        with open(note, "wb"):
+            pass
+        self.bed.wait_for_state(task, "succeeded")
+        with open(os.path.join(output, task, "part"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "part\n")
 
     def test_one_name_two_brokers(self):
         """Workers of one name on one machine, each with a broker of its own, do not get into each other's tasks."""

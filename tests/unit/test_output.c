@@ -232,6 +232,24 @@ static void directory_that_cannot_be_used_is_named(void **state) {
     free(run);
 }
 
+/* Two workers on one directory would take each other's attempts for rests of a crash: the second is refused, and may have it when the
+ * first has ended. */
+static void directory_is_one_workers_alone(void **state) {
+    struct place *place = *state;
+    struct jq_worker_shell second = {.settings = &place->settings};
+    struct jq_error error;
+    char expected[160];
+    assert_int_equal(jq_output_open(&place->worker, NULL), JQ_OK);
+    assert_int_equal(jq_output_open(&second, &error), JQ_ERR_LOCKED);
+    (void)snprintf(expected, sizeof(expected), "[worker] output_dir: another worker runs on %s", place->dir);
+    assert_string_equal(error.message, expected);
+    jq_output_close(&second);
+    assert_int_equal(jq_output_open(&second, NULL), JQ_ERR_LOCKED);
+    jq_output_close(&place->worker);
+    assert_int_equal(jq_output_open(&second, NULL), JQ_OK);
+    jq_output_close(&second);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_the_accepted_attempt_shows, set_up, tear_down),
@@ -242,6 +260,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(folder_belongs_to_the_user_of_the_task, set_up, tear_down),
         cmocka_unit_test_setup_teardown(handler_without_files_gets_no_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folder_has_the_name_of_the_task, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(directory_is_one_workers_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(directory_that_cannot_be_used_is_named, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,8 +58,8 @@ enum jq_err jq_worker_open_host(struct jq_worker_shell *worker, struct jq_error 
                                           .sandbox = settings->sandbox != JQ_SANDBOX_OFF,
                                           .read = (const char *const *)settings->read.items};
     enum jq_err err = jq_make_dirs(settings->work_dir, 0711, reterr);
-    err = err == JQ_OK ? jq_make_dirs(settings->output_dir, 0755, reterr) : err;
     err = err == JQ_OK ? jq_exec_host_new(&config, &worker->host, reterr) : err;
+    err = err == JQ_OK ? jq_output_open(worker, reterr) : err;
     if (err == JQ_OK) {
         tell_features(worker);
         note_lacks(worker);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,38 @@ enum jq_err jq_make_dirs(const char *path, unsigned mode, struct jq_error *reter
         }
     }
     return JQ_OK;
+}
+
+/* The folder itself is locked: a file for it would stand among those of tasks. */
+enum jq_err jq_output_open(struct jq_worker_shell *worker, struct jq_error *reterr) {
+    const char *path = worker->settings->output_dir;
+    const enum jq_err err = jq_make_dirs(path, 0755, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return jq_fail_errno(reterr, errno, "[worker] output_dir: %.160s", path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int lock_errno = errno;
+        (void)close(fd);
+        if (lock_errno == EWOULDBLOCK) {
+            return jq_fail(reterr, JQ_ERR_LOCKED, "[worker] output_dir: another worker runs on %.160s", path);
+        }
+        JQ_LOG_WARN("output_dir cannot be locked: see to it that no other worker has it", JQ_F_STR("path", path),
+                    JQ_F_INT("errno", lock_errno));
+        return JQ_OK;
+    }
+    worker->output_lock = (struct jq_output_lock){.fd = fd, .held = true};
+    return JQ_OK;
+}
+
+void jq_output_close(struct jq_worker_shell *worker) {
+    if (worker->output_lock.held) {
+        (void)close(worker->output_lock.fd);
+        worker->output_lock.held = false;
+    }
 }
 
 /* `path` lies in output_dir. */

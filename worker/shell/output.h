@@ -2,12 +2,17 @@
  *
  * An attempt writes into output_dir/.TASK.ATTEMPT, made empty for it; once the broker accepted its success that becomes output_dir/TASK. Two
  * attempts never write into one place, and what stands under TASK is whole: files of an earlier success (the task was replayed) give way in
- * one step. output_dir is one worker's alone: at its start it removes what attempts left there.
+ * one step. output_dir is one worker's alone, which holds a lock on it: at its start it removes what attempts left there.
  */
 #ifndef JQ_WORKER_SHELL_OUTPUT_H
 #define JQ_WORKER_SHELL_OUTPUT_H
 
 #include "worker/shell/worker.h"
+
+/* Makes output_dir if it is missing, and takes it for this worker, until jq_output_close() or the end of the process. JQ_ERR_LOCKED:
+ * another worker runs on it. Where the file system has no locks, that is said in the log, and nothing is held. */
+enum jq_err jq_output_open(struct jq_worker_shell *worker, struct jq_error *reterr);
+void jq_output_close(struct jq_worker_shell *worker);
 
 /* Makes the attempt's folder and sets run->output, unless the handler makes no files (output_files_max = 0). On failure nothing is left. */
 enum jq_err jq_output_make(struct jq_run *run, struct jq_error *reterr);

@@ -542,6 +542,7 @@ static void tear_down(struct jq_worker_shell *worker) {
     jq_courier_close(worker->courier);
     jq_link_free(worker->link);
     jq_exec_host_free(worker->host);
+    jq_output_close(worker);
     jq_agent_free(worker->agent);
     jq_map_fini(&worker->runs);
     free((void *)worker->run_at);

@@ -54,6 +54,11 @@ struct jq_run {
     bool fetching;              /* what it waited for; then it is launched */
 };
 
+struct jq_output_lock {
+    int fd;
+    bool held;
+};
+
 struct jq_worker_shell {
     const struct jq_conf_args *args;
     const struct jq_worker_settings *settings; /* in force */
@@ -87,8 +92,9 @@ struct jq_worker_shell {
     int64_t pressure_next_ms;
     int64_t progress_next_ms;
     int64_t output_next_ms, output_due_ms;
-    unsigned output_flights; /* requests that tell of output */
-    unsigned output_endings; /* reports that wait for them */
+    struct jq_output_lock output_lock; /* output.c: of output_dir */
+    unsigned output_flights;           /* requests that tell of output */
+    unsigned output_endings;           /* reports that wait for them */
     bool pressure_high;
     struct jq_tie tie;
 };
