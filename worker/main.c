@@ -1,10 +1,12 @@
 /* main.c - jqworker: reads its command line and configuration, and runs the worker. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/transport/guard.h"
 #include "common/version.h"
+#include "worker/shell/check.h"
 #include "worker/shell/worker.h"
 
 enum { EXIT_USAGE_ERROR = 64, EXIT_IO = 74, EXIT_CONFIG = 78, HELP_SIZE_MAX = 256 * 1024 };
@@ -29,6 +31,18 @@ static int print_action(enum jq_conf_action action) {
     return whole ? 0 : complain("cannot write to standard output", EXIT_IO);
 }
 
+static int print_check(const struct jq_conf_args *args, const struct jq_worker_settings *settings) {
+    const bool standard = args->file == NULL && access(JQ_WORKER_CONF_FILE, F_OK) == 0;
+    const char *file = args->file != NULL ? args->file
+                       : standard         ? JQ_WORKER_CONF_FILE
+                                          : "the defaults, and --set; there is no " JQ_WORKER_CONF_FILE;
+    switch (jq_worker_check(settings, file, stdout, stderr)) {
+    case JQ_CHECK_GOOD: return 0;
+    case JQ_CHECK_WRONG: return EXIT_CONFIG;
+    default: return complain("cannot write to standard output", EXIT_IO);
+    }
+}
+
 int main(int argc, char **argv) {
     struct jq_conf_args args;
     struct jq_worker_settings settings = {.name = NULL};
@@ -44,7 +58,7 @@ int main(int argc, char **argv) {
         return complain(error.message, EXIT_CONFIG);
     }
     if (args.action == JQ_CONF_CHECK) {
-        return 0;
+        return print_check(&args, &settings);
     }
     const struct jq_log_config log = {
         .level = (enum jq_log_level)settings.log_level, .target = JQ_LOG_TARGET_AUTO, .name = "jqworker"};

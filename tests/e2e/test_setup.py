@@ -263,6 +263,49 @@ class Worker(TestCase):
         with open(os.path.join(output, task, "part"), encoding="ascii") as file:
             self.assertEqual(file.read(), "part\n")
 
+    def check(self, handlers, settings):
+        """(exit code, stdout, stderr) of --check."""
+        worker = self.bed.new_worker(f"w{len(self.bed.processes)}", handlers, settings)
+        done = subprocess.run([*worker.command, "--check"], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_check(self):
+        """--check tells what it looked for and found: programs, folders, the user; and makes nothing."""
+        state = self.bed.path("new", "state")
+        handlers = {**NOOP, "named": "command = env\nenv = PATH=/usr/bin:/bin", "gone": "command = /bin/sh"}
+        code, out, err = self.check(handlers, {"worker.state_dir": state, "fact.kernel.command": "uname -r"})
+        self.assertEqual((code, err), (0, ""))
+        for line in (r"handler +noop: /bin/true", r"handler +named: /usr/bin/env", r"fact +kernel: .*/uname", r"state_dir +" + state):
+            self.assertRegex(out, line)
+        self.assertFalse(os.path.exists(self.bed.path("new")))
+
+    def test_check_refuses(self):
+        """--check ends with 78, and names each thing that is not there, where it is named, and the reason; a worker would start, and fail tasks."""
+        plain = self.bed.write("plain", "text")
+        os.chmod(plain, 0o644)
+        handlers = {
+            **NOOP, "gone": "command = /no/such/program", "plain": f"command = {plain}", "named": "command = no-such-program",
+            "folder": "command = /usr", "draws": "kind = freecad\nscript = nothing.py",
+        }
+        settings = {"worker.output_dir": plain, "worker.work_dir": plain + "/work", "worker.token_file": "/no/token",
+                    "fact.kernel.command": "/no/such/fact", "freecad.command": "/no/freecadcmd",
+                    "freecad.scripts_dir": self.bed.path()}
+        code, out, err = self.check(handlers, settings)
+        self.assertEqual(code, EX_CONFIG)
+        self.assertRegex(out, r"not good.*\n(.*\n)* +handler +noop: /bin/true\n")
+        for reason in (
+                "gone.conf:1: [handler gone] command: /no/such/program: No such file or directory",
+                f"plain.conf:1: [handler plain] command: {plain}: not executable",
+                "named.conf:1: [handler named] command: no-such-program: no such program in PATH=/usr/local/sbin",
+                "folder.conf:1: [handler folder] command: /usr: no file",
+                f"draws.conf:1: [handler draws] script: {self.bed.path('nothing.py')}: No such file or directory",
+                "[freecad] command: /no/freecadcmd: no such program",
+                "[fact kernel] command: /no/such/fact: No such file or directory",
+                f"[worker] output_dir: {plain}: no folder", f"[worker] work_dir: {plain}/work: Not a directory",
+                "[worker] token_file: /no/token: No such file or directory"):
+            self.assertIn(reason, err)
+        self.assertEqual(len(err.splitlines()), 10, err)
+
     def test_one_name_two_brokers(self):
         """Workers of one name on one machine, each with a broker of its own, do not get into each other's tasks."""
         other = Bed()

@@ -94,7 +94,7 @@ static void env_add_units(struct environment *env, const struct jq_offer *units)
 
 static void env_make(const struct jq_run *run, struct environment *env) {
     env->count = 0;
-    env_add(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    env_add(env, "PATH=" JQ_TASK_PATH);
     env_add(env, "JQ_HANDLER=%s", run->handler->item.name);
     env_add(env, "JQ_QUEUE=%s", run->queue);
     if (run->output[0] != '\0') {

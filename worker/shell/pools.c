@@ -46,7 +46,7 @@ static void on_lost(void *ctx, const char *name, const char *why) {
 static void env_fill(struct entry *entry) {
     size_t count = 0;
     (void)snprintf(entry->name, sizeof(entry->name), "JQ_HANDLER=%s", entry->handler->item.name);
-    entry->env[count++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    entry->env[count++] = "PATH=" JQ_TASK_PATH;
     entry->env[count++] = "LANG=C.UTF-8";
     entry->env[count++] = entry->name;
     for (size_t i = 0; i < entry->handler->env.count && count < JQ_EXEC_ENV_COUNT_MAX - ENV_MORE; i++) {
