@@ -313,7 +313,15 @@ enum jq_err jq_refusal(const struct jq_reply_view *view, struct jq_error *reterr
 enum jq_err jq_client_call(struct jq_client *client, struct jq_flight *flight, const char *op, size_t field_count,
                            void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t timeout_ms,
                            struct jq_error *reterr) {
-    const int64_t deadline_ms = jq_flight_now_ms() + (timeout_ms > 0 ? timeout_ms : client->timeout_ms);
+    const int64_t within_ms = timeout_ms > 0 ? timeout_ms : client->timeout_ms;
+    return jq_client_poll(client, flight, op, field_count, fill, ctx,
+                          within_ms < JQ_TRY_TIMEOUT_MS ? within_ms : JQ_TRY_TIMEOUT_MS, jq_flight_now_ms() + within_ms,
+                          reterr);
+}
+
+enum jq_err jq_client_poll(struct jq_client *client, struct jq_flight *flight, const char *op, size_t field_count,
+                           void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t try_ms,
+                           int64_t deadline_ms, struct jq_error *reterr) {
     struct jq_pack pack;
     enum jq_err err = jq_flight_begin(client, flight, op, field_count, deadline_ms, &pack, reterr);
     if (err != JQ_OK) {
@@ -322,8 +330,7 @@ enum jq_err jq_client_call(struct jq_client *client, struct jq_flight *flight, c
     if (fill) {
         fill(&pack, ctx);
     }
-    const int64_t left_ms = deadline_ms - jq_flight_now_ms();
-    flight->try_timeout_ms = left_ms < JQ_TRY_TIMEOUT_MS && left_ms > 0 ? left_ms : JQ_TRY_TIMEOUT_MS;
+    flight->try_timeout_ms = try_ms;
     err = jq_flight_fly(flight, deadline_ms, reterr);
     if (err == JQ_OK) {
         err = jq_refusal(&flight->view, reterr);

@@ -114,4 +114,9 @@ enum jq_err jq_client_call(struct jq_client *client, struct jq_flight *flight, c
                            void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t timeout_ms,
                            struct jq_error *reterr);
 
+/* The same for one that the broker may leave unanswered for a while: an answer to each try is waited for `try_ms`. */
+enum jq_err jq_client_poll(struct jq_client *client, struct jq_flight *flight, const char *op, size_t field_count,
+                           void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t try_ms,
+                           int64_t deadline_ms, struct jq_error *reterr);
+
 #endif

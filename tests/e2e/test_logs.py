@@ -37,20 +37,45 @@ class Logs(TestCase):
         self.assertEqual(code, 0, err)
         return out, err
 
+    def follow(self, name, *words):
+        """A jqctl that follows something, and what it has printed so far."""
+        with open(self.bed.path(name), "wb") as out:
+            follower = subprocess.Popen([program("jqctl"), *words], env=dict(os.environ, JQ_SERVER=self.bed.request),
+                                        stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        self.addCleanup(lambda: follower.poll() is None and follower.kill())
+
+        def followed():
+            with open(self.bed.path(name), encoding="utf-8") as file:
+                return file.read()
+        return follower, followed
+
+    def test_follow_over_an_absence(self):
+        """Who follows a task or events goes on when the broker was away for longer than a request is waited for."""
+        self.bed.start_worker("w", {"slow": shell('while [ ! -e "$1" ]; do sleep 0.05; done', self.note("go")) + "\nstdin = none"})
+        task = self.bed.submit("slow")
+        followers = [self.follow("logs", "task", "logs", "-f", task),
+                     self.follow("events", "events", "follow", "--limit", "1", "--where", "event=task.ended")]
+        self.bed.wait_for_state(task, "running")
+        self.bed.broker.kill()
+        for _, followed in followers:
+            wait_until("it has found the broker away for a while", lambda: "(not available); trying again" in followed())
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        with open(self.note("go"), "wb"):
+            pass
+        for follower, followed in followers:
+            self.assertEqual(follower.wait(60), 0, followed())
+        self.assertIn(f"task={task} state=succeeded", followers[1][1]())
+
     def test_follow(self):
         """A follower sees what the task writes while it writes it, to the end, and ends with it."""
         script = 'echo one; echo two >&2; while [ ! -e "$1" ]; do sleep 0.05; done; echo three'
         self.bed.start_worker("w", {"slow": shell(script, self.note("go")) + "\nstdin = none"})
         task = self.bed.submit("slow")
-        environment = dict(os.environ, JQ_SERVER=self.bed.request)
-        with open(self.bed.path("followed"), "wb") as out:
-            follower = subprocess.Popen([program("jqctl"), "task", "logs", "-f", task], env=environment,
-                                        stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        self.addCleanup(lambda: follower.poll() is None and follower.kill())
+        follower, text = self.follow("followed", "task", "logs", "-f", task)
 
         def followed():
-            with open(self.bed.path("followed"), encoding="utf-8") as file:
-                return file.read().splitlines()
+            return text().splitlines()
 
         wait_until("both lines are followed", lambda: sorted(followed()) == ["one", "two"])
         self.assertIsNone(follower.poll(), "it follows on")

@@ -5,7 +5,7 @@
 #include "common/text.h"
 #include "tools/jqctl/events.h"
 
-enum { LINE_SIZE_MAX = 64 * 1024, ANSWER_MS = JQ_WAIT_MS_MAX + 5000 };
+enum { LINE_SIZE_MAX = 64 * 1024 };
 
 static const struct jqctl_column event_columns[] = {
     {"seq", NULL, JQCTL_COUNT, 0, NULL},
@@ -27,6 +27,7 @@ struct following {
     struct jqctl *ctl;
     const char *where; /* NULL: all */
     uint64_t after, limit, printed;
+    bool answered; /* by the broker, once */
     struct jq_buf line;
 };
 
@@ -71,8 +72,8 @@ static bool enough(const struct following *following) {
 static int follow_once(struct following *following) {
     struct jq_flight flight;
     const size_t fields = 2U + (following->where != NULL);
-    const int code =
-        jqctl_call_within(following->ctl, &flight, "events", "events.read", fields, fill, following, ANSWER_MS);
+    const int code = jqctl_follow(following->ctl, &flight, "events", "events.read", fields, fill, following,
+                                  JQ_WAIT_MS_MAX, &following->answered);
     if (code != JQCTL_DONE)
         return code;
     const struct jq_view events = jq_view_get(flight.view.body, "events");

@@ -64,6 +64,11 @@ int jqctl_call(struct jqctl *ctl, struct jq_flight *flight, const char *what, co
 int jqctl_call_within(struct jqctl *ctl, struct jq_flight *flight, const char *what, const char *op, size_t field_count,
                       void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t timeout_ms);
 
+/* The same, of who follows what happens: an answer may be `wait_ms` late, and a broker that has answered before (`*answered`, which is
+ * set) is waited for however long it is away, unless --timeout says otherwise. */
+int jqctl_follow(struct jqctl *ctl, struct jq_flight *flight, const char *what, const char *op, size_t field_count,
+                 void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t wait_ms, bool *answered);
+
 /* How long a call may take: --timeout, or what stands for it. */
 int64_t jqctl_call_ms(const struct jqctl *ctl);
 

@@ -17,7 +17,8 @@ struct reading {
     jq_task_id id;
     const char *name; /* as it was given */
     uint64_t at[STREAMS], token;
-    bool known; /* the broker had something of it */
+    bool known;   /* the broker had something of it */
+    bool follows; /* to the end, though the broker may be away for a while */
     bool ended;
 };
 
@@ -99,12 +100,18 @@ static bool take_logs(struct reading *reading, struct jq_view body) {
     return take_stream(reading, body, 1) || more;
 }
 
+static int ask(struct reading *reading, struct jq_flight *flight, const char *op, size_t field_count,
+               void (*fill)(struct jq_pack *pack, void *ctx)) {
+    bool patient = reading->follows;
+    return jqctl_follow(reading->ctl, flight, reading->name, op, field_count, fill, reading, PAUSE_MS, &patient);
+}
+
 /* Prints all that there is. */
 static int read_all(struct reading *reading) {
     bool more = true;
     while (more) {
         struct jq_flight flight;
-        const int code = jqctl_call(reading->ctl, &flight, reading->name, "task.logs", 3, fill_logs, reading);
+        const int code = ask(reading, &flight, "task.logs", 3, fill_logs);
         if (code != JQCTL_DONE)
             return code;
         more = take_logs(reading, flight.view.body);
@@ -124,7 +131,7 @@ static void fill_wait(struct jq_pack *pack, void *ctx) {
 /* A pause, which its end cuts short. */
 static int wait_for_end(struct reading *reading) {
     struct jq_flight flight;
-    const int code = jqctl_call(reading->ctl, &flight, reading->name, "wait", 2, fill_wait, reading);
+    const int code = ask(reading, &flight, "wait", 2, fill_wait);
     if (code != JQCTL_DONE)
         return code;
     reading->ended = jq_view_count(jq_view_get(flight.view.body, "tasks")) > 0;
@@ -145,7 +152,7 @@ static bool is_final(struct jq_str state) {
 /* Whether it has ended; and what its report says, if that is all there is. */
 static int look_at_task(struct reading *reading, bool with_report) {
     struct jq_flight flight;
-    const int code = jqctl_call(reading->ctl, &flight, reading->name, "task.show", 1, fill_id, reading);
+    const int code = ask(reading, &flight, "task.show", 1, fill_id);
     if (code != JQCTL_DONE)
         return code;
     const struct jq_view row = jq_view_at(jq_view_get(flight.view.body, "tasks"), 0);
@@ -160,6 +167,7 @@ static int look_at_task(struct reading *reading, bool with_report) {
 
 static int run(struct reading *reading, bool follow) {
     int code = look_at_task(reading, false);
+    reading->follows = follow;
     while (code == JQCTL_DONE) {
         const bool last = reading->ended || !follow; /* asked before the last reading, which then has all */
         code = read_all(reading);

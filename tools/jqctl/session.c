@@ -184,6 +184,21 @@ int jqctl_call(struct jqctl *ctl, struct jq_flight *flight, const char *what, co
     return jqctl_call_within(ctl, flight, what, op, field_count, fill, ctx, jqctl_call_ms(ctl));
 }
 
+int jqctl_follow(struct jqctl *ctl, struct jq_flight *flight, const char *what, const char *op, size_t field_count,
+                 void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t wait_ms, bool *answered) {
+    const int64_t deadline_ms =
+        *answered && ctl->timeout_ms < 0 ? INT64_MAX : jq_flight_now_ms() + wait_ms + jqctl_call_ms(ctl);
+    struct jq_error error;
+    const int code = jqctl_connect(ctl);
+    if (code != JQCTL_DONE)
+        return code;
+    if (jq_client_poll(ctl->client, flight, op, field_count, fill, ctx, wait_ms + JQ_POLL_EXTRA_MS, deadline_ms,
+                       &error) != JQ_OK)
+        return jqctl_fail_err(what, &error);
+    *answered = true;
+    return JQCTL_DONE;
+}
+
 /* ---- options and operands ---------------------------------------------------------------------------------------------- */
 
 int jqctl_option_duration(const struct jqctl *ctl, const char *name, int64_t *ret_ms) {
