@@ -85,6 +85,28 @@ class Logs(TestCase):
         self.assertEqual(sorted(followed()), ["one", "three", "two"])
         self.assertEqual(self.logs(task), ("one\nthree\n", "two\n"))
 
+    def test_waiting_over_an_absence(self):
+        """Who waits for a task or a flow waits for a broker that is away for longer than a request takes, too; --timeout ends it."""
+        self.bed.start_worker("w", {"slow": shell('while [ ! -e "$1" ]; do sleep 0.05; done', self.note("go")) + "\nstdin = none"})
+        flow = self.bed.write("flow.json", '{"name": "one", "tasks": [{"name": "a", "handler": "slow"}]}')
+        code, out, err = self.bed.run_jqctl("flow", "submit", flow)
+        self.assertEqual(code, 0, err)
+        task = out.strip()
+        self.bed.wait_for_state(task, "running")
+        waiters = [self.follow(f"{noun} wait", noun, "wait", task) for noun in ("flow", "task")]
+        code, _, err = self.bed.run_jqctl("flow", "wait", task, "--timeout", "300ms")
+        self.assertEqual((code, "has not ended" in err), (75, True), err)
+        wait_until("who waits for the task has asked", lambda: self.bed.status()["parked_waits"] >= 1)
+        self.bed.broker.kill()
+        for _, said in waiters:
+            wait_until("it tells that the broker is away", lambda said=said: "the broker does not answer" in said(), within_s=60)
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        with open(self.note("go"), "wb"):
+            pass
+        for waiter, said in waiters:
+            self.assertEqual(waiter.wait(60), 0, said())
+
     def test_afterwards(self):
         """Of a task that ended the last 64 KiB are there, of one process or of a warm one; and what its report holds."""
         path = self.bed.write("prints.py", PRINTS)

@@ -69,14 +69,20 @@ static int told_end(struct jqctl *ctl, const struct jq_flow_info *info) {
 }
 
 static int wait_flow(struct jqctl *ctl, jq_task_id flow) {
-    struct jq_flow_info info;
+    struct jq_flow_info info = {.total = 0}; /* with a state once the broker has answered */
     struct jq_error error;
+    const int64_t deadline_ms = jqctl_deadline_ms(ctl);
     const int connected = jqctl_connect(ctl);
     if (connected != JQCTL_DONE)
         return connected;
-    if (jq_flow_wait(ctl->client, flow, ctl->timeout_ms, &info, &error) != JQ_OK)
-        return jqctl_fail_err(NULL, &error);
-    return told_end(ctl, &info);
+    enum jq_err err = jq_flow_wait(ctl->client, flow, 0, &info, &error); /* is it there, and ended already? */
+    while (err == JQ_ERR_TIMEOUT && info.state[0] && jq_flight_now_ms() < deadline_ms) {
+        err = jq_flow_wait(ctl->client, flow, deadline_ms == INT64_MAX ? -1 : deadline_ms - jq_flight_now_ms(), &info,
+                           &error);
+        if (err != JQ_OK && jq_flight_now_ms() < deadline_ms && jqctl_outlasts(ctl, err))
+            err = JQ_ERR_TIMEOUT;
+    }
+    return err == JQ_OK ? told_end(ctl, &info) : jqctl_fail_err(NULL, &error);
 }
 
 int jqctl_flow_wait(struct jqctl *ctl) {

@@ -38,6 +38,7 @@ struct jqctl {
     int64_t timeout_ms;       /* of --timeout; -1: not given */
     struct jq_client *client; /* NULL until jqctl_connect() */
     uint64_t told;            /* a bit per enum jq_err that on_retry has told of */
+    bool told_away;           /* by jqctl_outlasts() */
 };
 
 /* Prints one line, "jqctl: ...", with everything in it that a terminal might obey made visible, and returns `exit_code`. */
@@ -71,6 +72,13 @@ int jqctl_follow(struct jqctl *ctl, struct jq_flight *flight, const char *what, 
 
 /* How long a call may take: --timeout, or what stands for it. */
 int64_t jqctl_call_ms(const struct jqctl *ctl);
+
+/* When --timeout is over, by jq_flight_now_ms(); INT64_MAX: never. */
+int64_t jqctl_deadline_ms(const struct jqctl *ctl);
+
+/* True if a call failed because the broker is away, which one who waits for a task waits for, too: its tasks are on its disk, and
+ * workers go on without it. Says so, once. */
+bool jqctl_outlasts(struct jqctl *ctl, enum jq_err err);
 
 /* Options by their form. On failure a message with the option's name is printed. An absent option leaves *ret untouched. */
 int jqctl_option_duration(const struct jqctl *ctl, const char *name, int64_t *ret_ms);

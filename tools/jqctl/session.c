@@ -168,6 +168,19 @@ int jqctl_connect(struct jqctl *ctl) {
     return JQCTL_DONE;
 }
 
+bool jqctl_outlasts(struct jqctl *ctl, enum jq_err err) {
+    if (err != JQ_ERR_UNAVAILABLE && err != JQ_ERR_TIMEOUT)
+        return false;
+    if (!ctl->told_away)
+        jqctl_note("the broker does not answer; waiting until it does");
+    ctl->told_away = true;
+    return true;
+}
+
+int64_t jqctl_deadline_ms(const struct jqctl *ctl) {
+    return ctl->timeout_ms < 0 ? INT64_MAX : jq_flight_now_ms() + ctl->timeout_ms;
+}
+
 int jqctl_call_within(struct jqctl *ctl, struct jq_flight *flight, const char *what, const char *op, size_t field_count,
                       void (*fill)(struct jq_pack *pack, void *ctx), void *ctx, int64_t timeout_ms) {
     struct jq_error error;

@@ -73,7 +73,8 @@ static int call(struct waiting *waiting, struct jq_flight *flight, struct poll *
         waiting->answered = true;
         return JQCTL_DONE;
     }
-    return err == JQ_ERR_UNAVAILABLE && waiting->answered ? JQCTL_DONE : jqctl_fail_err("wait", &error);
+    jqctl_bar_wipe(&waiting->bar);
+    return waiting->answered && jqctl_outlasts(waiting->ctl, err) ? JQCTL_DONE : jqctl_fail_err("wait", &error);
 }
 
 static int poll_once(struct waiting *waiting) {
@@ -173,7 +174,7 @@ static int waiting_run(struct waiting *waiting, struct jqctl *ctl, const jq_task
         return code;
     waiting->ctl = ctl;
     waiting->count = count;
-    waiting->deadline_ms = ctl->timeout_ms < 0 ? INT64_MAX : jq_flight_now_ms() + ctl->timeout_ms;
+    waiting->deadline_ms = jqctl_deadline_ms(ctl);
     waiting->hint_ms = jq_flight_now_ms() + HINT_AFTER_MS;
     waiting->ids = calloc(count + 1, sizeof(*waiting->ids));
     if (!waiting->ids)
