@@ -101,6 +101,15 @@ static void one_call_does_for_small_messages(void **state) {
     assert_int_equal(take(stream, 3 * BODY_SIZE, 8, 0), 1);
 }
 
+/* Where there was more than it had room for, the next call reads on at once. */
+static void more_than_there_is_room_for_comes_at_once(void **state) {
+    struct stream *stream = *state;
+    put(stream, 0, PIECE_MAX);
+    assert_int_equal(take(stream, 0, 8, 0), 8);
+    assert_int_equal(take(stream, 8, PIECE_MAX - 108, 0), PIECE_MAX - 108);
+    assert_int_equal(take(stream, PIECE_MAX - 100, 200, 0), 100);
+}
+
 /* The end of a stream comes after all of it. */
 static void the_end_comes_last(void **state) {
     struct stream *stream = *state;
@@ -118,6 +127,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_comes_in_order, open_stream, close_stream),
         cmocka_unit_test_setup_teardown(one_call_does_for_small_messages, open_stream, close_stream),
+        cmocka_unit_test_setup_teardown(more_than_there_is_room_for_comes_at_once, open_stream, close_stream),
         cmocka_unit_test_setup_teardown(the_end_comes_last, open_stream, close_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
