@@ -5,8 +5,8 @@
 
 Every figure is the median of N runs (5), with the spread, beside references taken in the same run of this program: F, the rate of
 write+fdatasync of 200 bytes into a zero-filled file, and echoes per second through common/transport: E1 and E16, 1 and 16 under way
-over one connection, and E16C, 1 over each of 16. Machines differ, and so do minutes: only ratios to the references carry over. A
-figure below its goal is printed as such and fails nothing.
+over one connection, and E16C, 1 over each of 16; taken anew before each run that is held against them. Machines differ, and so do
+minutes: only ratios to the references carry over. A figure below its goal is printed as such and fails nothing.
 
 JQ_BIN is the folder of jqbroker, JQ_TEST_BIN that of bench_queue and bench_echo (default: the same).
 """
@@ -30,6 +30,7 @@ BIN = os.environ.get("JQ_BIN", "zig-out/bin")
 LOADS = os.environ.get("JQ_TEST_BIN", BIN)
 SLOTS = 4000
 WAIT_S = 300
+ECHO_MS = 60  # of each of 5 runs of each load, where echoes are taken again
 
 
 def free_port():
@@ -113,7 +114,7 @@ class Broker:
 class Bench:
     def __init__(self, folder, runs, scale):
         self.folder, self.runs, self.scale = folder, runs, scale
-        self.sync, self.echo = [], []
+        self.sync = []
         self.rows = []
 
     def fresh(self, durability="fsync"):
@@ -148,15 +149,14 @@ class Bench:
 
     # ---- the figures ----
 
+    def take_echoes(self, *run_ms):
+        lines = [numbers(line) for line in finish(load("bench_echo", *run_ms, wait=False)).splitlines()]
+        rates = {(kind, line[kind]): line["rate"] for line in lines for kind in ("outstanding", "clients")
+                 if kind in line and line["size"] == 100}
+        self.e1, self.e16, self.e16c = rates["outstanding", 1], rates["outstanding", 16], rates["clients", 16]
+
     def echoes(self):
-        out = finish(load("bench_echo", wait=False))
-        for line in out.splitlines():
-            values = numbers(line)
-            if values.get("size") == 100:
-                self.echo.append(values)
-        self.e1 = next(v["rate"] for v in self.echo if v.get("outstanding") == 1)
-        self.e16 = next(v["rate"] for v in self.echo if v.get("outstanding") == 16)
-        self.e16c = next(v["rate"] for v in self.echo if v.get("clients") == 16)
+        self.take_echoes()
         for name, rate in (("E1, echo, 1 under way", self.e1), ("E16, echo, 16 under way", self.e16),
                            ("E16C, echo, 16 clients", self.e16c)):
             print("  %-44s %14s %-8s" % (name, shown(rate), "/s"), flush=True)
@@ -172,10 +172,11 @@ class Bench:
         self.repeat("submit, batched", run, "tasks/s", 600000)
 
     def single(self, load_name, count, title, goal, **goals_of):
-        """One task a call: `count` clients, or `count` threads of one client, that wait for each answer."""
+        """One task a call: `count` clients, or `count` threads of one client, that wait for each answer. Each run has echoes of its own."""
         ratios = {name: [] for name in goals_of}
 
         def run(reference):
+            self.take_echoes(ECHO_MS)
             broker = self.fresh()
             rate = load("bench_queue", load_name, 2000, count, env=broker.env)["rate"]
             self.clear(broker)
