@@ -156,6 +156,9 @@ struct jq_conf_args {
 enum jq_err jq_conf_args_parse(int argc, const char *const *argv, struct jq_conf_args *ret_args,
                                struct jq_error *reterr);
 
+/* The file that jq_conf_load() reads, or NULL. */
+const char *jq_conf_file(const struct jq_conf_args *args, const char *standard_file);
+
 /* Defaults, then the file, then every --set. Without --config `standard_file` is read if it is there. */
 enum jq_err jq_conf_load(const struct jq_conf_schema *schema, const struct jq_conf_args *args,
                          const char *standard_file, void *settings, struct jq_error *reterr);

@@ -88,15 +88,20 @@ static enum jq_err apply_sets(const struct jq_conf_schema *schema, const struct 
     return err;
 }
 
+const char *jq_conf_file(const struct jq_conf_args *args, const char *standard_file) {
+    if (args->file != NULL)
+        return args->file;
+    return standard_file != NULL && access(standard_file, F_OK) == 0 ? standard_file : NULL;
+}
+
 enum jq_err jq_conf_load(const struct jq_conf_schema *schema, const struct jq_conf_args *args,
                          const char *standard_file, void *settings, struct jq_error *reterr) {
     enum jq_err err = jq_conf_init(schema, settings, reterr);
     if (err != JQ_OK)
         return err;
-    if (args->file != NULL)
-        err = jq_conf_read_file(schema, settings, args->file, reterr);
-    else if (standard_file != NULL && access(standard_file, F_OK) == 0)
-        err = jq_conf_read_file(schema, settings, standard_file, reterr);
+    const char *file = jq_conf_file(args, standard_file);
+    if (file != NULL)
+        err = jq_conf_read_file(schema, settings, file, reterr);
     if (err == JQ_OK)
         err = apply_sets(schema, args, settings, reterr);
     if (err != JQ_OK)

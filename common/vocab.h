@@ -101,6 +101,13 @@ enum { JQ_BREAKER_KIND_COUNT = 3, JQ_BREAKER_STATE_COUNT = 3 };
     X(JQ_UNIQUE_THROTTLE, 3, "throttle")                                                                               \
     X(JQ_UNIQUE_DEBOUNCE, 4, "debounce")
 
+/* Headers that the broker gives to each task of a schedule, and nobody else may give to one. */
+#define JQ_HEADER_SCHEDULE JQ_STR("jq-schedule") /* its name */
+#define JQ_HEADER_DUE      JQ_STR("jq-due")      /* RFC 3339, UTC */
+static inline bool jq_is_schedule_header(struct jq_str name) {
+    return jq_str_equal(name, JQ_HEADER_SCHEDULE) || jq_str_equal(name, JQ_HEADER_DUE);
+}
+
 /* What becomes of a schedule's due times that were missed. */
 #define JQ_CATCH_UP_LIST(X)                                                                                            \
     X(JQ_CATCH_UP_NONE, 0, "none")                                                                                     \

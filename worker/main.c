@@ -1,7 +1,6 @@
 /* main.c - jqworker: reads its command line and configuration, and runs the worker. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/transport/guard.h"
@@ -32,11 +31,9 @@ static int print_action(enum jq_conf_action action) {
 }
 
 static int print_check(const struct jq_conf_args *args, const struct jq_worker_settings *settings) {
-    const bool standard = args->file == NULL && access(JQ_WORKER_CONF_FILE, F_OK) == 0;
-    const char *file = args->file != NULL ? args->file
-                       : standard         ? JQ_WORKER_CONF_FILE
-                                          : "the defaults, and --set; there is no " JQ_WORKER_CONF_FILE;
-    switch (jq_worker_check(settings, file, stdout, stderr)) {
+    const char *file = jq_conf_file(args, JQ_WORKER_CONF_FILE);
+    const char *from = file != NULL ? file : "the defaults, and --set; there is no " JQ_WORKER_CONF_FILE;
+    switch (jq_worker_check(settings, from, stdout, stderr)) {
     case JQ_CHECK_GOOD: return 0;
     case JQ_CHECK_WRONG: return EXIT_CONFIG;
     default: return complain("cannot write to standard output", EXIT_IO);

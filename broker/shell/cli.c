@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "broker/shell/print_settings.h"
 #include "common/log.h"
@@ -124,12 +123,10 @@ static enum jq_exit print_check(const struct jq_conf_args *args, const struct jq
     struct jq_buf text;
     struct jq_error error;
     enum jq_exit status = JQ_EXIT_CONFIG;
-    const bool standard = args->file == NULL && access(JQ_BROKER_CONF_FILE, F_OK) == 0;
+    const char *file = jq_conf_file(args, JQ_BROKER_CONF_FILE);
     jq_buf_init(&text, TEXT_SIZE_MAX);
     jq_buf_append_format(&text, "jqbroker: the settings are good: %s\n",
-                         args->file != NULL ? args->file
-                         : standard         ? JQ_BROKER_CONF_FILE
-                                            : "the defaults, and --set; there is no " JQ_BROKER_CONF_FILE);
+                         file != NULL ? file : "the defaults, and --set; there is no " JQ_BROKER_CONF_FILE);
     jq_buf_append_format(&text, "  %-10s %s\n", "data", settings->data_dir);
     append_urls(&text, "requests", &settings->request_urls);
     append_urls(&text, "notices", &settings->notice_urls);

@@ -55,9 +55,6 @@ static bool check_task(struct jq_decoder *decoder, const struct jq_values *task)
     return true;
 }
 
-#define SCHEDULE_HEADER JQ_STR("jq-schedule")
-#define DUE_HEADER      JQ_STR("jq-due")
-
 /* Each task is told whose it is, and, in the very last bytes, for which time. False: the fault is set. */
 static bool pack_headers(struct jq_decoder *decoder, struct jq_pack *pack, const msgpack_object *given,
                          struct jq_str schedule) {
@@ -65,15 +62,15 @@ static bool pack_headers(struct jq_decoder *decoder, struct jq_pack *pack, const
     jq_pack_map(pack, count + 2);
     for (uint32_t i = 0; i < count; i++) {
         const struct jq_str name = jq_object_str(&given->via.map.ptr[i].key);
-        if (jq_str_equal(name, SCHEDULE_HEADER) || jq_str_equal(name, DUE_HEADER))
+        if (jq_is_schedule_header(name))
             return jq_fault_set(&decoder->fault, JQ_REPLY_INVALID, "headers", "'%.*s' is set by the broker",
                                 JQ_STR_ARG(name));
         msgpack_pack_object(&pack->packer, given->via.map.ptr[i].key);
         msgpack_pack_object(&pack->packer, given->via.map.ptr[i].val);
     }
-    jq_pack_str(pack, SCHEDULE_HEADER);
+    jq_pack_str(pack, JQ_HEADER_SCHEDULE);
     jq_pack_str(pack, schedule);
-    jq_pack_str(pack, DUE_HEADER);
+    jq_pack_str(pack, JQ_HEADER_DUE);
     jq_pack_str(pack, JQ_STR("0000-00-00T00:00:00Z"));
     return true;
 }

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    SIZE = 2000,
-    PARTS_MAX = 16, /* more are read next time */
-};
+#include "common/transport/guard_parts.h"
+
+enum { SIZE = 2000 };
 
 struct guard_ahead {
     bool emptied; /* the socket, by the last call that asked it */
@@ -35,30 +34,21 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* Fills `parts` with what is held, and `ret_rest` with what that leaves of them. Returns how many bytes it was. */
-static size_t hand_out(struct guard_ahead *ahead, const struct iovec *parts, int part_count,
-                       struct iovec ret_rest[PARTS_MAX], size_t *ret_rest_count) {
+/* Fills `parts` with what is held. Returns how many bytes it was. */
+static size_t hand_out(struct guard_ahead *ahead, const struct iovec *parts, size_t part_count) {
     size_t total = 0;
-    *ret_rest_count = 0;
-    for (int i = 0; i < part_count && *ret_rest_count < PARTS_MAX; i++) {
-        uint8_t *base = parts[i].iov_base;
+    for (size_t i = 0; i < part_count && i < GUARD_PARTS_MAX; i++) {
         const size_t size = smaller(parts[i].iov_len, (size_t)ahead->end - ahead->start);
-        memcpy(base, ahead->bytes + ahead->start, size);
+        memcpy(parts[i].iov_base, ahead->bytes + ahead->start, size);
         ahead->start = (uint16_t)(ahead->start + size);
         total += size;
-        if (size < parts[i].iov_len) {
-            ret_rest[(*ret_rest_count)++] = (struct iovec){base + size, parts[i].iov_len - size};
-        }
     }
     return total;
 }
 
 /* Reads into `parts`, which have room for one more, and what comes beyond them ahead. */
 static ssize_t read_more(struct guard_ahead *ahead, int fd, struct iovec *parts, size_t part_count) {
-    size_t asked = 0;
-    for (size_t i = 0; i < part_count; i++) {
-        asked += parts[i].iov_len;
-    }
+    const size_t asked = guard_parts_size(parts, part_count);
     parts[part_count] = (struct iovec){ahead->bytes, SIZE};
     const ssize_t count = readv(fd, parts, (int)part_count + 1);
     if (count <= 0) {
@@ -72,9 +62,9 @@ static ssize_t read_more(struct guard_ahead *ahead, int fd, struct iovec *parts,
 }
 
 ssize_t guard_ahead_read(struct guard_ahead *ahead, int fd, const struct iovec *parts, int part_count) {
-    struct iovec rest[PARTS_MAX + 1];
-    size_t rest_count = 0;
-    const size_t held = hand_out(ahead, parts, part_count, rest, &rest_count);
+    struct iovec rest[GUARD_PARTS_MAX + 1];
+    const size_t held = hand_out(ahead, parts, (size_t)part_count);
+    const size_t rest_count = guard_parts_after(parts, (size_t)part_count, held, rest);
     if (rest_count == 0 || (ahead->emptied && held > 0)) {
         return (ssize_t)held;
     }

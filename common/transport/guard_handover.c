@@ -132,11 +132,11 @@ static void prepare_to_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) {
 
 /* What this thread waits for may be what another batch has left; and what is in its own, unless that wakes others first. */
 static int wait_in_batch(pthread_cond_t *condition, pthread_mutex_t *mutex) {
-    const struct timespec until = jq_monotonic_deadline(PATIENCE_MS);
     if (own.batch == 0) {
         wake(1);
         return pthread_cond_wait(condition, mutex);
     }
+    const struct timespec until = jq_monotonic_deadline(PATIENCE_MS);
     if (pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &until) != 0) {
         wake_for_batch();
     }

@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #include "common/transport/guard_ahead.h"
+#include "common/transport/guard_parts.h"
 
 enum {
     STREAMS_MAX =
-        1 << 20,    /* descriptors that Linux gives out unless told otherwise; memory that nobody touches is not used */
-    PARTS_MAX = 16, /* NNG's limit */
+        1 << 20, /* descriptors that Linux gives out unless told otherwise; memory that nobody touches is not used */
     FDS_KEPT_MAX = 256,
     QUIET_MOMENTS_MAX = 1000, /* a greeting lasts as long as it takes NNG to call a function on another thread */
     HELLO_SIZE = 8,
@@ -63,11 +63,7 @@ static bool is_hello(const struct msghdr *message) {
 }
 
 static size_t message_size(const struct msghdr *message) {
-    size_t size = 0;
-    for (size_t i = 0; i < message->msg_iovlen; i++) {
-        size += message->msg_iov[i].iov_len;
-    }
-    return size;
+    return guard_parts_size(message->msg_iov, message->msg_iovlen);
 }
 
 /* A write that fails for good must not close the pipe, which may be reading: it reads as done, and the reading side finds the
@@ -85,30 +81,16 @@ static bool is_passing(int reason) {
     return reason == EAGAIN || reason == EWOULDBLOCK || reason == EINTR;
 }
 
-/* What is left of `message` without its first `skip` bytes. */
-static size_t remaining_parts(const struct msghdr *message, size_t skip, struct iovec parts[PARTS_MAX]) {
-    size_t count = 0;
-    for (size_t i = 0; i < message->msg_iovlen; i++) {
-        const struct iovec *part = &message->msg_iov[i];
-        const size_t skipped = skip < part->iov_len ? skip : part->iov_len;
-        skip -= skipped;
-        if (part->iov_len > skipped) {
-            parts[count++] = (struct iovec){(uint8_t *)part->iov_base + skipped, part->iov_len - skipped};
-        }
-    }
-    return count;
-}
-
 /* NNG goes on with a message that was sent in part from a callback. A pipe that is closed while such a callback is on its way
  * leaves an operation that never ends. So NNG is told of whole messages only, and finds the socket full until then. */
 static ssize_t send_rest(int fd, const struct msghdr *message, int flags) {
     struct stream *stream = &streams[fd];
     const size_t size = message_size(message);
     const size_t taken = atomic_load(&stream->taken);
-    struct iovec parts[PARTS_MAX];
+    struct iovec parts[GUARD_PARTS_MAX];
     struct msghdr rest = *message;
     if (taken > 0) {
-        rest.msg_iovlen = remaining_parts(message, taken, parts);
+        rest.msg_iovlen = guard_parts_after(message->msg_iov, message->msg_iovlen, taken, parts);
         rest.msg_iov = parts;
     }
     const ssize_t sent = sendmsg(fd, &rest, flags);
@@ -190,7 +172,7 @@ static ssize_t send_hello(int fd, const struct msghdr *message, int flags) {
 
 ssize_t guard_stream_send(int fd, const struct msghdr *message, int flags) {
     const struct stream *stream = stream_of(fd);
-    if (stream == NULL || message->msg_iovlen > PARTS_MAX || message_size(message) > UINT32_MAX) {
+    if (stream == NULL || message->msg_iovlen > GUARD_PARTS_MAX || message_size(message) > UINT32_MAX) {
         return sendmsg(fd, message, flags);
     }
     if (is_hello(message)) {

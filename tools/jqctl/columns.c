@@ -92,15 +92,11 @@ static void append_texts(struct jq_buf *buf, struct jq_view map) {
     }
 }
 
-static bool is_brokers(struct jq_str name) {
-    return name.size > 3 && memcmp(name.data, "jq-", 3) == 0;
-}
-
 /* Returns how many they are; none is appended where `buf` is NULL. */
 static size_t append_headers(struct jq_buf *buf, struct jq_view map) {
     size_t count = 0;
     for (size_t i = 0; i < jq_view_count(map); i++) {
-        if (is_brokers(jq_view_key_at(map, i)))
+        if (jq_is_schedule_header(jq_view_key_at(map, i)))
             continue;
         if (buf) {
             jq_buf_append_format(buf, "%s", count ? " " : "");

@@ -26,7 +26,7 @@ enum jqctl_kind {
     JQCTL_PERMILLE, /* "12 %" */
     JQCTL_AMOUNTS,  /* {name: thousandths}: "cpu=2 mem=4G" */
     JQCTL_TEXTS,    /* {str: str}: "a=b c=d" */
-    JQCTL_HEADERS,  /* {str: str}: as TEXTS, but shown without "jq-.." where the broker is yet to give their values */
+    JQCTL_HEADERS,  /* {str: str}: as TEXTS, but shown without those whose values the broker is yet to give */
     JQCTL_UNITS,    /* {name: [uint]}: "gpu=[0,1]" */
     JQCTL_WORDS,    /* [str]: "a b" */
     JQCTL_IDS,      /* [uint]: "17 18"; texts in JSON too */

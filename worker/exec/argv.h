@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Where tasks find programs, unless their handler says otherwise. */
+#define JQ_TASK_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 struct jq_argv_values {
     const char *work_dir;
     const char *output_dir; /* of {output.NAME}; NULL: the work dir */

@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 /* Ours come first; a name that the spec gives too is left to the spec, and of two that it gives the last counts. */
 enum { OWN_ENV_COUNT = 9, ENV_TEXT_SIZE = PATH_MAX + 64, OOM_SCORE_ADJ = 500, WATCH_MS = 100 };
 
@@ -291,7 +289,7 @@ static enum jq_err build_env(struct environment *env, const struct jq_exec_child
     add_own(env, spec, "JQ_WORK_DIR", child->work_path);
     add_own(env, spec, "TMPDIR", child->work_path);
     add_own(env, spec, "HOME", child->work_path);
-    add_own(env, spec, "PATH", path != NULL && strlen(path) < PATH_MAX ? path : DEFAULT_PATH);
+    add_own(env, spec, "PATH", path != NULL && strlen(path) < PATH_MAX ? path : JQ_TASK_PATH);
     add_own(env, spec, "LANG", "C.UTF-8");
     for (size_t i = 0; spec->env != NULL && spec->env[i] != NULL; i++) {
         if (i == JQ_EXEC_ENV_COUNT_MAX) {
@@ -311,7 +309,7 @@ static const char *search_of(const struct environment *env) {
             return env->vars[i] + sizeof("PATH=") - 1;
         }
     }
-    return DEFAULT_PATH;
+    return JQ_TASK_PATH;
 }
 
 /* --- the process ---------------------------------------------------------------------------------------------------- */

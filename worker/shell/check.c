@@ -68,6 +68,12 @@ static void check_program(struct check *check, const char *what, const struct jq
     free(found);
 }
 
+/* For what the worker runs itself. */
+static const char *own_path(void) {
+    const char *path = getenv("PATH");
+    return path != NULL ? path : JQ_TASK_PATH;
+}
+
 /* Its own PATH, the last that it gives, or that of all tasks. */
 static const char *path_of(const struct jq_handler_settings *handler) {
     const char *path = JQ_TASK_PATH;
@@ -92,9 +98,8 @@ static void check_script(struct check *check, const struct jq_worker_settings *s
 }
 
 static void check_freecad(struct check *check, const struct jq_worker_settings *settings) {
-    const char *search = getenv("PATH");
     const char *name = settings->freecad_command.items[0];
-    char *found = jq_argv_find(name, search != NULL ? search : JQ_TASK_PATH);
+    char *found = jq_argv_find(name, own_path());
     if (found == NULL) {
         complain(check, "[freecad] command: %s: no such program, and a handler is of kind freecad", name);
     } else {
@@ -124,10 +129,9 @@ static void check_handlers(struct check *check, const struct jq_worker_settings 
 }
 
 static void check_facts(struct check *check, const struct jq_worker_settings *settings) {
-    const char *search = getenv("PATH");
     for (size_t i = 0; i < jq_worker_settings_probe_count(settings); i++) {
         const struct jq_fact_probe *probe = jq_worker_settings_probe(settings, i);
-        check_program(check, "fact", &probe->item, probe->command.items[0], search != NULL ? search : JQ_TASK_PATH);
+        check_program(check, "fact", &probe->item, probe->command.items[0], own_path());
     }
 }
 

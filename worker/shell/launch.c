@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/codec.h"
+#include "worker/exec/argv.h"
 #include "worker/pool/order.h"
 #include "worker/shell/files.h"
 #include "worker/shell/freecad.h"

@@ -1,4 +1,5 @@
 #include "worker/shell/pools.h"
+#include "worker/exec/argv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

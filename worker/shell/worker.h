@@ -15,9 +15,6 @@
 #include "worker/exec/host.h"
 #include "worker/settings.h"
 
-/* Where tasks find programs, unless their handler says otherwise. */
-#define JQ_TASK_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 enum { WORKER_PATH_MAX = 4096, WORKER_TEXT_MAX = 64 * 1024 };
 
 struct jq_zygotes; /* worker/shell/freecad.h */
