@@ -51,14 +51,18 @@ class Logs(TestCase):
 
     def test_follow_over_an_absence(self):
         """Who follows a task or events goes on when the broker was away for longer than a request is waited for."""
-        self.bed.start_worker("w", {"slow": shell('while [ ! -e "$1" ]; do sleep 0.05; done', self.note("go")) + "\nstdin = none"})
+        script = 'echo begun; while [ ! -e "$1" ]; do sleep 0.05; done'
+        self.bed.start_worker("w", {"slow": shell(script, self.note("go")) + "\nstdin = none"})
         task = self.bed.submit("slow")
         followers = [self.follow("logs", "task", "logs", "-f", task),
-                     self.follow("events", "events", "follow", "--limit", "1", "--where", "event=task.ended")]
-        self.bed.wait_for_state(task, "running")
+                     self.follow("events", "events", "follow", "--limit", "2", "--after", "1",
+                                 "--where", "event=task.submitted,task.ended")]
+        for (_, followed), first in zip(followers, ("begun", "task.submitted")):
+            wait_until("it follows", lambda followed=followed, first=first: first in followed())
         self.bed.broker.kill()
         for _, followed in followers:
-            wait_until("it has found the broker away for a while", lambda: "(not available); trying again" in followed())
+            wait_until("it has found the broker away for a while",
+                       lambda followed=followed: "(not available); trying again" in followed())
         self.bed.broker.start()
         self.bed.wait_for_broker()
         with open(self.note("go"), "wb"):
