@@ -105,9 +105,9 @@ static bool can_open(const struct place *place, const struct jq_sandbox_rules *r
 static void rules_serve_one_task_after_another(void **state) {
     const struct place *place = *state;
     needs_landlock(place);
-    for (unsigned i = 0; i < 2 * JQ_SANDBOX_RULES_USES_MAX; i++) {
+    for (unsigned i = 0; i < 2 * JQ_SANDBOX_RULES_DIRS_MAX; i++) {
         struct jq_sandbox_rules *rules = take(place, "work", NULL, false);
-        assert_int_equal(jq_sandbox_rules_uses(rules), i % JQ_SANDBOX_RULES_USES_MAX + 1);
+        assert_int_equal(jq_sandbox_rules_uses(rules), i % JQ_SANDBOX_RULES_DIRS_MAX + 1);
         assert_true(can_open(place, rules, "work/new", O_WRONLY | O_CREAT));
         if (i == 5) {
             struct jq_sandbox_rules *beside = take(place, "beside", NULL, false);
@@ -146,6 +146,30 @@ static void what_a_task_left_is_out_of_the_next_ones_reach(void **state) {
     write_file(place, "third/other");
     assert_false(can_open(place, fourth, "third/other", O_RDONLY));
     end(place, fourth, "fourth");
+}
+
+/* Whoever has a work dir that served another task before has its rules, too; nobody else has rules that speak of one that is there. */
+static void rules_go_with_a_work_dir_that_serves_again(void **state) {
+    const struct place *place = *state;
+    needs_landlock(place);
+    struct jq_sandbox_rules *rules = NULL, *other = NULL;
+    const int one = make_dir(place, "one"), two = make_dir(place, "two");
+    for (unsigned i = 0; i < 2 * JQ_SANDBOX_RULES_DIRS_MAX; i++) {
+        assert_int_equal(jq_sandbox_rules_take(place->sandbox, one, NULL, NULL, false, true, &rules, NULL), JQ_OK);
+        assert_int_equal(jq_sandbox_rules_uses(rules), i + 1);
+        jq_sandbox_rules_give(place->sandbox, rules);
+    }
+    assert_int_equal(jq_sandbox_rules_take(place->sandbox, two, NULL, NULL, false, true, &other, NULL), JQ_OK);
+    assert_int_equal(jq_sandbox_rules_uses(other), 1);
+    write_file(place, "one/file");
+    assert_false(can_open(place, other, "one/file", O_RDONLY));
+    assert_int_equal(jq_sandbox_rules_take(place->sandbox, one, NULL, NULL, false, true, &rules, NULL), JQ_OK);
+    assert_int_equal(jq_sandbox_rules_uses(rules), 2 * JQ_SANDBOX_RULES_DIRS_MAX + 1);
+    assert_true(can_open(place, rules, "one/file", O_RDONLY));
+    assert_false(can_open(place, rules, "two/new", O_WRONLY | O_CREAT));
+    assert_true(close(one) == 0 && close(two) == 0);
+    end(place, rules, "one");
+    end(place, other, "two");
 }
 
 /* Who may do something else gets other rules: other files, the same to change instead of to read, the network. */
@@ -208,6 +232,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rules_serve_one_task_after_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_task_left_is_out_of_the_next_ones_reach, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rules_go_with_a_work_dir_that_serves_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_rights_are_other_rules, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_those_that_are_there_now, set_up, tear_down),
     };

@@ -19,8 +19,8 @@ static size_t paths_of_command(const char *const *argv, const char *program, con
     return count;
 }
 
-enum jq_err jq_child_confine(struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
-                             const char *program, struct jq_error *reterr) {
+enum jq_err jq_child_confine(struct jq_exec_child *child, const struct jq_exec_spec *spec, const char *program,
+                             struct jq_error *reterr) {
     const char *own[OWN_PATHS_MAX];
     const bool writes = spec->output_dir != NULL && spec->output_dir[0] != '\0';
     const char *const output[] = {writes ? spec->output_dir : NULL, NULL};
@@ -31,6 +31,6 @@ enum jq_err jq_child_confine(struct jq_exec_child *child, const struct jq_exec_s
     own[paths_of_command(spec->argv, program, own)] = NULL;
     /* An output folder outlives its task. What a zygote forks enters its rules when we do not see it. */
     const bool again = !writes && spec->argv != NULL && !spec->warm;
-    return jq_sandbox_rules_take(child->host->sandbox, work_fd, &command, &spec->paths, spec->network, again,
+    return jq_sandbox_rules_take(child->host->sandbox, child->work.fd, &command, &spec->paths, spec->network, again,
                                  &child->rules, reterr);
 }

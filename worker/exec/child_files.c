@@ -39,11 +39,21 @@ bool jq_child_take_result_file(struct jq_exec_child *child) {
     return is_file;
 }
 
+/* One that no sandbox held could have left a way into it with anybody. */
+static void remove_work_dir(struct jq_exec_child *child) {
+    struct jq_exec_host *host = child->host;
+    if (child->rules != NULL && jq_workdir_slots_give(&host->work_dirs, host->work_fd, child->name, &child->work)) {
+        return;
+    }
+    (void)jq_remover_take(&host->remover, host->work_fd, host->work_fd, child->name);
+    (void)close(child->work.fd);
+    child->work.fd = -1;
+}
+
 void jq_child_remove_files(struct jq_exec_child *child) {
     struct jq_exec_host *host = child->host;
-    if (child->has_work_dir) {
-        (void)jq_remover_take(&host->remover, host->work_fd, host->work_fd, child->name);
-        child->has_work_dir = false;
+    if (child->work.fd >= 0) {
+        remove_work_dir(child);
     }
     if (child->rules != NULL) {
         jq_sandbox_rules_give(host->sandbox, child->rules);

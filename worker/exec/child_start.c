@@ -3,7 +3,6 @@
 #include "worker/exec/argv.h"
 #include "worker/exec/internal.h"
 #include "worker/exec/sysfile.h"
-#include "worker/exec/workdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,6 +102,7 @@ static struct jq_exec_child *child_new(struct jq_exec_host *host, const struct j
         child->streams[i].keeps_head = i == 0 && !spec->reply;
     }
     child->group = JQ_CGROUP_NONE;
+    child->work.fd = -1;
     child->timer.on_due = jq_child_on_due;
     jq_list_init(&child->timer.link);
     jq_exec_reply_init(&child->reply, JQ_EXEC_REPLY_SIZE_MAX);
@@ -195,13 +195,28 @@ enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes b
     return done ? JQ_OK : jq_fail_errno(reterr, write_errno, "%s", name);
 }
 
-static enum jq_err write_file(const struct jq_exec_spec *spec, int work_fd, const char *name, struct jq_bytes bytes,
-                              struct jq_error *reterr) {
-    return jq_child_write_file(work_fd, name, bytes, spec->switch_user, spec->uid, spec->gid, reterr);
+static enum jq_err write_file(const struct jq_exec_child *child, const struct jq_exec_spec *spec, const char *name,
+                              struct jq_bytes bytes, struct jq_error *reterr) {
+    return jq_child_write_file(child->work.fd, name, bytes, spec->switch_user, spec->uid, spec->gid, reterr);
+}
+
+static enum jq_err make_work_dir(struct jq_exec_child *child, const struct jq_exec_spec *spec,
+                                 struct jq_error *reterr) {
+    struct jq_exec_host *host = child->host;
+    const struct jq_workdir_owner owner = {.other = spec->switch_user, .uid = spec->uid, .gid = spec->gid};
+    enum jq_err err = jq_workdir_slots_take(&host->work_dirs, host->work_fd, child->name, &owner, &child->work, reterr);
+    if (err == JQ_OK && spec->parents.size > 0) {
+        err = write_file(child, spec, JQ_EXEC_PARENTS_FILE, spec->parents, reterr);
+    }
+    if (err == JQ_OK && spec->inputs_dir != NULL &&
+        renameat(AT_FDCWD, spec->inputs_dir, child->work.fd, JQ_EXEC_INPUTS_DIR) != 0) {
+        err = jq_fail_errno(reterr, errno, "inputs of task %s", child->name);
+    }
+    return err;
 }
 
 static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *spec, struct jq_exec_child **ret_child,
-                          int *ret_work_fd, struct jq_error *reterr) {
+                          struct jq_error *reterr) {
     if (host->count >= host->count_max) {
         return jq_fail(reterr, JQ_ERR_BUSY, "%zu children run already", host->count);
     }
@@ -209,17 +224,7 @@ static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *
     if (child == NULL) {
         return jq_fail(reterr, JQ_ERR_NOMEM, "task");
     }
-    int work_fd = -1;
-    enum jq_err err =
-        jq_workdir_make(host->work_fd, child->name, spec->switch_user, spec->uid, spec->gid, &work_fd, reterr);
-    child->has_work_dir = err == JQ_OK;
-    if (err == JQ_OK && spec->parents.size > 0) {
-        err = write_file(spec, work_fd, JQ_EXEC_PARENTS_FILE, spec->parents, reterr);
-    }
-    if (err == JQ_OK && spec->inputs_dir != NULL &&
-        renameat(AT_FDCWD, spec->inputs_dir, work_fd, JQ_EXEC_INPUTS_DIR) != 0) {
-        err = jq_fail_errno(reterr, errno, "inputs of task %s", child->name);
-    }
+    enum jq_err err = make_work_dir(child, spec, reterr);
     if (err == JQ_OK && spec->warm) {
         err = jq_warm_new(child, spec, reterr);
     }
@@ -230,14 +235,10 @@ static enum jq_err set_up(struct jq_exec_host *host, const struct jq_exec_spec *
         err = make_group(child, spec, reterr);
     }
     if (err != JQ_OK) {
-        if (work_fd >= 0) {
-            (void)close(work_fd);
-        }
         jq_child_discard(child);
         return err;
     }
     *ret_child = child;
-    *ret_work_fd = work_fd;
     return JQ_OK;
 }
 
@@ -329,9 +330,9 @@ uint64_t jq_exec_cpu_seconds_max(int64_t hard_limit_ms) {
 }
 
 static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec *spec, const struct jq_argv *argv,
-                         const struct environment *env, int work_fd, int *ret_pidfd, struct jq_error *reterr) {
+                         const struct environment *env, int *ret_pidfd, struct jq_error *reterr) {
     const struct jq_sandbox *sandbox = child->host->sandbox;
-    const enum jq_err err = jq_child_confine(child, spec, work_fd, argv->path, reterr);
+    const enum jq_err err = jq_child_confine(child, spec, argv->path, reterr);
     if (err != JQ_OK) {
         return err;
     }
@@ -341,7 +342,7 @@ static enum jq_err spawn(struct jq_exec_child *child, const struct jq_exec_spec 
         .env = env->vars,
         .fds = {child->handover_fds[FD_STDIN], child->handover_fds[FD_STDOUT], child->handover_fds[FD_STDERR]},
         .fd_count = 3,
-        .work_dir_fd = work_fd,
+        .work_dir_fd = child->work.fd,
         .clone_cgroup_fd = jq_cgroup_clone_fd(&child->host->cgroups, &child->group),
         .join_count = child->join_count,
         .file_bytes_max = spec->file_bytes_max,
@@ -388,7 +389,7 @@ void jq_child_set_running(struct jq_exec_child *child, pid_t pid, int64_t now_ms
     jq_child_plan(child, now_ms);
 }
 
-static enum jq_err run_program(struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
+static enum jq_err run_program(struct jq_exec_child *child, const struct jq_exec_spec *spec,
                                const struct environment *env, int *ret_pidfd, struct jq_error *reterr) {
     char id[JQ_TASK_ID_TEXT_SIZE];
     char attempt[16];
@@ -406,16 +407,16 @@ static enum jq_err run_program(struct jq_exec_child *child, const struct jq_exec
     }
     child->result_file = argv.uses_output ? "output" : "result";
     if (argv.uses_input) {
-        err = write_file(spec, work_fd, "input", spec->payload, reterr);
+        err = write_file(child, spec, "input", spec->payload, reterr);
     }
     if (err == JQ_OK) {
-        err = spawn(child, spec, &argv, env, work_fd, ret_pidfd, reterr);
+        err = spawn(child, spec, &argv, env, ret_pidfd, reterr);
     }
     jq_argv_fini(&argv);
     return err;
 }
 
-static enum jq_err launch(struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd, int *ret_pidfd,
+static enum jq_err launch(struct jq_exec_child *child, const struct jq_exec_spec *spec, int *ret_pidfd,
                           struct jq_error *reterr) {
     struct environment *env = malloc(sizeof(*env));
     if (env == NULL) {
@@ -423,7 +424,7 @@ static enum jq_err launch(struct jq_exec_child *child, const struct jq_exec_spec
     }
     enum jq_err err = build_env(env, child, spec, reterr);
     if (err == JQ_OK) {
-        err = run_program(child, spec, work_fd, env, ret_pidfd, reterr);
+        err = run_program(child, spec, env, ret_pidfd, reterr);
     }
     free(env);
     return err;
@@ -433,14 +434,12 @@ enum jq_err jq_exec_start(struct jq_exec_host *host, const struct jq_exec_spec *
                           struct jq_exec_child **ret_child, struct jq_error *reterr) {
     JQ_CHECK(spec->argv != NULL && !(spec->reply && spec->extra_fd > 0));
     struct jq_exec_child *child = NULL;
-    int work_fd = -1;
-    enum jq_err err = set_up(host, spec, &child, &work_fd, reterr);
+    enum jq_err err = set_up(host, spec, &child, reterr);
     if (err != JQ_OK) {
         return err;
     }
     int pidfd = -1;
-    err = launch(child, spec, work_fd, &pidfd, reterr);
-    (void)close(work_fd);
+    err = launch(child, spec, &pidfd, reterr);
     if (err != JQ_OK) {
         jq_child_discard(child);
         return err;
@@ -460,13 +459,11 @@ enum jq_err jq_exec_prepare(struct jq_exec_host *host, const struct jq_exec_spec
                             struct jq_error *reterr) {
     JQ_CHECK(spec->argv == NULL && spec->reply);
     struct jq_exec_child *child = NULL;
-    int work_fd = -1;
-    enum jq_err err = set_up(host, spec, &child, &work_fd, reterr);
+    enum jq_err err = set_up(host, spec, &child, reterr);
     if (err != JQ_OK) {
         return err;
     }
-    err = jq_child_confine(child, spec, work_fd, NULL, reterr);
-    (void)close(work_fd);
+    err = jq_child_confine(child, spec, NULL, reterr);
     if (err != JQ_OK) {
         jq_child_discard(child);
         return err;

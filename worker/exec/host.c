@@ -203,6 +203,7 @@ void jq_exec_host_free(struct jq_exec_host *host) {
     jq_cgroups_close(&host->cgroups);
     jq_procs_fini(&host->procs);
     jq_remover_close(&host->remover);
+    jq_workdir_slots_fini(&host->work_dirs, host->work_fd);
     if (host->work_fd >= 0) {
         (void)rmdir(host->work_path);
     }

@@ -18,6 +18,7 @@
 #include "worker/exec/sandbox.h"
 #include "worker/exec/spawn.h"
 #include "worker/exec/tail.h"
+#include "worker/exec/workdir_slot.h"
 
 #include <limits.h>
 
@@ -28,6 +29,7 @@ struct jq_exec_host {
     struct jq_spawner spawner;
     struct jq_cgroups cgroups;
     struct jq_cgroup_slots slots;
+    struct jq_workdir_slots work_dirs;
     struct jq_remover remover;
     struct jq_procs procs; /* the last look at /proc */
     int64_t procs_read_ms;
@@ -126,8 +128,8 @@ struct jq_exec_child {
     int wait_status;
     struct rusage usage;
     struct jq_cgroup group;
-    bool has_work_dir;
-    struct jq_sandbox_rules *rules;               /* of its sandbox, for as long as its work dir is there; NULL: none */
+    struct jq_workdir work;
+    struct jq_sandbox_rules *rules;               /* of its sandbox; NULL: none */
     int handover_fds[JQ_EXEC_HANDOVER_COUNT_MAX]; /* the other side's ends, until it has begun */
     unsigned handover_count;
     unsigned join_count;     /* of them, from FD_JOIN on: the cgroup's own */
@@ -166,8 +168,8 @@ void jq_child_discard(struct jq_exec_child *child);
 void jq_child_stop_watching(struct jq_exec_child *child);
 
 /* child_confine.c: the rules of its sandbox into child->rules. `program` is what it will run, or NULL. */
-enum jq_err jq_child_confine(struct jq_exec_child *child, const struct jq_exec_spec *spec, int work_fd,
-                             const char *program, struct jq_error *reterr);
+enum jq_err jq_child_confine(struct jq_exec_child *child, const struct jq_exec_spec *spec, const char *program,
+                             struct jq_error *reterr);
 
 /* child_files.c: the result file into child->result, if there is one; and everything that lies on disk, removed. */
 bool jq_child_take_result_file(struct jq_exec_child *child);

@@ -51,7 +51,10 @@ struct named_files {
 
 struct jq_sandbox_rules {
     int fd;
-    int work_fd; /* of rules that are used again, while a child has them: its work dir */
+    int work_fd; /* of rules that are used again: the work dir that they speak of last; those before are gone */
+    dev_t work_dev;
+    ino_t work_ino;
+    unsigned work_dirs; /* that they speak of */
     bool network;
     unsigned uses;
     uint64_t generation; /* of the places */
@@ -230,52 +233,80 @@ static struct jq_sandbox_rules *take_idle(struct jq_sandbox *sandbox, size_t ind
     return rules;
 }
 
-static struct jq_sandbox_rules *find_idle(struct jq_sandbox *sandbox, const struct jq_sandbox_paths *paths,
-                                          const struct jq_sandbox_paths *more, bool network) {
-    for (size_t i = sandbox->idle_count; i > 0; i--) {
-        if (suits(sandbox, sandbox->idle[i - 1], paths, more, network)) {
-            return take_idle(sandbox, i - 1);
-        }
-    }
-    return NULL;
-}
-
-enum jq_err jq_sandbox_rules_take(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
-                                  const struct jq_sandbox_paths *more, bool network, bool again,
-                                  struct jq_sandbox_rules **ret_rules, struct jq_error *reterr) {
-    *ret_rules = NULL;
-    if (sandbox->abi == 0) {
-        return JQ_OK;
-    }
-    jq_sandbox_places_find(&sandbox->places);
-    struct jq_sandbox_rules *rules = again ? find_idle(sandbox, paths, more, network) : NULL;
-    const enum jq_err err = rules != NULL ? JQ_OK : make_rules(sandbox, paths, more, network, &rules, reterr);
-    if (err != JQ_OK) {
-        return err;
-    }
-    if (work_fd >= 0 && !add_rule(sandbox, rules->fd, work_fd, true, UINT64_MAX)) {
-        const int rule_errno = errno;
-        rules_free(rules);
-        return jq_fail_errno(reterr, rule_errno, "sandbox: the rule of the work dir");
-    }
-    rules->work_fd = again && rules->files.count <= FILES_MAX ? fcntl(work_fd, F_DUPFD_CLOEXEC, FIRST_SAFE_FD) : -1;
-    rules->uses++;
-    *ret_rules = rules;
-    return JQ_OK;
-}
-
 /* A folder that was removed, and has no name anywhere. */
 static bool is_gone(int fd) {
     struct stat status;
     return fd >= 0 && fstat(fd, &status) == 0 && status.st_nlink == 0;
 }
 
+/* Rules that are held keep the number of their work dir from being another's. */
+static bool speak_of(const struct jq_sandbox_rules *rules, const struct stat *work) {
+    return rules->work_fd >= 0 && rules->work_ino == work->st_ino && rules->work_dev == work->st_dev;
+}
+
+static struct jq_sandbox_rules *find_idle(struct jq_sandbox *sandbox, const struct stat *work,
+                                          const struct jq_sandbox_paths *paths, const struct jq_sandbox_paths *more,
+                                          bool network) {
+    for (size_t i = sandbox->idle_count; i > 0; i--) {
+        const struct jq_sandbox_rules *rules = sandbox->idle[i - 1];
+        if (speak_of(rules, work) && suits(sandbox, rules, paths, more, network)) {
+            return take_idle(sandbox, i - 1);
+        }
+    }
+    for (size_t i = sandbox->idle_count; i > 0; i--) {
+        const struct jq_sandbox_rules *rules = sandbox->idle[i - 1];
+        if (is_gone(rules->work_fd) && suits(sandbox, rules, paths, more, network)) {
+            return take_idle(sandbox, i - 1);
+        }
+    }
+    return NULL;
+}
+
+static bool add_work_dir(const struct jq_sandbox *sandbox, struct jq_sandbox_rules *rules, int work_fd,
+                         const struct stat *work, bool again) {
+    if (!add_rule(sandbox, rules->fd, work_fd, true, UINT64_MAX)) {
+        return false;
+    }
+    close_if_open(&rules->work_fd);
+    rules->work_fd = again && rules->files.count <= FILES_MAX ? fcntl(work_fd, F_DUPFD_CLOEXEC, FIRST_SAFE_FD) : -1;
+    rules->work_dev = work->st_dev;
+    rules->work_ino = work->st_ino;
+    rules->work_dirs++;
+    return true;
+}
+
+enum jq_err jq_sandbox_rules_take(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
+                                  const struct jq_sandbox_paths *more, bool network, bool again,
+                                  struct jq_sandbox_rules **ret_rules, struct jq_error *reterr) {
+    struct stat work = {.st_ino = 0};
+    *ret_rules = NULL;
+    if (sandbox->abi == 0) {
+        return JQ_OK;
+    }
+    if (work_fd >= 0 && fstat(work_fd, &work) != 0) {
+        return jq_fail_errno(reterr, errno, "sandbox: the work dir");
+    }
+    jq_sandbox_places_find(&sandbox->places);
+    struct jq_sandbox_rules *rules = again ? find_idle(sandbox, &work, paths, more, network) : NULL;
+    const enum jq_err err = rules != NULL ? JQ_OK : make_rules(sandbox, paths, more, network, &rules, reterr);
+    if (err != JQ_OK) {
+        return err;
+    }
+    if (work_fd >= 0 && !speak_of(rules, &work) && !add_work_dir(sandbox, rules, work_fd, &work, again)) {
+        const int rule_errno = errno;
+        rules_free(rules);
+        return jq_fail_errno(reterr, rule_errno, "sandbox: the rule of the work dir");
+    }
+    rules->uses++;
+    *ret_rules = rules;
+    return JQ_OK;
+}
+
 void jq_sandbox_rules_give(struct jq_sandbox *sandbox, struct jq_sandbox_rules *rules) {
-    if (rules == NULL || !is_gone(rules->work_fd) || rules->uses >= JQ_SANDBOX_RULES_USES_MAX) {
+    if (rules == NULL || rules->work_fd < 0 || rules->work_dirs >= JQ_SANDBOX_RULES_DIRS_MAX) {
         rules_free(rules);
         return;
     }
-    close_if_open(&rules->work_fd);
     if (sandbox->idle_count == IDLE_MAX) {
         rules_free(take_idle(sandbox, 0));
     }

@@ -36,20 +36,21 @@ bool jq_sandbox_filters(const struct jq_sandbox *sandbox);     /* the kernel has
 /* The rules of one child, made of the files that are there at this moment. `work_fd`: its work dir, -1: none. *ret_rules is NULL on a
  * kernel without Landlock. Not for two threads at once.
  *
- * Making rules is a good part of what a task costs, and from task to task only the work dir differs. With `again` they may have been
- * another child's, and may become another's once they are given back. That one reaches no more by it than by rules of its own:
+ * Making rules is a good part of what a task costs, and from task to task only the work dir differs, if that. With `again` they may have
+ * been another child's, and may become another's once they are given back. That one reaches no more by it than by rules of its own:
  * - They serve one child at a time, and each that enters them gets a domain of its own, by a copy.
- * - What they still say of work dirs before is void: each was seen to have no name any more. They keep the number of what is gone from
- *   being given to another folder, so they are thrown away after JQ_SANDBOX_RULES_USES_MAX tasks.
+ * - The work dir that they speak of last is this child's own, which served the other one before (workdir_slot.h), or has no name any more;
+ *   nor has any before it. They keep the number of what is gone from being given to another folder, so they are thrown away after
+ *   JQ_SANDBOX_RULES_DIRS_MAX work dirs.
  * - Every path has to name the very file that it named when they were made, and the list of places must be the same. The rules hold these
  *   files, too, so that a number found again is the same file.
  * - So `again` is not for paths that are a task's own, its output folder above all. */
-enum { JQ_SANDBOX_RULES_USES_MAX = 32 };
+enum { JQ_SANDBOX_RULES_DIRS_MAX = 32 };
 struct jq_sandbox_rules;
 enum jq_err jq_sandbox_rules_take(struct jq_sandbox *sandbox, int work_fd, const struct jq_sandbox_paths *paths,
                                   const struct jq_sandbox_paths *more, bool network, bool again,
                                   struct jq_sandbox_rules **ret_rules, struct jq_error *reterr);
-/* When its child is no more and its work dir was removed; of a work dir that has but another name nothing is kept. NULL is fine. */
+/* When its child is no more. NULL is fine. */
 void jq_sandbox_rules_give(struct jq_sandbox *sandbox, struct jq_sandbox_rules *rules);
 /* What to hand to landlock_restrict_self(). -1 of NULL. Borrowed; or the caller's to close, and the rules are freed. */
 int jq_sandbox_rules_fd(const struct jq_sandbox_rules *rules);

@@ -130,13 +130,9 @@ static unsigned count_processes(struct jq_exec_child *child, int64_t now_ms) {
     return jq_procs_mark(&host->procs, child->pid, child->marker, host->self).count;
 }
 
-static int open_work_dir(const struct jq_exec_child *child) {
-    return openat(child->host->work_fd, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 /* What stands in its work dir beside the folder of the present task; counted no further than `most`. */
 static unsigned count_entries(const struct jq_exec_child *child, unsigned most) {
-    const int fd = open_work_dir(child);
+    const int fd = openat(child->work.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     unsigned count = 0;
     if (dir == NULL) {
@@ -233,16 +229,11 @@ void jq_warm_tell(struct jq_exec_host *host, int64_t now_ms) {
 
 /* --- turns ---------------------------------------------------------------------------------------------------------- */
 
-/* Only the worker's user can put something else in the place of the work dir itself. */
 static enum jq_err make_folder(struct jq_exec_child *child, const struct jq_exec_turn *turn, struct jq_error *reterr) {
     const struct jq_child_warm *warm = child->warm;
     int fd = -1;
-    const int work_fd = open_work_dir(child);
-    if (work_fd < 0) {
-        return jq_fail_errno(reterr, errno, "work dir %s", child->name);
-    }
-    enum jq_err err = jq_workdir_make(work_fd, warm->turn_name, warm->switch_user, warm->uid, warm->gid, &fd, reterr);
-    (void)close(work_fd);
+    const struct jq_workdir_owner owner = {.other = warm->switch_user, .uid = warm->uid, .gid = warm->gid};
+    enum jq_err err = jq_workdir_make(child->work.fd, warm->turn_name, &owner, &fd, reterr);
     if (err == JQ_OK && turn->parents.size > 0) {
         err = jq_child_write_file(fd, JQ_EXEC_PARENTS_FILE, turn->parents, warm->switch_user, warm->uid, warm->gid,
                                   reterr);
@@ -317,12 +308,7 @@ bool jq_exec_turn_end(struct jq_exec_child *child, int64_t now_ms) {
     if (!jq_exec_warm_rests(child) || child->end.oom_killed) {
         return false;
     }
-    const int work_fd = open_work_dir(child);
-    const bool removed =
-        work_fd >= 0 && jq_remover_take(&child->host->remover, child->host->work_fd, work_fd, warm->turn_name);
-    if (work_fd >= 0) {
-        (void)close(work_fd);
-    }
+    const bool removed = jq_remover_take(&child->host->remover, child->host->work_fd, child->work.fd, warm->turn_name);
     /* More bytes behind the result are words out of turn. */
     const bool quiet = !child->reply.beyond && !child->reply.garbled;
     jq_exec_reply_renew(&child->reply);

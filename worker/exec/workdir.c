@@ -145,7 +145,7 @@ bool jq_workdir_remove(int root_fd, const char *name) {
     return jq_workdir_remove_paced(root_fd, name, NULL);
 }
 
-enum jq_err jq_workdir_make(int root_fd, const char *name, bool chown_to, uid_t uid, gid_t gid, int *ret_fd,
+enum jq_err jq_workdir_make(int root_fd, const char *name, const struct jq_workdir_owner *owner, int *ret_fd,
                             struct jq_error *reterr) {
     if (mkdirat(root_fd, name, 0700) != 0) {
         if (errno != EEXIST || !jq_workdir_remove(root_fd, name) || mkdirat(root_fd, name, 0700) != 0) {
@@ -153,7 +153,7 @@ enum jq_err jq_workdir_make(int root_fd, const char *name, bool chown_to, uid_t 
         }
     }
     const int fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || (chown_to && fchown(fd, uid, gid) != 0)) {
+    if (fd < 0 || (owner->other && fchown(fd, owner->uid, owner->gid) != 0)) {
         const int open_errno = errno;
         if (fd >= 0) {
             (void)close(fd);

@@ -10,9 +10,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Makes `name` (mode 0700) below root_fd; an old one of that name is removed first. With `chown_to` it is given to uid and gid.
- * The caller closes *ret_fd. */
-enum jq_err jq_workdir_make(int root_fd, const char *name, bool chown_to, uid_t uid, gid_t gid, int *ret_fd,
+/* Whose it is to be: the worker's own, or with `other` that user's. */
+struct jq_workdir_owner {
+    bool other;
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Makes `name` (mode 0700) below root_fd; an old one of that name is removed first. The caller closes *ret_fd. */
+enum jq_err jq_workdir_make(int root_fd, const char *name, const struct jq_workdir_owner *owner, int *ret_fd,
                             struct jq_error *reterr);
 
 /* Removes `name` with all that is in it. True when it is gone. */

@@ -35,7 +35,8 @@ static enum jq_err make_in(int dir_fd, const char *name, const struct jq_exec_sp
     if (dir_fd < 0) {
         return jq_fail_errno(reterr, errno, "output folder %s", name);
     }
-    const enum jq_err err = jq_workdir_make(dir_fd, name, spec->switch_user, spec->uid, spec->gid, &fd, reterr);
+    const struct jq_workdir_owner owner = {.other = spec->switch_user, .uid = spec->uid, .gid = spec->gid};
+    const enum jq_err err = jq_workdir_make(dir_fd, name, &owner, &fd, reterr);
     if (err == JQ_OK) {
         (void)fchmod(fd, 0755);
         (void)close(fd);
