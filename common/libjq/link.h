@@ -133,7 +133,8 @@ bool jq_link_leave(struct jq_link *link, int64_t wait_ms);
 /* Ends a lease. Copied; sent within 2 ms, with others; sent again until there is a verdict. JQ_ERR_TOO_BIG: the result. */
 enum jq_err jq_link_report(struct jq_link *link, const struct jq_link_report *report, struct jq_error *reterr);
 
-/* Sends what has been gathered now: for an owner that knows that no more is coming soon. */
+/* Sends what has been gathered now, for an owner that does not know of more that comes soon. While others are on their way it goes when
+ * their verdicts are here, at the latest after its 2 ms: as many go together as end in the time that the broker takes for one. */
 void jq_link_flush(struct jq_link *link);
 /* False while every frame of reports waits for its verdict: then jq_link_report() waits, too. */
 bool jq_link_has_free_frame(const struct jq_link *link);

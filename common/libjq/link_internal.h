@@ -89,6 +89,7 @@ struct jq_link {
     struct report_frame frames[LINK_REPORT_FLIGHTS];
     struct report_frame *gathering; /* not sent yet */
     int64_t gather_until_ms;
+    bool hurried; /* it goes with the next verdicts that come */
 };
 
 static inline int64_t link_least(int64_t a, int64_t b) {

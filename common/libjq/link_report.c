@@ -110,6 +110,7 @@ static void frame_send(struct jq_link *link, struct report_frame *frame) {
 }
 
 static void gathering_send(struct jq_link *link) {
+    link->hurried = false;
     if (link->gathering) {
         struct report_frame *frame = link->gathering;
         link->gathering = NULL;
@@ -233,6 +234,9 @@ static int64_t frame_step(struct jq_link *link, struct report_frame *frame) {
     verdicts_take(link, frame);
     jq_flight_end(&frame->flight);
     frame->used = false;
+    if (link->hurried) {
+        gathering_send(link);
+    }
     return INT64_MAX;
 }
 
@@ -261,8 +265,20 @@ bool jq_link_has_free_frame(const struct jq_link *link) {
     return false;
 }
 
+static bool is_under_way(const struct jq_link *link) {
+    for (int i = 0; i < LINK_REPORT_FLIGHTS; i++) {
+        if (link->frames[i].used && &link->frames[i] != link->gathering) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void jq_link_flush(struct jq_link *link) {
-    gathering_send(link);
+    link->hurried = is_under_way(link);
+    if (!link->hurried) {
+        gathering_send(link);
+    }
 }
 
 void link_reports_free(struct jq_link *link) {

@@ -313,7 +313,7 @@ class Bench:
             os.chmod(path, 0o755)  # where the worker is root its tasks are not
         with open(os.path.join(handlers, "noop.conf"), "w") as file:
             file.write("[handler noop]\n" + handler)
-        keys = {"name": "bench", "request": broker.env["JQ_SERVER"], "survey": broker.env["JQ_SURVEY"], "slots": "4",
+        keys = {"name": "bench", "request": broker.env["JQ_SERVER"], "survey": broker.env["JQ_SURVEY"], "slots": "8",
                 "offers": "auto", "handlers_dir": handlers, "state_dir": os.path.join(folder, "state"),
                 "work_dir": os.path.join(folder, "work"), "output_dir": os.path.join(folder, "output"),
                 "log_level": "warn", "memory_pressure": "100", "psi_pressure": "100"}

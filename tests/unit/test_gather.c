@@ -11,24 +11,18 @@
 #include <sched.h>
 #include <stdio.h>
 
-#include "common/transport/server.h"
+#include "tests/lib/by_hand.h"
 #include "tests/lib/event.h"
 
-enum { ASKED_MAX = 32, CALLERS_MAX = 8, FIRST_ID = 100, LONG_MS = 60000, BIG_SIZE = 40000 };
+enum { CALLERS_MAX = 8, FIRST_ID = 100, LONG_MS = 60000, BIG_SIZE = 40000 };
 
 /* A submit that the broker was asked for. */
 struct asked {
-    struct jq_call *call;
-    uint64_t id;
+    const struct by_hand_request *request;
     size_t count;
     int64_t wait_ms;
     char first[16]; /* handler of its first task */
 };
-
-static struct event asked_event;
-static pthread_mutex_t asked_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct asked asked[ASKED_MAX];
-static size_t asked_count;
 
 struct caller {
     pthread_t thread;
@@ -39,70 +33,33 @@ struct caller {
     struct jq_error error;
 };
 
-static struct jq_server *server;
 static struct jq_client *client;
 static struct caller callers[CALLERS_MAX];
 
 /* ---- the broker ---- */
 
-static void note_request(void *ctx, struct jq_call *call, struct jq_bytes frame, const struct jq_peer *peer) {
-    struct jq_unpacker unpacker;
-    msgpack_object root;
-    (void)ctx;
-    (void)peer;
-    jq_unpacker_init(&unpacker);
-    JQ_CHECK(jq_unpack(&unpacker, frame, &root, NULL) == JQ_OK);
-    const struct jq_view request = {&root}, body = jq_view_at(request, JQ_AT_REQUEST_BODY);
-    const struct jq_view tasks = jq_view_get(body, "tasks");
-    const struct jq_str handler = jq_view_str(jq_view_at(tasks, 0), "handler");
-    pthread_mutex_lock(&asked_lock);
-    JQ_CHECK(asked_count < ASKED_MAX);
-    struct asked *one = &asked[asked_count++];
-    *one = (struct asked){.call = call,
-                          .id = jq_view_to_uint(jq_view_at(request, JQ_AT_REQUEST_ID), 0),
-                          .count = jq_view_count(tasks),
-                          .wait_ms = (int64_t)jq_view_uint(body, "wait_ms", 0)};
-    (void)snprintf(one->first, sizeof(one->first), "%.*s", JQ_STR_ARG(handler));
-    pthread_mutex_unlock(&asked_lock);
-    jq_unpacker_fini(&unpacker);
-    event_add(&asked_event);
-}
-
 static struct asked wait_asked(size_t at) {
-    assert_true(event_wait(&asked_event, at + 1));
-    pthread_mutex_lock(&asked_lock);
-    const struct asked one = asked[at];
-    pthread_mutex_unlock(&asked_lock);
+    const struct by_hand_request *request = by_hand_wait(at);
+    const struct jq_view tasks = jq_view_get(request->body, "tasks");
+    const struct jq_str handler = jq_view_str(jq_view_at(tasks, 0), "handler");
+    struct asked one = {.request = request,
+                        .count = jq_view_count(tasks),
+                        .wait_ms = (int64_t)jq_view_uint(request->body, "wait_ms", 0)};
+    (void)snprintf(one.first, sizeof(one.first), "%.*s", JQ_STR_ARG(handler));
     return one;
-}
-
-static struct jq_pack reply_begin(struct jq_buf *buf, const struct asked *one, enum jq_reply status, size_t fields) {
-    jq_buf_init(buf, JQ_FRAME_SIZE_MAX);
-    struct jq_pack pack = jq_pack_of(buf);
-    jq_pack_array(&pack, JQ_COUNT_reply);
-    jq_pack_uint(&pack, JQ_PROTOCOL_VERSION);
-    jq_pack_uint(&pack, (uint64_t)status);
-    jq_pack_uint(&pack, one->id);
-    jq_pack_map(&pack, fields);
-    return pack;
-}
-
-static void reply_end(struct jq_buf *buf, const struct asked *one) {
-    assert_int_equal(jq_call_reply(one->call, jq_buf_bytes(buf)), JQ_OK);
-    jq_buf_fini(buf);
 }
 
 static void accept_all(const struct asked *one, uint64_t first) {
     struct jq_buf buf;
-    struct jq_pack pack = reply_begin(&buf, one, JQ_REPLY_OK, 1);
+    struct jq_pack pack = by_hand_reply_begin(&buf, one->request, JQ_REPLY_OK, 1);
     jq_pack_field_uint(&pack, &jq_message_submit_reply, JQ_AT_SUBMIT_REPLY_FIRST, first);
-    reply_end(&buf, one);
+    by_hand_reply_end(&buf, one->request);
 }
 
 /* Accepts all but the first task. */
 static void accept_but_first(const struct asked *one, uint64_t first, enum jq_reply status) {
     struct jq_buf buf;
-    struct jq_pack pack = reply_begin(&buf, one, JQ_REPLY_OK, 2);
+    struct jq_pack pack = by_hand_reply_begin(&buf, one->request, JQ_REPLY_OK, 2);
     jq_pack_field_uint(&pack, &jq_message_submit_reply, JQ_AT_SUBMIT_REPLY_FIRST, first);
     jq_pack_key(&pack, &jq_message_submit_reply, JQ_AT_SUBMIT_REPLY_EXCEPTIONS);
     jq_pack_array(&pack, 1);
@@ -113,15 +70,15 @@ static void accept_but_first(const struct asked *one, uint64_t first, enum jq_re
     jq_pack_uint(&pack, 1);
     jq_pack_nil(&pack);
     jq_pack_str(&pack, JQ_STR("not this one"));
-    reply_end(&buf, one);
+    by_hand_reply_end(&buf, one->request);
 }
 
 static void refuse(const struct asked *one, enum jq_reply status) {
     struct jq_buf buf;
-    struct jq_pack pack = reply_begin(&buf, one, status, 1);
+    struct jq_pack pack = by_hand_reply_begin(&buf, one->request, status, 1);
     jq_pack_str(&pack, JQ_STR("reason"));
     jq_pack_str(&pack, JQ_STR("not so"));
-    reply_end(&buf, one);
+    by_hand_reply_end(&buf, one->request);
 }
 
 /* ---- its clients ---- */
@@ -159,15 +116,9 @@ static void wait_lined_up(size_t count) {
 }
 
 static int begin(void **state) {
-    const char *url = "tcp://127.0.0.1:0";
-    const struct jq_server_config config = {.urls = &url, .url_count = 1, .on_request = note_request};
     (void)state;
-    asked_event = (struct event)EVENT_INIT;
-    asked_count = 0;
-    if (jq_server_open(&config, &server, NULL) != JQ_OK) {
-        return -1;
-    }
-    const struct jq_connect_config connect = {.server = jq_server_url(server, 0), .timeout_ms = LONG_MS};
+    by_hand_open();
+    const struct jq_connect_config connect = {.server = by_hand_url(), .timeout_ms = LONG_MS};
     if (jq_connect(&connect, &client, NULL) != JQ_OK) {
         return -1;
     }
@@ -178,7 +129,7 @@ static int begin(void **state) {
 static int end(void **state) {
     (void)state;
     jq_disconnect(client);
-    jq_server_stop(server);
+    by_hand_close();
     return 0;
 }
 
@@ -208,7 +159,7 @@ static void callers_gather_while_one_is_under_way(void **state) {
         assert_int_equal(callers[i].err, JQ_OK);
         assert_int_equal(callers[i].id.value, i == 0 ? 1 : FIRST_ID + i - 1);
     }
-    assert_int_equal(event_count(&asked_event), 2);
+    assert_int_equal(by_hand_count(), 2);
 }
 
 /* A task that is refused among others is refused for its caller alone. */
@@ -225,7 +176,7 @@ static void refusal_of_one_is_its_own(void **state) {
     assert_non_null(strstr(callers[1].error.message, "not this one"));
     assert_int_equal(callers[2].err, JQ_OK);
     assert_int_equal(callers[2].id.value, FIRST_ID);
-    assert_int_equal(event_count(&asked_event), 2);
+    assert_int_equal(by_hand_count(), 2);
 }
 
 /* A request of several that is refused as a whole is no verdict on any of them: each goes alone and gets its own. */
@@ -264,7 +215,7 @@ static void unavailable_is_not_sent_again(void **state) {
         join(&callers[i]);
         assert_int_equal(callers[i].err, i == 0 ? JQ_OK : JQ_ERR_UNAVAILABLE);
     }
-    assert_int_equal(event_count(&asked_event), 2);
+    assert_int_equal(by_hand_count(), 2);
 }
 
 /* A full queue holds nobody back but those who submit to it: in company it answers at once, and its callers ask again alone, and are
