@@ -201,7 +201,8 @@
     X(JQ_AT_DETAIL_OUTPUTS, "outputs", TEXTS, 0, 0, JQ_FILES_COUNT_MAX, NULL,                                          \
       "with success: the files it made, a name each, and the SHA-256 of their blob in hex")                            \
     X(JQ_AT_DETAIL_VERSION, "version", TEXT, 0, 1, 64, NULL,                                                           \
-      "of a pure handler: the one that ran; without it the result is not cached")
+      "of a pure handler: the one that ran; without it the result is not cached")                                      \
+    X(JQ_AT_DETAIL_WORKER, "worker", TEXT, 0, 1, JQ_NAME_SIZE_MAX, NULL, "the worker, by its name")
 
 #define JQ_FIELDS_HELD(X)                                                                                              \
     X(JQ_AT_HELD_TASK, "task", UINT, REQUIRED, 1, ANY, NULL, "")                                                       \

@@ -50,7 +50,7 @@ static size_t detail_outputs(struct jq_pack *pack, const struct jq_link_report *
     return 1;
 }
 
-static void pack_detail(struct jq_pack *pack, const struct jq_link_report *report) {
+static void pack_detail(struct jq_pack *pack, const struct jq_link_report *report, const char *worker) {
     const size_t hole = jq_pack_map_begin(pack);
     size_t count = 0;
     if (report->result.size > 0) {
@@ -68,6 +68,7 @@ static void pack_detail(struct jq_pack *pack, const struct jq_link_report *repor
     count += detail_number(pack, JQ_AT_DETAIL_RSS, (int64_t)report->rss_bytes, 0);
     count += detail_outputs(pack, report);
     count += detail_text(pack, JQ_AT_DETAIL_VERSION, report->version);
+    count += detail_text(pack, JQ_AT_DETAIL_WORKER, jq_str_of(worker));
     jq_pack_end(pack, hole, count);
 }
 
@@ -78,7 +79,7 @@ static bool has_detail(const struct jq_link_report *report) {
            report->version.size > 0;
 }
 
-static void pack_report(struct jq_buf *items, const struct jq_link_report *report) {
+static void pack_report(struct jq_buf *items, const struct jq_link_report *report, const char *worker) {
     struct jq_pack pack = jq_pack_of(items);
     jq_pack_array(&pack, 5);
     jq_pack_uint(&pack, report->task.value);
@@ -86,7 +87,7 @@ static void pack_report(struct jq_buf *items, const struct jq_link_report *repor
     jq_pack_uint(&pack, (uint64_t)report->outcome);
     jq_pack_bool(&pack, report->crashed);
     if (has_detail(report)) {
-        pack_detail(&pack, report);
+        pack_detail(&pack, report, worker);
     } else {
         jq_pack_nil(&pack);
     }
@@ -162,7 +163,7 @@ enum jq_err jq_link_report(struct jq_link *link, const struct jq_link_report *re
         link->gather_until_ms = jq_flight_now_ms() + LINK_GATHER_MS;
     }
     struct report_frame *frame = link->gathering;
-    pack_report(&frame->items, report);
+    pack_report(&frame->items, report, link->name);
     frame->names[frame->count++] = (struct link_report_name){report->task.value, report->token.value};
     return JQ_OK;
 }

@@ -148,7 +148,7 @@ class Handlers(TestCase):
             self.assertIn(line, lines)
 
     def test_output(self):
-        """The last 4 KiB of stdout and of stderr are in task show, apart from each other, also of a success."""
+        """The last 4 KiB of stdout and of stderr are in task show, apart from each other, also of a success; and which worker it ran on."""
         self.bed.start_worker("w", {"talks": shell("seq 1 9000; echo oops >&2") + "\nstdin = none"})
         task = self.bed.submit("talks", "--retry", "0")
         detail = self.bed.wait_for_state(task, "succeeded")["detail"]
@@ -159,6 +159,8 @@ class Handlers(TestCase):
         _, text, _ = self.bed.run_jqctl("task", "show", task)
         self.assertIn("| 9000", text)
         self.assertIn("| oops", text)
+        self.assertEqual(detail["worker"], "w")
+        self.assertRegex(text, r"(?m)^ran on: +w$")
 
     def test_exit_codes(self):
         """65 is dead at once; 75 is a shortage that costs no attempt; any other is retried `retry.max` times."""

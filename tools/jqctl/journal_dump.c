@@ -30,7 +30,7 @@ static const struct jqctl_column detail_columns[] = {
     {"duration_ms", NULL, JQCTL_SPAN, 0, NULL}, {"cpu_ms", NULL, JQCTL_SPAN, 0, NULL},
     {"rss_bytes", NULL, JQCTL_SIZE, 0, NULL},   {"result", NULL, JQCTL_DATA, 0, NULL},
     {"version", NULL, JQCTL_TEXT, 0, NULL},     {"stdout", NULL, JQCTL_TAIL, 0, NULL},
-    {"stderr", NULL, JQCTL_TAIL, 0, NULL},
+    {"stderr", NULL, JQCTL_TAIL, 0, NULL},      {"worker", NULL, JQCTL_TEXT, 0, NULL},
 };
 static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
 

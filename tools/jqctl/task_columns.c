@@ -10,12 +10,13 @@ static const struct jqctl_columns retry = JQCTL_COLUMNS(retry_columns);
 
 /* The last report. */
 static const struct jqctl_column detail_columns[] = {
-    {"exit", "exit code", JQCTL_COUNT, JQCTL_SHEET, NULL},  {"signal", "signal", JQCTL_COUNT, JQCTL_SHEET, NULL},
-    {"message", "message", JQCTL_TEXT, JQCTL_BOTH, NULL},   {"service", "service", JQCTL_TEXT, JQCTL_SHEET, NULL},
-    {"duration_ms", "took", JQCTL_SPAN, JQCTL_BOTH, NULL},  {"cpu_ms", "cpu", JQCTL_SPAN, JQCTL_SHEET, NULL},
-    {"outputs", "outputs", JQCTL_TEXTS, JQCTL_SHEET, NULL}, {"rss_bytes", "memory", JQCTL_SIZE, JQCTL_SHEET, NULL},
-    {"result", "result", JQCTL_DATA, JQCTL_BOTH, NULL},     {"stdout", "stdout", JQCTL_TAIL, JQCTL_SHEET, NULL},
-    {"stderr", "stderr", JQCTL_TAIL, JQCTL_SHEET, NULL},    {"version", "version", JQCTL_TEXT, JQCTL_SHEET, NULL},
+    {"worker", "ran on", JQCTL_TEXT, JQCTL_SHEET, NULL},    {"exit", "exit code", JQCTL_COUNT, JQCTL_SHEET, NULL},
+    {"signal", "signal", JQCTL_COUNT, JQCTL_SHEET, NULL},   {"message", "message", JQCTL_TEXT, JQCTL_BOTH, NULL},
+    {"service", "service", JQCTL_TEXT, JQCTL_SHEET, NULL},  {"duration_ms", "took", JQCTL_SPAN, JQCTL_BOTH, NULL},
+    {"cpu_ms", "cpu", JQCTL_SPAN, JQCTL_SHEET, NULL},       {"outputs", "outputs", JQCTL_TEXTS, JQCTL_SHEET, NULL},
+    {"rss_bytes", "memory", JQCTL_SIZE, JQCTL_SHEET, NULL}, {"result", "result", JQCTL_DATA, JQCTL_BOTH, NULL},
+    {"stdout", "stdout", JQCTL_TAIL, JQCTL_SHEET, NULL},    {"stderr", "stderr", JQCTL_TAIL, JQCTL_SHEET, NULL},
+    {"version", "version", JQCTL_TEXT, JQCTL_SHEET, NULL},
 };
 static const struct jqctl_columns detail = JQCTL_COLUMNS(detail_columns);
 
