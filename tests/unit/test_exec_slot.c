@@ -118,6 +118,26 @@ static void the_peak_is_of_one_task(void **state) {
     assert_true(peaks[0] >= sizes[0] && peaks[1] < sizes[0]);
 }
 
+/* What the kernel killed for its memory is told apart, in a group that served others before, and the group serves nobody after it. */
+static void a_group_in_which_memory_ran_out_is_not_used_again(void **state) {
+    struct exec_bed *bed = *state;
+    if (!has_limits_by_cgroup(bed->host)) {
+        skip();
+    }
+    char *first = groups_of(bed, SOME, "true");
+    struct jq_exec_spec spec = {.attempt = 1,
+                                .memory_bytes_max = SOME,
+                                .pids_max = 32,
+                                .switch_user = geteuid() == 0,
+                                .uid = NOBODY,
+                                .gid = NOBODY};
+    struct jq_exec_child *child = exec_bed_run(bed, &spec, "head -c 256000000 /dev/zero | tail -n 1 | wc -c");
+    assert_string_equal(jq_exec_child_outcome(child)->message, "over its memory reservation");
+    jq_exec_child_free(child);
+    expect(bed, first, SOME, "true", false);
+    free(first);
+}
+
 #define IN_BED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -125,6 +145,7 @@ int main(void) {
         IN_BED(a_group_serves_the_next_task_with_its_limits),
         IN_BED(a_group_that_is_not_as_new_is_not_used_again),
         IN_BED(the_peak_is_of_one_task),
+        IN_BED(a_group_in_which_memory_ran_out_is_not_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@ void jq_cgroup_release(struct jq_cgroup *group) {
     close_one(&group->pids_fd);
     close_one(&group->usage_fd);
     close_one(&group->peak_fd);
+    close_one(&group->oom_fd);
     group->made = false;
 }
 
@@ -258,6 +259,9 @@ long jq_cgroup_process_count(const struct jq_cgroups *groups, const struct jq_cg
 
 int64_t jq_cgroup_oom_kills(const struct jq_cgroups *groups, const struct jq_cgroup *group) {
     bool v2 = false;
+    if (group->made && group->oom_fd >= 0) {
+        return jq_sysfile_field_at(group->oom_fd, "oom_kill");
+    }
     const int dir_fd = memory_dir(groups, group, &v2);
     return dir_fd < 0 ? -1 : jq_sysfile_field(dir_fd, v2 ? "memory.events" : "memory.oom_control", "oom_kill");
 }

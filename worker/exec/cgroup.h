@@ -45,7 +45,7 @@ struct jq_cgroup_limits {
 struct jq_cgroup {
     int dir_fds[JQ_CGROUP_HIERARCHY_COUNT_MAX];
     int join_fds[JQ_CGROUP_HIERARCHY_COUNT_MAX]; /* opened when they are asked for */
-    int pids_fd, usage_fd, peak_fd;              /* of cgroup_slot.c; -1: none */
+    int pids_fd, usage_fd, peak_fd, oom_fd;      /* of cgroup_slot.c; -1: none */
     struct jq_cgroup_limits limits;
     char name[48];
     bool made;
@@ -54,8 +54,12 @@ struct jq_cgroup {
 };
 
 #define JQ_CGROUP_NONE                                                                                                 \
-    ((struct jq_cgroup){                                                                                               \
-        .dir_fds = {-1, -1, -1, -1}, .join_fds = {-1, -1, -1, -1}, .pids_fd = -1, .usage_fd = -1, .peak_fd = -1})
+    ((struct jq_cgroup){.dir_fds = {-1, -1, -1, -1},                                                                   \
+                        .join_fds = {-1, -1, -1, -1},                                                                  \
+                        .pids_fd = -1,                                                                                 \
+                        .usage_fd = -1,                                                                                \
+                        .peak_fd = -1,                                                                                 \
+                        .oom_fd = -1})
 
 /* Finds and makes the worker's sub-tree. `root`: NULL, "" or "auto" to find it, "none" for none, else a directory of a v2 hierarchy that is ours.
  * Finding nothing is no error. What an earlier worker of this name left in it is killed and removed (waits at most 5 s). */

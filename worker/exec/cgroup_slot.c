@@ -35,6 +35,7 @@ static int open_peak(const struct jq_cgroups *groups, const struct jq_cgroup *gr
 static void open_counters(const struct jq_cgroups *groups, struct jq_cgroup *group) {
     group->pids_fd = open_in(groups, group, JQ_CGROUP_PIDS, "pids.current", "pids.current", O_RDONLY);
     group->usage_fd = open_in(groups, group, JQ_CGROUP_MEMORY, "memory.usage_in_bytes", "memory.current", O_RDONLY);
+    group->oom_fd = open_in(groups, group, JQ_CGROUP_MEMORY, "memory.oom_control", "memory.events", O_RDONLY);
     /* On v2 the peak is set back for one open file: it is read through the same. */
     group->peak_fd = open_peak(groups, group);
     group->reusable = group->pids_fd >= 0 && group->usage_fd >= 0 && group->peak_fd >= 0;

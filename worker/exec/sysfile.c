@@ -90,11 +90,9 @@ int64_t jq_sysfile_number_at(int fd) {
     return leading_number(text);
 }
 
-int64_t jq_sysfile_field(int dir_fd, const char *name, const char *key) {
-    char text[2048];
-    if (jq_sysfile_read(dir_fd, name, text, sizeof(text)) <= 0) {
-        return -1;
-    }
+enum { FIELDS_SIZE = 2048 };
+
+static int64_t field_of(const char *text, const char *key) {
     const size_t key_size = strlen(key);
     for (const char *line = text; line != NULL && *line != '\0';) {
         if (strncmp(line, key, key_size) == 0 && line[key_size] == ' ') {
@@ -104,4 +102,19 @@ int64_t jq_sysfile_field(int dir_fd, const char *name, const char *key) {
         line = line != NULL ? line + 1 : NULL;
     }
     return -1;
+}
+
+int64_t jq_sysfile_field(int dir_fd, const char *name, const char *key) {
+    char text[FIELDS_SIZE];
+    return jq_sysfile_read(dir_fd, name, text, sizeof(text)) > 0 ? field_of(text, key) : -1;
+}
+
+int64_t jq_sysfile_field_at(int fd, const char *key) {
+    char text[FIELDS_SIZE];
+    const ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+    if (size <= 0) {
+        return -1;
+    }
+    text[size] = '\0';
+    return field_of(text, key);
 }

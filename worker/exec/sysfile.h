@@ -24,6 +24,8 @@ int64_t jq_sysfile_number_at(int fd);
 
 /* The number after `key` and a blank, at the start of a line ("oom_kill 3"); -1 if there is none. */
 int64_t jq_sysfile_field(int dir_fd, const char *name, const char *key);
+/* The same of a file that is open, of which one read gives all. */
+int64_t jq_sysfile_field_at(int fd, const char *key);
 
 /* Digits only, the whole of `text`, below 2^63; -1 otherwise. */
 int64_t jq_sysfile_parse(const char *text);
