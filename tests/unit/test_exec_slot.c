@@ -37,15 +37,20 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* Runs it as one that cannot change its groups, and says in which it was. */
+/* Of one that cannot change its groups. */
+static struct jq_exec_spec spec_of(uint64_t memory_bytes_max) {
+    return (struct jq_exec_spec){.attempt = 1,
+                                 .memory_bytes_max = memory_bytes_max,
+                                 .pids_max = 32,
+                                 .switch_user = geteuid() == 0,
+                                 .uid = NOBODY,
+                                 .gid = NOBODY};
+}
+
+/* Runs it, and says in which groups it was. */
 static char *groups_of(struct exec_bed *bed, uint64_t memory_bytes_max, const char *more) {
     char script[256];
-    struct jq_exec_spec spec = {.attempt = 1,
-                                .memory_bytes_max = memory_bytes_max,
-                                .pids_max = 32,
-                                .switch_user = geteuid() == 0,
-                                .uid = NOBODY,
-                                .gid = NOBODY};
+    struct jq_exec_spec spec = spec_of(memory_bytes_max);
     (void)snprintf(script, sizeof(script), "cat /proc/self/cgroup; %s", more);
     struct jq_exec_child *child = exec_bed_run(bed, &spec, script);
     const struct jq_exec_outcome *outcome = jq_exec_child_outcome(child);
@@ -103,12 +108,7 @@ static void the_peak_is_of_one_task(void **state) {
     uint64_t peaks[2] = {0, 0};
     for (size_t i = 0; i < 2; i++) {
         char script[128];
-        struct jq_exec_spec spec = {.attempt = 1,
-                                    .memory_bytes_max = SOME,
-                                    .pids_max = 32,
-                                    .switch_user = geteuid() == 0,
-                                    .uid = NOBODY,
-                                    .gid = NOBODY};
+        struct jq_exec_spec spec = spec_of(SOME);
         (void)snprintf(script, sizeof(script), "head -c %llu /dev/zero | tail -n 1 | wc -c",
                        (unsigned long long)sizes[i]);
         struct jq_exec_child *child = exec_bed_run(bed, &spec, script);
@@ -125,12 +125,7 @@ static void a_group_in_which_memory_ran_out_is_not_used_again(void **state) {
         skip();
     }
     char *first = groups_of(bed, SOME, "true");
-    struct jq_exec_spec spec = {.attempt = 1,
-                                .memory_bytes_max = SOME,
-                                .pids_max = 32,
-                                .switch_user = geteuid() == 0,
-                                .uid = NOBODY,
-                                .gid = NOBODY};
+    struct jq_exec_spec spec = spec_of(SOME);
     struct jq_exec_child *child = exec_bed_run(bed, &spec, "head -c 256000000 /dev/zero | tail -n 1 | wc -c");
     assert_string_equal(jq_exec_child_outcome(child)->message, "over its memory reservation");
     jq_exec_child_free(child);
