@@ -376,6 +376,7 @@ class Look(TestCase):
             code, _, err = self.bed.run_jqctl("queue", *words)
             self.assertEqual(code, 1, words)
             self.assertIn("queue cda: not_found", err)
+            self.assertEqual("--new makes it" in err, words[0] != "resume", err)
         self.assertEqual([(queue["name"], queue["paused"]) for queue in self.bed.ask("queue", "ls")["items"]], [("cad", False)])
         self.assertEqual(self.bed.run_jqctl("queue", "pause", "cda", "--new")[0], 0)
         self.assertTrue(self.bed.ask("queue", "show", "cda")["item"]["paused"])

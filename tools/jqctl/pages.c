@@ -57,6 +57,6 @@ int jqctl_pages_drain(struct jqctl *ctl, const char *what, const char *op, const
         total += count;
         jq_flight_end(&flight);
     } while (count > 0);
-    jqctl_note("%" PRIu64 " %s", total, done);
+    jqctl_note("%s: %" PRIu64, done, total);
     return JQCTL_DONE;
 }

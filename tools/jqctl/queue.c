@@ -121,10 +121,13 @@ static int set_all(struct jqctl *ctl, struct setting *setting, const char *done)
 
 /* The same of queues that there are, all of them, or else nothing is done: a name that was mistyped would make a queue. Who wants just
  * that says --new. */
-static int set_known(struct jqctl *ctl, struct setting *setting, bool may_be_new, const char *done) {
+static int set_known(struct jqctl *ctl, struct setting *setting, bool has_new, const char *done) {
+    const bool may_be_new = has_new && jqctl_given(&ctl->args, "new");
     for (size_t i = 0; i < ctl->args.operand_count && !may_be_new; i++) {
         struct jq_flight flight;
         const int code = look_up(ctl, ctl->args.operands[i], &flight);
+        if (code == JQCTL_FAILED && has_new)
+            jqctl_note("there is no queue %.64s yet: --new makes it", ctl->args.operands[i]);
         if (code != JQCTL_DONE)
             return code;
         jq_flight_end(&flight);
@@ -159,7 +162,7 @@ int jqctl_queue_pause(struct jqctl *ctl) {
         (void)snprintf(done, sizeof(done), "is paused until %.*s", JQ_STR_ARG(jq_buf_str(&text)));
         jq_buf_fini(&text);
     }
-    return set_known(ctl, &setting, jqctl_given(&ctl->args, "new"), done);
+    return set_known(ctl, &setting, true, done);
 }
 
 int jqctl_queue_resume(struct jqctl *ctl) {
@@ -169,8 +172,7 @@ int jqctl_queue_resume(struct jqctl *ctl) {
 
 int jqctl_queue_drain(struct jqctl *ctl) {
     struct setting setting = {.given = 1U << JQ_AT_QUEUE_SET_DRAINING, .draining = !jqctl_given(&ctl->args, "undo")};
-    return set_known(ctl, &setting, jqctl_given(&ctl->args, "new"),
-                     setting.draining ? "drains: it takes no new tasks" : "takes tasks again");
+    return set_known(ctl, &setting, true, setting.draining ? "drains: it takes no new tasks" : "takes tasks again");
 }
 
 static int option_number(const struct jqctl *ctl, const char *name, uint64_t max, unsigned place,
