@@ -241,6 +241,11 @@ static int64_t frame_step(struct jq_link *link, struct report_frame *frame) {
     return INT64_MAX;
 }
 
+/* It waits for its verdicts. */
+static bool is_sent(const struct jq_link *link, int index) {
+    return link->frames[index].used && &link->frames[index] != link->gathering;
+}
+
 int64_t link_reports_step(struct jq_link *link) {
     int64_t wake_ms = INT64_MAX;
     if (link->gathering && jq_flight_now_ms() >= link->gather_until_ms) {
@@ -250,7 +255,7 @@ int64_t link_reports_step(struct jq_link *link) {
         wake_ms = link->gather_until_ms;
     }
     for (int i = 0; i < LINK_REPORT_FLIGHTS; i++) {
-        if (link->frames[i].used && &link->frames[i] != link->gathering) {
+        if (is_sent(link, i)) {
             wake_ms = link_least(wake_ms, frame_step(link, &link->frames[i]));
         }
     }
@@ -268,7 +273,7 @@ bool jq_link_has_free_frame(const struct jq_link *link) {
 
 static bool is_under_way(const struct jq_link *link) {
     for (int i = 0; i < LINK_REPORT_FLIGHTS; i++) {
-        if (link->frames[i].used && &link->frames[i] != link->gathering) {
+        if (is_sent(link, i)) {
             return true;
         }
     }

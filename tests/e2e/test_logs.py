@@ -49,6 +49,15 @@ class Logs(TestCase):
                 return file.read()
         return follower, followed
 
+    def go_on(self, followers):
+        """The broker is back, the task may end, and each of them ends well."""
+        self.bed.broker.start()
+        self.bed.wait_for_broker()
+        with open(self.note("go"), "wb"):
+            pass
+        for follower, followed in followers:
+            self.assertEqual(follower.wait(60), 0, followed())
+
     def test_follow_over_an_absence(self):
         """Who follows a task or events goes on when the broker was away for longer than a request is waited for."""
         script = 'echo begun; while [ ! -e "$1" ]; do sleep 0.05; done'
@@ -63,12 +72,7 @@ class Logs(TestCase):
         for _, followed in followers:
             wait_until("it has found the broker away for a while",
                        lambda followed=followed: "(not available); trying again" in followed())
-        self.bed.broker.start()
-        self.bed.wait_for_broker()
-        with open(self.note("go"), "wb"):
-            pass
-        for follower, followed in followers:
-            self.assertEqual(follower.wait(60), 0, followed())
+        self.go_on(followers)
         self.assertIn(f"task={task} state=succeeded", followers[1][1]())
 
     def test_follow(self):
@@ -104,12 +108,7 @@ class Logs(TestCase):
         self.bed.broker.kill()
         for _, said in waiters:
             wait_until("it tells that the broker is away", lambda said=said: "the broker does not answer" in said(), within_s=60)
-        self.bed.broker.start()
-        self.bed.wait_for_broker()
-        with open(self.note("go"), "wb"):
-            pass
-        for waiter, said in waiters:
-            self.assertEqual(waiter.wait(60), 0, said())
+        self.go_on(waiters)
 
     def test_afterwards(self):
         """Of a task that ended the last 64 KiB are there, of one process or of a warm one; and what its report holds."""

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -243,6 +244,20 @@ static void tasks_in_the_sandbox_have_them_in_turn(void **state) {
     exec_bed_remove(&bed);
 }
 
+/* One that is given up while it runs may still have a process in its own. */
+static void none_serves_again_before_its_task_is_done(void **state) {
+    (void)state;
+    struct exec_bed bed = exec_bed_make_confined(NULL);
+    struct jq_exec_spec spec = {.task = {1}, .attempt = 1};
+    struct jq_exec_child *child = exec_bed_start(&bed, &spec, "sleep 60");
+    assert_int_equal(count_in(jq_exec_host_work_path(bed.host)), 1);
+    const pid_t pid = jq_exec_child_pid(child);
+    jq_exec_child_free(child);
+    assert_int_equal(count_in(jq_exec_host_work_path(bed.host)), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid); /* it was killed without waiting */
+    exec_bed_remove(&bed);
+}
+
 /* A task that no sandbox holds may have left a way into its own with anybody. */
 static void without_a_sandbox_none_serves_again(void **state) {
     (void)state;
@@ -260,6 +275,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_in_the_way_and_idle_ones_gone_do_no_harm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idle_ones_are_bounded, set_up, tear_down),
         cmocka_unit_test(tasks_in_the_sandbox_have_them_in_turn),
+        cmocka_unit_test(none_serves_again_before_its_task_is_done),
         cmocka_unit_test(without_a_sandbox_none_serves_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,8 +398,8 @@ static void finish(struct jq_exec_child *child) {
         jq_child_fill_outcome(child);
     }
     jq_child_stop_watching(child);
-    jq_child_remove_files(child);
     child->phase = JQ_CHILD_DONE;
+    jq_child_remove_files(child);
     jq_list_remove(&child->link);
     jq_list_push_back(&host->done, &child->link);
 }

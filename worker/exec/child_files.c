@@ -39,10 +39,11 @@ bool jq_child_take_result_file(struct jq_exec_child *child) {
     return is_file;
 }
 
-/* One that no sandbox held could have left a way into it with anybody. */
+/* One that no sandbox held could have left a way into it with anybody; one that is not done may still have a process in it. */
 static void remove_work_dir(struct jq_exec_child *child) {
     struct jq_exec_host *host = child->host;
-    if (child->rules != NULL && jq_workdir_slots_give(&host->work_dirs, host->work_fd, child->name, &child->work)) {
+    const bool serves = child->rules != NULL && child->phase == JQ_CHILD_DONE;
+    if (serves && jq_workdir_slots_give(&host->work_dirs, host->work_fd, child->name, &child->work)) {
         return;
     }
     (void)jq_remover_take(&host->remover, host->work_fd, host->work_fd, child->name);

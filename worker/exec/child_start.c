@@ -183,21 +183,22 @@ static enum jq_err make_group(struct jq_exec_child *child, const struct jq_exec_
     return JQ_OK;
 }
 
-enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes bytes, bool switch_user, uid_t uid,
-                                gid_t gid, struct jq_error *reterr) {
+enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes bytes,
+                                const struct jq_workdir_owner *owner, struct jq_error *reterr) {
     const int fd = openat(work_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         return jq_fail_errno(reterr, errno, "%s", name);
     }
-    const bool done = jq_sysfile_write_all(fd, bytes.data, bytes.size) && (!switch_user || fchown(fd, uid, gid) == 0);
+    const bool done =
+        jq_sysfile_write_all(fd, bytes.data, bytes.size) && (!owner->other || fchown(fd, owner->uid, owner->gid) == 0);
     const int write_errno = errno;
     (void)close(fd);
     return done ? JQ_OK : jq_fail_errno(reterr, write_errno, "%s", name);
 }
 
-static enum jq_err write_file(const struct jq_exec_child *child, const struct jq_exec_spec *spec, const char *name,
-                              struct jq_bytes bytes, struct jq_error *reterr) {
-    return jq_child_write_file(child->work.fd, name, bytes, spec->switch_user, spec->uid, spec->gid, reterr);
+static enum jq_err write_file(const struct jq_exec_child *child, const char *name, struct jq_bytes bytes,
+                              struct jq_error *reterr) {
+    return jq_child_write_file(child->work.fd, name, bytes, &child->work.owner, reterr);
 }
 
 static enum jq_err make_work_dir(struct jq_exec_child *child, const struct jq_exec_spec *spec,
@@ -206,7 +207,7 @@ static enum jq_err make_work_dir(struct jq_exec_child *child, const struct jq_ex
     const struct jq_workdir_owner owner = {.other = spec->switch_user, .uid = spec->uid, .gid = spec->gid};
     enum jq_err err = jq_workdir_slots_take(&host->work_dirs, host->work_fd, child->name, &owner, &child->work, reterr);
     if (err == JQ_OK && spec->parents.size > 0) {
-        err = write_file(child, spec, JQ_EXEC_PARENTS_FILE, spec->parents, reterr);
+        err = write_file(child, JQ_EXEC_PARENTS_FILE, spec->parents, reterr);
     }
     if (err == JQ_OK && spec->inputs_dir != NULL &&
         renameat(AT_FDCWD, spec->inputs_dir, child->work.fd, JQ_EXEC_INPUTS_DIR) != 0) {
@@ -407,7 +408,7 @@ static enum jq_err run_program(struct jq_exec_child *child, const struct jq_exec
     }
     child->result_file = argv.uses_output ? "output" : "result";
     if (argv.uses_input) {
-        err = write_file(child, spec, "input", spec->payload, reterr);
+        err = write_file(child, "input", spec->payload, reterr);
     }
     if (err == JQ_OK) {
         err = spawn(child, spec, &argv, env, ret_pidfd, reterr);

@@ -78,10 +78,7 @@ struct jq_child_warm {
     void (*on_turn)(struct jq_exec_child *child, int64_t now_ms);
     bool in_turn;
     bool was_ready;
-    bool peak_renewed; /* the group's peak of memory is that of the present turn */
-    bool switch_user;
-    uid_t uid;
-    gid_t gid;
+    bool peak_renewed;                  /* the group's peak of memory is that of the present turn */
     char turn_name[JQ_CHILD_NAME_SIZE]; /* of the folder of the present task in its work dir; "": none */
     unsigned process_count;             /* of its tree, when it said that it is ready */
     unsigned entry_count;               /* of its work dir, then */
@@ -192,8 +189,8 @@ void jq_child_stall_from(struct jq_exec_child *child, int64_t limit_ms, int64_t 
 int64_t jq_child_stall_due_ms(const struct jq_exec_child *child);
 bool jq_child_stalled(struct jq_exec_child *child, int64_t now_ms);
 /* child_start.c: a file of the task's in its work dir. */
-enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes bytes, bool switch_user, uid_t uid,
-                                gid_t gid, struct jq_error *reterr);
+enum jq_err jq_child_write_file(int work_fd, const char *name, struct jq_bytes bytes,
+                                const struct jq_workdir_owner *owner, struct jq_error *reterr);
 
 /* child.c: reads once from the reply channel. False when nothing is there now, or it has ended. */
 bool jq_child_read_reply(struct jq_exec_child *child);

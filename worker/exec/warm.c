@@ -6,7 +6,6 @@
 #include "worker/exec/sysfile.h"
 #include "worker/exec/workdir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -31,9 +30,6 @@ enum jq_err jq_warm_new(struct jq_exec_child *child, const struct jq_exec_spec *
     jq_list_init(&warm->turned);
     warm->child = child;
     warm->on_turn = spec->on_turn;
-    warm->switch_user = spec->switch_user;
-    warm->uid = spec->uid;
-    warm->gid = spec->gid;
     warm->hangup_ms = INT64_MAX;
     warm->write_watch = (struct jq_exec_watch){.fd = -1, .on_ready = on_writable};
     jq_buf_init(&warm->words, JQ_EXEC_REPLY_SIZE_MAX);
@@ -132,21 +128,7 @@ static unsigned count_processes(struct jq_exec_child *child, int64_t now_ms) {
 
 /* What stands in its work dir beside the folder of the present task; counted no further than `most`. */
 static unsigned count_entries(const struct jq_exec_child *child, unsigned most) {
-    const int fd = openat(child->work.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    unsigned count = 0;
-    if (dir == NULL) {
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return most;
-    }
-    for (const struct dirent *entry = readdir(dir); entry != NULL && count < most; entry = readdir(dir)) {
-        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-                 strcmp(entry->d_name, child->warm->turn_name) != 0;
-    }
-    (void)closedir(dir);
-    return count;
+    return jq_workdir_count(child->work.fd, child->warm->turn_name, most);
 }
 
 static void tell(struct jq_exec_child *child) {
@@ -232,11 +214,10 @@ void jq_warm_tell(struct jq_exec_host *host, int64_t now_ms) {
 static enum jq_err make_folder(struct jq_exec_child *child, const struct jq_exec_turn *turn, struct jq_error *reterr) {
     const struct jq_child_warm *warm = child->warm;
     int fd = -1;
-    const struct jq_workdir_owner owner = {.other = warm->switch_user, .uid = warm->uid, .gid = warm->gid};
-    enum jq_err err = jq_workdir_make(child->work.fd, warm->turn_name, &owner, &fd, reterr);
+    const struct jq_workdir_owner *owner = &child->work.owner;
+    enum jq_err err = jq_workdir_make(child->work.fd, warm->turn_name, owner, &fd, reterr);
     if (err == JQ_OK && turn->parents.size > 0) {
-        err = jq_child_write_file(fd, JQ_EXEC_PARENTS_FILE, turn->parents, warm->switch_user, warm->uid, warm->gid,
-                                  reterr);
+        err = jq_child_write_file(fd, JQ_EXEC_PARENTS_FILE, turn->parents, owner, reterr);
     }
     if (err == JQ_OK && turn->inputs_dir != NULL && renameat(AT_FDCWD, turn->inputs_dir, fd, JQ_EXEC_INPUTS_DIR) != 0) {
         err = jq_fail_errno(reterr, errno, "inputs of task %s", warm->turn_name);

@@ -141,6 +141,23 @@ bool jq_workdir_remove_paced(int root_fd, const char *name, const struct jq_work
     return cleared && unlinkat(root_fd, name, AT_REMOVEDIR) == 0;
 }
 
+unsigned jq_workdir_count(int root_fd, const char *but, unsigned most) {
+    const int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    unsigned count = 0;
+    if (dir == NULL) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return most;
+    }
+    for (const struct dirent *entry = readdir(dir); entry != NULL && count < most; entry = readdir(dir)) {
+        count += !is_dots(entry->d_name) && (but == NULL || strcmp(entry->d_name, but) != 0);
+    }
+    (void)closedir(dir);
+    return count;
+}
+
 bool jq_workdir_remove(int root_fd, const char *name) {
     return jq_workdir_remove_paced(root_fd, name, NULL);
 }

@@ -31,6 +31,9 @@ struct jq_workdir_pace {
 };
 bool jq_workdir_remove_paced(int root_fd, const char *name, const struct jq_workdir_pace *pace);
 
+/* How many entries it has beside `but` (NULL: all count), counted no further than `most`; `most` if it cannot be read. */
+unsigned jq_workdir_count(int root_fd, const char *but, unsigned most);
+
 /* Removes everything below root_fd. True when it is empty. */
 bool jq_workdir_clear(int root_fd);
 

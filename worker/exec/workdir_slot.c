@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -36,36 +35,10 @@ static bool seals_same(const struct jq_workdir_seal *left, const struct jq_workd
            left->project == right->project;
 }
 
-/* The time of its change can be set to what it was. */
-static bool is_empty(int fd) {
-    enum { ENTRIES_SIZE = 1024 };
-    struct entry { /* struct linux_dirent64 */
-        uint64_t ino;
-        int64_t next;
-        uint16_t size;
-        uint8_t type;
-        char name[];
-    };
-    _Alignas(struct entry) char entries[ENTRIES_SIZE];
-    long size = 0;
-    if (lseek(fd, 0, SEEK_SET) != 0) {
-        return false;
-    }
-    while ((size = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0) {
-        for (long at = 0; at < size;) {
-            const struct entry *entry = (const struct entry *)(const void *)(entries + at);
-            if (strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0) {
-                return false;
-            }
-            at += entry->size;
-        }
-    }
-    return size == 0;
-}
-
 static bool is_as_good_as_new(const struct jq_workdir *dir) {
     struct jq_workdir_seal now;
-    return read_seal(dir->fd, &now) && seals_same(&now, &dir->seal) && is_empty(dir->fd);
+    return read_seal(dir->fd, &now) && seals_same(&now, &dir->seal) &&
+           jq_workdir_count(dir->fd, NULL, 1) == 0; /* the time of its change can be set to what it was */
 }
 
 /* ---- taking and giving ---- */
@@ -89,7 +62,7 @@ static bool rename_to(int root_fd, const char *from, const char *to) {
     return renameat2(root_fd, from, root_fd, to, RENAME_NOREPLACE) == 0;
 }
 
-/* One that somebody else removed, or that cannot have the name, is given up. */
+/* One that somebody else removed is given up. What stands in the way of the name is not its fault. */
 static bool take_idle(struct jq_workdir_slots *slots, int root_fd, const char *name,
                       const struct jq_workdir_owner *owner, struct jq_workdir *ret_dir) {
     for (unsigned i = slots->idle_count; i > 0; i--) {
@@ -118,7 +91,6 @@ enum jq_err jq_workdir_slots_take(struct jq_workdir_slots *slots, int root_fd, c
     *ret_dir = (struct jq_workdir){.fd = -1, .owner = *owner};
     const enum jq_err err = jq_workdir_make(root_fd, name, owner, &ret_dir->fd, reterr);
     if (err == JQ_OK) {
-        slots->made_count++;
         (void)read_seal(ret_dir->fd, &ret_dir->seal);
     }
     return err;

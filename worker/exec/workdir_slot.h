@@ -39,7 +39,6 @@ struct jq_workdir_slots {
     } idle[JQ_WORKDIR_IDLE_COUNT_MAX]; /* the longest idle first */
     unsigned idle_count;
     unsigned long next; /* of `.idle.N` */
-    unsigned long made_count;
 };
 
 /* `name` below root_fd, as jq_workdir_make() makes it: an idle one of that owner, else a new one. */
