@@ -83,11 +83,16 @@ static void land(void *arg, enum jq_err err, struct jq_frame *answer) {
     flight->err = err;
     flight->flying = false;
     flight->landed = true;
+    flight->calls += on_landed != NULL;
     client->landings++;
     pthread_cond_broadcast(&client->changed);
-    pthread_mutex_unlock(&client->lock); /* from here on the flight may be gone */
+    pthread_mutex_unlock(&client->lock); /* from here on the flight may be gone, unless it has somebody to call */
     if (on_landed) {
         on_landed(ctx);
+        pthread_mutex_lock(&client->lock);
+        flight->calls--;
+        pthread_cond_broadcast(&client->changed);
+        pthread_mutex_unlock(&client->lock);
     }
 }
 
@@ -269,7 +274,7 @@ void jq_flight_end(struct jq_flight *flight) {
         jq_conn_cancel(client->conn, flight->ticket);
         pthread_mutex_lock(&client->lock);
     }
-    while (flight->flying) {
+    while (flight->flying || flight->calls > 0) {
         pthread_cond_wait(&client->changed, &client->lock);
     }
     pthread_mutex_unlock(&client->lock);

@@ -64,6 +64,7 @@ struct jq_flight {
     enum jq_err err;
     void (*on_landed)(void *ctx); /* called on a thread of the transport, without the lock; NULL: none */
     void *ctx;
+    unsigned calls; /* of on_landed, under way: its ctx is in use */
     /* The caller's alone: */
     unsigned tries;
     int64_t again_ms; /* when to send again; mono clock */
@@ -102,7 +103,7 @@ void jq_client_wait(struct jq_client *client, uint64_t seen, int64_t until_ms);
 /* Waits until then, whatever lands. */
 void jq_client_pause(struct jq_client *client, int64_t until_ms);
 
-/* Frees it; a flight that still flies is cancelled and waited for. */
+/* Frees it; a flight that still flies is cancelled and waited for, and so is its on_landed, which therefore must not call this. */
 void jq_flight_end(struct jq_flight *flight);
 
 /* Turns a refusal into an error: JQ_OK for status ok. */

@@ -39,7 +39,6 @@ void by_hand_open(void) {
     const char *url = "tcp://127.0.0.1:0";
     const struct jq_server_config config = {.urls = &url, .url_count = 1, .on_request = note_request};
     came = (struct event)EVENT_INIT;
-    request_count = 0;
     assert_int_equal(jq_server_open(&config, &server, NULL), JQ_OK);
 }
 
@@ -49,10 +48,12 @@ const char *by_hand_url(void) {
 
 void by_hand_close(void) {
     jq_server_stop(server);
-    for (size_t i = 0; i < request_count; i++) {
-        jq_unpacker_fini(&requests[i].unpacker);
-        jq_buf_fini(&requests[i].frame);
+    pthread_mutex_lock(&lock); /* of some that came nobody has waited for */
+    for (; request_count > 0; request_count--) {
+        jq_unpacker_fini(&requests[request_count - 1].unpacker);
+        jq_buf_fini(&requests[request_count - 1].frame);
     }
+    pthread_mutex_unlock(&lock);
 }
 
 uint64_t by_hand_count(void) {

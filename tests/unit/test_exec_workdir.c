@@ -249,7 +249,7 @@ static void none_serves_again_before_its_task_is_done(void **state) {
     (void)state;
     struct exec_bed bed = exec_bed_make_confined(NULL);
     struct jq_exec_spec spec = {.task = {1}, .attempt = 1};
-    struct jq_exec_child *child = exec_bed_start(&bed, &spec, "sleep 60");
+    struct jq_exec_child *child = exec_bed_start(&bed, &spec, "exec sleep 60");
     assert_int_equal(count_in(jq_exec_host_work_path(bed.host)), 1);
     const pid_t pid = jq_exec_child_pid(child);
     jq_exec_child_free(child);
